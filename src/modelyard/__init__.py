@@ -1,0 +1,1 @@
+"""Experiment tracking for TensorFlow image models, from data to a served version."""
