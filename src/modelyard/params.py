@@ -17,6 +17,8 @@ Seconds = Annotated[float, Field(gt=0, le=3600)]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 FileName = Annotated[str, Field(pattern=r"^[\w.-]+$", description="a file's name without a folder")]
 NpmPackage = Annotated[str, Field(pattern=r"^(@[\w.-]+/)?[\w.-]+@\d+\.\d+\.\d+$")]
+VersionUri = Annotated[str, Field(pattern=r"^models:/[^/@]+(@[^/@]+|/\d+|/latest)$")]
+KerasFile = Annotated[str, Field(pattern=r"^.+\.keras$")]
 # YAML has lists where a frozen parameter wants a tuple; what stands in them stays strict.
 Several = Field(strict=False)
 
@@ -97,6 +99,12 @@ class Schedule(_Group):
     name: Literal["constant", "cosine"]
     warmup: Annotated[float, Field(ge=0, lt=1)]
 
+    @model_validator(mode="after")
+    def _warms_up_to_something(self) -> Self:
+        if self.name == "constant" and self.warmup:
+            raise ValueError("warmup 0.0 with the constant schedule")
+        return self
+
 
 class Train(_Group):
     """How the network is fitted."""
@@ -106,7 +114,7 @@ class Train(_Group):
     seed: Annotated[int, Field(ge=0, lt=2**31)]
     optimizer: Optimizer
     schedule: Schedule
-    resume_from: str | None
+    resume_from: VersionUri | KerasFile | None
 
 
 class Member(_Group):
@@ -222,8 +230,8 @@ class Registry(_Group):
 class Serve(_Group):
     """The versions that the serve stage loads."""
 
-    mnist: Annotated[str, Field(pattern=r"^models:/[^/@]+(@[^/@]+|/\d+|/latest)$")]
-    inception: Annotated[str, Field(pattern=r"^models:/[^/@]+(@[^/@]+|/\d+|/latest)$")]
+    mnist: VersionUri
+    inception: VersionUri
     top_k: Annotated[int, Field(ge=1, le=1000)]
 
 
@@ -238,12 +246,6 @@ class Params(_Group):
     evaluate: Evaluate
     registry: Registry
     serve: Serve
-
-    @model_validator(mode="after")
-    def _fits_the_data(self) -> Self:
-        if self.model.convolutions and 28 // 2 ** len(self.model.convolutions) < 1:
-            raise ValueError("model.convolutions: too many pools for 28 pixels")
-        return self
 
 
 def validate_params(values: Any, origin: str = "params.yaml") -> Params:

@@ -2,12 +2,12 @@
 
 import argparse
 import errno
-import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
 from modelyard.errors import ModelyardError
+from modelyard.inference.bundle import BundleError
 from modelyard.params import Params, load_params
 
 Stage = Callable[[argparse.Namespace, Params], None]
@@ -20,7 +20,7 @@ def run_stage(stage: Stage, *paths: str) -> None:
         stage: what the stage does; it gets a namespace with one `Path` for every name, and all parameters.
         paths: the names of the paths that dvc.yaml gives to this stage.
 
-    Exits with 1 and one message on stderr after a `ModelyardError` or a full disk, 130 after Ctrl-C. Any
+    Exits with 1 and one message on stderr after a `ModelyardError`, a `BundleError` or a full disk, 130 after Ctrl-C. Any
     other error is a bug and keeps its traceback.
     """
     parser = argparse.ArgumentParser(description=sys.modules["__main__"].__doc__)
@@ -28,12 +28,9 @@ def run_stage(stage: Stage, *paths: str) -> None:
         parser.add_argument(f"--{name}", type=Path, required=True, metavar="PATH")
     parser.add_argument("--params", type=Path, default=Path("params.yaml"), metavar="PATH")
     arguments = parser.parse_args()
-    # TensorFlow reads these when it is imported; a stage that goes well is quiet.
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
     try:
         stage(arguments, load_params(arguments.params))
-    except ModelyardError as error:
+    except (ModelyardError, BundleError) as error:
         sys.exit(f"{stage.__name__}: {error}")
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES):

@@ -1,0 +1,64 @@
+# Every target works from a fresh clone, in a path with a space, and from elsewhere as `make -C FOLDER TARGET`.
+PYTHON ?= python3
+MODEL  ?= models:/mnist@champion
+PORT   ?= 5000
+
+BIN := .venv/bin
+# Stages call `python`, and `mlflow models serve` calls `uvicorn`: both must be the environment's.
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+export VIRTUAL_ENV := $(CURDIR)/.venv
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+unexport PYTHONPATH
+unexport PYTHONHOME
+
+.PHONY: help repro test check ui serve lock clean distclean
+.DEFAULT_GOAL := help
+
+help:  ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
+
+repro: .venv/requirements  ## download, train, import, package, evaluate, register, serve: what changed
+	@python -m dvc repro
+
+test: .venv/requirements-dev  ## run all tests
+	@python -m pytest -n 2
+
+check: .venv/requirements-dev  ## lint, formatting, types
+	@ruff check . && ruff format --check . && mypy
+
+ui: .venv/requirements  ## compare runs and versions in the MLflow UI, on loopback (PORT=5000)
+	@python -m modelyard.ui --port $(PORT)
+
+serve: .venv/requirements  ## answer HTTP requests from one version (MODEL=models:/mnist@champion PORT=5000)
+	@MLFLOW_TRACKING_URI="$$(python -m modelyard.tracking)" \
+	    mlflow models serve --model-uri "$(MODEL)" --env-manager local --host 127.0.0.1 --port $(PORT)
+
+lock: .venv/requirements  ## compile pyproject.toml into requirements*.txt, with hashes (needs uv)
+	@set -e; compile="uv pip compile -q --universal --generate-hashes --no-annotate --no-header"; \
+	    $$compile --extra dev pyproject.toml -o requirements-dev.txt; \
+	    $$compile -c requirements-dev.txt pyproject.toml -o requirements.txt
+
+clean:  ## remove what stages and tools made; DVC's cache, the registry and .venv stay
+	rm -rf data models bundles proofs reports served registered.json
+	rm -rf .pytest_cache .mypy_cache .ruff_cache
+	find src pipelines tests benchmarks -name __pycache__ -prune -exec rm -rf {} +
+
+distclean: clean  ## remove everything that Git does not have: the registry and all versions too
+	rm -rf .venv .downloads .dvc/cache .dvc/tmp mlflow.db* mlartifacts src/*.egg-info
+
+# A file in .venv says which requirements are installed, so that a second run installs nothing.
+.venv/requirements: requirements.txt pyproject.toml
+	@$(call install,requirements.txt)
+	@touch $@
+
+.venv/requirements-dev: requirements-dev.txt pyproject.toml
+	@$(call install,requirements-dev.txt)
+	@touch .venv/requirements $@
+
+define install
+"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11) and "expected Python 3.11 or newer, PYTHON=$(PYTHON) is " + sys.version.split()[0])' && \
+echo "installing $(1) into .venv (a few minutes, once)" && \
+"$(PYTHON)" -m venv .venv && \
+$(BIN)/python -m pip install --quiet --require-hashes -r $(1) && \
+$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+endef

@@ -1,0 +1,54 @@
+"""serve: the chosen versions, out of the registry, answer the sample images."""
+
+import json
+from argparse import Namespace
+from pathlib import Path
+
+from modelyard.contact_sheet import plot_contact_sheet
+from modelyard.files import write_json
+from modelyard.gallery import AnsweredPhoto
+from modelyard.inference.predictor import Predictor
+from modelyard.params import Params
+from modelyard.registry import fetch_bundle, resolve_version, use_stand_in
+from modelyard.stage import run_stage
+from modelyard.tracking import Tracking, open_tracking
+
+
+def serve(paths: Namespace, params: Params) -> None:
+    """Write the ranked answers of each version as JSON, and all of them on one contact sheet."""
+    tracking = open_tracking(params.registry.experiment)
+    registered = json.loads(paths.registered.read_text())
+    stand_ins = {entry["stand_in_for"]: entry["name"] for entry in registered.values()}
+    chosen = {params.serve.mnist: paths.digits, params.serve.inception: paths.photos}
+    answered = [
+        answer_samples(tracking, use_stand_in(tracking, uri, stand_ins), samples, params.serve.top_k)
+        for uri, samples in chosen.items()
+    ]
+    write_json(
+        paths.predictions,
+        {uri: {photo.name: photo.answers for photo in photos} for uri, photos in answered},
+    )
+    plot_contact_sheet(paths.sheet, answered)
+
+
+def answer_samples(
+    tracking: Tracking, uri: str, samples: Path, top_k: int
+) -> tuple[str, list[AnsweredPhoto]]:
+    """Let the version that `uri` names answer the images in a folder; return its own URI and the answers."""
+    version = resolve_version(tracking.client, uri)
+    bundle = fetch_bundle(tracking, version)
+    predictor = Predictor(bundle)
+    named = sum(label.name is not None for label in bundle.labels)
+    files = sorted(samples.iterdir())
+    images = [file.read_bytes() for file in files]
+    answers = predictor.predict(images, top_k=min(top_k, named))
+    number = f"models:/{version.name}/{version.version}"
+    print(f"{uri} is {number}: {len(files)} images answered")
+    return number, [
+        AnsweredPhoto(file.name, predictor.decode(image), answer)
+        for file, image, answer in zip(files, images, answers, strict=True)
+    ]
+
+
+if __name__ == "__main__":
+    run_stage(serve, "registered", "digits", "photos", "predictions", "sheet")

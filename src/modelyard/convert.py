@@ -1,0 +1,76 @@
+"""A network of Keras, or a graph of 2015, becomes a LiteRT model.
+
+Both go through a SavedModel: the converter takes a Keras 3 network itself without an error, and answers NaN.
+"""
+
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from modelyard.errors import ModelyardError
+
+if TYPE_CHECKING:
+    import keras
+    from tensorflow.core.framework.graph_pb2 import GraphDef
+
+Precision = Literal["float32", "int8"]
+
+
+def convert_network(network: "keras.Model", precision: Precision) -> bytes:
+    """Convert a Keras network to a LiteRT model with its input and output.
+
+    Args:
+        network: one input, one output.
+        precision: "int8" keeps the weights as int8; the ranges of activations are found as it runs.
+
+    Raises:
+        ModelyardError: the converter refuses the network.
+    """
+    with tempfile.TemporaryDirectory(prefix="modelyard-") as saved:
+        network.export(saved, verbose=False)
+        return _convert(saved, precision)
+
+
+def convert_graph(
+    graph: "GraphDef", entrance: str, exit_: str, shape: tuple[int, int, int], precision: Precision
+) -> bytes:
+    """Convert the part of a graph between two tensors to a LiteRT model.
+
+    Args:
+        graph: with its batch norm folded, see `graphdef.fold_batch_norm`.
+        entrance: where pixels go in, such as "Mul:0"; the model's input is float32 (1, *shape).
+        exit_: where probabilities come out, such as "softmax:0".
+        shape: height, width and channels of the input.
+        precision: as for `convert_network`.
+
+    Raises:
+        ModelyardError: the converter refuses the graph.
+    """
+    import tensorflow as tf
+
+    # wrap_function and prune are the only way from a v1 graph to a function of today.
+    imported = tf.compat.v1.wrap_function(lambda: tf.graph_util.import_graph_def(graph, name=""), [])
+    pruned = imported.prune(entrance, exit_)
+
+    signature = [tf.TensorSpec((1, *shape), tf.float32, name="image")]
+    answer = tf.function(lambda image: {"probabilities": pruned(image)}, input_signature=signature)
+
+    module = tf.Module()
+    module.answer = answer
+    with tempfile.TemporaryDirectory(prefix="modelyard-") as saved:
+        tf.saved_model.save(module, saved, signatures=answer)
+        return _convert(saved, precision)
+
+
+def _convert(saved: str | Path, precision: Precision) -> bytes:
+    import tensorflow as tf
+
+    converter = tf.lite.TFLiteConverter.from_saved_model(str(saved))
+    if precision == "int8":
+        converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    try:
+        model: bytes = converter.convert()
+    except Exception as error:
+        # The converter's own error class is private to it.
+        raise ModelyardError(f"LiteRT cannot convert the network: {error}") from error
+    return model

@@ -1,0 +1,94 @@
+"""The folder of an imported network, which packaging reads.
+
+It holds `graph.pb` (untouched) or `weights.npz` (the stand-in's), `labels.json`, `provenance.json` and
+`samples/`, real photos to prove a conversion on.
+"""
+
+import importlib.util
+import json
+import shutil
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from modelyard.errors import ModelyardError
+from modelyard.files import write_json
+from modelyard.inference.bundle import Label, Preprocessing
+
+GRAPH = "graph.pb"
+WEIGHTS = "weights.npz"
+SAMPLES = "samples"
+PHOTOS = ("china.jpg", "flower.jpg")
+
+
+@dataclass(frozen=True)
+class Imported:
+    """What `read_imported` found in a folder.
+
+    Attributes:
+        folder: where the files are.
+        name: the registered name.
+        format: "graphdef" or "keras-weights".
+        labels: one for each output, in order.
+        preprocessing: how an image becomes the network's input.
+        provenance: plain JSON values, among them source, licence, sha256 and stand_in_for.
+    """
+
+    folder: Path
+    name: str
+    format: Literal["graphdef", "keras-weights"]
+    labels: tuple[Label, ...]
+    preprocessing: Preprocessing
+    provenance: dict[str, Any]
+
+    @property
+    def samples(self) -> list[Path]:
+        """The photos, in the order of their names."""
+        return sorted((self.folder / SAMPLES).iterdir())
+
+
+def read_imported(folder: Path) -> Imported:
+    """Read what `import_pretrained` wrote.
+
+    Raises:
+        ModelyardError: a file is missing or is not what the import wrote.
+    """
+    try:
+        provenance = json.loads((folder / "provenance.json").read_text())
+        labels = json.loads((folder / "labels.json").read_text())
+        return Imported(
+            folder,
+            provenance["name"],
+            provenance["format"],
+            tuple(Label(**label) for label in labels),
+            Preprocessing(**provenance["preprocessing"]),
+            provenance,
+        )
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ModelyardError(
+            f"{folder}: expected an imported network ({error}): run `dvc repro import`"
+        ) from error
+
+
+def write_facts(folder: Path, labels: Sequence[Label], about: dict[str, Any]) -> None:
+    """Write the labels, in the order of the outputs, and the provenance."""
+    write_json(folder / "labels.json", [asdict(label) for label in labels])
+    write_json(folder / "provenance.json", about)
+
+
+def write_samples(folder: Path, photos: Sequence[Path]) -> None:
+    """Copy the given photos and scikit-learn's into the folder's `samples`."""
+    samples = folder / SAMPLES
+    samples.mkdir()
+    for photo in (*photos, *(find_photo(name) for name in PHOTOS)):
+        shutil.copyfile(photo, samples / photo.name)
+
+
+def find_photo(name: str) -> Path:
+    """Return one of the photos that scikit-learn brings, without importing it (which costs a second)."""
+    package = importlib.util.find_spec("sklearn")
+    photo = Path(package.origin).parent / "datasets" / "images" / name if package and package.origin else None
+    if photo is None or not photo.is_file():
+        raise ModelyardError(f"expected scikit-learn with its photo {name}: run `make setup` again")
+    return photo

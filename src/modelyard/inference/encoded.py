@@ -1,0 +1,89 @@
+"""What a caller hands over as an image becomes the bytes of a PNG or JPEG file: base64 undone, sizes kept."""
+
+import binascii
+
+PNG = b"\x89PNG\r\n\x1a\n"
+JPEG = b"\xff\xd8\xff"
+# The first bytes of what people send instead, for the reason they are told.
+OTHERS = {
+    b"GIF8": "a GIF",
+    b"<svg": "an SVG",
+    b"<?xml": "an XML document",
+    b"<!DOCTYPE": "an HTML page",
+    b"<html": "an HTML page",
+    b"RIFF": "a WebP or other RIFF file",
+    b"BM": "a BMP",
+    b"II*\0": "a TIFF",
+    b"MM\0*": "a TIFF",
+    b"%PDF": "a PDF",
+    b"PK\x03\x04": "a ZIP archive",
+}
+_URL_SAFE = bytes.maketrans(b"-_", b"+/")
+_BLANK = b" \t\r\n"
+
+
+class EncodingError(ValueError):
+    """The reason why no PNG or JPEG file was found, without its place in a batch."""
+
+
+def read_file_bytes(image: bytes | str, max_bytes: int) -> bytes:
+    """Return the bytes of a PNG or JPEG file; only its first bytes are looked at.
+
+    Args:
+        image: the file's bytes, or its base64 text as str or bytes: standard or URL-safe, with or without a
+            `data:` prefix, padding and line breaks.
+        max_bytes: allowed for the file; longer text is refused before it is decoded.
+
+    Raises:
+        EncodingError: empty, too long, not base64, or another format.
+    """
+    if isinstance(image, bytes) and image.startswith((PNG, JPEG)):
+        return _within(image, max_bytes)
+    # Four letters for three bytes; the rest is room for line breaks and a prefix.
+    if len(image) > max_bytes * 3 // 2 + 1024:
+        raise EncodingError(f"more than {max_bytes} bytes")
+    text = _to_ascii(image)
+    if not text.strip():
+        raise EncodingError("empty")
+    _refuse_others(text)
+    data = _from_base64(text)
+    if not data.startswith((PNG, JPEG)):
+        _refuse_others(data)
+        raise EncodingError("empty" if not data else "base64 of something that is neither PNG nor JPEG")
+    return _within(data, max_bytes)
+
+
+def _within(data: bytes, max_bytes: int) -> bytes:
+    if len(data) > max_bytes:
+        raise EncodingError(f"{len(data)} bytes, at most {max_bytes} are allowed")
+    return data
+
+
+def _to_ascii(image: bytes | str) -> bytes:
+    if isinstance(image, bytes):
+        return image
+    try:
+        return image.encode("ascii")
+    except UnicodeEncodeError:
+        raise EncodingError("text that is not base64") from None
+
+
+def _refuse_others(data: bytes) -> None:
+    start = data[:64].lstrip()
+    for magic, name in OTHERS.items():
+        # Base64 text may begin with BM by chance, but not where it holds a PNG or JPEG (iVBO, /9j/).
+        if start.startswith(magic):
+            raise EncodingError(f"{name}, not PNG or JPEG")
+
+
+def _from_base64(text: bytes) -> bytes:
+    text = text.strip()
+    if text[:5].lower() == b"data:":
+        head, _, text = text.partition(b",")
+        if not head.lower().endswith(b";base64"):
+            raise EncodingError("a data: address that is not base64")
+    letters = text.translate(_URL_SAFE, _BLANK).rstrip(b"=")
+    try:
+        return binascii.a2b_base64(letters + b"=" * (-len(letters) % 4), strict_mode=True)
+    except binascii.Error:
+        raise EncodingError("neither PNG nor JPEG, and not base64 of one") from None

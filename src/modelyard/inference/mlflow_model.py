@@ -1,0 +1,128 @@
+"""The bundle as an MLflow model: MLflow runs this file when it loads a version (models from code)."""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import mlflow.models
+import numpy as np
+import pandas as pd  # type: ignore[import-untyped]
+from mlflow.exceptions import MlflowException
+from mlflow.protos.databricks_pb2 import INTERNAL_ERROR, INVALID_PARAMETER_VALUE
+from mlflow.pyfunc import PythonModel
+
+from modelyard.inference.bundle import read_bundle
+from modelyard.inference.interpreters import ModelError
+from modelyard.inference.predictor import DEFAULT_TOP_K, Predictor
+
+COLUMN = "image"
+
+
+class OneLineError(MlflowException):  # type: ignore[misc]  # MLflow is read as untyped here
+    """An error whose message stays as it is.
+
+    MLflow's scoring server puts the whole input before the message of every MlflowException; an image sent
+    back in an error helps nobody.
+    """
+
+    @property
+    def message(self) -> str:
+        """The first message, whatever is assigned later."""
+        return self._message
+
+    @message.setter
+    def message(self, text: str) -> None:
+        if not hasattr(self, "_message"):
+            self._message = text
+
+
+class InputError(OneLineError):
+    """What a caller sent cannot be answered: HTTP 400 from MLflow's scoring server."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason, error_code=INVALID_PARAMETER_VALUE)
+
+
+class BundleModel(PythonModel):  # type: ignore[misc]
+    """Answers images with ranked labels, from the bundle among its artifacts."""
+
+    def load_context(self, context: Any) -> None:
+        """Load the bundle at `context.artifacts["bundle"]`."""
+        self._predictor = Predictor(read_bundle(Path(context.artifacts["bundle"])))
+
+    def predict(
+        self,
+        context: Any,  # noqa: ARG002
+        model_input: pd.DataFrame,
+        params: dict[str, Any] | None = None,
+    ) -> list[Any]:
+        """Answer each image; see `Predictor.predict` for what comes back.
+
+        Args:
+            context: not used; `load_context` has taken what it holds.
+            model_input: images as `collect_images` takes them; MLflow itself always makes a DataFrame. (Any
+                type hint but that of a DataFrame would count as a schema, or end in a warning.)
+            params: `top_k` and `on_error`.
+
+        Raises:
+            InputError: an image or a parameter is wrong, or there is no image at all.
+            OneLineError: the model itself failed (HTTP 500).
+        """
+        params = params or {}
+        top_k, on_error = params.get("top_k"), params.get("on_error")
+        images = collect_images(model_input)
+        if not images:
+            raise InputError("no images")
+        try:
+            return self._predictor.predict(
+                images,
+                top_k=DEFAULT_TOP_K if top_k is None else top_k,
+                on_error="raise" if on_error is None else on_error,
+            )
+        except ValueError as error:
+            raise InputError(str(error)) from error
+        except ModelError as error:
+            raise OneLineError(str(error), error_code=INTERNAL_ERROR) from error
+
+
+def collect_images(model_input: Any) -> list[Any]:
+    """Make one list of images from what MLflow hands over for its four JSON shapes, or a caller from Python.
+
+    Args:
+        model_input: a DataFrame or dict with `image`, a list of images or of such dicts, an array, or one
+            image. An image is the bytes of a PNG or JPEG, their base64 text, or for a digit its numbers,
+            (28, 28) or (784,).
+
+    Raises:
+        InputError: there is no column, key or list of images.
+    """
+    if hasattr(model_input, "columns"):
+        if COLUMN not in model_input.columns:
+            raise InputError(f"expected one column named {COLUMN!r}")
+        cells: Iterable[Any] = model_input[COLUMN]
+        return [image for cell in cells for image in _spread(cell)]
+    if isinstance(model_input, dict):
+        if COLUMN not in model_input:
+            raise InputError(f"expected the key {COLUMN!r}")
+        return collect_images(model_input[COLUMN])
+    if isinstance(model_input, str | bytes):
+        return [model_input]
+    if not isinstance(model_input, list | tuple) and not getattr(model_input, "ndim", 0):
+        raise InputError(f"expected images, got {type(model_input).__name__}")
+    return [image for item in model_input for image in _spread(_unwrap(item))]
+
+
+def _unwrap(item: Any) -> Any:
+    return item[COLUMN] if isinstance(item, dict) and COLUMN in item else item
+
+
+def _spread(cell: Any) -> list[Any]:
+    """MLflow puts `{"image": ["...", "..."]}` into a single cell; numbers in a list are one image."""
+    if isinstance(cell, list | tuple | np.ndarray) and all(
+        isinstance(item, str | bytes) for item in cell[:1]
+    ):
+        return list(cell)
+    return [cell]
+
+
+mlflow.models.set_model(BundleModel())

@@ -1,0 +1,88 @@
+"""ImageNet's labels as of 2015: output id to synset to words, out of two text files."""
+
+import re
+
+from modelyard.errors import ModelyardError
+from modelyard.inference.bundle import Label
+
+_COMMENT = re.compile(r"#.*")
+_ENTRY = re.compile(
+    r'\s*entry\s*\{\s*target_class:\s*(?P<id>\d+)\s+target_class_string:\s*"(?P<synset>n\d{8})"\s*\}\s*'
+)
+_WORDS = re.compile(r"(?P<synset>n\d{8})\t(?P<words>\S.*)")
+
+
+def join_labels(
+    label_map: bytes, synset_words: bytes, classes: int, files: tuple[str, str]
+) -> tuple[Label, ...]:
+    """Return one label for each output, in order; an output that the map does not name has none.
+
+    The two files are joined by synset: two synsets may have the same words ("crane" is a bird and a machine).
+
+    Args:
+        label_map: entries of `target_class` (the output's id) and `target_class_string` (its synset), UTF-8.
+        synset_words: lines of a synset, a tab and its words, UTF-8.
+        classes: how many outputs the network has.
+        files: the names of the two files, for messages.
+
+    Raises:
+        ModelyardError: a line is malformed, an id or synset is there twice, an id is no output, a synset has
+            no words.
+    """
+    words = _parse_words(_decode(synset_words, files[1]), files[1])
+    labels = [Label(None, None)] * classes
+    for number, synset in _parse_map(_decode(label_map, files[0]), files[0]).items():
+        if number >= classes:
+            raise ModelyardError(f"{files[0]}: expected ids 0..{classes - 1}, got {number} ({synset})")
+        if synset not in words:
+            raise ModelyardError(f"{files[0]}: id {number} is {synset}, for which {files[1]} has no words")
+        labels[number] = Label(words[synset], synset)
+    return tuple(labels)
+
+
+def _decode(content: bytes, file: str) -> str:
+    try:
+        return content.decode()
+    except UnicodeDecodeError as error:
+        raise ModelyardError(f"{file}: expected text in UTF-8, got other bytes ({error})") from None
+
+
+def _parse_map(text: str, file: str) -> dict[int, str]:
+    """Return the synset of each id."""
+    text = _COMMENT.sub("", text).rstrip()
+    synsets: dict[int, str] = {}
+    at = 0
+    while at < len(text):
+        entry = _ENTRY.match(text, at)
+        where = f"{file}, line {text.count(chr(10), 0, at) + 1}"
+        if entry is None:
+            raise ModelyardError(
+                f"{where}: expected an entry with target_class and target_class_string, got "
+                f"{' '.join(text[at : at + 80].split())!r}"
+            )
+        number, synset = int(entry["id"]), entry["synset"]
+        if number in synsets:
+            raise ModelyardError(f"{where}: id {number} is there twice: {synsets[number]} and {synset}")
+        synsets[number] = synset
+        at = entry.end()
+    if len(set(synsets.values())) < len(synsets):
+        twice = next(one for one in synsets.values() if list(synsets.values()).count(one) > 1)
+        raise ModelyardError(f"{file}: synset {twice} has two ids")
+    if not synsets:
+        raise ModelyardError(f"{file}: expected entries, got none")
+    return synsets
+
+
+def _parse_words(text: str, file: str) -> dict[str, str]:
+    """Return the words of each synset."""
+    words: dict[str, str] = {}
+    for number, line in enumerate(text.splitlines(), 1):
+        match = _WORDS.fullmatch(line.rstrip())
+        if match is None:
+            raise ModelyardError(
+                f"{file}, line {number}: expected a synset, a tab and its words, got {line[:80]!r}"
+            )
+        if match["synset"] in words:
+            raise ModelyardError(f"{file}, line {number}: synset {match['synset']} is there twice")
+        words[match["synset"]] = match["words"]
+    return words

@@ -1,0 +1,104 @@
+"""A bundle as an MLflow model that carries its code, and needs neither TensorFlow nor this repository."""
+
+import base64
+import io
+import shutil
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import modelyard
+from modelyard.inference.bundle import Bundle
+from modelyard.inference.predictor import DEFAULT_TOP_K
+
+# What answers an image; what each of them needs comes with it.
+REQUIREMENTS = ("mlflow", "numpy", "pillow", "ai-edge-litert")
+
+
+def model_arguments(bundle: Bundle, staging: Path) -> dict[str, Any]:
+    """Return the keyword arguments that `mlflow.pyfunc.log_model` and `save_model` share for a bundle.
+
+    Args:
+        bundle: what the model answers from.
+        staging: an empty or missing folder; the code is copied there, and it must stay until MLflow is done.
+    """
+    package = _stage_code(staging / modelyard.__name__)
+    return {
+        "python_model": str(package / "inference" / "mlflow_model.py"),
+        "artifacts": {"bundle": str(bundle.folder.resolve())},
+        "code_paths": [str(package)],
+        "pip_requirements": [f"{name}=={version(name)}" for name in REQUIREMENTS],
+        "signature": _make_signature(),
+        "input_example": _make_example(bundle),
+    }
+
+
+def _stage_code(package: Path) -> Path:
+    """Copy the package with nothing but `inference`, which imports nothing else of it."""
+    source = Path(modelyard.__file__).parent
+    package.mkdir(parents=True)
+    shutil.copyfile(source / "__init__.py", package / "__init__.py")
+    shutil.copytree(source / "inference", package / "inference", ignore=shutil.ignore_patterns("__pycache__"))
+    return package.resolve()
+
+
+def _make_signature() -> Any:
+    """Let every JSON shape through to the model, which tells what is wrong without sending the input back.
+
+    With a binary column MLflow would decode base64 itself for two of the four shapes, turn the URL-safe kind
+    into nothing, and write the input into its errors.
+    """
+    from mlflow.models import ModelSignature
+    from mlflow.types import ColSpec, DataType, ParamSchema, ParamSpec, Schema
+    from mlflow.types.schema import AnyType, Array, Object, Property
+
+    label = Object(
+        [
+            Property("label", DataType.string),
+            Property("score", DataType.double),
+            Property("id", DataType.long),
+            Property("synset", DataType.string, required=False),
+        ]
+    )
+    return ModelSignature(
+        inputs=Schema([ColSpec(AnyType(), "image", required=False)]),
+        outputs=Schema([ColSpec(Array(label), "labels")]),
+        params=ParamSchema(
+            [
+                ParamSpec("top_k", DataType.long, DEFAULT_TOP_K),
+                ParamSpec("on_error", DataType.string, "raise"),
+            ]
+        ),
+    )
+
+
+def _make_example(bundle: Bundle) -> Any:
+    """A DataFrame with one image as base64 text, as a client would send it."""
+    import pandas as pd  # type: ignore[import-untyped]
+
+    data = _draw_seven() if bundle.preprocessing.kind == "digit" else _draw_landscape()
+    return pd.DataFrame({"image": [base64.b64encode(data).decode()]})
+
+
+def _draw_seven() -> bytes:
+    from PIL import Image, ImageDraw
+
+    image = Image.new("L", (28, 28))
+    ImageDraw.Draw(image).line([(7, 6), (20, 6), (12, 22)], fill=255, width=3, joint="curve")
+    return _encode(image, "PNG")
+
+
+def _draw_landscape() -> bytes:
+    from PIL import Image, ImageDraw
+
+    image = Image.new("RGB", (96, 72), "skyblue")
+    draw = ImageDraw.Draw(image)
+    draw.rectangle([0, 48, 96, 72], fill="seagreen")
+    draw.ellipse([64, 8, 84, 28], fill="gold")
+    return _encode(image, "JPEG")
+
+
+def _encode(image: Any, kind: str) -> bytes:
+    stream = io.BytesIO()
+    image.save(stream, kind)
+    return stream.getvalue()

@@ -1,0 +1,131 @@
+"""Weights as TensorFlow.js publishes them: one byte each, with a scale and a minimum for every tensor.
+
+Source of the format: TensorFlow.js, `weights_manifest.json` of a layers model, quantised to uint8. The value
+is `byte * scale + min`. Here manifest and shards are wrapped in JavaScript modules, the shards as base64.
+"""
+
+import base64
+import binascii
+import math
+import re
+import zipfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from modelyard.errors import ModelyardError
+from modelyard.files import replace_file
+
+_MANIFEST_KEY = "weightsManifest:"
+_SHARD = re.compile(r'"([A-Za-z0-9+/]{1000,}={0,2})"')
+_RANGE = ":range"
+
+
+class Quantized(NamedTuple):
+    """A tensor: uint8 values of any shape, and the range they stand for."""
+
+    values: NDArray[np.uint8]
+    scale: float
+    minimum: float
+
+    def dequantize(self) -> NDArray[np.float32]:
+        """Return `values * scale + minimum`."""
+        return self.values * np.float32(self.scale) + np.float32(self.minimum)
+
+
+def read_javascript_weights(model: Path, shards: Sequence[Path]) -> dict[str, Quantized]:
+    """Read the weights of a TensorFlow.js layers model in JavaScript modules.
+
+    Args:
+        model: the module with the `weightsManifest`.
+        shards: the modules with the bytes, in the manifest's order.
+
+    Raises:
+        ModelyardError: a file is not of the format, or the bytes are not as many as the manifest says.
+    """
+    entries = [entry for group in _read_manifest(model) for entry in group["weights"]]
+    content = b"".join(_read_shard(path) for path in shards)
+    expected = sum(math.prod(entry["shape"]) for entry in entries)
+    if len(content) != expected:
+        raise ModelyardError(
+            f"{model}: expected {expected:,} bytes of weights, the shards hold {len(content):,}"
+        )
+    weights: dict[str, Quantized] = {}
+    offset = 0
+    for entry in entries:
+        size = math.prod(entry["shape"])
+        values = np.frombuffer(content, np.uint8, size, offset).reshape(entry["shape"])
+        quantization = entry["quantization"]
+        weights[entry["name"]] = Quantized(values, quantization["scale"], quantization["min"])
+        offset += size
+    return weights
+
+
+def write_weights(path: Path, weights: dict[str, Quantized]) -> None:
+    """Write weights as they came to an .npz: NAME uint8, and NAME:range float64 (scale, minimum)."""
+    arrays: dict[str, NDArray[Any]] = {}
+    for name, weight in weights.items():
+        arrays[name] = weight.values
+        arrays[name + _RANGE] = np.array([weight.scale, weight.minimum])
+    with replace_file(path) as new, new.open("wb") as file:
+        np.savez(file, allow_pickle=False, **arrays)
+
+
+def read_weights(path: Path) -> dict[str, NDArray[np.float32]]:
+    """Read what `write_weights` wrote, dequantised.
+
+    Raises:
+        ModelyardError: the file is missing or is no such file.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            names = [name for name in arrays.files if not name.endswith(_RANGE)]
+            return {name: Quantized(arrays[name], *arrays[name + _RANGE]).dequantize() for name in names}
+    except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
+        raise ModelyardError(f"{path}: expected weights as .npz ({error}): run `dvc repro import`") from error
+
+
+def _read_manifest(model: Path) -> list[dict[str, Any]]:
+    """Return the manifest, a list in JavaScript's notation inside a line of code."""
+    import json5
+
+    text = model.read_text(encoding="utf-8")
+    start = text.find(_MANIFEST_KEY) + len(_MANIFEST_KEY)
+    if start < len(_MANIFEST_KEY):
+        raise ModelyardError(
+            f"{model}: expected a TensorFlow.js model with a {_MANIFEST_KEY[:-1]}, found none"
+        )
+    try:
+        manifest: list[dict[str, Any]] = json5.loads(text[start : _closing_bracket(text, start)])
+        for group in manifest:
+            for entry in group["weights"]:
+                if entry["quantization"]["dtype"] != "uint8":
+                    raise ValueError(f"{entry['name']} is not quantised to uint8")
+    except (ValueError, KeyError, TypeError) as error:
+        raise ModelyardError(
+            f"{model}: expected a list of uint8 weights as {_MANIFEST_KEY[:-1]}: {error}"
+        ) from None
+    return manifest
+
+
+def _closing_bracket(text: str, start: int) -> int:
+    """Return where the list that begins at `start` ends; its strings, names of weights, hold no brackets."""
+    depth = 0
+    for match in re.finditer(r"[\[\]]", text[start:]):
+        depth += 1 if match[0] == "[" else -1
+        if depth == 0:
+            return start + match.end()
+    return len(text)
+
+
+def _read_shard(path: Path) -> bytes:
+    found = _SHARD.findall(path.read_text(encoding="utf-8"))
+    if len(found) != 1:
+        raise ModelyardError(f"{path}: expected one long base64 text, found {len(found)}")
+    try:
+        return base64.b64decode(found[0], validate=True)
+    except binascii.Error as error:
+        raise ModelyardError(f"{path}: expected base64, got other text ({error})") from None

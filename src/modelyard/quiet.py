@@ -1,0 +1,55 @@
+"""TensorFlow's chatter, kept back unless something goes wrong."""
+
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from modelyard.errors import ModelyardError
+
+
+@contextmanager
+def quiet_tensorflow() -> Iterator[None]:
+    """Hold back stdout and stderr of the whole process, C++ libraries included.
+
+    TensorFlow's C++ parts write to the file descriptors themselves, whatever its log levels say. When the
+    body ends with an unexpected error, all that was held back goes to stderr; a `ModelyardError` says enough.
+    """
+    sys.stdout.flush()
+    sys.stderr.flush()
+    saved = (os.dup(1), os.dup(2))
+    with tempfile.TemporaryFile() as held:
+        os.dup2(held.fileno(), 1)
+        os.dup2(held.fileno(), 2)
+        show = False
+        try:
+            yield
+        except ModelyardError:
+            raise
+        except BaseException:
+            show = True
+            raise
+        finally:
+            sys.stdout.flush()
+            sys.stderr.flush()
+            for number, copy in enumerate(saved, 1):
+                os.dup2(copy, number)
+                os.close(copy)
+            if show:
+                held.seek(0)
+                with open(2, "wb", closefd=False) as stderr:
+                    shutil.copyfileobj(held, stderr)
+
+
+def import_tensorflow() -> None:
+    """Import TensorFlow and Keras, on the processors alone and in silence; later imports are quiet then."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
+    with quiet_tensorflow():
+        import keras  # noqa: F401
+        import tensorflow as tf
+
+        # Devices are looked for at the first use, with a message for each that is missing.
+        tf.constant(0)

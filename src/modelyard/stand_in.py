@@ -1,0 +1,117 @@
+"""Inception v3 as the npm package nsfwjs trained it on, with a head of its own: the stand-in's network."""
+
+import re
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from modelyard.errors import ModelyardError
+from modelyard.inference.bundle import Preprocessing
+
+if TYPE_CHECKING:
+    import keras
+
+Weights = dict[str, NDArray[np.float32]]
+
+# As the package's own code prepares a picture: RGB / 255, bilinear with aligned corners.
+PREPROCESSING = Preprocessing("photo", 299, 299, 3, mean=0.0, scale=1 / 255, align_corners=True)
+_CONVOLUTIONS = 94
+_HEAD = {"dense_1": (256, "relu"), "dense_2": (128, "relu")}
+_LAST = "dense_3"
+_NORM = ("beta", "moving_mean", "moving_variance")
+
+
+def check_weights(names: set[str], outputs: int, labels: int, origin: str) -> None:
+    """Refuse weights that are not those of this network.
+
+    Args:
+        names: of all weights, such as "conv2d_1/kernel".
+        outputs: of the last layer.
+        labels: how many labels conf/ has.
+        origin: the file they come from, for messages.
+
+    Raises:
+        ModelyardError: a name is missing or too many, or labels and outputs differ in number.
+    """
+    numbers = range(1, _CONVOLUTIONS + 1)
+    expected = {f"conv2d_{number}/kernel" for number in numbers}
+    expected |= {f"batch_normalization_{number}/{part}" for number in numbers for part in _NORM}
+    expected |= {f"{layer}/{part}" for layer in (*_HEAD, _LAST) for part in ("kernel", "bias")}
+    if names != expected:
+        raise ModelyardError(
+            f"{origin}: expected the {len(expected)} weights of Inception v3, missing "
+            f"{sorted(expected - names)[:3]}, not known {sorted(names - expected)[:3]}"
+        )
+    if outputs != labels:
+        raise ModelyardError(
+            f"pretrained.fallback.labels: expected {outputs} labels for {origin}, got {labels}"
+        )
+
+
+def build_network(weights: Weights) -> "keras.Model":
+    """Build the network. Input: float32 (n, 299, 299, 3), 0..1. Output: float32 (n, labels), probabilities.
+
+    Raises:
+        ModelyardError: a weight does not have its layer's shape.
+    """
+    import keras
+    from keras import layers
+
+    trunk = keras.applications.InceptionV3(
+        weights=None, include_top=False, pooling="avg", input_shape=(299, 299, 3)
+    )
+    answer = trunk.output
+    for name, (units, activation) in _HEAD.items():
+        answer = layers.Dense(units, activation=activation, name=name)(answer)
+    outputs = len(weights[f"{_LAST}/bias"])
+    answer = layers.Dense(outputs, activation="softmax", name=_LAST)(answer)
+    network = keras.Model(trunk.input, answer)
+    try:
+        _assign(network, weights)
+    except ValueError as error:
+        raise ModelyardError(f"the stand-in's weights do not fit Inception v3: {error}") from error
+    return network
+
+
+class StandIn:
+    """The stand-in as a source of probabilities, for pictures of any size."""
+
+    def __init__(self, weights: Weights) -> None:
+        self.network = build_network(weights)
+
+    def probabilities_of_file(self, content: bytes) -> NDArray[np.float32]:
+        """Answer for a JPEG's or PNG's bytes, decoded by TensorFlow: float32 (labels,)."""
+        import tensorflow as tf
+
+        return self.probabilities(tf.io.decode_jpeg(content, channels=3).numpy())
+
+    def probabilities(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Answer for decoded RGB pixels (h, w, 3), resized by TensorFlow: float32 (labels,)."""
+        import tensorflow as tf
+
+        size = (PREPROCESSING.height, PREPROCESSING.width)
+        resized = tf.raw_ops.ResizeBilinear(images=pixels[None], size=size, align_corners=True)
+        answer: NDArray[np.float32] = self.network(resized * PREPROCESSING.scale, training=False).numpy()[0]
+        return answer
+
+
+def _assign(network: "keras.Model", weights: Weights) -> None:
+    """Give every layer its weights; convolutions and batch norms count in the order they were made."""
+    from keras import layers
+
+    for number, layer in enumerate(_in_order(network, layers.Conv2D), 1):
+        layer.kernel.assign(weights[f"conv2d_{number}/kernel"])
+    for number, layer in enumerate(_in_order(network, layers.BatchNormalization), 1):
+        for part in _NORM:
+            getattr(layer, part).assign(weights[f"batch_normalization_{number}/{part}"])
+    for name in (*_HEAD, _LAST):
+        layer = network.get_layer(name)
+        layer.kernel.assign(weights[f"{name}/kernel"])
+        layer.bias.assign(weights[f"{name}/bias"])
+
+
+def _in_order(network: "keras.Model", kind: Any) -> list[Any]:
+    """Return the layers of a kind by the number in their names; the first of a process has none."""
+    found = [layer for layer in network.layers if isinstance(layer, kind)]
+    return sorted(found, key=lambda layer: int((re.findall(r"_(\d+)$", layer.name) or ["0"])[0]))

@@ -1,0 +1,42 @@
+"""Fixtures that several test files share: the shipped configuration, and a repository of its own for a store."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hydra import compose, initialize_config_dir
+from omegaconf import OmegaConf
+
+from modelyard.params import Params, validate_params
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(autouse=True)
+def _no_settings_of_the_caller(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("MLFLOW_TRACKING_URI", "DVC_ROOT", "DVC_EXP_NAME", "DVC_EXP_BASELINE_REV", "DVC_STAGE"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture
+def values() -> dict[str, Any]:
+    """The shipped configuration, composed as the compose stage does it; free to change."""
+    with initialize_config_dir(str(ROOT / "conf"), version_base=None):
+        config = compose("config")
+    composed: Any = OmegaConf.to_container(config, resolve=True)
+    return dict(composed)
+
+
+@pytest.fixture
+def params(values: dict[str, Any]) -> Params:
+    return validate_params(values)
+
+
+@pytest.fixture
+def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty repository, the working directory of the test; its path has a space."""
+    folder = tmp_path / "a repository"
+    folder.mkdir()
+    (folder / "dvc.yaml").write_text("stages: {}\n")
+    monkeypatch.chdir(folder)
+    return folder

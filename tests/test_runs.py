@@ -1,0 +1,175 @@
+"""Runs in a real SQLite store: they grow, fail, are killed, are lost and made again."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from modelyard.digits import Digits
+from modelyard.params import Params
+from modelyard.runs import RunDescription, describe_training, find_or_rebuild_run, training_run
+from modelyard.tracking import Tracking, open_tracking
+
+SOURCE = {"source": "https://example.org/mnist.npz", "licence": "CC BY-SA 3.0"}
+HISTORY = [{"loss": 0.5, "val_accuracy": 0.8}, {"loss": 0.25, "val_accuracy": 0.9}]
+
+
+@pytest.fixture
+def tracking(repository: Path) -> Tracking:
+    return open_tracking("digits")
+
+
+@pytest.fixture
+def description(params: Params, repository: Path) -> RunDescription:
+    digits = Digits(np.zeros((67, 28, 28), np.uint8), np.zeros(67, np.uint8))
+    return describe_training(params, digits, SOURCE)
+
+
+def test_a_run_says_what_was_trained_on_what(tracking: Tracking, description: RunDescription) -> None:
+    with training_run(tracking, description) as training:
+        training.log_epoch(0, HISTORY[0])
+    run = tracking.client.get_run(training.run_id)
+    assert run.info.status == "FINISHED"
+    assert run.data.params["train.optimizer.learning_rate"] == "0.01"
+    assert run.data.metrics == {"train/loss": 0.5, "validation/accuracy": 0.8}
+    assert run.data.tags["data.digest"] == description.dataset.digest
+    assert run.inputs.dataset_inputs[0].dataset.digest == description.dataset.digest[:36]
+
+
+def test_every_epoch_is_there_while_the_training_still_runs(
+    tracking: Tracking, description: RunDescription
+) -> None:
+    with training_run(tracking, description) as training:
+        for epoch, row in enumerate(HISTORY):
+            training.log_epoch(epoch, row)
+        history = tracking.client.get_metric_history(training.run_id, "train/loss")
+        assert [(point.step, point.value) for point in history] == [(1, 0.5), (2, 0.25)]
+        assert tracking.client.get_run(training.run_id).info.status == "RUNNING"
+
+
+def test_a_failed_training_leaves_a_failed_run_with_its_error(
+    tracking: Tracking, description: RunDescription
+) -> None:
+    with pytest.raises(ValueError, match="no such layer"), training_run(tracking, description) as training:
+        raise ValueError("no such layer")
+    run = tracking.client.get_run(training.run_id)
+    assert run.info.status == "FAILED"
+    assert run.data.tags["error"] == "ValueError: no such layer"
+
+
+def test_ctrl_c_leaves_a_killed_run(tracking: Tracking, description: RunDescription) -> None:
+    with pytest.raises(KeyboardInterrupt), training_run(tracking, description) as training:
+        raise KeyboardInterrupt
+    assert tracking.client.get_run(training.run_id).info.status == "KILLED"
+
+
+def test_the_next_training_ends_the_run_of_a_killed_process(
+    tracking: Tracking, description: RunDescription, repository: Path
+) -> None:
+    killed = _start_training_and_kill_it(description)
+    assert tracking.client.get_run(killed).info.status == "RUNNING"
+    with training_run(tracking, description) as training:
+        assert tracking.client.get_run(killed).info.status == "KILLED"
+        assert tracking.client.get_run(training.run_id).info.status == "RUNNING"
+
+
+def test_a_run_of_another_host_is_left_alone(tracking: Tracking, description: RunDescription) -> None:
+    tags = {"host": f"not-{socket.gethostname()}", "pid": "1"}
+    other = tracking.client.create_run(tracking.experiment_id, tags=tags).info.run_id
+    with training_run(tracking, description):
+        pass
+    assert tracking.client.get_run(other).info.status == "RUNNING"
+
+
+def test_a_description_survives_its_file(description: RunDescription) -> None:
+    assert RunDescription.from_plain(description.plain()) == description
+
+
+def test_a_known_run_is_found(tracking: Tracking, description: RunDescription) -> None:
+    with training_run(tracking, description) as training:
+        training.log_epoch(0, HISTORY[0])
+    assert find_or_rebuild_run(tracking, training.run_id, description, HISTORY) == training.run_id
+
+
+def test_a_lost_run_is_made_again_once_and_says_so(tracking: Tracking, description: RunDescription) -> None:
+    lost = "0" * 32
+    made = find_or_rebuild_run(tracking, lost, description, HISTORY)
+    assert find_or_rebuild_run(tracking, lost, description, HISTORY) == made
+    run = tracking.client.get_run(made)
+    assert run.data.tags["rebuilt_from"] == lost
+    assert run.info.status == "FINISHED"
+    assert run.data.params["model.name"] == "cnn"
+    assert [point.value for point in tracking.client.get_metric_history(made, "train/loss")] == [0.5, 0.25]
+
+
+def test_a_run_whose_store_went_away_gets_the_epochs_it_lacks(
+    tracking: Tracking, description: RunDescription
+) -> None:
+    with pytest.raises(SystemExit), training_run(tracking, description) as training:
+        training.log_epoch(0, HISTORY[0])
+        raise SystemExit
+    assert find_or_rebuild_run(tracking, training.run_id, description, HISTORY) == training.run_id
+    history = tracking.client.get_metric_history(training.run_id, "train/loss")
+    assert [(point.step, point.value) for point in history] == [(1, 0.5), (2, 0.25)]
+    assert tracking.client.get_run(training.run_id).info.status == "FINISHED"
+
+
+def test_an_epoch_the_store_did_not_take_is_sent_with_the_next(
+    tracking: Tracking, description: RunDescription, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with training_run(tracking, description) as training:
+        run_id = training.run_id
+        tracking.client.delete_run(run_id)  # The store refuses metrics for a deleted run.
+        training.log_epoch(0, HISTORY[0])
+        assert "epoch 1 is not in MLflow yet" in capsys.readouterr().err
+        tracking.client.restore_run(run_id)
+        training.log_epoch(1, HISTORY[1])
+    assert [point.step for point in tracking.client.get_metric_history(run_id, "train/loss")] == [1, 2]
+
+
+def test_four_trainings_at_once_lose_no_epoch(
+    tracking: Tracking, description: RunDescription, repository: Path
+) -> None:
+    script = (
+        "import json, sys; from modelyard.runs import *; from modelyard.tracking import open_tracking\n"
+        "description = RunDescription.from_plain(json.load(sys.stdin))\n"
+        "with training_run(open_tracking('digits'), description) as run:\n"
+        "    for epoch in range(15): run.log_epoch(epoch, {'loss': 1 / (epoch + 1), 'val_loss': 2.0})\n"
+        "print(run.run_id)"
+    )
+    processes = [_python(script, description) for _ in range(4)]
+    run_ids = [process.communicate()[0].strip() for process in processes]
+    for run_id in run_ids:
+        assert tracking.client.get_run(run_id).info.status == "FINISHED"
+        assert len(tracking.client.get_metric_history(run_id, "train/loss")) == 15
+
+
+def _start_training_and_kill_it(description: RunDescription) -> str:
+    script = (
+        "import json, sys, time; from modelyard.runs import *; from modelyard.tracking import open_tracking\n"
+        "description = RunDescription.from_plain(json.load(sys.stdin))\n"
+        "with training_run(open_tracking('digits'), description) as run:\n"
+        "    print(run.run_id, flush=True); time.sleep(60)"
+    )
+    process = _python(script, description)
+    assert process.stdout is not None
+    run_id = process.stdout.readline().strip()
+    os.kill(process.pid, signal.SIGKILL)
+    process.communicate()
+    return run_id
+
+
+def _python(script: str, description: RunDescription) -> "subprocess.Popen[str]":
+    pipe = subprocess.PIPE
+    process = subprocess.Popen([sys.executable, "-c", script], stdin=pipe, stdout=pipe, text=True)
+    assert process.stdin is not None
+    process.stdin.write(json.dumps(description.plain()))
+    process.stdin.close()
+    process.stdin = None
+    return process
