@@ -31,7 +31,7 @@ ui: .venv/requirements  ## compare runs and versions in the MLflow UI, on loopba
 
 serve: .venv/requirements  ## answer HTTP requests from one version (MODEL=models:/mnist@champion PORT=5000)
 	@MLFLOW_TRACKING_URI="$$(python -m modelyard.tracking)" \
-	    mlflow models serve --model-uri "$(MODEL)" --env-manager local --host 127.0.0.1 --port $(PORT)
+	    MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR=false mlflow models serve --model-uri "$(MODEL)" --env-manager local --host 127.0.0.1 --port $(PORT)
 
 lock: .venv/requirements  ## compile pyproject.toml into requirements*.txt, with hashes (needs uv)
 	@set -e; compile="uv pip compile -q --universal --generate-hashes --no-annotate --no-header"; \

@@ -40,22 +40,26 @@ class LegacyGraphBuilder:
         return name
 
     def convolution(
-        self, name: str, entrance: str, shape: tuple[int, int, int], *, stride: int = 1, padding: str = "SAME",
-        scaled: bool = True, epsilon: float = 0.001,
-    ) -> str:  # fmt: skip
-        """Convolution, batch norm, numeric check with its control edge, relu; shape is (height, width, filters)."""
+        self,
+        name: str,
+        entrance: str,
+        shape: tuple[int, int, int],
+        *,
+        stride: int = 1,
+        padding: str = "SAME",
+        scaled: bool = True,
+        epsilon: float = 0.001,
+    ) -> str:
+        """Convolution of (height, width, filters), batch norm, numeric check with its control edge, relu."""
         inputs = self._channels[entrance]
         spread = np.sqrt(2 / (shape[0] * shape[1] * inputs))
         filters = self._random.normal(0, spread, (*shape[:2], inputs, shape[2]))
-        params = self.constant(f"{name}/conv2d_params", filters)
-        self.node(
-            f"{name}/Conv2D", "Conv2D", [entrance, params],
-            T=tf.float32, strides=[1, stride, stride, 1], padding=padding,
-        )  # fmt: skip
-        self.node(
-            f"{name}/batchnorm", "BatchNormWithGlobalNormalization", [f"{name}/Conv2D", *self._moments(name, shape[2])],
-            T=tf.float32, variance_epsilon=epsilon, scale_after_normalization=scaled,
-        )  # fmt: skip
+        read = [entrance, self.constant(f"{name}/conv2d_params", filters)]
+        strides = [1, stride, stride, 1]
+        self.node(f"{name}/Conv2D", "Conv2D", read, T=tf.float32, strides=strides, padding=padding)
+        read = [f"{name}/Conv2D", *self._moments(name, shape[2])]
+        how = {"T": tf.float32, "variance_epsilon": epsilon, "scale_after_normalization": scaled}
+        self.node(f"{name}/batchnorm", "BatchNormWithGlobalNormalization", read, **how)
         self.node(f"{name}/CheckNumerics", "CheckNumerics", [f"{name}/batchnorm"], T=tf.float32, message=name)
         waits = [f"{name}/batchnorm", f"^{name}/CheckNumerics"]
         self.node(f"{name}/control_dependency", "Identity", waits, T=tf.float32)

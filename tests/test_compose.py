@@ -72,7 +72,9 @@ def test_queued_experiments_all_run_with_their_own_values(pipeline: Path) -> Non
 
 
 @pytest.mark.parametrize("command", [("dvc", "repro"), ("dvc", "exp", "run", "-S", "train.seed=4")])
-def test_a_hand_edit_is_refused_with_what_to_do_and_not_lost(pipeline: Path, command: tuple[str, ...]) -> None:
+def test_a_hand_edit_is_refused_with_what_to_do_and_not_lost(
+    pipeline: Path, command: tuple[str, ...]
+) -> None:
     edited = (pipeline / "params.yaml").read_text().replace("epochs: 2", "epochs: 9")
     (pipeline / "params.yaml").write_text(edited)
     refused = _run(pipeline, *command, expect=255)

@@ -61,7 +61,7 @@ def test_a_jpeg_gives_pillows_pixels() -> None:
 def test_base64_is_read_in_every_common_spelling(file: bytes) -> None:
     expected = decode(file, LIMITS)
     standard, url_safe = base64.b64encode(file).decode(), base64.urlsafe_b64encode(file).decode()
-    spellings = [standard, url_safe, standard.rstrip("="), url_safe.rstrip("=")]
+    spellings = [standard, url_safe, standard.rstrip("="), url_safe.rstrip("="), f"{standard}="]
     spellings += [base64.encodebytes(file).decode(), f"  {standard}\r\n"]
     spellings += [f"data:image/png;base64,{text}" for text in (standard, url_safe)]
     for text in spellings:
@@ -282,6 +282,14 @@ def test_grey_paper_and_pale_ink_are_stretched() -> None:
     assert fitted.max() == 255
     assert fitted[0, 0] == 0
     assert np.flatnonzero(fitted.any(axis=1)).size == 20
+
+
+def test_faint_specks_on_the_paper_are_no_ink() -> None:
+    clean = np.full((60, 60), 255, np.uint8)
+    clean[20:40, 28:32] = 0
+    specked = clean.copy()
+    specked[5, 5] = specked[55, 50] = 225
+    assert np.array_equal(fit_digit(specked), fit_digit(clean))
 
 
 @pytest.mark.parametrize("level", [0, 100, 255])

@@ -28,6 +28,7 @@ from tflite_models import (
     draw_band,
     encode,
     photo_bundle,
+    undecided_model,
 )
 
 DIGITS = [encode(draw_band(digit)) for digit in range(10)]
@@ -87,9 +88,20 @@ def test_top_k_out_of_range_is_refused(digits: Predictor, top_k: Any) -> None:
         digits.predict([DIGITS[0]], top_k=top_k)
 
 
-def test_equal_scores_are_ranked_by_id(digits: Predictor) -> None:
-    [answer] = digits.predict([encode(np.zeros((28, 28), np.uint8))], top_k=10)
-    assert [label["id"] for label in answer] == list(range(10))  # type: ignore[index]
+def test_equal_scores_are_ranked_by_id(tmp_path: Path) -> None:
+    # So many that an unstable sort would show.
+    bundle = write_bundle(
+        tmp_path / "undecided",
+        model=undecided_model(300),
+        name="undecided",
+        precision="float32",
+        labels=[Label(f"label {number}") for number in range(300)],
+        preprocessing=DIGIT,
+        provenance={},
+    )
+    [answer] = Predictor(bundle).predict([DIGITS[0]], top_k=300)
+    expected = sorted(range(300), key=lambda number: (-(number % 3), number))
+    assert [label["id"] for label in answer] == expected  # type: ignore[index]
 
 
 def test_an_output_without_a_label_is_never_answered(photos: Predictor) -> None:

@@ -33,7 +33,9 @@ def test_a_named_server_is_used(repository: Path, monkeypatch: pytest.MonkeyPatc
     assert tracking_uri() == "http://somewhere:5000"
 
 
-def test_outside_a_repository_the_error_says_where_to_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_outside_a_repository_the_error_says_where_to_go(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     with pytest.raises(ModelyardError, match=r"no dvc\.yaml in"):
         tracking_uri()
@@ -53,7 +55,9 @@ def test_the_second_opening_finds_the_first_ones_experiment(repository: Path) ->
 def test_four_processes_may_open_a_new_store_at_once(repository: Path) -> None:
     script = "from modelyard.tracking import open_tracking as o; print(o('digits').experiment_id)"
     processes = [
-        subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        subprocess.Popen(
+            [sys.executable, "-c", script], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
         for _ in range(4)
     ]
     said = [process.communicate() for process in processes]

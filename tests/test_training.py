@@ -33,7 +33,9 @@ def digits() -> Digits:
     return Digits(images, labels)
 
 
-def train(params: Params, digits: Digits, resume_from: Path | None = None) -> tuple[Any, list[dict[str, float]]]:
+def train(
+    params: Params, digits: Digits, resume_from: Path | None = None
+) -> tuple[Any, list[dict[str, float]]]:
     seed_everything(params.train.seed)
     network = prepare_network(params.model, params.train, len(digits), resume_from)
     return network, fit_network(network, digits, digits, params.train, lambda _epoch, _row: None)
@@ -114,12 +116,16 @@ def test_a_file_that_is_no_network_is_refused(small: Params, digits: Digits, tmp
         train(small, digits, tmp_path / "page.keras")
 
 
-def test_a_missing_file_says_that_dvc_may_have_removed_it(small: Params, digits: Digits, tmp_path: Path) -> None:
+def test_a_missing_file_says_that_dvc_may_have_removed_it(
+    small: Params, digits: Digits, tmp_path: Path
+) -> None:
     with pytest.raises(ModelyardError, match="DVC removes a stage's own output"):
         train(small, digits, tmp_path / "gone.keras")
 
 
-def test_a_batch_larger_than_the_data_is_refused(values: dict[str, Any], small: Params, digits: Digits) -> None:
+def test_a_batch_larger_than_the_data_is_refused(
+    values: dict[str, Any], small: Params, digits: Digits
+) -> None:
     values["train"]["batch_size"] = IMAGES + 1
     with pytest.raises(ModelyardError, match="expected at most 67"):
         train(validate_params(values), digits)

@@ -106,7 +106,8 @@ def _show_answers(axes: "Axes", answers: Sequence[dict[str, Any]]) -> None:
     axes.barh(places, scores, color=[BLUE] + [PALE_GREY] * (len(answers) - 1), height=0.68)
     axes.set_yticks(places, [_shorten(answer["label"]) for answer in answers])
     for place, score in zip(places, scores, strict=True):
-        axes.text(score + 0.01, place, f"{score:.4f}", va="center", fontsize=9, color=INK)
+        shown = f"{score:.4f}" if score >= 0.00005 else "< 0.0001"
+        axes.text(score + 0.01, place, shown, va="center", fontsize=9, color=INK)
     axes.set(xlim=(0, 1.15), ylim=(len(answers) - 0.4, -0.6), xticks=[])
     axes.tick_params(length=0)
     axes.spines[["bottom"]].set_visible(False)

@@ -159,7 +159,9 @@ def _draw_accuracy(axes: "Axes", curve: Calibration) -> None:
     ]
     reach = abs(np.array(bounds).T - accuracy)
     axes.plot([0, 1], [0, 1], color=GREY, linestyle=(0, (4, 3)), linewidth=1)
-    axes.text(0.72, 0.66, "as often right as it says", color=GREY, fontsize=9, ha="left", va="top")
+    axes.text(
+        0.99, 0.02, "dashed: as often right as it says", color=GREY, fontsize=9, ha="right", va="bottom"
+    )
     axes.errorbar(
         confidence, accuracy, yerr=reach, fmt="o", color=BLUE, elinewidth=1.2, clip_on=False, zorder=3
     )

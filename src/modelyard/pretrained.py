@@ -49,7 +49,9 @@ def import_pretrained(pretrained: Pretrained, out: Path) -> None:
 def _obtain_members(pretrained: Pretrained, into: Path) -> tuple[dict[str, Path], str]:
     """Return the verified files by role, such as graph or label_map, and their address."""
     if pretrained.archive is not None:
-        archive = find_root() / Path(pretrained.archive).expanduser()
+        archive = Path(pretrained.archive).expanduser()
+        if not archive.is_absolute():
+            archive = find_root() / archive
         if not archive.is_file():
             raise ModelyardError(f"pretrained.archive: expected a .tgz, {archive} is not there")
         return _extract(pretrained, archive, into), archive.name

@@ -90,7 +90,8 @@ def _shrink(ink: NDArray[np.uint8]) -> NDArray[np.uint8]:
     scale = BOX / max(height, width)
     size = (max(1, round(width * scale)), max(1, round(height * scale)))
     small = np.asarray(Image.fromarray(ink).resize(size, Image.Resampling.BILINEAR), np.float32)
-    return np.rint(small * (255 / max(float(small.max()), 1.0))).astype(np.uint8)
+    stretched: NDArray[np.uint8] = np.rint(small * (255 / max(float(small.max()), 1.0))).astype(np.uint8)
+    return stretched
 
 
 def _centre(ink: NDArray[np.uint8]) -> NDArray[np.uint8]:

@@ -1,0 +1,113 @@
+"""The repository as it stands, copied, with data and an archive so small that all stages run in a minute."""
+
+import gzip
+import hashlib
+import os
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+from conftest import ROOT
+from legacy_archive import make_archive
+from modelyard.idx import idx_bytes
+from numpy.typing import NDArray
+from PIL import Image
+
+TRAINING, TEST = 1200, 500
+IDENTITY = {
+    f"GIT_{role}_{part}": "tests@example.org"
+    for role in ("AUTHOR", "COMMITTER")
+    for part in ("NAME", "EMAIL")
+}
+
+
+class Project:
+    """A Git and DVC repository in a path with a space, its configuration pointing at small local files."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder / "a small project"
+        _copy_repository(self.folder)
+        for name in ("dvc.lock", "params.yaml"):
+            (self.folder / name).unlink(missing_ok=True)
+        files = folder / "files"
+        files.mkdir()
+        overrides = make_archive(files / "inception.tgz") | _write_digits(files / "digits")
+        _append_overrides(self.folder / "conf/config.yaml", overrides)
+        self.run("git", "init", "-q")
+        self.commit("a small project")
+
+    def run(self, *command: str, expect: int = 0, **environment: str) -> str:
+        """Run a command in the project, check its exit code, and return what it said."""
+        done = subprocess.run(
+            command,
+            cwd=self.folder,
+            env={**os.environ, **IDENTITY, **environment},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == expect, done.stdout
+        return done.stdout
+
+    def commit(self, message: str) -> None:
+        """Commit everything that Git does not ignore."""
+        self.run("git", "add", "-A")
+        self.run("git", "commit", "-qm", message)
+
+
+def _copy_repository(folder: Path) -> None:
+    listed = subprocess.run(
+        ["git", "ls-files", "-co", "--exclude-standard", "-z"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    for name in listed.stdout.rstrip("\0").split("\0"):
+        if (ROOT / name).is_file():
+            target = folder / name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(ROOT / name, target)
+
+
+def _write_digits(folder: Path) -> dict[str, Any]:
+    """Write MNIST's four files with scikit-learn's digits, scanned by hand too, and return what points at them."""
+    from sklearn.datasets import load_digits
+
+    scanned = load_digits()
+    images = np.stack([_enlarge(image) for image in scanned.images])
+    labels = scanned.target.astype(np.uint8)
+    contents = {
+        "train-images-idx3-ubyte": idx_bytes(images[:TRAINING]),
+        "train-labels-idx1-ubyte": idx_bytes(labels[:TRAINING]),
+        "t10k-images-idx3-ubyte": idx_bytes(images[TRAINING : TRAINING + TEST]),
+        "t10k-labels-idx1-ubyte": idx_bytes(labels[TRAINING : TRAINING + TEST]),
+    }
+    folder.mkdir()
+    for name, content in contents.items():
+        (folder / f"{name}.gz").write_bytes(gzip.compress(content, 1))
+    return {"data.folder": str(folder), "data.validation_images": 200, "evaluate.latency_runs": 10} | {
+        f"data.sha256.{name}": hashlib.sha256(content).hexdigest() for name, content in contents.items()
+    }
+
+
+def _enlarge(image: NDArray[np.float64]) -> NDArray[np.uint8]:
+    """8x8 with values 0..16 to 20x20 in the middle of 28x28, as MNIST's digits lie."""
+    grey = Image.fromarray((image * 255 / 16).astype(np.uint8)).resize((20, 20), Image.Resampling.BILINEAR)
+    return np.pad(np.asarray(grey), 4)
+
+
+def _append_overrides(config: Path, overrides: dict[str, Any]) -> None:
+    """The primary file comes last among the defaults, so its own values win over the groups'."""
+    nested: dict[str, Any] = {}
+    for key, value in overrides.items():
+        *groups, name = key.split(".")
+        place = nested
+        for group in groups:
+            place = place.setdefault(group, {})
+        place[name] = value
+    config.write_text(config.read_text() + yaml.safe_dump(nested))

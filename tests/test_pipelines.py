@@ -1,0 +1,129 @@
+"""Every stage in order, in a real DVC repository, on small data: the workflow as a user runs it."""
+
+import json
+import os
+import subprocess
+
+import psutil
+import pytest
+from small_project import IDENTITY, TEST, Project
+
+from modelyard.registry import list_versions, resolve_version
+from modelyard.tracking import Tracking, open_tracking
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """A small project after its first `dvc repro`."""
+    made = Project(tmp_path_factory.mktemp("project"))
+    made.run("dvc", "repro")
+    made.commit("the first run")
+    return made
+
+
+@pytest.fixture
+def tracking(project: Project, monkeypatch: pytest.MonkeyPatch) -> Tracking:
+    monkeypatch.chdir(project.folder)
+    return open_tracking("modelyard")
+
+
+def test_one_command_registers_both_models(project: Project, tracking: Tracking) -> None:
+    versions = {name: list_versions(tracking.client, name) for name in ("mnist", "inception-v3")}
+    assert [version.tags["precision"] for version in versions["mnist"]] == ["float32"]
+    assert [version.tags["precision"] for version in versions["inception-v3"]] == ["float32", "int8"]
+    assert resolve_version(tracking.client, "models:/inception-v3@champion").tags["precision"] == "int8"
+
+
+def test_the_imported_network_knows_the_panda_out_of_the_registry(project: Project) -> None:
+    served = json.loads((project.folder / "served/predictions.json").read_text())
+    best = served["models:/inception-v3/2"]["cropped_panda.jpg"][0]
+    assert (best["label"], best["synset"]) == ("giant panda, panda", "n02510455")
+    assert best["score"] > 0.85
+
+
+def test_the_test_images_are_measured_once_and_all_of_them(project: Project) -> None:
+    report = json.loads((project.folder / "reports/mnist/report.json").read_text())
+    metrics = json.loads((project.folder / "reports/mnist/metrics.json").read_text())
+    assert report["dataset"]["images"] == TEST
+    assert metrics["test"]["errors"] == round(TEST * (1 - metrics["test"]["accuracy"]))
+
+
+def test_a_second_run_does_nothing(project: Project) -> None:
+    said = project.run("dvc", "repro")
+    assert "up to date" in said
+    assert "Running stage" not in said
+
+
+@pytest.mark.parametrize("stage", ["download", "evaluate", "evaluate-inception@int8", "register", "serve"])
+def test_a_stage_that_neither_trains_nor_converts_imports_no_tensorflow(project: Project, stage: str) -> None:
+    said = project.run("dvc", "repro", "-f", "-s", stage, PYTHONPROFILEIMPORTTIME="1")
+    assert "modelyard.stage" in said
+    assert " tensorflow" not in said
+    assert " keras" not in said
+
+
+def test_dvc_shows_metrics_and_plots(project: Project) -> None:
+    metrics = json.loads(project.run("dvc", "metrics", "show", "--json"))
+    files = metrics[""]["data"]
+    assert files["reports/mnist/metrics.json"]["data"]["test"]["accuracy"] > 0.5
+    project.run("dvc", "plots", "show", "-q", "-o", "shown")
+    page = (project.folder / "shown/index.html").read_text()
+    for title in ("confusion matrix", "loss by epoch", "mistakes.png", "top5.png"):
+        assert title in page
+
+
+def test_an_empty_registry_gets_its_versions_without_training(
+    project: Project, tracking: Tracking, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known = resolve_version(tracking.client, "models:/mnist/1")
+    empty = f"sqlite:///{project.folder}/mlflow.db.empty"
+    (project.folder / "registered.json").unlink()
+    said = project.run("dvc", "repro", MLFLOW_TRACKING_URI=empty)
+    assert "Running stage 'train'" not in said
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", empty)
+    filled = open_tracking("modelyard")
+    version = resolve_version(filled.client, "models:/mnist/1")
+    assert version.tags["content_key"] == known.tags["content_key"]
+    run = filled.client.get_run(version.run_id)
+    assert run.data.tags["rebuilt_from"] == known.run_id
+    assert run.data.metrics["train/loss"] > 0
+
+
+def test_a_killed_training_leaves_nothing_that_the_next_run_takes_for_whole(project: Project) -> None:
+    killed = subprocess.Popen(
+        ["dvc", "exp", "run", "-S", "train.epochs=5000"],
+        cwd=project.folder,
+        env={**os.environ, **IDENTITY},
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert killed.stdout is not None
+    for line in killed.stdout:
+        if "val_loss" in line:
+            break
+    tree = psutil.Process(killed.pid)
+    for process in [tree, *tree.children(recursive=True)]:
+        process.kill()
+    killed.communicate()
+    assert not (project.folder / "models/mnist/model.keras").exists()
+    project.run("git", "checkout", "-q", "params.yaml", "dvc.lock")
+    project.run("dvc", "repro")
+    assert (project.folder / "models/mnist/model.keras").exists()
+
+
+def test_queued_experiments_in_parallel_lose_no_run(project: Project, tracking: Tracking) -> None:
+    before = _trainings(tracking)
+    project.run("dvc", "exp", "run", "-q", "--queue", "-S", "train.seed=1,2", "-S", "model=mlp,cnn")
+    project.run("dvc", "exp", "run", "-q", "--run-all", "-j", "4")
+    runs = [run for run in _trainings(tracking) if run.info.run_id not in {old.info.run_id for old in before}]
+    assert [run.info.status for run in runs] == ["FINISHED"] * 4
+    assert {(run.data.params["model.name"], run.data.params["train.seed"]) for run in runs} == {
+        (model, seed) for model in ("mlp", "cnn") for seed in ("1", "2")
+    }
+    assert len({run.data.tags["dvc.experiment"] for run in runs}) == 4
+    assert all("test/accuracy" in run.data.metrics for run in runs)
+    assert len(list_versions(tracking.client, "mnist")) == 5
+
+
+def _trainings(tracking: Tracking) -> list[object]:
+    return list(tracking.client.search_runs([tracking.experiment_id], "tags.kind = 'training'"))
