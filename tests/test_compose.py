@@ -79,7 +79,7 @@ def test_a_hand_edit_is_refused_with_what_to_do_and_not_lost(
     (pipeline / "params.yaml").write_text(edited)
     refused = _run(pipeline, *command, expect=255)
     assert "train.epochs: conf/ says 2, params.yaml says 9" in refused.stderr
-    assert "git checkout params.yaml" in refused.stderr
+    assert "git checkout HEAD params.yaml" in refused.stderr
     assert (pipeline / "params.yaml").read_text() == edited
 
 

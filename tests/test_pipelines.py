@@ -106,7 +106,7 @@ def test_a_killed_training_leaves_nothing_that_the_next_run_takes_for_whole(proj
         process.kill()
     killed.communicate()
     assert not (project.folder / "models/mnist/model.keras").exists()
-    project.run("git", "checkout", "-q", "params.yaml", "dvc.lock")
+    project.run("git", "checkout", "-q", "HEAD", "params.yaml", "dvc.lock")
     project.run("dvc", "repro")
     assert (project.folder / "models/mnist/model.keras").exists()
 

@@ -40,7 +40,7 @@ def refuse_hand_edit(params: Path, lock: Path, composed: dict[str, Any]) -> None
 
 
 ADVICE = (
-    "Put the value into conf/ (or pass it: dvc exp run -S KEY=VALUE), then `git checkout params.yaml`, "
+    "Put the value into conf/ (or pass it: dvc exp run -S KEY=VALUE), then `git checkout HEAD params.yaml`, "
     "and run again."
 )
 

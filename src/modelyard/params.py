@@ -274,7 +274,7 @@ def load_params(path: Path | str = "params.yaml") -> Params:
         raise ModelyardError(f"{path} is missing: `dvc repro compose` makes it from conf/") from None
     except yaml.YAMLError as error:
         raise ModelyardError(
-            f"{path} is not YAML ({error}): `git checkout {path}`, then edit conf/"
+            f"{path} is not YAML ({error}): `git checkout HEAD {path}`, then edit conf/"
         ) from None
     return validate_params(values, str(path))
 
