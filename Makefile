@@ -21,7 +21,7 @@ repro: .venv/requirements  ## download, train, import, package, evaluate, regist
 	@python -m dvc repro
 
 test: .venv/requirements-dev  ## run all tests
-	@python -m pytest -n 2
+	@python -m pytest -n 2 --dist loadfile
 
 check: .venv/requirements-dev  ## lint, formatting, types
 	@ruff check . && ruff format --check . && mypy
@@ -30,7 +30,7 @@ ui: .venv/requirements  ## compare runs and versions in the MLflow UI, on loopba
 	@python -m modelyard.ui --port $(PORT)
 
 serve: .venv/requirements  ## answer HTTP requests from one version (MODEL=models:/mnist@champion PORT=5000)
-	@MLFLOW_TRACKING_URI="$$(python -m modelyard.tracking)" \
+	@MLFLOW_TRACKING_URI="$$(python -m modelyard.tracking.store)" \
 	    MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR=false mlflow models serve --model-uri "$(MODEL)" --env-manager local --host 127.0.0.1 --port $(PORT)
 
 lock: .venv/requirements  ## compile pyproject.toml into requirements*.txt, with hashes (needs uv)

@@ -5,8 +5,8 @@ from pathlib import Path
 
 from modelyard.inference.predictor import Predictor
 from modelyard.params import load_params
-from modelyard.registry import fetch_bundle, list_versions, resolve_version
-from modelyard.tracking import open_tracking
+from modelyard.registry.versions import fetch_bundle, list_versions, resolve_version
+from modelyard.tracking.store import open_tracking
 
 ACCURACY = 0.99
 

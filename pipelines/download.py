@@ -2,11 +2,11 @@
 
 from argparse import Namespace
 
-from modelyard.digits import split, write_digits
+from modelyard.digits.dataset import split, write_digits
+from modelyard.digits.mnist import describe_source, obtain_mnist
+from modelyard.digits.samples import write_samples
 from modelyard.files import write_json
-from modelyard.mnist import describe_source, obtain_mnist
 from modelyard.params import Params
-from modelyard.samples import write_samples
 from modelyard.stage import run_stage
 
 

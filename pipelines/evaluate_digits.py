@@ -3,11 +3,11 @@
 import json
 from argparse import Namespace
 
-from modelyard.digit_evaluation import evaluate_digit_bundle
-from modelyard.digits import read_digits
+from modelyard.digits.dataset import read_digits
+from modelyard.evaluation.digit_evaluation import evaluate_digit_bundle
+from modelyard.evaluation.reports import write_predictions
 from modelyard.files import write_json
 from modelyard.params import Params
-from modelyard.reports import write_predictions
 from modelyard.stage import run_stage
 
 

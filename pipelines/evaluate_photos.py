@@ -2,10 +2,10 @@
 
 from argparse import Namespace
 
-from modelyard.agreement import read_answers
+from modelyard.evaluation.agreement import read_answers
+from modelyard.evaluation.photo_evaluation import evaluate_photo_bundle
 from modelyard.files import write_json
 from modelyard.params import Params
-from modelyard.photo_evaluation import evaluate_photo_bundle
 from modelyard.stage import run_stage
 
 

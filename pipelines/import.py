@@ -2,9 +2,9 @@
 
 from argparse import Namespace
 
-from modelyard.imported import read_imported
 from modelyard.params import Params
-from modelyard.pretrained import import_pretrained
+from modelyard.pretrained.imported import read_imported
+from modelyard.pretrained.importing import import_pretrained
 from modelyard.stage import run_stage
 
 

@@ -2,8 +2,8 @@
 
 from argparse import Namespace
 
-from modelyard.digit_candidate import convert_trained
-from modelyard.packaging import describe_proof, keep_proved
+from modelyard.packaging.bundling import describe_proof, keep_proved
+from modelyard.packaging.digit_candidate import convert_trained
 from modelyard.params import Params
 from modelyard.stage import run_stage
 

@@ -1,14 +1,12 @@
 """register: every bundle becomes a version in MLflow, or is found to be one already."""
 
-import json
 from argparse import Namespace
 
 from modelyard.files import write_json
-from modelyard.inference.bundle import read_bundle
 from modelyard.params import Params
-from modelyard.publication import publish, publishing, read_publication
+from modelyard.registry.publication import publish, publishing, read_publication
 from modelyard.stage import run_stage
-from modelyard.tracking import open_tracking
+from modelyard.tracking.store import open_tracking
 
 
 def register(paths: Namespace, params: Params) -> None:

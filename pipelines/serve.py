@@ -3,15 +3,16 @@
 import json
 from argparse import Namespace
 from pathlib import Path
+from typing import Any
 
-from modelyard.contact_sheet import plot_contact_sheet
 from modelyard.files import write_json
-from modelyard.gallery import AnsweredPhoto
 from modelyard.inference.predictor import Predictor
 from modelyard.params import Params
-from modelyard.registry import fetch_bundle, resolve_version, use_stand_in
+from modelyard.plots.contact_sheet import plot_contact_sheet
+from modelyard.plots.gallery import AnsweredPhoto
+from modelyard.registry.versions import fetch_bundle, resolve_version, use_stand_in
 from modelyard.stage import run_stage
-from modelyard.tracking import Tracking, open_tracking
+from modelyard.tracking.store import Tracking, open_tracking
 
 
 def serve(paths: Namespace, params: Params) -> None:
@@ -41,7 +42,7 @@ def answer_samples(
     named = sum(label.name is not None for label in bundle.labels)
     files = sorted(samples.iterdir())
     images = [file.read_bytes() for file in files]
-    answers = predictor.predict(images, top_k=min(top_k, named))
+    answers: list[Any] = predictor.predict(images, top_k=min(top_k, named))
     number = f"models:/{version.name}/{version.version}"
     print(f"{uri} is {number}: {len(files)} images answered")
     return number, [

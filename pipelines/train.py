@@ -4,14 +4,14 @@ import json
 import time
 from argparse import Namespace
 
-from modelyard.digits import read_digits
+from modelyard.digits.dataset import read_digits
 from modelyard.files import write_json
 from modelyard.params import Params
-from modelyard.registry import fetch_network
-from modelyard.runs import describe_training, training_run
+from modelyard.registry.versions import fetch_network
 from modelyard.stage import run_stage
-from modelyard.tracking import open_tracking
-from modelyard.training import (
+from modelyard.tracking.runs import describe_training, training_run
+from modelyard.tracking.store import open_tracking
+from modelyard.training.fitting import (
     fit_network,
     prepare_network,
     save_network,

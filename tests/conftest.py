@@ -1,4 +1,4 @@
-"""Fixtures that several test files share: the shipped configuration, and a repository of its own for a store."""
+"""Fixtures that several test files share: the shipped configuration, and a repository for a store."""
 
 from pathlib import Path
 from typing import Any

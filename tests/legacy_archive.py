@@ -18,8 +18,8 @@ from PIL import Image
 from tensorflow.core.framework.graph_pb2 import GraphDef
 
 from legacy_graph_builder import MEAN, SCALE, LegacyGraphBuilder
-from modelyard.imported import PHOTOS, find_photo
 from modelyard.params import Params, validate_params
+from modelyard.pretrained.imported import PHOTOS, find_photo
 
 SIZE, CLASSES, SEED = 35, 1008, 8
 GRAPH = "classify_image_graph_def.pb"

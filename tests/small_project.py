@@ -10,11 +10,12 @@ from typing import Any
 
 import numpy as np
 import yaml
-from conftest import ROOT
-from legacy_archive import make_archive
-from modelyard.idx import idx_bytes
 from numpy.typing import NDArray
 from PIL import Image
+
+from conftest import ROOT
+from legacy_archive import make_archive
+from modelyard.digits.idx import idx_bytes
 
 TRAINING, TEST = 1200, 500
 IDENTITY = {
@@ -75,7 +76,7 @@ def _copy_repository(folder: Path) -> None:
 
 
 def _write_digits(folder: Path) -> dict[str, Any]:
-    """Write MNIST's four files with scikit-learn's digits, scanned by hand too, and return what points at them."""
+    """Write MNIST's four files with scikit-learn's digits, and return the parameters that point at them."""
     from sklearn.datasets import load_digits
 
     scanned = load_digits()

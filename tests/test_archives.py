@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from modelyard.archives import extract_members
-from modelyard.sources import WrongContent
+from modelyard.sources.archives import extract_members
+from modelyard.sources.choice import WrongContent
 
 GRAPH, WORDS = bytes(range(256)) * 400, b"n02510455\tgiant panda\n"
 SUMS: dict[str, str | None] = {"graph.pb": hashlib.sha256(GRAPH).hexdigest(), "words.txt": None}

@@ -1,4 +1,4 @@
-"""compose: conf/ decides, and nobody's edit of params.yaml is lost in silence. A real DVC repository throughout."""
+"""compose: conf/ decides, and no edit of params.yaml is lost in silence. A real DVC repository throughout."""
 
 import os
 import shutil
@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+
 from conftest import ROOT
 
 PIPELINE = """

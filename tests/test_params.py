@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 import yaml
-from conftest import ROOT
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 from pydantic import ValidationError
 
+from conftest import ROOT
 from modelyard.errors import ModelyardError
 from modelyard.params import Params, load_params, validate_params
 

@@ -6,10 +6,10 @@ import subprocess
 
 import psutil
 import pytest
-from small_project import IDENTITY, TEST, Project
 
-from modelyard.registry import list_versions, resolve_version
-from modelyard.tracking import Tracking, open_tracking
+from modelyard.registry.versions import list_versions, resolve_version
+from modelyard.tracking.store import Tracking, open_tracking
+from small_project import IDENTITY, TEST, Project
 
 
 @pytest.fixture(scope="module")

@@ -11,10 +11,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from modelyard.digits import Digits
+from modelyard.digits.dataset import Digits
 from modelyard.params import Params
-from modelyard.runs import RunDescription, describe_training, find_or_rebuild_run, training_run
-from modelyard.tracking import Tracking, open_tracking
+from modelyard.tracking.runs import RunDescription, describe_training, find_or_rebuild_run, training_run
+from modelyard.tracking.store import Tracking, open_tracking
 
 SOURCE = {"source": "https://example.org/mnist.npz", "licence": "CC BY-SA 3.0"}
 HISTORY = [{"loss": 0.5, "val_accuracy": 0.8}, {"loss": 0.25, "val_accuracy": 0.9}]
@@ -111,9 +111,9 @@ def test_a_lost_run_is_made_again_once_and_says_so(tracking: Tracking, descripti
 def test_a_run_whose_store_went_away_gets_the_epochs_it_lacks(
     tracking: Tracking, description: RunDescription
 ) -> None:
-    with pytest.raises(SystemExit), training_run(tracking, description) as training:
+    with training_run(tracking, description) as training:
         training.log_epoch(0, HISTORY[0])
-        raise SystemExit
+    tracking.client.update_run(training.run_id, "RUNNING")
     assert find_or_rebuild_run(tracking, training.run_id, description, HISTORY) == training.run_id
     history = tracking.client.get_metric_history(training.run_id, "train/loss")
     assert [(point.step, point.value) for point in history] == [(1, 0.5), (2, 0.25)]
@@ -137,7 +137,8 @@ def test_four_trainings_at_once_lose_no_epoch(
     tracking: Tracking, description: RunDescription, repository: Path
 ) -> None:
     script = (
-        "import json, sys; from modelyard.runs import *; from modelyard.tracking import open_tracking\n"
+        "import json, sys\n"
+        "from modelyard.tracking.runs import *; from modelyard.tracking.store import open_tracking\n"
         "description = RunDescription.from_plain(json.load(sys.stdin))\n"
         "with training_run(open_tracking('digits'), description) as run:\n"
         "    for epoch in range(15): run.log_epoch(epoch, {'loss': 1 / (epoch + 1), 'val_loss': 2.0})\n"
@@ -152,7 +153,8 @@ def test_four_trainings_at_once_lose_no_epoch(
 
 def _start_training_and_kill_it(description: RunDescription) -> str:
     script = (
-        "import json, sys, time; from modelyard.runs import *; from modelyard.tracking import open_tracking\n"
+        "import json, sys, time\n"
+        "from modelyard.tracking.runs import *; from modelyard.tracking.store import open_tracking\n"
         "description = RunDescription.from_plain(json.load(sys.stdin))\n"
         "with training_run(open_tracking('digits'), description) as run:\n"
         "    print(run.run_id, flush=True); time.sleep(60)"

@@ -18,8 +18,8 @@ import numpy as np
 import pytest
 
 from fault_server import Fault, FaultServer, run_fault_server
-from modelyard.sources import Unreachable, WrongContent
-from modelyard.transfers import fetch
+from modelyard.sources.choice import Unreachable, WrongContent
+from modelyard.sources.transfers import fetch
 
 BODY = np.random.default_rng(1).bytes(300_007)
 SHA256 = hashlib.sha256(BODY).hexdigest()
@@ -30,7 +30,7 @@ FETCH = """
 import resource, sys
 from pathlib import Path
 from modelyard.errors import ModelyardError
-from modelyard.transfers import fetch
+from modelyard.sources.transfers import fetch
 url, path, sha256, file_limit = sys.argv[1:]
 if file_limit != "none":
     resource.setrlimit(resource.RLIMIT_FSIZE, (int(file_limit), int(file_limit)))

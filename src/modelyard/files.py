@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all."""
+"""Files and folders that appear whole or not at all."""
 
 import json
 import os
@@ -27,6 +27,22 @@ def replace_file(path: Path) -> Iterator[Path]:
         new.replace(path)
     finally:
         new.unlink(missing_ok=True)
+
+
+@contextmanager
+def replace_folder(path: Path) -> Iterator[Path]:
+    """Give a new folder beside `path` to fill; at the end it takes the place of `path`.
+
+    When the body fails, or the process is killed, `path` stays as it was.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=f".{path.name}.", suffix=".new", dir=path.parent) as beside:
+        new = Path(beside, "new")
+        new.mkdir()
+        yield new
+        if path.exists():
+            path.replace(Path(beside, "old"))
+        new.replace(path)
 
 
 def write_json(path: Path, value: Any) -> None:

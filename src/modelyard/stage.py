@@ -13,19 +13,23 @@ from modelyard.params import Params, load_params
 Stage = Callable[[argparse.Namespace, Params], None]
 
 
-def run_stage(stage: Stage, *paths: str) -> None:
-    """Call `stage(paths, params)` for the command line `--NAME PATH ...`, and exit.
+def run_stage(stage: Stage, *paths: str, **choices: tuple[str, ...]) -> None:
+    """Call `stage(arguments, params)` for the command line `--NAME PATH ...`, and exit.
 
     Args:
-        stage: what the stage does; it gets a namespace with one `Path` for every name, and all parameters.
+        stage: what the stage does; it gets a namespace with a value for every name, and all parameters.
         paths: the names of the paths that dvc.yaml gives to this stage.
+        choices: further names, each with the words that dvc.yaml may give to it.
 
-    Exits with 1 and one message on stderr after a `ModelyardError`, a `BundleError` or a full disk, 130 after Ctrl-C. Any
-    other error is a bug and keeps its traceback.
+    Exits with 1 and one message on stderr after what a person can mend (a `ModelyardError`, a `BundleError`,
+    a full disk, a tracking store that fails), with 130 after Ctrl-C. Any other error is a bug and keeps its
+    traceback.
     """
     parser = argparse.ArgumentParser(description=sys.modules["__main__"].__doc__)
     for name in paths:
         parser.add_argument(f"--{name}", type=Path, required=True, metavar="PATH")
+    for name, words in choices.items():
+        parser.add_argument(f"--{name}", choices=words, required=True)
     parser.add_argument("--params", type=Path, default=Path("params.yaml"), metavar="PATH")
     arguments = parser.parse_args()
     try:
@@ -40,3 +44,9 @@ def run_stage(stage: Stage, *paths: str) -> None:
         )
     except KeyboardInterrupt:
         sys.exit(130)
+    except Exception as error:
+        # MLflow is imported by few stages, and costs two seconds.
+        if type(error).__module__.split(".")[0] not in ("mlflow", "sqlalchemy"):
+            raise
+        reason = str(error).splitlines()[0]
+        sys.exit(f"{stage.__name__}: the tracking store failed ({reason}): see to it, then run again")

@@ -6,7 +6,7 @@ import sys
 
 from modelyard.errors import ModelyardError
 from modelyard.params import load_params
-from modelyard.tracking import open_tracking
+from modelyard.tracking.store import open_tracking
 
 
 def comparison_link(server: str, experiment_id: str) -> str:

@@ -1,0 +1,1 @@
+"""MNIST: from raw files to arrays, split in three."""

@@ -1,0 +1,124 @@
+"""The evaluation of a digit model: what is measured of it, and the record of it."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from modelyard.digits.dataset import Digits
+from modelyard.evaluation.latency import Latency, measure_latency
+from modelyard.evaluation.measures import (
+    Floats,
+    calibration,
+    class_scores,
+    confusion_matrix,
+    measure_answers,
+    measure_classes,
+)
+from modelyard.evaluation.mistakes import Mistake, worst_mistakes
+from modelyard.evaluation.reports import (
+    Predictions,
+    describe_bundle,
+    packaging_proof,
+    write_confusion,
+    write_reliability,
+)
+from modelyard.evaluation.served import answer_images, encode_pngs, load_predictor
+from modelyard.inference.bundle import Bundle
+from modelyard.params import Evaluate
+from modelyard.plots.charts import plot_confusion, plot_reliability
+from modelyard.plots.gallery import plot_mistakes
+
+
+@dataclass(frozen=True)
+class DigitEvaluation:
+    """What a bundle did with the test images.
+
+    Attributes:
+        bundle: what was measured.
+        names: of its outputs, in order.
+        digits: the test images.
+        probabilities: (n, outputs), float32, of every test image.
+        load_ms: see `served.load_predictor`.
+        latency: of one PNG, decoded and answered.
+        evaluate: the parameters it was measured with.
+    """
+
+    bundle: Bundle
+    names: tuple[str, ...]
+    digits: Digits
+    probabilities: Floats
+    load_ms: float
+    latency: Latency
+    evaluate: Evaluate
+
+    @property
+    def predictions(self) -> Predictions:
+        """What is kept for comparing this bundle with another."""
+        return Predictions(self.digits.labels, self.probabilities, self.digits.digest)
+
+    def metrics(self) -> dict[str, Any]:
+        """All numbers, nested; `nesting.flatten` gives them the names that MLflow shows.
+
+        `agreement` is what packaging has measured on the validation images; it is left out where the bundle
+        brings no proof.
+        """
+        labels, bundle = self.digits.labels, self.bundle
+        measured = {
+            "test": measure_answers(self.probabilities, labels, self.evaluate.bins),
+            "class": measure_classes(confusion_matrix(self.probabilities, labels), self.names),
+            "latency": {"p50_ms": self.latency.p50_ms, "p99_ms": self.latency.p99_ms},
+            "load_ms": self.load_ms,
+            "size_bytes": bundle.size_bytes,
+        }
+        proof = packaging_proof(bundle)
+        return measured | ({"agreement": proof} if proof else {})
+
+    def report(self, source: Mapping[str, Any]) -> dict[str, Any]:
+        """What was measured on what, and the worst mistakes; `source` is the data's source.json."""
+        scores = class_scores(confusion_matrix(self.probabilities, self.digits.labels))
+        return {
+            "bundle": describe_bundle(self.bundle),
+            "dataset": {
+                "name": f"{source['name']}-test",
+                "digest": self.digits.digest,
+                "source": source["source"],
+                "images": len(self.digits),
+            },
+            "images_per_class": dict(zip(self.names, scores.support.tolist(), strict=True)),
+            "latency": {"input": "one PNG", "runs": self.latency.runs},
+            "mistakes": [asdict(mistake) for mistake in self._worst()],
+        }
+
+    def write_plots(self, folder: Path, source: Mapping[str, Any]) -> None:
+        """Write the pictures, and the tables for `dvc plots`."""
+        labels, probabilities = self.digits.labels, self.probabilities
+        model = f"{self.bundle.name} ({self.bundle.precision})"
+        subject = f"{model} on the {len(labels):,} test images of {source['name']}"
+        confusion = confusion_matrix(probabilities, labels)
+        curve = calibration(probabilities, labels, self.evaluate.bins)
+        wrong = int(confusion.sum() - confusion.trace())
+        plot_confusion(folder / "confusion_matrix.png", confusion, self.names, subject)
+        plot_reliability(folder / "reliability.png", curve, subject)
+        plot_mistakes(folder / "mistakes.png", self.digits.images, self._worst(), wrong, subject)
+        write_confusion(folder / "confusion.csv", probabilities, labels, self.names)
+        write_reliability(folder / "reliability.csv", curve)
+
+    def _worst(self) -> tuple[Mistake, ...]:
+        return worst_mistakes(self.probabilities, self.digits.labels, self.names, self.evaluate.mistakes)
+
+
+def evaluate_digit_bundle(folder: Path, digits: Digits, evaluate: Evaluate) -> DigitEvaluation:
+    """Ask the bundle in `folder` for every digit, each as a PNG, as its users will.
+
+    Raises:
+        ModelyardError: there are no digits, the bundle is not whole, or its answers are none.
+    """
+    images = encode_pngs(digits.images)
+    predictor, load_ms = load_predictor(folder, images[0])
+    latency = measure_latency(
+        lambda: predictor.predict(images[:1]), evaluate.latency_runs, evaluate.latency_warmup
+    )
+    probabilities = answer_images(predictor, images, [f"test image {place}" for place in range(len(images))])
+    names = tuple(label.name or f"output {place}" for place, label in enumerate(predictor.bundle.labels))
+    return DigitEvaluation(predictor.bundle, names, digits, probabilities, load_ms, latency, evaluate)

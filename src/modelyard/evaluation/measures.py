@@ -1,0 +1,223 @@
+"""How good a classifier's answers are: pure measures of probabilities against labels.
+
+`probabilities` is (n, classes), float32 or float64, each row 0..1 with the sum 1; `labels` is (n,), integers
+0..classes-1. The first answer is the class of the highest probability; a tie goes to the lower class.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from modelyard.errors import ModelyardError
+
+Floats: TypeAlias = npt.NDArray[np.floating[Any]]
+Integers: TypeAlias = npt.NDArray[np.integer[Any]]
+
+NORMAL_QUANTILE_975 = 1.959963984540054
+ROW_SUM_TOLERANCE = 1e-3
+# scikit-learn clips at the machine epsilon of the probabilities' type; a served model answers in float32.
+SMALLEST_PROBABILITY = float(np.finfo(np.float32).eps)
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """Confidence beside accuracy, bin by bin.
+
+    Attributes:
+        edges: (bins + 1,), the bins' bounds, 0..1; a bin leaves its lower bound out.
+        counts: (bins,), how many first answers have a score in the bin.
+        confidence: (bins,), their mean score; NaN in an empty bin.
+        accuracy: (bins,), the share of them that is right; NaN in an empty bin.
+        error: the expected calibration error, 0..1.
+    """
+
+    edges: Floats
+    counts: Integers
+    confidence: Floats
+    accuracy: Floats
+    error: float
+
+
+@dataclass(frozen=True)
+class ClassScores:
+    """Precision, recall and F1 of every class, each (classes,) and 0..1, and `support`, its count of labels.
+
+    Where a ratio has no denominator (a class never answered, or without a label) it is 0, never NaN.
+    """
+
+    precision: Floats
+    recall: Floats
+    f1: Floats
+    support: Integers
+    macro_f1: float
+
+
+def check_probabilities(probabilities: Floats, origin: str = "the probabilities") -> None:
+    """Refuse what is no table of probabilities.
+
+    Raises:
+        ModelyardError: not (n, classes) with n at least 1; NaN or infinite; outside 0..1; a row whose sum
+            is not 1. The message names `origin` and the first such row.
+    """
+    if probabilities.ndim != 2 or not probabilities.size:
+        raise ModelyardError(
+            f"{origin}: expected the shape (images, classes), at least one of each, got {probabilities.shape}"
+        )
+    _refuse_rows(~np.isfinite(probabilities).all(axis=1), f"{origin}: expected finite numbers", probabilities)
+    outside = (probabilities < -ROW_SUM_TOLERANCE) | (probabilities > 1 + ROW_SUM_TOLERANCE)
+    _refuse_rows(outside.any(axis=1), f"{origin}: expected numbers from 0 to 1", probabilities)
+    sums = probabilities.sum(axis=1, dtype=np.float64)
+    _refuse_rows(
+        abs(sums - 1) > ROW_SUM_TOLERANCE,
+        f"{origin}: expected rows with the sum 1 (a softmax)",
+        sums[:, None],
+    )
+
+
+def check_answers(probabilities: Floats, labels: Integers) -> None:
+    """Refuse probabilities and labels that cannot be set side by side.
+
+    Raises:
+        ModelyardError: see `check_probabilities`; or labels of another length, type or range.
+    """
+    check_probabilities(probabilities)
+    images, classes = probabilities.shape
+    if labels.shape != (images,) or not np.issubdtype(labels.dtype, np.integer):
+        raise ModelyardError(
+            f"the labels: expected {images} integers, one for every row of probabilities, "
+            f"got {labels.dtype} of the shape {labels.shape}"
+        )
+    if labels.min() < 0 or labels.max() >= classes:
+        wrong = int(np.flatnonzero((labels < 0) | (labels >= classes))[0])
+        raise ModelyardError(
+            f"the labels: expected 0..{classes - 1}, for the model has {classes} outputs, "
+            f"got {labels[wrong]} at {wrong}: is this the model of this data?"
+        )
+
+
+def wilson_interval(successes: int, trials: int) -> tuple[float, float]:
+    """Bound a share with 95 % confidence, also near 0 and 1, where the normal interval is wrong.
+
+    Source: E. B. Wilson, Probable inference, the law of succession, and statistical inference, 1927.
+
+    Raises:
+        ModelyardError: no trials, or successes outside 0..trials.
+    """
+    if trials < 1 or not 0 <= successes <= trials:
+        raise ModelyardError(
+            "the interval of a share: expected a trial and 0 <= successes <= trials, "
+            f"got {successes} of {trials}"
+        )
+    share, z2 = successes / trials, NORMAL_QUANTILE_975**2
+    centre = share + z2 / (2 * trials)
+    margin = NORMAL_QUANTILE_975 * math.sqrt(share * (1 - share) / trials + z2 / (4 * trials**2))
+    scale = 1 + z2 / trials
+    return max(0.0, (centre - margin) / scale), min(1.0, (centre + margin) / scale)
+
+
+def log_loss(probabilities: Floats, labels: Integers) -> float:
+    """Average -ln(probability of the label), in nats; 0 is perfect.
+
+    A probability under the epsilon of float32 (1.2e-7) counts as that: one hopeless image costs 15.9, not
+    infinity. Source: Bishop, Pattern Recognition and Machine Learning, 2006, eq. 4.108, over n.
+    """
+    check_answers(probabilities, labels)
+    of_label = probabilities[np.arange(len(labels)), labels].astype(np.float64)
+    return float(-np.log(of_label.clip(SMALLEST_PROBABILITY, 1.0)).mean())
+
+
+def confusion_matrix(probabilities: Floats, labels: Integers) -> Integers:
+    """Count every pair of label (row) and first answer (column): (classes, classes), int64."""
+    check_answers(probabilities, labels)
+    classes = probabilities.shape[1]
+    pairs = labels.astype(np.int64) * classes + probabilities.argmax(axis=1)
+    return np.bincount(pairs, minlength=classes**2).reshape(classes, classes)
+
+
+def class_scores(confusion: Integers) -> ClassScores:
+    """Precision, recall and F1 from a confusion matrix (rows are labels).
+
+    The macro F1 is the plain mean over the classes that occur as a label or as an answer; scikit-learn's
+    f1_score(average="macro", zero_division=0) is the same. Source: van Rijsbergen, Information Retrieval,
+    1979, chapter 7; macro averages: Opitz and Burst, arXiv:1911.03347, "averaged F1".
+    """
+    right = confusion.diagonal().astype(np.float64)
+    support, answered = confusion.sum(axis=1), confusion.sum(axis=0)
+    f1 = _ratio(2 * right, support + answered)
+    occurs = (support + answered) > 0
+    return ClassScores(
+        precision=_ratio(right, answered),
+        recall=_ratio(right, support),
+        f1=f1,
+        support=support,
+        macro_f1=float(f1[occurs].mean()) if occurs.any() else 0.0,
+    )
+
+
+def calibration(probabilities: Floats, labels: Integers, bins: int) -> Calibration:
+    """Compare the first answers' scores with how often they are right, in `bins` bins of equal width.
+
+    The error is the sum over the bins of count / n * |accuracy - confidence|. Source: Guo, Pleiss, Sun and
+    Weinberger, On calibration of modern neural networks, arXiv:1706.04599, eq. 3.
+
+    Raises:
+        ModelyardError: see `check_answers`; or fewer than one bin.
+    """
+    check_answers(probabilities, labels)
+    if bins < 1:
+        raise ModelyardError(f"the calibration: expected at least 1 bin, got {bins}")
+    edges = np.linspace(0.0, 1.0, bins + 1)
+    scores = probabilities.max(axis=1).astype(np.float64)
+    right = (probabilities.argmax(axis=1) == labels).astype(np.float64)
+    place = np.searchsorted(edges[1:-1], scores)
+    counts = np.bincount(place, minlength=bins)
+    score_sums, right_sums = (np.bincount(place, weights, minlength=bins) for weights in (scores, right))
+    with np.errstate(invalid="ignore"):
+        confidence, accuracy = score_sums / counts, right_sums / counts
+    error = float(abs(right_sums - score_sums).sum() / len(labels))
+    return Calibration(edges, counts, confidence, accuracy, error)
+
+
+def measure_answers(probabilities: Floats, labels: Integers, bins: int) -> dict[str, float]:
+    """All that one number can say: the section `test` of metrics.json.
+
+    Returns:
+        `accuracy`, with `accuracy_low` and `accuracy_high`, its 95 % interval; `errors`, how many first
+        answers are wrong; `log_loss` in nats; `calibration_error`; `macro_f1`.
+    """
+    confusion = confusion_matrix(probabilities, labels)
+    images, right = int(confusion.sum()), int(confusion.trace())
+    low, high = wilson_interval(right, images)
+    return {
+        "accuracy": right / images,
+        "accuracy_low": low,
+        "accuracy_high": high,
+        "errors": images - right,
+        "log_loss": log_loss(probabilities, labels),
+        "calibration_error": calibration(probabilities, labels, bins).error,
+        "macro_f1": class_scores(confusion).macro_f1,
+    }
+
+
+def measure_classes(confusion: Integers, names: tuple[str, ...]) -> dict[str, dict[str, float]]:
+    """Precision, recall and F1 of every class under its name: the section `class` of metrics.json."""
+    scores = class_scores(confusion)
+    columns = {"precision": scores.precision, "recall": scores.recall, "f1": scores.f1}
+    return {
+        name: {measure: float(column[index]) for measure, column in columns.items()}
+        for index, name in enumerate(names)
+    }
+
+
+def _ratio(numerator: Floats, denominator: Integers) -> Floats:
+    return np.divide(numerator, denominator, out=np.zeros_like(numerator), where=denominator > 0)
+
+
+def _refuse_rows(wrong: npt.ArrayLike, expected: str, rows: Floats) -> None:
+    faults = np.flatnonzero(wrong)
+    if faults.size:
+        came = np.array2string(rows[faults[0]], precision=4, threshold=6)
+        raise ModelyardError(f"{expected}, got {came} in row {faults[0]}; {faults.size} such rows")

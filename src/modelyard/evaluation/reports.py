@@ -1,0 +1,101 @@
+"""Files that an evaluation leaves: predictions to test later, tables to plot, what was measured on what."""
+
+import hashlib
+import zipfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from modelyard.errors import ModelyardError
+from modelyard.evaluation.measures import Calibration, Floats, Integers, check_answers
+from modelyard.files import replace_file
+from modelyard.inference.bundle import Bundle
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """What a bundle answered to labelled images, so that two bundles can be compared image by image.
+
+    Attributes:
+        labels: (n,), uint8.
+        probabilities: (n, classes), float32.
+        digest: of the data; only predictions of the same data can be compared.
+    """
+
+    labels: Integers
+    probabilities: Floats
+    digest: str
+
+
+def write_predictions(path: Path, predictions: Predictions) -> None:
+    """Write an .npz with `labels`, `probabilities` and `digest`; the same predictions give the same bytes."""
+    with replace_file(path) as new, new.open("wb") as file:
+        np.savez_compressed(
+            file,
+            labels=predictions.labels.astype(np.uint8),
+            probabilities=predictions.probabilities.astype(np.float32),
+            digest=np.array(predictions.digest),
+        )
+
+
+def read_predictions(path: Path) -> Predictions:
+    """Read what `write_predictions` wrote; nothing in the file is run.
+
+    Raises:
+        ModelyardError: the file is missing, is no such .npz, or holds something else than predictions.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            found = Predictions(arrays["labels"], arrays["probabilities"], str(arrays["digest"]))
+    except FileNotFoundError:
+        raise ModelyardError(f"{path} is missing: evaluating a bundle writes it") from None
+    except (ValueError, KeyError, EOFError, OSError, zipfile.BadZipFile) as error:
+        raise ModelyardError(
+            f"{path}: expected an .npz with labels, probabilities and digest, got {error}: evaluate again"
+        ) from error
+    try:
+        check_answers(found.probabilities, found.labels)
+    except ModelyardError as error:
+        raise ModelyardError(f"{path}: {error}") from None
+    return found
+
+
+def write_confusion(path: Path, probabilities: Floats, labels: Integers, names: Sequence[str]) -> None:
+    """Write a CSV with the columns `actual` and `predicted`, a row an image, as DVC's template wants it."""
+    rows = zip(labels, probabilities.argmax(axis=1), strict=True)
+    _write_csv(path, "actual,predicted", [f"{names[label]},{names[answer]}" for label, answer in rows])
+
+
+def write_reliability(path: Path, curve: Calibration) -> None:
+    """Write a CSV with `confidence`, `accuracy` and `images`, a row for every bin that has any."""
+    rows = zip(curve.confidence, curve.accuracy, curve.counts, strict=True)
+    lines = [f"{confidence:.6f},{accuracy:.6f},{count}" for confidence, accuracy, count in rows if count]
+    _write_csv(path, "confidence,accuracy,images", lines)
+
+
+def describe_bundle(bundle: Bundle) -> dict[str, Any]:
+    """Say for the record which bundle was measured."""
+    return {"name": bundle.name, "precision": bundle.precision, "content_key": bundle.content_key}
+
+
+def packaging_proof(bundle: Bundle) -> dict[str, float]:
+    """What packaging has measured of the bundle's agreement with its source; empty without a proof.
+
+    A measure that was not taken (no file was decoded, for one) is left out, for metrics are numbers.
+    """
+    proof = bundle.provenance.get("proof", {})
+    return {name: value for name, value in proof.items() if value is not None}
+
+
+def digest_files(names: Sequence[str], files: Sequence[bytes]) -> str:
+    """SHA-256 in hex over the name and the digest of every file, in order."""
+    lines = [f"{hashlib.sha256(file).hexdigest()} {name}\n" for name, file in zip(names, files, strict=True)]
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
+def _write_csv(path: Path, header: str, lines: Sequence[str]) -> None:
+    with replace_file(path) as new:
+        new.write_text("\n".join([header, *lines]) + "\n")

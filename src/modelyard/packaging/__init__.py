@@ -1,0 +1,1 @@
+"""A network becomes a bundle, once it has proved that it answers as its source does."""

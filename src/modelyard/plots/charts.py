@@ -1,0 +1,189 @@
+"""Pictures of measures: what is confused with what, and how far a score can be believed.
+
+Blue is right or measured, vermilion is wrong: two of Okabe and Ito's colours, told apart by any eye.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from modelyard.evaluation.measures import Calibration, Floats, Integers, class_scores, wilson_interval
+from modelyard.files import replace_file
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+BLUE, PALE_BLUE = "#0072B2", "#DCEAF4"
+VERMILION, PALE_VERMILION = "#D55E00", "#FDEBDD"
+INK, GREY, PALE_GREY = "#222222", "#737373", "#E4E4E4"
+MOST_WRITTEN_CLASSES = 30
+
+STYLE: dict[str, Any] = {
+    "axes.edgecolor": GREY,
+    "axes.labelcolor": INK,
+    "axes.spines.right": False,
+    "axes.spines.top": False,
+    "axes.titlelocation": "left",
+    "axes.titlesize": 12,
+    "axes.titleweight": "bold",
+    "figure.dpi": 110,
+    "font.size": 10,
+    "savefig.dpi": 110,
+    "text.color": INK,
+    "text.parse_math": False,  # a label may hold a dollar sign
+    "xtick.color": GREY,
+    "xtick.labelcolor": INK,
+    "ytick.color": GREY,
+    "ytick.labelcolor": INK,
+}
+
+
+@contextmanager
+def picture(path: Path, width_in: float, height_in: float, arranged: bool = True) -> Iterator["Figure"]:
+    """Give a figure to draw on, and save it as a PNG at `path`, whole or not at all.
+
+    Where it is `arranged`, its axes are laid out so that nothing overlaps; else they are placed by hand.
+
+    A person's own matplotlib settings are left out, and so is the library's version in the file: the same
+    drawing gives the same bytes.
+    """
+    import matplotlib.style
+    from matplotlib.figure import Figure
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
+
+    with matplotlib.style.context(["default", STYLE]):
+        layout = ConstrainedLayoutEngine(w_pad=0.12, h_pad=0.12) if arranged else None
+        figure = Figure((width_in, height_in), layout=layout)
+        yield figure
+        with replace_file(path) as new:
+            figure.savefig(new, format="png", metadata={"Software": None})
+
+
+def plot_confusion(path: Path, confusion: Integers, names: Sequence[str], subject: str) -> None:
+    """Draw a confusion matrix with its counts, recall at the right and precision on top.
+
+    The colour of the mistakes grows with the logarithm of their count; a pair that never happened is blank.
+
+    Args:
+        path: the PNG to write.
+        confusion: (classes, classes), counts; rows are the labels.
+        names: a name for every class, in order.
+        subject: model and data, for the title.
+    """
+    from matplotlib.colors import ListedColormap
+
+    classes = len(confusion)
+    right = np.eye(classes, dtype=bool)
+    side_in = min(0.62 * classes + 2.4, 14)
+    with picture(path, max(side_in, 5), max(side_in, 4.6)) as figure:
+        axes = figure.add_subplot()
+        axes.imshow(np.ma.masked_where(~right | (confusion == 0), right), cmap=ListedColormap([PALE_BLUE]))
+        wrong = np.ma.masked_where(right | (confusion == 0), confusion)
+        if wrong.count():
+            _colour_mistakes(axes, wrong)
+        if classes <= MOST_WRITTEN_CLASSES:
+            _write_counts(axes, confusion)
+        _name_classes(axes, confusion, names)
+        mistakes, images = int(confusion.sum() - confusion.trace()), int(confusion.sum())
+        axes.set_title(f"{subject}\n{mistakes:,} of {images:,} first answers wrong", pad=12)
+
+
+def plot_reliability(path: Path, curve: Calibration, subject: str) -> None:
+    """Draw accuracy over score, a point a bin with its 95 % interval, above the count of every bin.
+
+    A point on the dashed line keeps its promise; below it, the model is too sure of itself.
+
+    Args:
+        path: the PNG to write.
+        curve: see `evaluation.calibration`.
+        subject: model and data, for the title.
+    """
+    with picture(path, 6.4, 6.8) as figure:
+        above, below = figure.subplots(2, 1, sharex=True, height_ratios=[3, 1])
+        above.set_title(f"{subject}\nexpected calibration error {curve.error:.4f}", pad=12)
+        _draw_accuracy(above, curve)
+        _draw_counts(below, curve)
+
+
+def _colour_mistakes(axes: "Axes", wrong: Integers) -> None:
+    from matplotlib.colors import LinearSegmentedColormap, LogNorm
+
+    colours = LinearSegmentedColormap.from_list("mistakes", [PALE_VERMILION, "#F5A56B", VERMILION])
+    axes.imshow(wrong, cmap=colours, norm=LogNorm(1, max(10, int(wrong.max()))))
+
+
+def _write_counts(axes: "Axes", confusion: Integers) -> None:
+    for row, column in np.argwhere(confusion > 0):
+        axes.text(column, row, f"{confusion[row, column]}", ha="center", va="center", color=INK, fontsize=9)
+
+
+def _name_classes(axes: "Axes", confusion: Integers, names: Sequence[str]) -> None:
+    """Classes at the left and below, their shares at the right and on top, thin lines between the cells."""
+    classes = len(names)
+    scores = class_scores(confusion)
+    ticks = list(range(0, classes, -(-classes // MOST_WRITTEN_CLASSES)))
+    shown = [names[tick] for tick in ticks]
+    upright = 0 if max(map(len, shown)) <= 3 else 90
+    axes.set_xticks(ticks, shown, rotation=upright)
+    axes.set_yticks(ticks, shown)
+    axes.set_xlabel("first answer")
+    axes.set_ylabel("truth")
+    precision, recall = axes.secondary_xaxis("top"), axes.secondary_yaxis("right")
+    crowded = 90 if classes > 12 else 0
+    precision.set_xticks(ticks, _percent(scores.precision[ticks]), fontsize=8, rotation=crowded)
+    recall.set_yticks(ticks, _percent(scores.recall[ticks]), fontsize=8)
+    precision.set_xlabel("precision, %", color=GREY, fontsize=9)
+    recall.set_ylabel("recall, %", color=GREY, fontsize=9)
+    for axis in (axes, precision, recall):
+        axis.tick_params(length=0, which="both")
+        axis.spines[:].set_visible(False)
+    axes.set_xticks(np.arange(classes + 1) - 0.5, minor=True)
+    axes.set_yticks(np.arange(classes + 1) - 0.5, minor=True)
+    axes.grid(which="minor", color=PALE_GREY, linewidth=0.8 if classes <= MOST_WRITTEN_CLASSES else 0)
+
+
+def _percent(shares: Floats) -> list[str]:
+    return [f"{100 * share:.1f}" for share in shares]
+
+
+def _draw_accuracy(axes: "Axes", curve: Calibration) -> None:
+    filled = np.flatnonzero(curve.counts)
+    confidence, accuracy = curve.confidence[filled], curve.accuracy[filled]
+    bounds = [
+        wilson_interval(round(float(curve.accuracy[place] * curve.counts[place])), int(curve.counts[place]))
+        for place in filled
+    ]
+    reach = abs(np.array(bounds).T - accuracy)
+    axes.plot([0, 1], [0, 1], color=GREY, linestyle=(0, (4, 3)), linewidth=1)
+    axes.text(
+        0.99, 0.02, "dashed: as often right as it says", color=GREY, fontsize=9, ha="right", va="bottom"
+    )
+    axes.errorbar(
+        confidence, accuracy, yerr=reach, fmt="o", color=BLUE, elinewidth=1.2, clip_on=False, zorder=3
+    )
+    axes.set_ylim(-0.02, 1.04)
+    axes.set_ylabel("share that is right, with 95 % interval")
+    axes.grid(color=PALE_GREY, linewidth=0.8)
+    axes.set_axisbelow(True)
+
+
+def _draw_counts(axes: "Axes", curve: Calibration) -> None:
+    """Bars on a logarithmic scale, or the last bin of a good model would be the only one to see."""
+    from matplotlib.ticker import NullLocator
+
+    width = curve.edges[1] - curve.edges[0]
+    axes.bar(curve.edges[:-1] + width / 2, curve.counts, width * 0.9, color=BLUE, alpha=0.35, linewidth=0)
+    axes.set_yscale("log")
+    axes.yaxis.set_major_formatter("{x:,.0f}")
+    axes.yaxis.set_minor_locator(NullLocator())
+    axes.set_ylim(0.7, max(10, int(curve.counts.max())) * 4)
+    for place in np.flatnonzero(curve.counts) if len(curve.counts) <= MOST_WRITTEN_CLASSES else ():
+        centre, count = curve.edges[place] + width / 2, int(curve.counts[place])
+        axes.text(centre, count * 1.2, f"{count}", ha="center", va="bottom", fontsize=8)
+    axes.set_xlim(0, 1)
+    axes.set_xlabel("score of the first answer")
+    axes.set_ylabel("images")

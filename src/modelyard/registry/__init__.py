@@ -1,0 +1,1 @@
+"""MLflow versions: published, found again, named by aliases, fetched."""

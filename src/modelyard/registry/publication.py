@@ -1,0 +1,205 @@
+"""A measured bundle becomes a version: run, logged model, metrics, pictures, registry."""
+
+import json
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from modelyard.errors import ModelyardError
+from modelyard.inference.bundle import Bundle, read_bundle
+from modelyard.nesting import flatten
+from modelyard.params import Int8
+from modelyard.registry.description import describe_version
+from modelyard.registry.logged_model import model_arguments
+from modelyard.registry.versions import (
+    CONTENT_KEY,
+    MODEL_ID,
+    NETWORK_ARTIFACT,
+    PUBLISHED,
+    create_version,
+    list_versions,
+    update_aliases,
+)
+from modelyard.repository import find_root
+from modelyard.tracking.lineage import lineage_tags
+from modelyard.tracking.runs import Dataset, RunDescription, find_or_rebuild_run, log_dataset
+from modelyard.tracking.store import Tracking
+
+if TYPE_CHECKING:
+    from mlflow.entities.model_registry import ModelVersion
+
+
+@dataclass(frozen=True)
+class Publication:
+    """What is published: a bundle, what was measured on it, and where both came from.
+
+    Attributes:
+        bundle: the bundle.
+        metrics: flat, as MLflow names them: {"test/accuracy": 0.992}.
+        dataset: what the metrics were measured on.
+        report: the folder with the pictures and tables of the evaluation.
+        network: the `.keras` file that training left, for models trained here.
+        promote: make it champion at once, not only when it is the first of its name.
+    """
+
+    bundle: Bundle
+    metrics: Mapping[str, float]
+    dataset: Dataset
+    report: Path
+    network: Path | None
+    promote: bool
+
+
+def read_publication(bundle: Path, report: Path, model: Path, int8: Int8) -> Publication:
+    """Gather what is published from the folders that earlier stages wrote.
+
+    Args:
+        bundle: the bundle's folder.
+        report: the evaluation's folder, with metrics.json and report.json.
+        model: the trained model's folder; it does not exist for an imported one.
+        int8: what an int8 bundle must reach to become champion.
+    """
+    packaged = read_bundle(bundle)
+    metrics = flatten(json.loads((report / "metrics.json").read_text()), "/")
+    facts = json.loads((report / "report.json").read_text())
+    network = model / "model.keras"
+    return Publication(
+        packaged,
+        metrics,
+        Dataset(**facts["dataset"]),
+        report,
+        network if network.is_file() else None,
+        promote=packaged.precision == "int8" and _passes(metrics, int8),
+    )
+
+
+@contextmanager
+def publishing(timeout_s: float) -> Iterator[None]:
+    """Let one process of this machine publish at a time.
+
+    Raises:
+        ModelyardError: another one did not end within `timeout_s`.
+    """
+    from filelock import FileLock, Timeout
+
+    path = find_root() / "mlflow.db.publishing.lock"
+    try:
+        with FileLock(path, timeout=timeout_s):
+            yield
+    except Timeout:
+        raise ModelyardError(
+            f"another register still runs after {timeout_s:.0f} s (it holds {path}): let it end, "
+            "then run again"
+        ) from None
+
+
+def publish(tracking: Tracking, publication: Publication) -> "ModelVersion":
+    """Publish a version, or find the one that holds the same bundle already.
+
+    Every step can be repeated: a call that was cut off is completed by the next one. The run of a training
+    that came to a known bundle once more gets the metrics and pictures too.
+    """
+    bundle, client = publication.bundle, tracking.client
+    run_id = _find_run(tracking, publication)
+    known = list_versions(client, bundle.name, bundle.content_key)
+    if known and known[0].tags.get(PUBLISHED):
+        if known[0].run_id != run_id:
+            _log_evaluation(tracking, publication, run_id, known[0].tags[MODEL_ID])
+            client.set_tag(run_id, "same_bundle_as", f"models:/{bundle.name}/{known[0].version}")
+        return known[0]
+    version = known[0] if known else _register(tracking, publication, run_id)
+    update_aliases(client, bundle.name, str(version.version), publication.promote)
+    client.set_model_version_tag(bundle.name, str(version.version), PUBLISHED, "true")
+    return version
+
+
+def _register(tracking: Tracking, publication: Publication, run_id: str) -> "ModelVersion":
+    bundle = publication.bundle
+    model_id = _log_model(tracking, publication, run_id)
+    _log_evaluation(tracking, publication, run_id, model_id)
+    tags = {**_tags(publication), MODEL_ID: model_id}
+    description = describe_version(bundle, publication.metrics, publication.dataset, tags)
+    return create_version(tracking.client, bundle.name, run_id, tags, description)
+
+
+def _passes(metrics: Mapping[str, float], int8: Int8) -> bool:
+    return (
+        metrics["agreement/same_first"] >= int8.min_same_first
+        and metrics["agreement/max_difference"] <= int8.max_difference
+    )
+
+
+def _find_run(tracking: Tracking, publication: Publication) -> str:
+    """The run that trained the bundle; of a bundle that came from elsewhere, a run made for it once."""
+    bundle, client = publication.bundle, tracking.client
+    training = bundle.provenance.get("training")
+    if training:
+        description = RunDescription.from_plain(training["run"])
+        return find_or_rebuild_run(tracking, training["run_id"], description, training["history"])
+    query = f"tags.kind = 'import' and tags.{CONTENT_KEY} = '{bundle.content_key}'"
+    found = client.search_runs([tracking.experiment_id], query, max_results=1)
+    if found:
+        return str(found[0].info.run_id)
+    run = client.create_run(
+        tracking.experiment_id,
+        run_name=f"{bundle.name} {bundle.precision}",
+        tags={**_tags(publication), "kind": "import"},
+    )
+    client.log_param(run.info.run_id, "package.precision", bundle.precision)
+    client.set_terminated(run.info.run_id, "FINISHED")
+    return str(run.info.run_id)
+
+
+def _log_model(tracking: Tracking, publication: Publication, run_id: str) -> str:
+    import mlflow
+
+    bundle = publication.bundle
+    run = tracking.client.get_run(run_id)
+    with tempfile.TemporaryDirectory() as staging, mlflow.start_run(run_id=run_id):
+        logged = mlflow.pyfunc.log_model(
+            name=bundle.name,
+            params=run.data.params,
+            tags={CONTENT_KEY: bundle.content_key, "precision": bundle.precision},
+            **model_arguments(bundle, Path(staging)),
+        )
+    return str(logged.model_id)
+
+
+def _log_evaluation(tracking: Tracking, publication: Publication, run_id: str, model_id: str) -> None:
+    """Metrics linked to model and dataset, so that the pages of run, model and version all show them."""
+    from mlflow.entities import Metric
+
+    client, dataset, now = tracking.client, publication.dataset, int(time.time() * 1000)
+    metrics = [
+        Metric(key, value, now, 0, model_id, dataset.name, dataset.short_digest, run_id)
+        for key, value in publication.metrics.items()
+    ]
+    log_dataset(client, run_id, dataset, "evaluation")
+    client.log_batch(run_id, metrics=metrics)
+    client.log_artifacts(run_id, str(publication.report), "evaluation")
+    if publication.network is not None:
+        folder, _ = NETWORK_ARTIFACT.split("/")
+        client.log_artifact(run_id, str(publication.network), folder)
+
+
+def _tags(publication: Publication) -> dict[str, str]:
+    """What a version says of itself; values that are not known are left out."""
+    bundle = publication.bundle
+    training: Mapping[str, str] = bundle.provenance.get("training", {}).get("run", {}).get("tags", {})
+    origin: Mapping[str, Any] = bundle.provenance.get("source", training)
+    tags = {
+        **lineage_tags(Path.cwd()),
+        **{key: training.get(key, "") for key in ("data.digest", "params.digest")},
+        CONTENT_KEY: bundle.content_key,
+        "precision": bundle.precision,
+        "size_bytes": str(bundle.size_bytes),
+        "evaluation.dataset": publication.dataset.name,
+        "evaluation.digest": publication.dataset.digest,
+        **{key: origin.get(key) or "" for key in ("source", "licence", "homepage", "stand_in_for")},
+        "proof": json.dumps(bundle.provenance.get("proof", {})),
+    }
+    return {key: value for key, value in tags.items() if value}

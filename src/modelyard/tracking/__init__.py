@@ -1,0 +1,1 @@
+"""MLflow runs: the store, what a run says, where it comes from."""

@@ -1,0 +1,130 @@
+"""The MLflow store: where it is, that it answers, and the experiment that holds the project's runs."""
+
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from modelyard.errors import ModelyardError
+from modelyard.repository import find_root
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+# A writer of SQLite waits so long for the others before it gives up.
+SQLITE_TIMEOUT_S = 120
+SERVER_TIMEOUT_S = 5
+
+
+@dataclass(frozen=True)
+class Tracking:
+    """An open MLflow store and the experiment that holds the project's runs."""
+
+    client: "MlflowClient"
+    uri: str
+    experiment_id: str
+
+
+def tracking_uri() -> str:
+    """Return MLFLOW_TRACKING_URI where it is set, else the SQLite file in the repository's root."""
+    if uri := os.environ.get("MLFLOW_TRACKING_URI"):
+        return uri
+    return f"sqlite:///{find_root() / 'mlflow.db'}?timeout={SQLITE_TIMEOUT_S}"
+
+
+def open_tracking(experiment: str) -> Tracking:
+    """Open the store, make its database and the experiment where they are missing.
+
+    Raises:
+        ModelyardError: the server does not answer, the database cannot be opened, the experiment was deleted.
+    """
+    uri = tracking_uri()
+    if uri.startswith("http"):
+        _ask_server(uri)
+    if not uri.startswith("sqlite:///"):
+        client = _open_client(uri)
+        return Tracking(client, uri, _ensure_experiment(client, experiment, None))
+    database = Path(uri.removeprefix("sqlite:///").split("?")[0])
+    with _first_use(database):
+        client = _open_client(uri)
+        artifacts = database.with_name("mlartifacts").as_uri()
+        return Tracking(client, uri, _ensure_experiment(client, experiment, artifacts))
+
+
+def _open_client(uri: str) -> "MlflowClient":
+    """Import MLflow, quietly, and return a client; fluent calls go to the same store."""
+    for name, value in QUIET.items():
+        os.environ.setdefault(name, value)
+    import mlflow
+
+    mlflow.set_tracking_uri(uri)
+    mlflow.set_registry_uri(uri)
+    return mlflow.MlflowClient()
+
+
+QUIET = {
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_LOGGING_LEVEL": "WARNING",
+    # A server that went away is told within seconds, not after MLflow's four minutes.
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "3",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+}
+
+
+@contextmanager
+def _first_use(database: Path) -> Iterator[None]:
+    """Let one process at a time make the database: two at once would race its migrations."""
+    from filelock import FileLock
+
+    try:
+        with FileLock(database.with_name(f"{database.name}.lock")):
+            # Readers and one writer at once; SQLite remembers it in the file.
+            with sqlite3.connect(database, timeout=SQLITE_TIMEOUT_S) as connection:
+                connection.execute("PRAGMA journal_mode=WAL")
+            connection.close()
+            yield
+    except (sqlite3.Error, PermissionError) as error:
+        raise ModelyardError(
+            f"the tracking database {database} cannot be used ({error}): make it readable and writable, or "
+            "move it away and let the next run make a new one"
+        ) from None
+
+
+def _ask_server(uri: str) -> None:
+    import requests
+
+    try:
+        response = requests.get(f"{uri.rstrip('/')}/health", timeout=SERVER_TIMEOUT_S)
+        response.raise_for_status()
+    except requests.RequestException as error:
+        raise ModelyardError(
+            f"MLFLOW_TRACKING_URI={uri}: expected an MLflow server, {type(error).__name__} came. Start it, "
+            "or unset MLFLOW_TRACKING_URI to use the local database"
+        ) from None
+
+
+def _ensure_experiment(client: "MlflowClient", name: str, artifacts: str | None) -> str:
+    from mlflow.exceptions import MlflowException
+
+    experiment = client.get_experiment_by_name(name)
+    if experiment is None:
+        try:
+            # This kind opens on the training view, where runs can be compared.
+            kind = {"mlflow.experimentKind": "custom_model_development"}
+            return str(client.create_experiment(name, artifacts, kind))
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_ALREADY_EXISTS":
+                raise
+            experiment = client.get_experiment_by_name(name)
+    if experiment is None or experiment.lifecycle_stage == "deleted":
+        raise ModelyardError(
+            f"registry.experiment: {name!r} was deleted in MLflow: restore it there, or choose another name"
+        )
+    return str(experiment.experiment_id)
+
+
+if __name__ == "__main__":
+    print(tracking_uri())

@@ -1,0 +1,187 @@
+"""The pictures of an evaluation: whole PNGs, the same every time, with what happened in them."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import matplotlib as mpl
+import numpy as np
+import pytest
+from PIL import Image
+
+from modelyard.evaluation.measures import Calibration, calibration, confusion_matrix
+from modelyard.evaluation.mistakes import Mistake, worst_mistakes
+from modelyard.plots.charts import PALE_BLUE, picture, plot_confusion, plot_reliability
+from modelyard.plots.gallery import AnsweredPhoto, plot_answers, plot_mistakes
+
+NAMES = tuple("0123456789")
+SUBJECT = "mnist (float32) on the 601 test images of mnist"
+ANSWERS = [
+    {"label": "giant panda", "score": 0.89, "id": 169},
+    {"label": "costs $5 or $6", "score": 0.01, "id": 1},
+]
+
+
+@pytest.fixture
+def labels() -> np.ndarray:
+    return np.random.default_rng(1).integers(0, 10, 601).astype(np.uint8)
+
+
+@pytest.fixture
+def probabilities(labels: np.ndarray) -> np.ndarray:
+    """Of a model that is mostly right and sometimes sure of the wrong."""
+    powers = np.exp(np.random.default_rng(2).normal(size=(601, 10)) + 3 * np.eye(10)[labels])
+    return (powers / powers.sum(axis=1, keepdims=True)).astype(np.float32)
+
+
+@pytest.fixture
+def images() -> np.ndarray:
+    return np.random.default_rng(3).integers(0, 256, (601, 28, 28)).astype(np.uint8)
+
+
+@pytest.fixture
+def curve(probabilities: np.ndarray, labels: np.ndarray) -> Calibration:
+    return calibration(probabilities, labels, bins=15)
+
+
+@pytest.fixture
+def mistakes(probabilities: np.ndarray, labels: np.ndarray) -> tuple[Mistake, ...]:
+    return worst_mistakes(probabilities, labels, NAMES, 20)
+
+
+def pixels(path: Path) -> np.ndarray:
+    with Image.open(path) as image:
+        assert image.format == "PNG"
+        assert "Software" not in image.info
+        return np.asarray(image.convert("RGB")).astype(int)
+
+
+def orange(path: Path) -> int:
+    """Count the pixels in the colours of mistakes: much red, little blue."""
+    red, _, blue = pixels(path).transpose(2, 0, 1)
+    return int(((red - blue) > 60).sum())
+
+
+def test_the_same_drawing_gives_the_same_bytes_whatever_a_person_has_set(
+    tmp_path: Path,
+    probabilities: np.ndarray,
+    labels: np.ndarray,
+    images: np.ndarray,
+    curve: Calibration,
+    mistakes: tuple[Mistake, ...],
+) -> None:
+    def draw(folder: Path) -> list[bytes]:
+        plot_confusion(folder / "a.png", confusion_matrix(probabilities, labels), NAMES, SUBJECT)
+        plot_reliability(folder / "b.png", curve, SUBJECT)
+        plot_mistakes(folder / "c.png", images, mistakes, 99, SUBJECT)
+        plot_answers(
+            folder / "d.png", [AnsweredPhoto("x.jpg", images[:3].transpose(1, 2, 0), ANSWERS)], SUBJECT
+        )
+        return [(folder / name).read_bytes() for name in ("a.png", "b.png", "c.png", "d.png")]
+
+    first = draw(tmp_path / "1")
+    with mpl.rc_context({"font.size": 20, "axes.facecolor": "black", "savefig.dpi": 50}):
+        assert draw(tmp_path / "2") == first
+
+
+def test_mistakes_are_coloured_and_a_perfect_matrix_has_none(tmp_path: Path) -> None:
+    perfect = np.diag([5, 6, 0])
+    wrong = perfect + np.array([[0, 0, 9], [0, 0, 0], [0, 1, 0]])
+    plot_confusion(tmp_path / "perfect.png", perfect, ("a", "Drawing", "c"), "perfect")
+    plot_confusion(tmp_path / "wrong.png", wrong, ("a", "Drawing", "c"), "wrong")
+    assert orange(tmp_path / "perfect.png") == 0
+    assert orange(tmp_path / "wrong.png") > 500
+
+
+def test_a_cell_without_any_count_stays_blank(tmp_path: Path) -> None:
+    plot_confusion(tmp_path / "two.png", np.diag([7, 7, 0]), tuple("abc"), "two of three")
+    pale_blue = [int(PALE_BLUE[place : place + 2], 16) for place in (1, 3, 5)]
+    cell = (pixels(tmp_path / "two.png") == pale_blue).all(axis=2)
+    rows, columns = np.flatnonzero(cell.any(axis=1)), np.flatnonzero(cell.any(axis=0))
+    height, width = rows[-1] - rows[0], columns[-1] - columns[0]
+    assert cell.sum() == pytest.approx(height * width / 2, rel=0.1)
+
+
+def test_a_matrix_of_a_hundred_classes_still_fits_on_a_page(tmp_path: Path) -> None:
+    names = [f"class {place}" for place in range(100)]
+    plot_confusion(tmp_path / "many.png", np.full((100, 100), 3), names, "a hundred")
+    assert max(pixels(tmp_path / "many.png").shape) < 1700
+
+
+@pytest.mark.parametrize("bins", [2, 15, 200])
+def test_a_reliability_diagram_takes_few_bins_and_many(
+    tmp_path: Path, probabilities: np.ndarray, labels: np.ndarray, bins: int
+) -> None:
+    plot_reliability(tmp_path / "bins.png", calibration(probabilities, labels, bins), SUBJECT)
+    assert pixels(tmp_path / "bins.png").shape[0] > 500
+
+
+def test_a_model_that_is_always_sure_has_a_diagram_too(tmp_path: Path) -> None:
+    sure = calibration(np.eye(4), np.arange(4), bins=10)
+    plot_reliability(tmp_path / "sure.png", sure, "sure")
+    assert pixels(tmp_path / "sure.png").min() < 60
+
+
+def test_the_worst_mistakes_come_first_and_ties_in_the_order_of_the_images() -> None:
+    probabilities = np.array([[0.7, 0.3], [0.9, 0.1], [0.3, 0.7], [0.8, 0.2]])
+    labels = np.array([1, 0, 0, 1])
+    worst = worst_mistakes(probabilities, labels, ("cat", "dog"), 10)
+    assert [mistake.index for mistake in worst] == [3, 0, 2]
+    assert worst[0] == Mistake(3, "dog", "cat", 0.8)
+    assert len(worst_mistakes(probabilities, labels, ("cat", "dog"), 2)) == 2
+
+
+def test_a_gallery_grows_by_a_line_for_every_eight_mistakes(
+    tmp_path: Path, images: np.ndarray, mistakes: tuple[Mistake, ...]
+) -> None:
+    heights = []
+    for count in (1, 8, 9):
+        plot_mistakes(tmp_path / "mistakes.png", images, mistakes[:count], count, SUBJECT)
+        heights.append(pixels(tmp_path / "mistakes.png").shape[0])
+    assert heights[0] == heights[1] < heights[2]
+
+
+def test_the_picture_in_the_gallery_is_the_image_that_was_mistaken(tmp_path: Path) -> None:
+    images = np.zeros((3, 28, 28), np.uint8)
+    images[1] = 77
+    plot_mistakes(tmp_path / "one.png", images, [Mistake(1, "5", "3", 0.99)], 1, SUBJECT)
+    assert ((pixels(tmp_path / "one.png") == 77).all(axis=2)).sum() > 80**2
+
+
+def test_no_mistakes_at_all_make_a_page_that_says_so(tmp_path: Path, images: np.ndarray) -> None:
+    plot_mistakes(tmp_path / "none.png", images, (), 0, SUBJECT)
+    page = pixels(tmp_path / "none.png")
+    assert page.shape[1] > 2 * page.shape[0]
+    assert page.min() < 60
+
+
+def test_every_photo_stands_beside_its_answers(tmp_path: Path) -> None:
+    red = np.zeros((40, 60, 3), np.uint8)
+    red[..., 0] = 255
+    photos = [AnsweredPhoto("red.png", red, ANSWERS), AnsweredPhoto("red too.png", red, ANSWERS[:1])]
+    heights = []
+    for count in (1, 2):
+        plot_answers(tmp_path / "top5.png", photos[:count], "inception-v3 (int8): the best answers")
+        heights.append(pixels(tmp_path / "top5.png").shape[0])
+        left = pixels(tmp_path / "top5.png")[:, :300]
+        assert (left == [255, 0, 0]).all(axis=2).sum() > count * 10_000
+    assert heights[1] > 1.5 * heights[0]
+
+
+def test_a_drawing_that_fails_leaves_the_old_picture(tmp_path: Path) -> None:
+    (tmp_path / "old.png").write_bytes(b"old")
+    with pytest.raises(ZeroDivisionError), picture(tmp_path / "old.png", 2, 2):
+        raise ZeroDivisionError
+    assert [path.read_bytes() for path in tmp_path.iterdir()] == [b"old"]
+
+
+def test_to_import_the_plots_loads_no_matplotlib_and_to_draw_needs_no_pyplot(tmp_path: Path) -> None:
+    program = (
+        "import sys, numpy\n"
+        "from modelyard.plots import charts, gallery\n"
+        "assert 'matplotlib' not in sys.modules\n"
+        "path = __import__('pathlib').Path(sys.argv[1])\n"
+        "charts.plot_confusion(path, numpy.diag([1, 2]), ('a', 'b'), 'x')\n"
+        "assert 'matplotlib' in sys.modules and 'matplotlib.pyplot' not in sys.modules\n"
+    )
+    subprocess.run([sys.executable, "-c", program, str(tmp_path / "x.png")], check=True)

@@ -1,0 +1,121 @@
+"""The MLflow store: real SQLite files, real processes, a real port that nobody listens on."""
+
+import socket
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from modelyard.errors import ModelyardError
+from modelyard.repository import GitState, read_git_state
+from modelyard.tracking.store import open_tracking, tracking_uri
+
+
+def test_the_store_lies_in_the_repository_whatever_the_working_directory(
+    repository: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (repository / "src").mkdir()
+    monkeypatch.chdir(repository / "src")
+    assert tracking_uri().startswith(f"sqlite:///{repository}/mlflow.db")
+
+
+def test_an_experiment_of_dvc_uses_the_store_of_the_repository_it_was_started_in(
+    repository: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("DVC_ROOT", str(tmp_path / "parent"))
+    assert tracking_uri().startswith(f"sqlite:///{tmp_path}/parent/mlflow.db")
+
+
+def test_a_named_server_is_used(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://somewhere:5000")
+    assert tracking_uri() == "http://somewhere:5000"
+
+
+def test_outside_a_repository_the_error_says_where_to_go(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ModelyardError, match=r"no dvc\.yaml in"):
+        tracking_uri()
+
+
+def test_a_new_store_keeps_its_artifacts_beside_the_database(repository: Path) -> None:
+    tracking = open_tracking("digits")
+    experiment = tracking.client.get_experiment(tracking.experiment_id)
+    assert experiment.name == "digits"
+    assert experiment.artifact_location == (repository / "mlartifacts").as_uri()
+
+
+def test_the_second_opening_finds_the_first_ones_experiment(repository: Path) -> None:
+    assert open_tracking("digits").experiment_id == open_tracking("digits").experiment_id
+
+
+def test_four_processes_may_open_a_new_store_at_once(repository: Path) -> None:
+    script = "from modelyard.tracking.store import open_tracking as o; print(o('digits').experiment_id)"
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-c", script], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
+        for _ in range(4)
+    ]
+    said = [process.communicate() for process in processes]
+    assert {out for out, _ in said} == {said[0][0]}
+    assert [err for _, err in said] == [""] * 4
+
+
+def test_a_server_that_does_not_answer_is_named_with_what_to_do(
+    repository: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        uri = f"http://127.0.0.1:{taken.getsockname()[1]}"
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+        with pytest.raises(ModelyardError, match=f"MLFLOW_TRACKING_URI={uri}.*Start it"):
+            open_tracking("digits")
+
+
+def test_a_file_that_is_no_database_is_named(repository: Path) -> None:
+    (repository / "mlflow.db").write_text("<html>not a database, but long enough to look at</html>" * 20)
+    with pytest.raises(ModelyardError, match=r"mlflow\.db cannot be used"):
+        open_tracking("digits")
+
+
+def test_a_deleted_experiment_is_not_filled_in_secret(repository: Path) -> None:
+    tracking = open_tracking("digits")
+    tracking.client.delete_experiment(tracking.experiment_id)
+    with pytest.raises(ModelyardError, match="'digits' was deleted"):
+        open_tracking("digits")
+
+
+def test_readers_do_not_lock_out_the_writer(repository: Path) -> None:
+    open_tracking("digits")
+    with sqlite3.connect(repository / "mlflow.db") as connection:
+        assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+    connection.close()
+
+
+def test_git_tells_the_commit_and_whether_the_tree_is_dirty(repository: Path) -> None:
+    for command in (["init", "-q"], ["add", "-A"], ["commit", "-qm", "one"]):
+        subprocess.run(["git", "-c", "user.name=t", "-c", "user.email=t@t", *command], check=True)
+    clean = read_git_state(repository)
+    assert len(clean.commit) == 40
+    assert not clean.dirty
+    (repository / "dvc.lock").write_text("written by DVC while it runs")
+    assert read_git_state(repository) == clean
+    (repository / "new.py").write_text("an edit of somebody's")
+    assert read_git_state(repository) == GitState(clean.commit, dirty=True)
+
+
+def test_a_folder_without_git_has_no_commit(tmp_path: Path) -> None:
+    assert read_git_state(tmp_path) == GitState("", dirty=False)
+
+
+def test_opening_the_store_imports_no_tensorflow(repository: Path) -> None:
+    script = (
+        "import sys; from modelyard.tracking.store import open_tracking; open_tracking('x');"
+        "print('tensorflow' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"
