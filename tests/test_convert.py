@@ -210,7 +210,8 @@ def test_weights_that_do_not_fit_inception_are_refused() -> None:
 
 def test_the_package_stage_says_one_line_and_nothing_of_tensorflows(imported: Path, tmp_path: Path) -> None:
     command = [sys.executable, str(ROOT / "pipelines" / "package_pretrained.py")]
-    command += ["--pretrained", str(imported), "--params", str(ROOT / "params.yaml")]
+    command += ["--pretrained", str(imported), "--precision", "int8"]
+    command += ["--params", str(ROOT / "params.yaml")]
     command += ["--bundle", str(tmp_path / "inception-int8"), "--answers", str(tmp_path / "answers.npz")]
     ended = subprocess.run(command, capture_output=True, text=True, check=True, cwd=tmp_path)
     assert ended.stderr == ""

