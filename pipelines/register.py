@@ -16,9 +16,7 @@ def register(paths: Namespace, params: Params) -> None:
     with publishing(params.registry.lock_timeout_s):
         for folder in sorted(paths.bundles.iterdir()):
             name = folder.name
-            publication = read_publication(
-                folder, paths.reports / name, paths.models / name, params.package.int8
-            )
+            publication = read_publication(folder, paths.reports / name, paths.models / name, params)
             version = publish(tracking, publication)
             registered[name] = {
                 "name": version.name,

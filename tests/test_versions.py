@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 import tflite_models
+from conftest import ROOT
 from modelyard.digits.dataset import Digits
 from modelyard.errors import ModelyardError
 from modelyard.inference.bundle import Bundle, write_bundle
@@ -32,7 +33,7 @@ METRICS = {
     "agreement": {"same_first": 1.0, "max_difference": 1e-6},
     "latency": {"p50_ms": 0.1, "p99_ms": 0.2},
     "load_ms": 3.0,
-    "size_bytes": 1000,
+    "size_bytes": 1_651_929,
 }
 DATASET = {"name": "mnist-test", "digest": "d" * 64, "source": "https://example.org/mnist.npz", "images": 67}
 Make = Callable[..., Publication]
@@ -66,7 +67,7 @@ def make(repository: Path, tracking: Tracking, params: Params) -> Make:
         if trained:
             model.mkdir(parents=True, exist_ok=True)
             (model / "model.keras").write_text("a network")
-        return read_publication(bundle.folder, report, model, params.package.int8)
+        return read_publication(bundle.folder, report, model, params)
 
     return make_publication
 
@@ -82,7 +83,7 @@ def test_a_version_says_where_it_came_from_and_how_good_it_is(tracking: Tracking
     assert version.description.startswith(
         "Right on 99.00% of 67 test images (95 % interval 98.00% to 99.50%)"
     )
-    assert "| test/errors | 1 |" in version.description
+    assert "| size_bytes | 1,651,929 |" in version.description
 
 
 def test_metrics_are_linked_to_run_model_and_dataset(tracking: Tracking, make: Make) -> None:
@@ -119,16 +120,16 @@ def test_another_training_that_came_to_the_same_bundle_gets_the_metrics_too(
 def test_two_registers_at_once_make_one_version(tracking: Tracking, make: Make, repository: Path) -> None:
     publication = make(trained=False)
     script = (
-        "import sys; from pathlib import Path; from modelyard.params import Int8\n"
+        "import sys; from pathlib import Path; from modelyard.params import load_params\n"
         "from modelyard.registry.publication import *; from modelyard.tracking.store import open_tracking\n"
         "bundle, report = map(Path, sys.argv[1:3])\n"
         "tracking = open_tracking('digits')\n"
         "with publishing(60):\n"
-        "    limits = Int8(min_same_first=1, max_difference=0)\n"
-        "    publication = read_publication(bundle, report, Path('none'), limits)\n"
+        "    publication = read_publication(bundle, report, Path('none'), load_params(sys.argv[3]))\n"
         "    print(publish(tracking, publication).version)"
     )
-    command = [sys.executable, "-c", script, str(publication.bundle.folder), str(publication.report)]
+    paths = [publication.bundle.folder, publication.report, ROOT / "params.yaml"]
+    command = [sys.executable, "-c", script, *map(str, paths)]
     processes = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(2)]
     assert [process.communicate()[0].strip() for process in processes] == ["1", "1"]
     assert len(list_versions(tracking.client, "mnist")) == 1

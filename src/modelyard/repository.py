@@ -7,8 +7,8 @@ from pathlib import Path
 
 from modelyard.errors import ModelyardError
 
-# DVC writes these while it runs; a change in them is no edit of anybody's.
-WRITTEN_BY_DVC = ("dvc.lock", "params.yaml")
+# The pipeline writes these while it runs; a change in them is no edit of anybody's.
+WRITTEN_BY_STAGES = ("dvc.lock", "params.yaml", "reports/")
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ def read_git_state(folder: Path) -> GitState:
     """Ask Git for HEAD and for changes, untracked files among them, in the work tree of `folder`."""
     commit = _git(folder, "rev-parse", "HEAD")
     changed = _git(folder, "status", "--porcelain").splitlines()
-    return GitState(commit, dirty=any(line[3:] not in WRITTEN_BY_DVC for line in changed))
+    return GitState(commit, dirty=any(not line[3:].startswith(WRITTEN_BY_STAGES) for line in changed))
 
 
 def _git(folder: Path, *arguments: str) -> str:

@@ -1,6 +1,7 @@
 """The MLflow UI on loopback, and the link that lands where runs are compared."""
 
 import argparse
+import os
 import subprocess
 import sys
 
@@ -42,8 +43,9 @@ def main() -> int:
         "--port",
         str(port),
     ]
+    environment = {**os.environ, "PYTHONWARNINGS": "ignore", "MLFLOW_DISABLE_TELEMETRY": "true"}
     try:
-        return subprocess.run([*command, "--workers", "1"], check=False).returncode
+        return subprocess.run([*command, "--workers", "1"], env=environment, check=False).returncode
     except KeyboardInterrupt:
         return 0
 

@@ -15,7 +15,7 @@ def describe_version(
 
     MLflow's version list shows the first line raw, so that line is a sentence, not a heading.
     """
-    measured = {name: f"{value:.6g}" for name, value in metrics.items() if not name.startswith("class/")}
+    measured = {name: _number(value) for name, value in metrics.items() if not name.startswith("class/")}
     origin = {name: tags[name] for name in ORIGIN if name in tags}
     return "\n\n".join(
         [
@@ -50,6 +50,10 @@ def _stand_in_note(tags: Mapping[str, str]) -> list[str]:
     if "stand_in_for" not in tags:
         return []
     return [f"Stands in for `{tags['stand_in_for']}`, which no source served: other weights, other labels."]
+
+
+def _number(value: float) -> str:
+    return f"{value:,}" if isinstance(value, int) else f"{value:.4g}"
 
 
 def _table(heading: str, rows: Mapping[str, str]) -> str:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from modelyard.errors import ModelyardError
 from modelyard.inference.bundle import Bundle, read_bundle
 from modelyard.nesting import flatten
-from modelyard.params import Int8
+from modelyard.params import Int8, Params
 from modelyard.registry.description import describe_version
 from modelyard.registry.logged_model import model_arguments
 from modelyard.registry.versions import (
@@ -25,12 +25,15 @@ from modelyard.registry.versions import (
     update_aliases,
 )
 from modelyard.repository import find_root
-from modelyard.tracking.lineage import lineage_tags
+from modelyard.tracking.lineage import digest, lineage_tags, plain
 from modelyard.tracking.runs import Dataset, RunDescription, find_or_rebuild_run, log_dataset
 from modelyard.tracking.store import Tracking
 
 if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion
+
+
+OF_TRAINING = ("git.commit", "git.dirty", "dvc.experiment", "libraries", "data.digest", "params.digest")
 
 
 @dataclass(frozen=True)
@@ -44,6 +47,7 @@ class Publication:
         report: the folder with the pictures and tables of the evaluation.
         network: the `.keras` file that training left, for models trained here.
         promote: make it champion at once, not only when it is the first of its name.
+        params_digest: of the parameters that an imported bundle was made with; a trained one brings its own.
     """
 
     bundle: Bundle
@@ -52,16 +56,17 @@ class Publication:
     report: Path
     network: Path | None
     promote: bool
+    params_digest: str
 
 
-def read_publication(bundle: Path, report: Path, model: Path, int8: Int8) -> Publication:
+def read_publication(bundle: Path, report: Path, model: Path, params: Params) -> Publication:
     """Gather what is published from the folders that earlier stages wrote.
 
     Args:
         bundle: the bundle's folder.
         report: the evaluation's folder, with metrics.json and report.json.
         model: the trained model's folder; it does not exist for an imported one.
-        int8: what an int8 bundle must reach to become champion.
+        params: `package.int8` says what an int8 bundle must reach to become champion.
     """
     packaged = read_bundle(bundle)
     metrics = flatten(json.loads((report / "metrics.json").read_text()), "/")
@@ -73,7 +78,8 @@ def read_publication(bundle: Path, report: Path, model: Path, int8: Int8) -> Pub
         Dataset(**facts["dataset"]),
         report,
         network if network.is_file() else None,
-        promote=packaged.precision == "int8" and _passes(metrics, int8),
+        promote=packaged.precision == "int8" and _passes(metrics, params.package.int8),
+        params_digest=digest({"pretrained": plain(params.pretrained), "package": plain(params.package)}),
     )
 
 
@@ -193,7 +199,10 @@ def _tags(publication: Publication) -> dict[str, str]:
     origin: Mapping[str, Any] = bundle.provenance.get("source", training)
     tags = {
         **lineage_tags(Path.cwd()),
-        **{key: training.get(key, "") for key in ("data.digest", "params.digest")},
+        "data.digest": digest(origin["sha256"]) if "sha256" in origin else "",
+        "params.digest": publication.params_digest,
+        # Of what was trained here, the commit that trained it, not the one that registers it.
+        **{key: training[key] for key in OF_TRAINING if key in training},
         CONTENT_KEY: bundle.content_key,
         "precision": bundle.precision,
         "size_bytes": str(bundle.size_bytes),

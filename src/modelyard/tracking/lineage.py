@@ -1,5 +1,6 @@
 """Where a run comes from, as tags: code, data, parameters, pipeline, libraries."""
 
+import getpass
 import hashlib
 import json
 import os
@@ -22,6 +23,9 @@ def lineage_tags(folder: Path) -> dict[str, str]:
     git = read_git_state(folder)
     tags = {
         "mlflow.source.git.commit": git.commit,
+        "mlflow.source.name": "dvc repro",
+        "mlflow.source.type": "LOCAL",
+        "mlflow.user": getpass.getuser(),
         "git.commit": git.commit,
         "git.dirty": str(git.dirty).lower() if git.commit else "",
         "dvc.stage": os.environ.get("DVC_STAGE", ""),
