@@ -174,6 +174,12 @@ def test_int8_that_does_not_pass_stays_challenger(
     assert resolve_version(tracking.client, "models:/inception-v3@challenger").tags["precision"] == "int8"
 
 
+def test_a_trained_int8_version_does_not_push_the_champion_aside(tracking: Tracking, make: Make) -> None:
+    publish(tracking, make("mnist", "float32", 20.0))
+    publish(tracking, make("mnist", "int8", 21.0))
+    assert resolve_version(tracking.client, "models:/mnist@champion").tags["precision"] == "float32"
+
+
 def test_a_publication_that_was_cut_off_is_completed(tracking: Tracking, make: Make) -> None:
     version = publish(tracking, make())
     tracking.client.delete_registered_model_alias("mnist", "champion")

@@ -78,7 +78,7 @@ def read_publication(bundle: Path, report: Path, model: Path, params: Params) ->
         Dataset(**facts["dataset"]),
         report,
         network if network.is_file() else None,
-        promote=packaged.precision == "int8" and _passes(metrics, params.package.int8),
+        promote=_is_better_int8(packaged, metrics, params.package.int8),
         params_digest=digest({"pretrained": plain(params.pretrained), "package": plain(params.package)}),
     )
 
@@ -132,9 +132,15 @@ def _register(tracking: Tracking, publication: Publication, run_id: str) -> "Mod
     return create_version(tracking.client, bundle.name, run_id, tags, description)
 
 
-def _passes(metrics: Mapping[str, float], int8: Int8) -> bool:
+def _is_better_int8(bundle: Bundle, metrics: Mapping[str, float], int8: Int8) -> bool:
+    """Say whether a bundle is the int8 twin of an imported network, and close enough to take its place.
+
+    What was trained here has no twin: another training is no reason to move its champion.
+    """
     return (
-        metrics["agreement/same_first"] >= int8.min_same_first
+        bundle.precision == "int8"
+        and "training" not in bundle.provenance
+        and metrics["agreement/same_first"] >= int8.min_same_first
         and metrics["agreement/max_difference"] <= int8.max_difference
     )
 
