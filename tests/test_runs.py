@@ -15,8 +15,10 @@ from modelyard.digits.dataset import Digits
 from modelyard.params import Params
 from modelyard.tracking.runs import RunDescription, describe_training, find_or_rebuild_run, training_run
 from modelyard.tracking.store import Tracking, open_tracking
+from tracking_server import TrackingServer
 
 SOURCE = {"source": "https://example.org/mnist.npz", "licence": "CC BY-SA 3.0"}
+DIGITS = Digits(np.zeros((67, 28, 28), np.uint8), np.zeros(67, np.uint8))
 HISTORY = [{"loss": 0.5, "val_accuracy": 0.8}, {"loss": 0.25, "val_accuracy": 0.9}]
 
 
@@ -27,8 +29,7 @@ def tracking(repository: Path) -> Tracking:
 
 @pytest.fixture
 def description(params: Params, repository: Path) -> RunDescription:
-    digits = Digits(np.zeros((67, 28, 28), np.uint8), np.zeros(67, np.uint8))
-    return describe_training(params, digits, SOURCE)
+    return describe_training(params, DIGITS, SOURCE)
 
 
 def test_a_run_says_what_was_trained_on_what(tracking: Tracking, description: RunDescription) -> None:
@@ -131,6 +132,36 @@ def test_an_epoch_the_store_did_not_take_is_sent_with_the_next(
         tracking.client.restore_run(run_id)
         training.log_epoch(1, HISTORY[1])
     assert [point.step for point in tracking.client.get_metric_history(run_id, "train/loss")] == [1, 2]
+
+
+def test_a_server_that_dies_while_a_training_runs_costs_no_epoch(
+    repository: Path,
+    params: Params,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    server = TrackingServer(tmp_path)
+    server.start()
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", server.uri)
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    try:
+        tracking = open_tracking("digits")
+        description = describe_training(params, DIGITS, SOURCE)
+        with training_run(tracking, description) as training:
+            training.log_epoch(0, HISTORY[0])
+            server.kill()
+            training.log_epoch(1, HISTORY[1])
+        said = capsys.readouterr().err
+        assert "epoch 2 is not in MLflow yet" in said
+        assert "could not be ended as FINISHED" in said
+        server.start()
+        assert find_or_rebuild_run(tracking, training.run_id, description, HISTORY) == training.run_id
+        run = tracking.client.get_run(training.run_id)
+        assert run.info.status == "FINISHED"
+        assert run.data.metrics["train/loss"] == 0.25
+    finally:
+        server.kill()
 
 
 def test_four_trainings_at_once_lose_no_epoch(
