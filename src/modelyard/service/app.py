@@ -1,0 +1,145 @@
+"""The application: its endpoints, and what they share."""
+
+from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Any, BinaryIO
+
+import orjson
+from fastapi import FastAPI, Request, Response
+from pydantic import BaseModel
+from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
+from starlette.routing import Route
+
+import modelyard
+from modelyard.service.access_log import AccessLog
+from modelyard.service.admission import Admission
+from modelyard.service.draining import Draining
+from modelyard.service.front import Front
+from modelyard.service.invocations import MlflowDialect
+from modelyard.service.metrics import CONTENT_TYPE, Metrics
+from modelyard.service.models import Models
+from modelyard.service.openapi import describe_predictions
+from modelyard.service.payload import JSON, OwnDialect
+from modelyard.service.predictions import Choose, Dialect, Predictions
+from modelyard.service.settings import Settings
+
+# Versions that are not in memory are loaded two at a time, whatever is asked for.
+LOADERS = 2
+
+
+class Health(BaseModel):
+    """Whether the service is well; `problems` may be told of one that is ready all the same."""
+
+    ready: bool
+    problems: list[str]
+
+
+def create_app(models: Models, settings: Settings, log_stream: BinaryIO | None = None) -> FastAPI:
+    """Make the application; it starts and stops the models with itself.
+
+    Args:
+        models: what is served.
+        settings: the limits.
+        log_stream: for the access log; stdout unless told otherwise.
+    """
+    admission = Admission(settings.max_concurrent, settings.max_queued)
+    loading = ThreadPoolExecutor(LOADERS, thread_name_prefix="load")
+    log = AccessLog(log_stream)
+    metrics = Metrics(models.describe, models.problems)
+    draining = Draining(settings.drain_s)
+    app = FastAPI(
+        title="modelyard",
+        description="Image models from an MLflow registry.",
+        lifespan=_lifespan(models, log, draining, [admission.close, lambda: loading.shutdown(wait=False)]),
+        exception_handlers={HTTPException: _refuse},
+    )
+    app.add_middleware(Front, settings=settings, metrics=metrics, log=log, draining=draining)
+
+    def add(path: str, dialect: Dialect, choose: Choose, at_once: bool = False) -> None:
+        endpoint = Predictions(models, settings, admission, loading, dialect, choose, at_once)
+        app.router.routes.append(Route(path, endpoint, methods=["POST"]))
+
+    own = OwnDialect()
+    add("/models/{name}/predict", own, lambda models, path: models.get(path["name"]), at_once=True)
+    add("/invocations", MlflowDialect(), lambda models, path: models.default(), at_once=True)  # noqa: ARG005
+    add("/models/{name}/versions/{version:int}/predict", own, _choose_version)
+    add("/models/{name}/aliases/{alias}/predict", own, _choose_alias)
+    _add_information(app, models, metrics, draining)
+    app.openapi = _openapi(app, settings)  # type: ignore[method-assign]
+    return app
+
+
+def _choose_version(models: Models, path: dict[str, Any]) -> Any:
+    return models.get(path["name"], version=path["version"])
+
+
+def _choose_alias(models: Models, path: dict[str, Any]) -> Any:
+    return models.get(path["name"], alias=path["alias"])
+
+
+def _add_information(app: FastAPI, models: Models, metrics: Metrics, draining: Draining) -> None:
+    @app.get("/models", tags=["information"], response_model=list[dict[str, Any]])
+    def list_models() -> Response:
+        """What is served: versions, aliases, metrics, labels, sizes."""
+        return Response(orjson.dumps(models.describe()), media_type=JSON)
+
+    @app.get("/livez", tags=["information"])
+    async def livez() -> dict[str, bool]:
+        """Whether the process answers at all."""
+        return {"live": True}
+
+    @app.get("/readyz", tags=["information"], responses={503: {"model": Health}})
+    async def readyz(response: Response) -> Health:
+        """Whether requests should be sent here, and what is not as it should be."""
+        problems = ["the service is stopping"] if draining.begun else []
+        ready = models.ready and not draining.begun
+        response.status_code = 200 if ready else 503
+        return Health(ready=ready, problems=problems + models.problems())
+
+    @app.get("/metrics", tags=["information"], response_class=Response)
+    def read_metrics() -> Response:
+        """Prometheus' text format."""
+        return Response(metrics.render(), headers={"content-type": CONTENT_TYPE})
+
+
+def _lifespan(
+    models: Models, log: AccessLog, draining: Draining, closing: list[Callable[[], None]]
+) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
+    @asynccontextmanager
+    async def run(app: FastAPI) -> AsyncIterator[None]:  # noqa: ARG001
+        log.start()
+        try:
+            await run_in_threadpool(models.start)
+            draining.watch()
+            yield
+        finally:
+            for close in closing:
+                await run_in_threadpool(close)
+            await run_in_threadpool(models.stop)
+            log.stop()
+
+    return run
+
+
+async def _refuse(request: Request, error: HTTPException) -> Response:  # noqa: ARG001
+    """Tell an unknown path or method in the service's own form."""
+    return Response(orjson.dumps({"error": error.detail}), error.status_code, error.headers, JSON)
+
+
+def _openapi(app: FastAPI, settings: Settings) -> Callable[[], dict[str, Any]]:
+    generate = app.openapi
+
+    def describe() -> dict[str, Any]:
+        document = generate()
+        if "/invocations" not in document["paths"]:
+            document["info"]["version"] = getattr(modelyard, "__version__", "0.1.0")
+            document["paths"] = {**describe_predictions(), **document["paths"]}
+            if settings.token is not None:
+                schemes = document.setdefault("components", {}).setdefault("securitySchemes", {})
+                schemes["token"] = {"type": "http", "scheme": "bearer"}
+                document["security"] = [{"token": []}]
+        return document
+
+    return describe

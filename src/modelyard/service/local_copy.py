@@ -1,0 +1,134 @@
+"""A copy on this machine of what was served, so that a service starts and goes on without the registry.
+
+    bundles/<content key>/    a bundle, checked by its digest whenever it is read
+    registry.json             what the registry said last
+
+Several processes may share a folder when they serve the same names of the same registry.
+"""
+
+import json
+import logging
+import shutil
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from modelyard.files import replace_folder, write_json
+from modelyard.inference.bundle import CONTENT, PROVENANCE, Bundle, BundleError, read_bundle
+from modelyard.service.registry_source import RegisteredModel, RegisteredVersion, RegistryState
+
+FORMAT = 1
+LOCK_TIMEOUT_S = 300
+
+log = logging.getLogger(__name__)
+
+
+class LocalCopy:
+    """Copies of bundles by content key, and the last known state of the registry.
+
+    Args:
+        folder: made when something is written first.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._bundles = folder / "bundles"
+        self._state = folder / "registry.json"
+
+    def read_state(self) -> RegistryState | None:
+        """Return what the registry said last; None where nothing was written, or it cannot be read."""
+        try:
+            return _to_state(json.loads(self._state.read_bytes()))
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            log.warning("%s cannot be used (%r): the registry is asked instead", self._state, error)
+            return None
+
+    def write_state(self, state: RegistryState) -> None:
+        """Write it whole or not at all.
+
+        Raises:
+            OSError: the disk is full, or the folder cannot be written.
+        """
+        write_json(self._state, _to_plain(state))
+
+    def read(self, content_key: str) -> Bundle | None:
+        """Return the copy of a bundle; None where there is none. A corrupted one is removed and logged."""
+        folder = self._bundles / content_key
+        if not folder.is_dir():
+            return None
+        try:
+            bundle = read_bundle(folder)
+            _check(bundle, content_key)
+        except BundleError as error:
+            log.warning("a corrupted copy is removed: %s", error)
+            # A process that has mapped the model goes on with what it has.
+            shutil.rmtree(folder, ignore_errors=True)
+            return None
+        return bundle
+
+    def fetch(self, content_key: str, download: Callable[[Path], Path]) -> Bundle:
+        """Return the copy of a bundle, which is downloaded where it is missing or corrupted.
+
+        Processes that share the folder download it once.
+
+        Args:
+            content_key: what the bundle must hold.
+            download: brings the bundle into the folder it is given, and returns where it is there.
+
+        Raises:
+            BundleError: what was downloaded is no bundle, or another one.
+            OSError: the disk is full, the folder cannot be written, or another process holds its lock.
+            Exception: whatever `download` raises.
+        """
+        from filelock import FileLock
+
+        if bundle := self.read(content_key):
+            return bundle
+        self._bundles.mkdir(parents=True, exist_ok=True)
+        with FileLock(self._bundles / f"{content_key}.lock", timeout=LOCK_TIMEOUT_S):
+            if bundle := self.read(content_key):
+                return bundle
+            with tempfile.TemporaryDirectory(prefix=".download.", dir=self._bundles) as beside:
+                came = download(Path(beside))
+                _check(read_bundle(came), content_key)
+                self._take(came, content_key)
+        return read_bundle(self._bundles / content_key)
+
+    def _take(self, came: Path, content_key: str) -> None:
+        with replace_folder(self._bundles / content_key) as new:
+            for name in (*CONTENT, PROVENANCE):
+                shutil.copyfile(came / name, new / name)
+
+
+def _check(bundle: Bundle, content_key: str) -> None:
+    if bundle.content_key != content_key:
+        raise BundleError(
+            f"{bundle.folder.name}: expected content {content_key}, found {bundle.content_key}: "
+            "it was changed after it was registered"
+        )
+
+
+def _to_plain(state: RegistryState) -> dict[str, Any]:
+    models = {
+        model.name: {
+            "aliases": dict(model.aliases),
+            "versions": [
+                {"version": one.version, "tags": dict(one.tags), "metrics": dict(one.metrics)}
+                for one in model.versions.values()
+            ],
+        }
+        for model in state.models.values()
+    }
+    return {"format": FORMAT, "models": models, "others": list(state.others)}
+
+
+def _to_state(plain: Any) -> RegistryState:
+    if plain["format"] != FORMAT:
+        raise ValueError(f"expected format {FORMAT}, found {plain['format']!r}")
+    models = {}
+    for name, model in plain["models"].items():
+        versions = [RegisteredVersion(**version) for version in model["versions"]]
+        models[name] = RegisteredModel(name, model["aliases"], {one.version: one for one in versions})
+    return RegistryState(models, tuple(plain["others"]))

@@ -1,0 +1,121 @@
+"""What Prometheus reads: requests, latencies, what is inside, what was turned away, what is loaded."""
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.metrics_core import GaugeMetricFamily, Metric
+from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
+from prometheus_client.registry import Collector
+
+# The processes of one service share their numbers through files here; prometheus-client's own variable.
+SHARED = "PROMETHEUS_MULTIPROC_DIR"
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+# Seconds: from a digit on an idle machine to a photo in a full queue.
+BUCKETS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30)
+REJECTIONS = {401: "token", 413: "too_large", 503: "busy", 504: "deadline"}
+_LABELS = ("model", "version", "status")
+
+
+class Metrics:
+    """Counts requests; with several processes each answers for all of them.
+
+    Args:
+        describe: gives `Models.describe()`, asked at every reading.
+        problems: gives `Models.problems()`, too.
+    """
+
+    def __init__(
+        self, describe: Callable[[], list[dict[str, Any]]], problems: Callable[[], list[str]]
+    ) -> None:
+        own = CollectorRegistry()
+        name = "modelyard_requests"
+        self._requests = Counter(name, "Requests that were answered.", _LABELS, registry=own)
+        name = "modelyard_request_seconds"
+        self._seconds = Histogram(
+            name, "From headers to answer, in seconds.", _LABELS, registry=own, buckets=BUCKETS
+        )
+        name = "modelyard_rejected"
+        self._rejected = Counter(name, "Requests turned away, by reason.", ["reason"], registry=own)
+        name = "modelyard_in_flight"
+        self._in_flight = Gauge(name, "Requests being answered.", registry=own, multiprocess_mode="livesum")
+        # Looking a series up by its labels costs more than counting.
+        self._series: dict[tuple[str, int, int], tuple[Counter, Histogram]] = {}
+        self._shared = os.environ.get(SHARED)
+        self._registry = own
+        if self._shared:
+            self._registry = CollectorRegistry()
+            MultiProcessCollector(self._registry, path=self._shared)  # type: ignore[no-untyped-call]
+        self._registry.register(_Loaded(describe, problems))
+
+    def enter(self) -> None:
+        """Count a request as inside."""
+        self._in_flight.inc()
+
+    def leave(self, model: str, version: int, status: int, seconds: float) -> None:
+        """Count a request as answered.
+
+        Args:
+            model: its name; "" where none was found, so that callers cannot make up series.
+            version: its number; 0 where none was found.
+            status: of the answer.
+            seconds: that it took.
+        """
+        self._in_flight.dec()
+        key = (model, version, status)
+        series = self._series.get(key)
+        if series is None:
+            labels = (model, str(version or ""), str(status))
+            series = (self._requests.labels(*labels), self._seconds.labels(*labels))
+            self._series[key] = series
+        series[0].inc()
+        series[1].observe(seconds)
+        if status in REJECTIONS:
+            self._rejected.labels(REJECTIONS[status]).inc()
+
+    def render(self) -> bytes:
+        """Return Prometheus' text format."""
+        if self._shared:
+            _forget_dead(Path(self._shared))
+        return generate_latest(self._registry)
+
+
+class _Loaded(Collector):
+    """Says at each reading what is loaded, and how many problems there are."""
+
+    def __init__(
+        self, describe: Callable[[], list[dict[str, Any]]], problems: Callable[[], list[str]]
+    ) -> None:
+        self._describe = describe
+        self._problems = problems
+
+    def describe(self) -> list[Metric]:
+        return []
+
+    def collect(self) -> Iterator[Metric]:
+        yield GaugeMetricFamily(
+            "modelyard_problems", "What is not as it should be; /readyz says it.", len(self._problems())
+        )
+        loaded = GaugeMetricFamily(
+            "modelyard_version_loaded", "1 where a version is in memory.", labels=["model", "version"]
+        )
+        size = GaugeMetricFamily(
+            "modelyard_version_bytes", "Size of a version in memory.", labels=["model", "version"]
+        )
+        for model in self._describe():
+            for version in model["versions"]:
+                labels = [model["name"], str(version["version"])]
+                loaded.add_metric(labels, float(version["loaded"]))
+                if version["loaded"] and version["size_bytes"] is not None:
+                    size.add_metric(labels, version["size_bytes"])
+        yield from (loaded, size)
+
+
+def _forget_dead(folder: Path) -> None:
+    """Drop what processes that died had in flight; their counts stay."""
+    for file in folder.glob("gauge_live*_*.db"):
+        number = int(file.stem.rpartition("_")[2])
+        if not Path("/proc", str(number)).exists() and Path("/proc").exists():
+            mark_process_dead(number, str(folder))  # type: ignore[no-untyped-call]

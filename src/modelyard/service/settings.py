@@ -1,0 +1,48 @@
+"""What the service allows; frozen, with a default for everything."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+TOKEN = "MODELYARD_TOKEN"  # noqa: S105  # the variable's name, not a token
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Limits of one process of the service.
+
+    At most `(max_concurrent + max_queued) * max_body_bytes` of requests are in memory at once.
+
+    Attributes:
+        max_body_bytes: of a request; more is answered with 413.
+        max_items: images in one request; more is answered with 413.
+        max_concurrent: requests that are computed in threads at once; at least 1.
+        max_queued: requests that may wait beside those; one more is answered with 503.
+        deadline_s: for a request, from its headers to its answer; after that 504.
+        drain_s: after SIGTERM, for load balancers and clients to turn away before the port is closed.
+        token: expected as `Authorization: Bearer ...`; None lets everybody in. Never shown.
+    """
+
+    max_body_bytes: int = 16_000_000
+    max_items: int = 256
+    max_concurrent: int = max(2, os.cpu_count() or 1)
+    max_queued: int = 64
+    deadline_s: float = 30.0
+    drain_s: float = 1.0
+    token: str | None = field(default=None, repr=False)
+
+    def __post_init__(self) -> None:
+        for name in ("max_body_bytes", "max_items", "max_concurrent", "deadline_s"):
+            if not getattr(self, name) > 0:
+                raise ValueError(f"{name} must be above 0, got {getattr(self, name)}")
+        if not (self.max_queued >= 0 and self.drain_s >= 0):
+            raise ValueError(
+                f"max_queued and drain_s must be 0 or more, got {self.max_queued}, {self.drain_s}"
+            )
+        if self.token == "":
+            raise ValueError(f"{TOKEN} is empty: unset it to let everybody in, or give it a value")
+
+
+def read_token(environment: Mapping[str, str] = os.environ) -> str | None:
+    """Return MODELYARD_TOKEN, which a command line would show to everybody on the machine."""
+    return environment.get(TOKEN)

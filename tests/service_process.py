@@ -1,0 +1,175 @@
+"""A real service in a process of its own, on loopback, over bundles in a folder instead of a registry."""
+
+import functools
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import requests
+
+from modelyard.inference.bundle import read_bundle
+from modelyard.inference.predictor import Predictor
+from modelyard.service.models import ServedVersion, Unavailable, UnknownModel
+from modelyard.service.server import serve
+from modelyard.service.settings import Settings
+
+
+class FolderModels:
+    """The same methods as `Models`, over folders NAME/VERSION that hold bundles; the first is champion.
+
+    A bundle called "slow" takes `slow_s` an image, "broken" cannot be loaded.
+    """
+
+    def __init__(self, folder: Path, slow_s: float) -> None:
+        self._folder, self._slow_s = folder, slow_s
+        self._loaded: dict[tuple[str, int], ServedVersion] = {}
+        self.ready = False
+
+    def start(self) -> None:
+        for name in self._names():
+            if name != "broken":
+                self.get(name, version=1)
+        self.ready = True
+
+    def stop(self) -> None:
+        self.ready = False
+
+    def get(self, name: str, version: int | None = None, alias: str | None = None) -> ServedVersion:
+        if name not in self._names():
+            raise UnknownModel(f"expected a model, one of {', '.join(self._names())}, got {name!r}")
+        if name == "broken":
+            raise Unavailable("broken: version 1 cannot be loaded")
+        if alias not in (None, "champion"):
+            raise UnknownModel(f"{name}: expected an alias, one of champion, got {alias!r}")
+        key = (name, version or 1)
+        if key not in self._loaded:
+            folder = self._folder / name / str(key[1])
+            if not folder.is_dir():
+                raise UnknownModel(f"{name}: expected a version, one of 1, got {version}")
+            self._loaded[key] = ServedVersion(*key, self._load(folder), {}, {"accuracy": 0.99})
+        return self._loaded[key]
+
+    def default(self) -> ServedVersion:
+        return self.get("mnist")
+
+    def describe(self) -> list[dict[str, Any]]:
+        return [
+            {
+                "name": name,
+                "aliases": {"champion": 1},
+                "versions": [{"version": 1, "loaded": (name, 1) in self._loaded, "size_bytes": None}],
+            }
+            for name in self._names()
+        ]
+
+    def problems(self) -> list[str]:
+        return ["broken@champion: version 1 cannot be loaded"] if "broken" in self._names() else []
+
+    def _names(self) -> list[str]:
+        return sorted(path.name for path in self._folder.iterdir())
+
+    def _load(self, folder: Path) -> Predictor:
+        predictor = Predictor(read_bundle(folder))
+        if folder.parent.name == "slow":
+            predictor = SlowPredictor(predictor.bundle)
+            predictor.pause_s = self._slow_s
+        return predictor
+
+
+class SlowPredictor(Predictor):
+    """Takes its time over each image, as a large network does."""
+
+    pause_s = 0.0
+
+    def predict(self, images: Any, *arguments: Any, **options: Any) -> Any:
+        time.sleep(self.pause_s * len(images))
+        return super().predict(images, *arguments, **options)
+
+
+class Service:
+    """`serve` in a process; every attribute of `Settings` may be given."""
+
+    def __init__(self, folder: Path, workers: int = 1, slow_s: float = 0.3, **settings: Any) -> None:
+        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p)}
+        arguments = json.dumps([str(folder), workers, slow_s, settings])
+        self.process = subprocess.Popen(
+            [sys.executable, __file__, arguments],
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        self.lines: list[str] = []
+        self.errors: list[str] = []
+        self._readers = [
+            threading.Thread(target=self.lines.extend, args=[self.process.stdout]),
+            threading.Thread(target=self._read_errors),
+        ]
+        self.address = ""
+        self._told = threading.Event()
+        for reader in self._readers:
+            reader.start()
+        self._wait_until_ready()
+
+    def post(self, path: str, data: Any = None, kind: str = "image/png", **options: Any) -> requests.Response:
+        headers = {"Content-Type": kind, **options.pop("headers", {})}
+        return requests.post(f"{self.address}{path}", data, headers=headers, timeout=20, **options)
+
+    def get(self, path: str, **options: Any) -> requests.Response:
+        return requests.get(f"{self.address}{path}", timeout=20, **options)
+
+    def terminate(self) -> None:
+        self.process.send_signal(signal.SIGTERM)
+
+    def wait(self) -> int:
+        """Wait for its end, and for its last line."""
+        code = self.process.wait(30)
+        for reader in self._readers:
+            reader.join(5)
+        return code
+
+    def stop(self) -> int:
+        if self.process.poll() is None:
+            self.terminate()
+        try:
+            return self.wait()
+        finally:
+            self.process.kill()
+
+    def _read_errors(self) -> None:
+        assert self.process.stderr is not None
+        for line in self.process.stderr:
+            self.errors.append(line)
+            if match := re.search(r"http://\S+", line):
+                self.address = match[0]
+                self._told.set()
+
+    def _wait_until_ready(self) -> None:
+        self._told.wait(20)
+        for _ in range(200):
+            try:
+                if self.get("/readyz").ok:
+                    return
+            except requests.RequestException:
+                pass
+            if self.process.poll() is not None:
+                break
+            time.sleep(0.05)
+        raise AssertionError("the service did not get ready:\n" + "".join(self.errors))
+
+
+def main() -> None:
+    folder, workers, slow_s, settings = json.loads(sys.argv[1])
+    factory = functools.partial(FolderModels, Path(folder), slow_s)
+    serve(factory, port=0, workers=workers, settings=Settings(**settings))  # type: ignore[arg-type]
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,90 @@
+"""A real MLflow registry with tiny versions, whose labels say which version answered."""
+
+import functools
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import mlflow
+import yaml
+
+import tflite_models
+from modelyard.inference.bundle import Bundle, Label, write_bundle
+from modelyard.registry.versions import list_versions
+
+SEVEN = tflite_models.encode(tflite_models.draw_band(7))
+
+
+class SmallRegistry:
+    """A registry of SQLite in `folder`, or that of the server at `uri`."""
+
+    def __init__(self, folder: Path, uri: str | None = None) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self._folder, self.uri = folder, uri or f"sqlite:///{folder}/mlflow.db"
+        if uri is None:
+            (folder / "mlflow.db").write_bytes(_empty_database())
+        # A version that is made of a logged model is looked for where the process as a whole points.
+        mlflow.set_tracking_uri(self.uri)
+        mlflow.set_registry_uri(self.uri)
+        self.client: Any = mlflow.MlflowClient(tracking_uri=self.uri, registry_uri=self.uri)
+        artifacts = None if uri else (folder / "artifacts").as_uri()
+        self._experiment: str = self.client.create_experiment("small", artifacts)
+
+    def add(self, name: str = "mnist", mark: str = "a", model: bytes | None = None) -> int:
+        """Register a version whose answer to a seven is `7{mark}`, and return its number."""
+        bundle = make_bundle(self._folder / f"bundle-{name}-{mark}", name, mark, model)
+        logged = self.client.create_logged_model(self._experiment, name=name)
+        self.client.log_model_artifacts(logged.model_id, str(self._lay_out(bundle)))
+        self.client.finalize_logged_model(logged.model_id, "READY")
+        if name not in [one.name for one in self.client.search_registered_models()]:
+            self.client.create_registered_model(name)
+        tags = {"content_key": bundle.content_key, "model_id": logged.model_id, "precision": "float32"}
+        tags["size_bytes"] = str(bundle.size_bytes)
+        created = self.client.create_model_version(
+            name, f"models:/{logged.model_id}", tags=tags, model_id=logged.model_id
+        )
+        return int(created.version)
+
+    def point(self, version: int, alias: str = "champion", name: str = "mnist") -> None:
+        self.client.set_registered_model_alias(name, alias, str(version))
+
+    def log_metric(self, version: int, key: str, value: float, name: str = "mnist") -> None:
+        """Log a metric to a version's logged model, and touch the version as a registration would."""
+        run = self.client.create_run(self._experiment)
+        found = next(one for one in list_versions(self.client, name) if int(one.version) == version)
+        self.client.log_metric(run.info.run_id, key, value, model_id=found.tags["model_id"])
+        self.client.update_model_version(name, str(version), "measured")
+
+    def artifacts(self, version: int, name: str = "mnist") -> Path:
+        """Return the folder that holds a version's artifacts; of SQLite alone."""
+        uri = self.client.get_model_version_download_uri(name, str(version))
+        return Path(mlflow.artifacts.download_artifacts(uri))
+
+    def _lay_out(self, bundle: Bundle) -> Path:
+        folder = self._folder / f"logged-{bundle.folder.name}"
+        shutil.copytree(bundle.folder, folder / "artifacts" / "bundle", dirs_exist_ok=True)
+        flavor = {"artifacts": {"bundle": {"path": "artifacts/bundle"}}}
+        (folder / "MLmodel").write_text(yaml.safe_dump({"flavors": {"python_function": flavor}}))
+        return folder
+
+
+def make_bundle(folder: Path, name: str = "mnist", mark: str = "a", model: bytes | None = None) -> Bundle:
+    return write_bundle(
+        folder,
+        model=model or tflite_models.digit_model(),
+        name=name,
+        precision="float32",
+        labels=[Label(f"{digit}{mark}") for digit in range(10)],
+        preprocessing=tflite_models.DIGIT,
+        provenance={},
+    )
+
+
+@functools.cache
+def _empty_database() -> bytes:
+    """MLflow's tables, which it takes seconds to make, so they are made once."""
+    with tempfile.TemporaryDirectory() as folder:
+        uri = f"sqlite:///{folder}/mlflow.db"
+        mlflow.MlflowClient(tracking_uri=uri, registry_uri=uri).search_registered_models()
+        return Path(folder, "mlflow.db").read_bytes()

@@ -1,0 +1,58 @@
+"""`modelyard serve` as a user starts it, over a real registry, and what it answers without a thread."""
+
+import base64
+import os
+import re
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import requests
+
+from modelyard.inference.predictor import Predictor
+from modelyard.service.lanes import is_quick
+from small_registry import SEVEN, SmallRegistry
+from tflite_models import digit_bundle, encode
+
+
+def test_the_champion_of_the_registry_is_served_until_sigterm(tmp_path: Path) -> None:
+    registry = SmallRegistry(tmp_path / "registry")
+    registry.point(registry.add())
+    command = [sys.executable, "-m", "modelyard.cli", "serve", "--model", "mnist", "--port", "0"]
+    environment = {**os.environ, "MLFLOW_TRACKING_URI": registry.uri, "PYTHONPATH": os.pathsep.join(sys.path)}
+    process = subprocess.Popen(
+        [*command, "--copy", str(tmp_path / "copy"), "--drain-s", "0"],
+        env=environment,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert process.stderr is not None
+        [address] = re.findall(r"http://\S+", process.stderr.readline())
+        for _ in range(300):
+            if (ready := requests.get(f"{address}/readyz", timeout=20)).ok:
+                break
+            time.sleep(0.1)
+        assert ready.json() == {"ready": True, "problems": []}
+        headers = {"Content-Type": "image/png"}
+        answer = requests.post(f"{address}/models/mnist/predict", SEVEN, headers=headers, timeout=20).json()
+        assert (answer["version"], answer["predictions"][0][0]["label"]) == (1, "7a")
+        process.terminate()
+        assert process.wait(20) == 0
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def test_only_small_pngs_are_answered_without_a_thread(tmp_path: Path) -> None:
+    predictor = Predictor(digit_bundle(tmp_path / "mnist"))
+    small, large = encode(np.zeros((28, 28), np.uint8)), encode(np.zeros((2000, 2000), np.uint8))
+    for quick in (small, base64.b64encode(small).decode(), base64.urlsafe_b64encode(small), [[0] * 28] * 28):
+        assert is_quick(predictor, [quick], 1000)
+    for other in (large, base64.b64encode(large).decode(), b"", "what?", {"a": 1}):
+        assert not is_quick(predictor, [other], 1000)
+    assert not is_quick(predictor, [small] * 5, 1000)
+    assert not is_quick(predictor, [small], 100_000)

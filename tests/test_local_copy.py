@@ -1,0 +1,125 @@
+"""A copy on this machine: checked whenever it is read, whole or not there, downloaded once."""
+
+import shutil
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from modelyard.inference.bundle import Bundle, BundleError
+from modelyard.service.local_copy import LocalCopy
+from modelyard.service.registry_source import RegisteredModel, RegisteredVersion, RegistryState
+from small_registry import make_bundle
+
+STATE = RegistryState(
+    {
+        "mnist": RegisteredModel(
+            "mnist",
+            {"champion": 2},
+            {
+                1: RegisteredVersion(1, {"content_key": "a" * 64}, {"test/accuracy": 0.99}),
+                2: RegisteredVersion(2, {"content_key": "b" * 64, "source": "schön"}, {}),
+            },
+        )
+    },
+    ("colours", "mnist"),
+)
+
+
+@pytest.fixture
+def copy(tmp_path: Path) -> LocalCopy:
+    return LocalCopy(tmp_path / "copy")
+
+
+@pytest.fixture
+def bundle(tmp_path: Path) -> Bundle:
+    return make_bundle(tmp_path / "bundle")
+
+
+def test_what_the_registry_said_is_read_as_it_was_written(copy: LocalCopy) -> None:
+    copy.write_state(STATE)
+    assert copy.read_state() == STATE
+
+
+def test_a_copy_that_holds_nothing_yet_says_so(copy: LocalCopy) -> None:
+    assert copy.read_state() is None
+    assert copy.read("a" * 64) is None
+
+
+@pytest.mark.parametrize(
+    "content", ["", "[]", '{"format": 2}', '{"format": 1, "models": {"mnist": 3}}', "\0"]
+)
+def test_a_state_that_cannot_be_read_is_no_state(
+    copy: LocalCopy, tmp_path: Path, content: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    copy.write_state(STATE)
+    (tmp_path / "copy" / "registry.json").write_text(content)
+    assert copy.read_state() is None
+    assert "registry.json cannot be used" in caplog.text
+
+
+def test_a_bundle_is_downloaded_once(copy: LocalCopy, bundle: Bundle) -> None:
+    downloads = _Downloads(bundle)
+    with ThreadPoolExecutor(4) as threads:
+        fetched = list(threads.map(lambda _: copy.fetch(bundle.content_key, downloads), range(4)))
+    assert downloads.count == 1
+    assert {one.content_key for one in fetched} == {bundle.content_key}
+    assert copy.read(bundle.content_key) == fetched[0]
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda folder: (folder / "labels.json").write_text("[]"),
+        lambda folder: (folder / "model.tflite").unlink(),
+        lambda folder: (folder / "provenance.json").write_bytes(b"\xff"),
+        lambda folder: (folder / "model.tflite").write_bytes((folder / "model.tflite").read_bytes()[:-1]),
+    ],
+    ids=["labels changed", "model gone", "provenance is no text", "model cut short"],
+)
+def test_a_corrupted_copy_is_refused_removed_and_fetched_again(
+    copy: LocalCopy, bundle: Bundle, caplog: pytest.LogCaptureFixture, spoil: Callable[[Path], object]
+) -> None:
+    folder = copy.fetch(bundle.content_key, _Downloads(bundle)).folder
+    spoil(folder)
+    assert copy.read(bundle.content_key) is None
+    assert not folder.exists()
+    assert "a corrupted copy is removed" in caplog.text
+    again = _Downloads(bundle)
+    assert copy.fetch(bundle.content_key, again).content_key == bundle.content_key
+    assert again.count == 1
+
+
+def test_a_download_of_something_else_is_refused_and_not_kept(
+    copy: LocalCopy, bundle: Bundle, tmp_path: Path
+) -> None:
+    other = make_bundle(tmp_path / "other", mark="b")
+    with pytest.raises(
+        BundleError, match=f"expected content {bundle.content_key}, found {other.content_key}"
+    ):
+        copy.fetch(bundle.content_key, _Downloads(other))
+    assert copy.read(bundle.content_key) is None
+    assert copy.read(other.content_key) is None
+
+
+def test_a_download_that_fails_leaves_nothing_behind(copy: LocalCopy, bundle: Bundle, tmp_path: Path) -> None:
+    def fail(folder: Path) -> Path:
+        (folder / "half").write_text("half")
+        raise ConnectionResetError("cut off")
+
+    with pytest.raises(ConnectionResetError):
+        copy.fetch(bundle.content_key, fail)
+    assert not list((tmp_path / "copy").rglob("half"))
+    assert copy.fetch(bundle.content_key, _Downloads(bundle)).content_key == bundle.content_key
+
+
+class _Downloads:
+    """Stands for a registry that has one bundle; counts."""
+
+    def __init__(self, bundle: Bundle) -> None:
+        self._bundle, self.count = bundle, 0
+
+    def __call__(self, folder: Path) -> Path:
+        self.count += 1
+        return Path(shutil.copytree(self._bundle.folder, folder / "came"))

@@ -1,0 +1,397 @@
+"""The models that are served: they follow a real registry, and go on when it fails them."""
+
+import gc
+import shutil
+import subprocess
+import sys
+import threading
+import time
+import weakref
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import tflite_models
+from modelyard.service.local_copy import LocalCopy
+from modelyard.service.models import Models, ServedVersion, Unavailable, UnknownModel
+from modelyard.service.registry_source import RegistrySource, RegistryState
+from small_registry import SEVEN, SmallRegistry
+from tracking_server import TrackingServer
+
+PATIENCE_S = 30
+POLL_S = 0.05
+Serve = Callable[..., Models]
+
+
+@pytest.fixture
+def registry(tmp_path: Path) -> SmallRegistry:
+    return SmallRegistry(tmp_path / "registry")
+
+
+@pytest.fixture
+def serve(tmp_path: Path, registry: SmallRegistry) -> Iterator[Serve]:
+    """Start models on the registry and one local copy; they are stopped at the end."""
+    started: list[Models] = []
+
+    def start(
+        *names: str, source: RegistrySource | None = None, max_extra: int = 4, wait: bool = True
+    ) -> Models:
+        copy = LocalCopy(tmp_path / "copy")
+        models = Models(source or RegistrySource(registry.uri), copy, names, POLL_S, max_extra)
+        started.append(models)
+        models.start()
+        if wait:
+            wait_until(lambda: models.ready, models)
+        return models
+
+    yield start
+    for models in started:
+        models.stop()
+
+
+def test_the_champion_moves_twenty_times_under_load_and_nobody_notices(
+    registry: SmallRegistry, serve: Serve
+) -> None:
+    registry.point(registry.add(mark="a"))
+    registry.add(mark="b")
+    models = serve("mnist")
+    answers, failures, done = set[str](), list[Exception](), threading.Event()
+
+    def ask() -> None:
+        while not done.is_set():
+            try:
+                answers.add(answer(models.get("mnist")))
+            except Exception as error:
+                failures.append(error)
+
+    with ThreadPoolExecutor(4) as threads:
+        for _ in range(4):
+            threads.submit(ask)
+        for move in range(20):
+            version = 2 - move % 2
+            registry.point(version)
+            wait_until(lambda version=version: models.get("mnist").version == version, models)  # type: ignore[misc]
+        done.set()
+    assert failures == []
+    assert answers == {"7a", "7b"}
+
+
+def test_a_version_comes_by_number_or_alias(registry: SmallRegistry, serve: Serve) -> None:
+    registry.point(registry.add(mark="a"))
+    registry.point(registry.add(mark="b"), "challenger")
+    models = serve("mnist")
+    assert answer(models.default()) == answer(models.get("mnist", alias="champion")) == "7a"
+    assert answer(models.get("mnist", version=2)) == answer(models.get("mnist", alias="challenger")) == "7b"
+    with pytest.raises(ValueError, match="expected a version or an alias"):
+        models.get("mnist", version=1, alias="champion")
+
+
+def test_an_alias_that_was_asked_for_is_followed_too(registry: SmallRegistry, serve: Serve) -> None:
+    registry.point(registry.add(mark="a"))
+    registry.point(1, "challenger")
+    models = serve("mnist")
+    assert models.get("mnist", alias="challenger").version == 1
+    registry.point(registry.add(mark="b"), "challenger")
+    wait_until(lambda: models.get("mnist", alias="challenger").version == 2, models)
+    registry.client.delete_registered_model_alias("mnist", "challenger")
+    wait_until(lambda: raises(UnknownModel, lambda: models.get("mnist", alias="challenger")), models)
+
+
+@pytest.mark.parametrize(
+    ("asked", "message"),
+    [
+        ({"name": "digits"}, r"expected a model that is served, got 'digits' \(registered are: mnist\)"),
+        ({"name": "mnist", "version": 9}, "mnist: expected a version, one of 1, got 9"),
+        ({"name": "mnist", "alias": "best"}, "mnist: expected an alias, one of champion, got 'best'"),
+    ],
+)
+def test_what_is_unknown_is_answered_with_what_there_is(
+    registry: SmallRegistry, serve: Serve, asked: dict[str, Any], message: str
+) -> None:
+    registry.point(registry.add())
+    with pytest.raises(UnknownModel, match=message):
+        serve("mnist").get(**asked)
+
+
+def test_models_are_described(registry: SmallRegistry, serve: Serve) -> None:
+    registry.point(registry.add())
+    registry.log_metric(1, "test/accuracy", 0.99)
+    registry.client.create_model_version("mnist", "file:///nowhere")
+    (described,) = serve("mnist").describe()
+    assert described["name"] == "mnist"
+    assert described["aliases"] == {"champion": 1}
+    assert described["labels"][7] == "7a"
+    ours, foreign = described["versions"]
+    assert (ours["version"], ours["loaded"], ours["precision"]) == (1, True, "float32")
+    assert ours["metrics"] == {"test/accuracy": 0.99}
+    assert ours["size_bytes"] > 0
+    assert len(ours["content_key"]) == 64
+    assert (foreign["loaded"], foreign["size_bytes"], foreign["content_key"]) == (False, None, None)
+
+
+def test_of_six_versions_asked_for_two_stay_beside_the_champion(
+    registry: SmallRegistry, serve: Serve
+) -> None:
+    registry.point(registry.add(mark="0"))
+    for number in range(1, 7):
+        registry.add(mark=str(number))
+    models = serve("mnist", max_extra=2)
+    predictors = [weakref.ref(models.get("mnist", version).predictor) for version in (1, 2, 3, 4, 5, 6)]
+    models.get("mnist", 5)
+    predictors.append(weakref.ref(models.get("mnist", 7).predictor))
+    gc.collect()
+    alive = [version for version, predictor in enumerate(predictors, 1) if predictor() is not None]
+    assert alive == [1, 5, 7]
+    assert [one["version"] for one in models.describe()[0]["versions"] if one["loaded"]] == alive
+
+
+def test_a_champion_of_before_leaves_memory_with_its_last_request(
+    registry: SmallRegistry, serve: Serve
+) -> None:
+    registry.point(registry.add(mark="a"))
+    models = serve("mnist")
+    held = models.get("mnist", alias="champion")
+    before = weakref.ref(held.predictor)
+    registry.point(registry.add(mark="b"))
+    wait_until(lambda: models.get("mnist").version == 2, models)
+    assert answer(held) == "7a"
+    del held
+    gc.collect()
+    assert before() is None
+
+
+def test_threads_that_ask_for_a_version_at_once_load_it_once(registry: SmallRegistry, serve: Serve) -> None:
+    registry.point(registry.add(mark="a"))
+    registry.add(mark="b")
+    models, together = serve("mnist"), threading.Barrier(8)
+
+    def ask(_: int) -> ServedVersion:
+        together.wait()
+        return models.get("mnist", 2)
+
+    with ThreadPoolExecutor(8) as threads:
+        assert len({id(served.predictor) for served in list(threads.map(ask, range(8)))}) == 1
+
+
+def test_a_version_whose_artifact_is_gone_leaves_the_old_one_serving_until_it_is_back(
+    registry: SmallRegistry, serve: Serve, tmp_path: Path
+) -> None:
+    registry.point(registry.add(mark="a"))
+    models = serve("mnist")
+    registry.add(mark="b")
+    aside = shutil.move(registry.artifacts(2), tmp_path / "aside")
+    home = Path(registry.client.get_model_version_download_uri("mnist", "2").removeprefix("file://"))
+    registry.point(2)
+    wait_until(lambda: models.problems() != [], models)
+    (problem,) = models.problems()
+    assert problem.startswith("mnist@champion: version 2 cannot be loaded (its artifacts cannot be fetched")
+    assert problem.endswith("; version 1 goes on serving")
+    assert models.ready
+    assert answer(models.get("mnist")) == "7a"
+    with pytest.raises(Unavailable, match="mnist: version 2 cannot be loaded"):
+        models.get("mnist", 2)
+    shutil.move(aside, home)
+    wait_until(lambda: answer(models.get("mnist")) == "7b", models)
+    wait_until(lambda: models.problems() == [], models)
+
+
+def test_a_version_with_another_digest_leaves_the_old_one_serving(
+    registry: SmallRegistry, serve: Serve
+) -> None:
+    registry.point(registry.add(mark="a"))
+    models = serve("mnist")
+    registry.add(mark="b")
+    labels = registry.artifacts(2) / "artifacts" / "bundle" / "labels.json"
+    labels.write_text(labels.read_text().replace("7b", "1b"))
+    registry.point(2)
+    wait_until(lambda: "it was changed after it was registered" in "".join(models.problems()), models)
+    assert answer(models.get("mnist")) == "7a"
+
+
+def test_a_model_that_answers_nan_is_found_out_before_it_serves(
+    registry: SmallRegistry, serve: Serve
+) -> None:
+    registry.point(registry.add(mark="a"))
+    models = serve("mnist")
+    registry.point(registry.add(mark="b", model=tflite_models.digit_model(tflite_models.NAN_GAIN)))
+    wait_until(lambda: "NaN or infinity" in "".join(models.problems()), models)
+    assert answer(models.get("mnist")) == "7a"
+
+
+def test_a_corrupted_local_copy_is_refused_and_fetched_again_at_the_next_start(
+    registry: SmallRegistry, serve: Serve, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    registry.point(registry.add())
+    serve("mnist").stop()
+    (labels,) = (tmp_path / "copy").rglob("labels.json")
+    labels.write_text(labels.read_text().replace("7a", "1a"))
+    assert answer(serve("mnist").default()) == "7a"
+    assert "a corrupted copy is removed" in caplog.text
+    assert "7a" in labels.read_text()
+
+
+def test_a_server_that_dies_is_missed_by_nobody_at_work_or_at_a_start(
+    serve: Serve, tmp_path: Path, registry: SmallRegistry
+) -> None:
+    server = TrackingServer(tmp_path)
+    server.start()
+    try:
+        registry = SmallRegistry(tmp_path / "of the server", server.uri)
+        registry.point(registry.add(mark="a"))
+        registry.add(mark="b")
+        at_work = serve("mnist", source=RegistrySource(server.uri))
+        server.kill()
+        wait_until(lambda: at_work.problems() != [], at_work)
+        assert at_work.problems()[0].startswith("the registry does not answer")
+        started = serve("mnist", source=RegistrySource(server.uri), wait=False)
+        for models in (at_work, started):
+            assert models.ready
+            assert answer(models.get("mnist")) == "7a"
+            with pytest.raises(Unavailable, match="mnist: version 2 cannot be loaded"):
+                models.get("mnist", 2)
+    finally:
+        server.kill()
+
+
+def test_a_registry_that_is_back_is_followed_again(
+    registry: SmallRegistry, serve: Serve, tmp_path: Path
+) -> None:
+    registry.point(registry.add(mark="a"))
+    registry.add(mark="b")
+    models = serve("mnist")
+    database = Path(registry.uri.removeprefix("sqlite:///"))
+    database.rename(tmp_path / "aside")
+    wait_until(lambda: "the registry does not answer" in "".join(models.problems()), models)
+    assert answer(models.get("mnist")) == "7a"
+    with pytest.raises(Unavailable, match="mnist: version 2 cannot be loaded"):
+        models.get("mnist", 2)
+    (tmp_path / "aside").rename(database)
+    registry.point(2)
+    wait_until(lambda: answer(models.get("mnist")) == "7b", models)
+    assert models.problems() == []
+
+
+def test_a_start_from_the_local_copy_answers_before_mlflow_is_imported(
+    registry: SmallRegistry, serve: Serve, tmp_path: Path
+) -> None:
+    registry.point(registry.add())
+    serve("mnist").stop()
+    script = (
+        "import sys; from pathlib import Path\n"
+        "from modelyard.service.local_copy import LocalCopy\n"
+        "from modelyard.service.models import Models\n"
+        "from modelyard.service.registry_source import RegistrySource\n"
+        "models = Models(RegistrySource('http://127.0.0.1:9'), LocalCopy(Path(sys.argv[1])), ['mnist'])\n"
+        "models.start()\n"
+        "heavy = {'mlflow', 'pandas', 'tensorflow'} & set(sys.modules)\n"
+        "print(models.ready, models.default().version, heavy)\n"
+        "models.stop()"
+    )
+    command = [sys.executable, "-c", script, str(tmp_path / "copy")]
+    assert subprocess.run(command, capture_output=True, text=True, check=True).stdout == "True 1 set()\n"
+
+
+def test_a_configured_name_that_is_missing_is_not_ready_until_it_is_registered(
+    registry: SmallRegistry, serve: Serve
+) -> None:
+    registry.point(registry.add())
+    models = serve("mnist", "colours", wait=False)
+    wait_until(lambda: models.problems() == ["colours is not registered (registered are: mnist)"], models)
+    assert not models.ready
+    assert models.default().name == "mnist"
+    with pytest.raises(UnknownModel, match="registered are: mnist"):
+        models.get("colours")
+    registry.add("colours")
+    wait_until(lambda: models.problems() == ["colours has no alias champion"], models)
+    registry.point(1, name="colours")
+    wait_until(lambda: models.ready, models)
+    assert models.get("colours").name == "colours"
+
+
+def test_without_names_all_published_models_are_served(registry: SmallRegistry, serve: Serve) -> None:
+    for name in ("mnist", "colours"):
+        registry.point(registry.add(name), name=name)
+    models = serve()
+    assert [one["name"] for one in models.describe()] == ["colours", "mnist"]
+    assert models.default().name == "colours"
+    registry.client.delete_registered_model("colours")
+    wait_until(lambda: raises(UnknownModel, lambda: models.get("colours")), models)
+    assert models.default().name == "mnist"
+
+
+def test_a_configured_model_that_was_deleted_goes_on_serving_until_it_comes_anew(
+    registry: SmallRegistry, serve: Serve
+) -> None:
+    registry.point(registry.add(mark="a"))
+    models = serve("mnist")
+    registry.client.delete_registered_model("mnist")
+    wait_until(lambda: models.problems() != [], models)
+    assert models.problems() == ["mnist is not registered (registered are: none); version 1 goes on serving"]
+    assert answer(models.get("mnist")) == "7a"
+    registry.point(registry.add(mark="b"))
+    wait_until(lambda: answer(models.get("mnist")) == "7b", models)
+    assert models.get("mnist").version == 1
+
+
+def test_a_version_that_was_deleted_is_served_no_more(registry: SmallRegistry, serve: Serve) -> None:
+    registry.point(registry.add(mark="a"))
+    registry.add(mark="b")
+    models = serve("mnist")
+    assert answer(models.get("mnist", 2)) == "7b"
+    registry.client.delete_model_version("mnist", "2")
+    wait_until(lambda: raises(UnknownModel, lambda: models.get("mnist", 2)), models)
+
+
+def test_before_the_registry_was_read_nothing_is_called_unknown(tmp_path: Path) -> None:
+    models = Models(RegistrySource("http://127.0.0.1:9"), LocalCopy(tmp_path), [])
+    with pytest.raises(Unavailable, match="mnist: the registry was not read yet"):
+        models.get("mnist")
+    with pytest.raises(Unavailable, match="no model is loaded"):
+        models.default()
+    assert not models.ready
+
+
+def test_an_error_that_nobody_thought_of_does_not_end_the_following(
+    registry: SmallRegistry, serve: Serve
+) -> None:
+    class Odd(RegistrySource):
+        wrong = False
+
+        def read(self, names: Any) -> RegistryState:
+            if self.wrong:
+                raise KeyError("odd")
+            return super().read(names)
+
+    registry.point(registry.add())
+    source = Odd(registry.uri)
+    models = serve("mnist", source=source)
+    source.wrong = True
+    wait_until(
+        lambda: "following the registry failed (KeyError('odd'))" in "".join(models.problems()), models
+    )
+    assert answer(models.get("mnist")) == "7a"
+    source.wrong = False
+    wait_until(lambda: models.problems() == [], models)
+
+
+def answer(served: ServedVersion) -> str:
+    """Return the label that a version gives a seven."""
+    return str(served.predictor.predict([SEVEN], top_k=1)[0][0]["label"])  # type: ignore[index]
+
+
+def raises(kind: type[Exception], act: Callable[[], object]) -> bool:
+    try:
+        act()
+    except kind:
+        return True
+    return False
+
+
+def wait_until(happened: Callable[[], bool], models: Models) -> None:
+    end = time.monotonic() + PATIENCE_S
+    while not happened():
+        assert time.monotonic() < end, f"did not happen within {PATIENCE_S} s; problems: {models.problems()}"
+        time.sleep(0.01)
