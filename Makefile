@@ -39,9 +39,9 @@ lock: .venv/requirements  ## compile pyproject.toml into requirements*.txt, with
 	    $$compile -c requirements-dev.txt pyproject.toml -o requirements.txt
 
 clean:  ## remove what stages and tools made; DVC's cache, the registry and .venv stay
-	rm -rf data models bundles proofs reports served registered.json
+	rm -rf data models bundles proofs served registered.json reports/*/plots reports/*/*.npz reports/*/report.json
 	rm -rf .pytest_cache .mypy_cache .ruff_cache
-	find src pipelines tests benchmarks -name __pycache__ -prune -exec rm -rf {} +
+	find src pipelines tests -name __pycache__ -prune -exec rm -rf {} +
 
 distclean: clean  ## remove everything that Git does not have: the registry and all versions too
 	rm -rf .venv .downloads .dvc/cache .dvc/tmp mlflow.db* mlartifacts src/*.egg-info

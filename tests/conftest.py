@@ -1,5 +1,6 @@
 """Fixtures that several test files share: the shipped configuration, and a repository for a store."""
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +11,20 @@ from omegaconf import OmegaConf
 from modelyard.params import Params, validate_params
 
 ROOT = Path(__file__).resolve().parent.parent
+# What decides where a stage finds its store; MLflow sets the first itself, for the processes it starts.
+SETTINGS = ("MLFLOW_TRACKING_URI", "DVC_ROOT", "DVC_EXP_NAME", "DVC_EXP_BASELINE_REV", "DVC_STAGE")
+
+
+def clean_environment() -> dict[str, str]:
+    """Return the environment for a process that starts in a repository of its own: no settings, an author."""
+    kept = {name: value for name, value in os.environ.items() if name not in SETTINGS}
+    roles = ("GIT_AUTHOR_NAME", "GIT_AUTHOR_EMAIL", "GIT_COMMITTER_NAME", "GIT_COMMITTER_EMAIL")
+    return kept | dict.fromkeys(roles, "tests@example.org")
 
 
 @pytest.fixture(autouse=True)
 def _no_settings_of_the_caller(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("MLFLOW_TRACKING_URI", "DVC_ROOT", "DVC_EXP_NAME", "DVC_EXP_BASELINE_REV", "DVC_STAGE"):
+    for name in SETTINGS:
         monkeypatch.delenv(name, raising=False)
 
 

@@ -2,7 +2,6 @@
 
 import gzip
 import hashlib
-import os
 import shutil
 import subprocess
 from pathlib import Path
@@ -13,22 +12,18 @@ import yaml
 from numpy.typing import NDArray
 from PIL import Image
 
-from conftest import ROOT
+from conftest import ROOT, clean_environment
 from legacy_archive import make_archive
 from modelyard.digits.idx import idx_bytes
 
 TRAINING, TEST = 1200, 500
-IDENTITY = {
-    f"GIT_{role}_{part}": "tests@example.org"
-    for role in ("AUTHOR", "COMMITTER")
-    for part in ("NAME", "EMAIL")
-}
 
 
 class Project:
     """A Git and DVC repository in a path with a space, its configuration pointing at small local files."""
 
     def __init__(self, folder: Path) -> None:
+        self.environment = clean_environment()
         self.folder = folder / "a small project"
         _copy_repository(self.folder)
         for name in ("dvc.lock", "params.yaml"):
@@ -45,7 +40,7 @@ class Project:
         done = subprocess.run(
             command,
             cwd=self.folder,
-            env={**os.environ, **IDENTITY, **environment},
+            env=self.environment | environment,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,

@@ -1,6 +1,5 @@
 """compose: conf/ decides, and no edit of params.yaml is lost in silence. A real DVC repository throughout."""
 
-import os
 import shutil
 import subprocess
 from pathlib import Path
@@ -8,7 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from conftest import ROOT
+from conftest import ROOT, clean_environment
 
 PIPELINE = """
 stages:
@@ -107,12 +106,12 @@ def _set_epochs_in_conf(folder: Path, epochs: int) -> None:
 
 def _commit(folder: Path) -> None:
     _run(folder, "git", "add", "-A")
-    _run(folder, "git", "-c", "user.name=t", "-c", "user.email=t@t", "commit", "-qm", "a pipeline")
+    _run(folder, "git", "commit", "-qm", "a pipeline")
 
 
 def _run(folder: Path, *command: str, expect: int = 0) -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, "GIT_AUTHOR_NAME": "t", "GIT_AUTHOR_EMAIL": "t@t"}
-    environment |= {"GIT_COMMITTER_NAME": "t", "GIT_COMMITTER_EMAIL": "t@t"}
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, env=environment)
+    done = subprocess.run(
+        command, cwd=folder, capture_output=True, text=True, check=False, env=clean_environment()
+    )
     assert done.returncode == expect, done.stdout + done.stderr
     return done

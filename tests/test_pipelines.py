@@ -1,7 +1,6 @@
 """Every stage in order, in a real DVC repository, on small data: the workflow as a user runs it."""
 
 import json
-import os
 import subprocess
 
 import psutil
@@ -9,7 +8,7 @@ import pytest
 
 from modelyard.registry.versions import list_versions, resolve_version
 from modelyard.tracking.store import Tracking, open_tracking
-from small_project import IDENTITY, TEST, Project
+from small_project import TEST, Project
 
 
 @pytest.fixture(scope="module")
@@ -93,7 +92,7 @@ def test_a_killed_training_leaves_nothing_that_the_next_run_takes_for_whole(proj
     killed = subprocess.Popen(
         ["dvc", "exp", "run", "-S", "train.epochs=5000"],
         cwd=project.folder,
-        env={**os.environ, **IDENTITY},
+        env=project.environment,
         stdout=subprocess.PIPE,
         text=True,
     )

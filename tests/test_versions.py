@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +28,7 @@ from modelyard.registry.versions import (
 )
 from modelyard.tracking.runs import describe_training, training_run
 from modelyard.tracking.store import Tracking, open_tracking
+from tracking_server import TrackingServer
 
 METRICS = {
     "test": {"accuracy": 0.99, "accuracy_low": 0.98, "accuracy_high": 0.995, "errors": 1},
@@ -46,30 +48,7 @@ def tracking(repository: Path) -> Tracking:
 
 @pytest.fixture
 def make(repository: Path, tracking: Tracking, params: Params) -> Make:
-    """Make what earlier stages would have left for a bundle: a run, a report, a network."""
-
-    def make_publication(
-        name: str = "mnist", precision: str = "float32", gain: float = 20.0, trained: bool = True
-    ) -> Publication:
-        folder = repository / "bundles" / f"{name}-{precision}-{gain}"
-        shutil.rmtree(folder, ignore_errors=True)
-        source = {"source": "https://example.org", "licence": "MIT", "stand_in_for": None}
-        provenance = {"training": _train(tracking, params)} if trained else {"source": source}
-        bundle = _write_bundle(folder, name, precision, gain, provenance)
-        report = repository / "reports" / folder.name
-        (report / "plots").mkdir(parents=True, exist_ok=True)
-        (report / "metrics.json").write_text(json.dumps(METRICS))
-        (report / "report.json").write_text(json.dumps({"dataset": DATASET}))
-        (report / "plots" / "confusion_matrix.png").write_bytes(
-            tflite_models.encode(np.zeros((2, 2), np.uint8))
-        )
-        model = repository / "models" / folder.name
-        if trained:
-            model.mkdir(parents=True, exist_ok=True)
-            (model / "model.keras").write_text("a network")
-        return read_publication(bundle.folder, report, model, params)
-
-    return make_publication
+    return partial(make_publication, repository, tracking, params)
 
 
 def test_a_version_says_where_it_came_from_and_how_good_it_is(tracking: Tracking, make: Make) -> None:
@@ -258,6 +237,26 @@ def test_an_imported_version_has_no_network_to_train_further(tracking: Tracking,
         fetch_network(tracking, "models:/mnist/1")
 
 
+def test_a_version_travels_through_a_tracking_server(
+    repository: Path, params: Params, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = TrackingServer(tmp_path)
+    server.start()
+    try:
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", server.uri)
+        tracking = open_tracking("digits")
+        publication = make_publication(repository, tracking, params)
+        version = publish(tracking, publication)
+        assert publish(tracking, publication).version == version.version
+        assert fetch_bundle(tracking, version).content_key == publication.bundle.content_key
+        assert resolve_version(tracking.client, "models:/mnist@champion").version == version.version
+        network = fetch_network(tracking, "models:/mnist/1")
+        assert network is not None
+        assert network.read_text() == "a network"
+    finally:
+        server.kill()
+
+
 def test_a_stand_in_is_used_only_where_the_real_one_is_missing(
     tracking: Tracking, make: Make, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -272,6 +271,33 @@ def test_a_stand_in_is_used_only_where_the_real_one_is_missing(
 def test_a_register_that_does_not_end_is_not_waited_for_for_ever(repository: Path) -> None:
     with publishing(1), pytest.raises(ModelyardError, match="another register still runs"), publishing(0.05):
         pass
+
+
+def make_publication(
+    repository: Path,
+    tracking: Tracking,
+    params: Params,
+    name: str = "mnist",
+    precision: str = "float32",
+    gain: float = 20.0,
+    trained: bool = True,
+) -> Publication:
+    """Make what earlier stages would have left for a bundle: a run, a report, a network."""
+    folder = repository / "bundles" / f"{name}-{precision}-{gain}"
+    shutil.rmtree(folder, ignore_errors=True)
+    source = {"source": "https://example.org", "licence": "MIT", "stand_in_for": None}
+    provenance = {"training": _train(tracking, params)} if trained else {"source": source}
+    bundle = _write_bundle(folder, name, precision, gain, provenance)
+    report = repository / "reports" / folder.name
+    (report / "plots").mkdir(parents=True, exist_ok=True)
+    (report / "metrics.json").write_text(json.dumps(METRICS))
+    (report / "report.json").write_text(json.dumps({"dataset": DATASET}))
+    (report / "plots" / "confusion_matrix.png").write_bytes(tflite_models.encode(np.zeros((2, 2), np.uint8)))
+    model = repository / "models" / folder.name
+    if trained:
+        model.mkdir(parents=True, exist_ok=True)
+        (model / "model.keras").write_text("a network")
+    return read_publication(bundle.folder, report, model, params)
 
 
 def _train(tracking: Tracking, params: Params) -> dict[str, object]:

@@ -110,7 +110,12 @@ def create_version(
         if error.error_code != "RESOURCE_ALREADY_EXISTS":
             raise
     created = client.create_model_version(
-        name, f"models:/{tags[MODEL_ID]}", run_id=run_id, tags=tags, description=description
+        name,
+        f"models:/{tags[MODEL_ID]}",
+        run_id=run_id,
+        tags=tags,
+        description=description,
+        model_id=tags[MODEL_ID],
     )
     first = list_versions(client, name, tags[CONTENT_KEY])[0]
     if first.version != created.version:
