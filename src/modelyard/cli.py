@@ -71,7 +71,7 @@ def _serve(given: argparse.Namespace) -> None:
 
     # What is wrong with the address of the registry is told here, once, not by every process.
     tracking_uri()
-    factory = functools.partial(make_models, tuple(given.model or ()), given.copy)
+    factory = functools.partial(make_models, tuple(vars(given).get("model", ())), vars(given).get("copy"))
     serve(factory, host=given.host, port=given.port, workers=given.workers, settings=settings)
 
 
@@ -85,13 +85,15 @@ def _make_parser() -> argparse.ArgumentParser:
         f"environment variable {TOKEN} set, requests must carry that bearer token.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
-    serve.add_argument(
-        "--model", action="append", metavar="NAME", help="to serve; the first is the default one; repeat it"
-    )
+    # Without a value of their own, these two say in words what happens.
+    unset = argparse.SUPPRESS
+    names = "to serve; the first is the default one; repeat it (default: all)"
+    serve.add_argument("--model", action="append", default=unset, metavar="NAME", help=names)
     serve.add_argument("--host", default="127.0.0.1", help="to listen on; 0.0.0.0 lets others in")
     serve.add_argument("--port", type=_port, default=8080, help="to listen on; 0 takes a free one")
     serve.add_argument("--workers", type=_workers, default=1, help="processes, each with its own models")
-    serve.add_argument("--copy", type=Path, metavar="FOLDER", help="for the local copy of what is served")
+    copy = "for the local copy of what is served (default: in the user's cache)"
+    serve.add_argument("--copy", type=Path, default=unset, metavar="FOLDER", help=copy)
     for field in dataclasses.fields(Settings):
         if field.name in _OPTIONS:
             serve.add_argument(
