@@ -8,6 +8,7 @@ from modelyard.evaluation.digit_evaluation import evaluate_digit_bundle
 from modelyard.evaluation.reports import write_predictions
 from modelyard.files import write_json
 from modelyard.params import Params
+from modelyard.plots.evaluations import plot_digit_evaluation
 from modelyard.stage import run_stage
 
 
@@ -16,7 +17,7 @@ def evaluate_digits(paths: Namespace, params: Params) -> None:
     source = json.loads(paths.source.read_text())
     evaluation = evaluate_digit_bundle(paths.bundle, read_digits(paths.test), params.evaluate)
     metrics = evaluation.metrics()
-    evaluation.write_plots(paths.plots, source)
+    plot_digit_evaluation(paths.plots, evaluation, source)
     write_predictions(paths.predictions, evaluation.predictions)
     write_json(paths.report, evaluation.report(source))
     write_json(paths.metrics, metrics)

@@ -6,6 +6,7 @@ from modelyard.evaluation.agreement import read_answers
 from modelyard.evaluation.photo_evaluation import evaluate_photo_bundle
 from modelyard.files import write_json
 from modelyard.params import Params
+from modelyard.plots.evaluations import plot_photo_evaluation
 from modelyard.stage import run_stage
 
 
@@ -13,7 +14,7 @@ def evaluate_photos(paths: Namespace, params: Params) -> None:
     """Write numbers, a picture of the answers, and what was measured on what."""
     source = read_answers(paths.answers)
     evaluation = evaluate_photo_bundle(paths.bundle, paths.samples, source, params.evaluate)
-    evaluation.write_plots(paths.plots)
+    plot_photo_evaluation(paths.plots, evaluation)
     write_json(paths.report, evaluation.report(paths.samples))
     write_json(paths.metrics, evaluation.metrics())
     bundle, agreement = evaluation.predictor.bundle, evaluation.agreement

@@ -151,14 +151,17 @@ class Service:
                 self.address = match[0]
                 self._told.set()
 
+    def _is_ready(self) -> bool:
+        try:
+            return self.get("/readyz").ok
+        except requests.RequestException:
+            return False
+
     def _wait_until_ready(self) -> None:
         self._told.wait(20)
         for _ in range(200):
-            try:
-                if self.get("/readyz").ok:
-                    return
-            except requests.RequestException:
-                pass
+            if self._is_ready():
+                return
             if self.process.poll() is not None:
                 break
             time.sleep(0.05)

@@ -207,7 +207,7 @@ def test_a_version_with_another_digest_leaves_the_old_one_serving(
     labels = registry.artifacts(2) / "artifacts" / "bundle" / "labels.json"
     labels.write_text(labels.read_text().replace("7b", "1b"))
     registry.point(2)
-    wait_until(lambda: "it was changed after it was registered" in "".join(models.problems()), models)
+    wait_until(lambda: "it was changed after registration" in "".join(models.problems()), models)
     assert answer(models.get("mnist")) == "7a"
 
 

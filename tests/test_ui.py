@@ -2,10 +2,8 @@
 
 import os
 import shutil
-import socket
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import requests
@@ -13,6 +11,7 @@ import requests
 from conftest import ROOT
 from modelyard.tracking.store import open_tracking
 from modelyard.ui import comparison_link
+from tracking_server import find_free_port, wait_until_healthy
 
 
 def test_the_link_opens_the_training_view_with_charts() -> None:
@@ -25,7 +24,7 @@ def test_the_link_opens_the_training_view_with_charts() -> None:
 def test_the_ui_serves_the_experiment_that_its_link_names(repository: Path) -> None:
     shutil.copy(ROOT / "params.yaml", repository / "params.yaml")
     experiment = open_tracking("modelyard").experiment_id
-    port = _free_port()
+    port = find_free_port()
     process = subprocess.Popen(
         [sys.executable, "-m", "modelyard.ui", "--port", str(port)],
         stdout=subprocess.PIPE,
@@ -36,7 +35,7 @@ def test_the_ui_serves_the_experiment_that_its_link_names(repository: Path) -> N
     try:
         assert process.stdout is not None
         assert f"http://127.0.0.1:{port}/#/experiments/{experiment}/runs" in process.stdout.readline()
-        _wait_until_it_answers(port)
+        wait_until_healthy(f"http://127.0.0.1:{port}")
         api = f"http://127.0.0.1:{port}/ajax-api/2.0/mlflow/experiments/get"
         answer = requests.get(api, params={"experiment_id": experiment}, timeout=10).json()
         assert answer["experiment"]["name"] == "modelyard"
@@ -44,21 +43,3 @@ def test_the_ui_serves_the_experiment_that_its_link_names(repository: Path) -> N
         subprocess.run(["pkill", "-P", str(process.pid)], check=False)
         process.terminate()
         process.communicate()
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
-def _wait_until_it_answers(port: int) -> None:
-    for _ in range(240):
-        try:
-            requests.get(f"http://127.0.0.1:{port}/health", timeout=1).raise_for_status()
-        except requests.RequestException:
-            time.sleep(0.25)
-        else:
-            return
-    raise AssertionError("the UI did not answer within a minute")

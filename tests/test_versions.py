@@ -213,7 +213,7 @@ def test_a_bundle_changed_after_registration_is_refused(tracking: Tracking, make
     version = publish(tracking, make())
     labels = fetch_bundle(tracking, version).folder / "labels.json"
     labels.write_text(labels.read_text().replace('"7"', '"1"', 1))
-    with pytest.raises(ModelyardError, match="they were changed after registration"):
+    with pytest.raises(ModelyardError, match="it was changed after registration"):
         fetch_bundle(tracking, version)
 
 

@@ -11,14 +11,32 @@ import psutil
 import requests
 
 
+def find_free_port() -> int:
+    """Return a port of 127.0.0.1 that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def wait_until_healthy(uri: str) -> None:
+    """Return as soon as the MLflow server at `uri` answers; give up after a minute."""
+    for _ in range(240):
+        try:
+            requests.get(f"{uri}/health", timeout=1).raise_for_status()
+        except requests.RequestException:
+            time.sleep(0.25)
+        else:
+            return
+    raise AssertionError(f"the MLflow server at {uri} did not answer within a minute")
+
+
 class TrackingServer:
     """`mlflow server` with SQLite and a folder for artifacts, which it proxies."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self._port: int = probe.getsockname()[1]
+        self._port = find_free_port()
         self.uri = f"http://127.0.0.1:{self._port}"
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -31,14 +49,7 @@ class TrackingServer:
         self._process = subprocess.Popen(
             command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env={**os.environ, "PATH": path}
         )
-        for _ in range(240):
-            try:
-                requests.get(f"{self.uri}/health", timeout=1).raise_for_status()
-            except requests.RequestException:
-                time.sleep(0.25)
-            else:
-                return
-        raise AssertionError("the MLflow server did not answer within a minute")
+        wait_until_healthy(self.uri)
 
     def kill(self) -> None:
         """Kill it with all its processes, as a crash would."""

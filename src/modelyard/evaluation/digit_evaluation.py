@@ -9,7 +9,6 @@ from modelyard.digits.dataset import Digits
 from modelyard.evaluation.latency import Latency, measure_latency
 from modelyard.evaluation.measures import (
     Floats,
-    calibration,
     class_scores,
     confusion_matrix,
     measure_answers,
@@ -20,14 +19,10 @@ from modelyard.evaluation.reports import (
     Predictions,
     describe_bundle,
     packaging_proof,
-    write_confusion,
-    write_reliability,
 )
 from modelyard.evaluation.served import answer_images, encode_pngs, load_predictor
 from modelyard.inference.bundle import Bundle
 from modelyard.params import Evaluate
-from modelyard.plots.charts import plot_confusion, plot_reliability
-from modelyard.plots.gallery import plot_mistakes
 
 
 @dataclass(frozen=True)
@@ -87,24 +82,12 @@ class DigitEvaluation:
             },
             "images_per_class": dict(zip(self.names, scores.support.tolist(), strict=True)),
             "latency": {"input": "one PNG", "runs": self.latency.runs},
-            "mistakes": [asdict(mistake) for mistake in self._worst()],
+            "mistakes": [asdict(mistake) for mistake in self.worst],
         }
 
-    def write_plots(self, folder: Path, source: Mapping[str, Any]) -> None:
-        """Write the pictures, and the tables for `dvc plots`."""
-        labels, probabilities = self.digits.labels, self.probabilities
-        model = f"{self.bundle.name} ({self.bundle.precision})"
-        subject = f"{model} on the {len(labels):,} test images of {source['name']}"
-        confusion = confusion_matrix(probabilities, labels)
-        curve = calibration(probabilities, labels, self.evaluate.bins)
-        wrong = int(confusion.sum() - confusion.trace())
-        plot_confusion(folder / "confusion_matrix.png", confusion, self.names, subject)
-        plot_reliability(folder / "reliability.png", curve, subject)
-        plot_mistakes(folder / "mistakes.png", self.digits.images, self._worst(), wrong, subject)
-        write_confusion(folder / "confusion.csv", probabilities, labels, self.names)
-        write_reliability(folder / "reliability.csv", curve)
-
-    def _worst(self) -> tuple[Mistake, ...]:
+    @property
+    def worst(self) -> tuple[Mistake, ...]:
+        """The mistakes to show, the surest first."""
         return worst_mistakes(self.probabilities, self.digits.labels, self.names, self.evaluate.mistakes)
 
 

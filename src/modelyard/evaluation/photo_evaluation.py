@@ -11,7 +11,6 @@ from modelyard.evaluation.reports import describe_bundle, digest_files, packagin
 from modelyard.evaluation.served import answer_images, load_predictor, read_images
 from modelyard.inference.predictor import Predictor
 from modelyard.params import Evaluate
-from modelyard.plots.gallery import AnsweredPhoto, plot_answers
 
 ANSWERS = 5
 
@@ -60,19 +59,11 @@ class PhotoEvaluation:
                 "images": len(self.names),
             },
             "latency": {"input": self.names[0], "runs": self.latency.runs},
-            "answers": dict(zip(self.names, self._answers(), strict=True)),
+            "answers": dict(zip(self.names, self.answers(), strict=True)),
         }
 
-    def write_plots(self, folder: Path) -> None:
-        """Write a picture of every photo beside its answers."""
-        bundle = self.predictor.bundle
-        photos = [
-            AnsweredPhoto(name, self.predictor.decode(image), answers)
-            for name, image, answers in zip(self.names, self.images, self._answers(), strict=True)
-        ]
-        plot_answers(folder / "top5.png", photos, f"{bundle.name} ({bundle.precision}): the best answers")
-
-    def _answers(self) -> list[Any]:
+    def answers(self) -> list[Any]:
+        """The five best answers to every photo, as `Predictor.predict` ranks them."""
         return self.predictor.predict(self.images, top_k=ANSWERS)
 
 

@@ -92,15 +92,15 @@ class Bundle:
         return self.folder / MODEL
 
     def verify(self, content_key: str) -> None:
-        """Read the content from disk again.
+        """Refuse the bundle unless it holds what `content_key` stands for.
 
         Raises:
-            BundleError: it is not the content that `content_key` stands for.
+            BundleError: it holds something else.
         """
-        found = _content_key(self.folder)
-        if found != content_key:
+        if self.content_key != content_key:
             raise BundleError(
-                f"{self.folder}: expected content {content_key}, found {found}: get the bundle again"
+                f"{self.folder}: expected content {content_key}, found {self.content_key}: "
+                "it was changed after registration; get it again, or use another version"
             )
 
 

@@ -55,17 +55,9 @@ def prove(
         same_first=agreement["same_first"],
     )
     if precision == "float32":
-        _refuse_above(
-            name,
-            "max_difference",
-            proof["max_difference"],
-            "max_float32_difference",
-            limits.max_float32_difference,
-        )
+        _refuse_above(name, proof, "max_float32_difference", limits.max_float32_difference)
         return proof
-    _refuse_above(
-        name, "max_difference", proof["max_difference"], "int8.max_difference", limits.int8.max_difference
-    )
+    _refuse_above(name, proof, "int8.max_difference", limits.int8.max_difference)
     if proof["same_first"] < limits.int8.min_same_first:
         raise ModelyardError(
             f"{name} (int8): expected the source's first answer on at least "
@@ -75,9 +67,9 @@ def prove(
     return proof
 
 
-def _refuse_above(name: str, measure: str, value: float, key: str, limit: float) -> None:
-    if value > limit:
+def _refuse_above(name: str, proof: Proof, key: str, limit: float) -> None:
+    if proof["max_difference"] > limit:
         raise ModelyardError(
-            f"{name}: the conversion failed its proof: expected a {measure} of at most {limit:g} to the "
-            f"source's probabilities (package.{key}), got {value:.3g}"
+            f"{name}: the conversion failed its proof: expected a max_difference of at most {limit:g} to the "
+            f"source's probabilities (package.{key}), got {proof['max_difference']:.3g}"
         )

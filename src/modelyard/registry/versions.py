@@ -151,13 +151,9 @@ def fetch_bundle(tracking: Tracking, version: "ModelVersion") -> Bundle:
     flavor = Model.load(str(model)).flavors["python_function"]
     try:
         bundle = read_bundle(model / flavor["artifacts"]["bundle"]["path"])
+        bundle.verify(version.tags[CONTENT_KEY])
     except BundleError as error:
         raise ModelyardError(f"{uri}: {error}") from None
-    if bundle.content_key != version.tags[CONTENT_KEY]:
-        raise ModelyardError(
-            f"{uri}: expected content key {version.tags[CONTENT_KEY]}, its artifacts have "
-            f"{bundle.content_key}: they were changed after registration; serve another version"
-        )
     return bundle
 
 

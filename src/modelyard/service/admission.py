@@ -25,7 +25,6 @@ class Admission:
         self._slots = asyncio.Semaphore(max_concurrent)
         self._threads = ThreadPoolExecutor(max_concurrent, thread_name_prefix="predict")
         self.inside = 0
-        self.rejected = 0
 
     @contextlib.contextmanager
     def admit(self) -> Iterator[None]:
@@ -35,7 +34,6 @@ class Admission:
             Refusal: as many as are allowed are inside already (503).
         """
         if self.inside >= self._most:
-            self.rejected += 1
             raise busy(f"busy: {self.inside} requests are inside, come again in a second")
         self.inside += 1
         try:

@@ -60,7 +60,7 @@ class LocalCopy:
             return None
         try:
             bundle = read_bundle(folder)
-            _check(bundle, content_key)
+            bundle.verify(content_key)
         except BundleError as error:
             log.warning("a corrupted copy is removed: %s", error)
             # A process that has mapped the model goes on with what it has.
@@ -92,7 +92,7 @@ class LocalCopy:
                 return bundle
             with tempfile.TemporaryDirectory(prefix=".download.", dir=self._bundles) as beside:
                 came = download(Path(beside))
-                _check(read_bundle(came), content_key)
+                read_bundle(came).verify(content_key)
                 self._take(came, content_key)
         return read_bundle(self._bundles / content_key)
 
@@ -100,14 +100,6 @@ class LocalCopy:
         with replace_folder(self._bundles / content_key) as new:
             for name in (*CONTENT, PROVENANCE):
                 shutil.copyfile(came / name, new / name)
-
-
-def _check(bundle: Bundle, content_key: str) -> None:
-    if bundle.content_key != content_key:
-        raise BundleError(
-            f"{bundle.folder.name}: expected content {content_key}, found {bundle.content_key}: "
-            "it was changed after it was registered"
-        )
 
 
 def _to_plain(state: RegistryState) -> dict[str, Any]:

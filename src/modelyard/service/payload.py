@@ -14,7 +14,6 @@ from modelyard.service.refusals import Refusal, too_large
 RAW = ("image/png", "image/jpeg", "image/jpg")
 JSON = "application/json"
 MULTIPART = "multipart/form-data"
-ON_ERROR = ("raise", "return")
 _KEYS = {"images", "image", "top_k", "on_error"}
 
 

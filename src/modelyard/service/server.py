@@ -49,22 +49,7 @@ def serve(
     address = f"[{host}]" if ":" in host else host
     print(f"modelyard serves on http://{address}:{listening.getsockname()[1]}", file=sys.stderr, flush=True)
     with _share_metrics(workers):
-        config = uvicorn.Config(
-            functools.partial(build, models_factory, settings),
-            factory=True,
-            loop="uvloop",
-            http="httptools",
-            ws="none",
-            lifespan="on",
-            workers=workers,
-            access_log=False,
-            log_level="warning",
-            server_header=False,
-            proxy_headers=False,
-            # Longer than the load balancers before us keep a connection that they do not use.
-            timeout_keep_alive=75,
-            timeout_graceful_shutdown=int(settings.deadline_s) + 1,
-        )
+        config = _configure(models_factory, settings, workers)
         if workers > 1:
             Multiprocess(config, sockets=[listening]).run()
             return
@@ -75,6 +60,25 @@ def serve(
         server.run(sockets=[listening])
     if not server.started:
         raise ModelyardError("the service did not start; the reason stands above")
+
+
+def _configure(models_factory: Callable[[], Models], settings: Settings, workers: int) -> uvicorn.Config:
+    return uvicorn.Config(
+        functools.partial(build, models_factory, settings),
+        factory=True,
+        loop="uvloop",
+        http="httptools",
+        ws="none",
+        lifespan="on",
+        workers=workers,
+        access_log=False,
+        log_level="warning",
+        server_header=False,
+        proxy_headers=False,
+        # Longer than the load balancers before us keep a connection that they do not use.
+        timeout_keep_alive=75,
+        timeout_graceful_shutdown=int(settings.deadline_s) + 1,
+    )
 
 
 def build(models_factory: Callable[[], Models], settings: Settings) -> FastAPI:
