@@ -2,7 +2,6 @@
 
 import functools
 import json
-import os
 import re
 import signal
 import subprocess
@@ -97,11 +96,9 @@ class Service:
     """`serve` in a process; every attribute of `Settings` may be given."""
 
     def __init__(self, folder: Path, workers: int = 1, slow_s: float = 0.3, **settings: Any) -> None:
-        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p)}
         arguments = json.dumps([str(folder), workers, slow_s, settings])
         self.process = subprocess.Popen(
             [sys.executable, __file__, arguments],
-            env=environment,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,

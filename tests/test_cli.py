@@ -21,7 +21,7 @@ def test_the_champion_of_the_registry_is_served_until_sigterm(tmp_path: Path) ->
     registry = SmallRegistry(tmp_path / "registry")
     registry.point(registry.add())
     command = [sys.executable, "-m", "modelyard.cli", "serve", "--model", "mnist", "--port", "0"]
-    environment = {**os.environ, "MLFLOW_TRACKING_URI": registry.uri, "PYTHONPATH": os.pathsep.join(sys.path)}
+    environment = {**os.environ, "MLFLOW_TRACKING_URI": registry.uri}
     process = subprocess.Popen(
         [*command, "--copy", str(tmp_path / "copy"), "--drain-s", "0"],
         env=environment,

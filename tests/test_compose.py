@@ -8,6 +8,7 @@ import pytest
 import yaml
 
 from conftest import ROOT, clean_environment
+from experiment_queue import run_queue
 
 PIPELINE = """
 stages:
@@ -62,7 +63,7 @@ def test_a_repro_after_an_experiment_keeps_what_the_experiment_chose(pipeline: P
 
 def test_queued_experiments_all_run_with_their_own_values(pipeline: Path) -> None:
     _run(pipeline, "dvc", "exp", "run", "-q", "--queue", "-S", "train.epochs=3,4", "-S", "model=mlp,cnn")
-    _run(pipeline, "dvc", "exp", "run", "-q", "--run-all", "-j", "2")
+    run_queue(pipeline, clean_environment(), jobs=2)
     shown = yaml.safe_load(_run(pipeline, "dvc", "exp", "show", "--json").stdout)
     experiments = [one["revs"][0]["data"] for one in shown[-1]["experiments"]]
     chosen = [experiment["params"]["params.yaml"]["data"] for experiment in experiments]

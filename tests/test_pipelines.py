@@ -6,6 +6,7 @@ import subprocess
 import psutil
 import pytest
 
+from experiment_queue import run_queue
 from modelyard.registry.versions import list_versions, resolve_version
 from modelyard.tracking.store import Tracking, open_tracking
 from small_project import TEST, Project
@@ -113,7 +114,7 @@ def test_a_killed_training_leaves_nothing_that_the_next_run_takes_for_whole(proj
 def test_queued_experiments_in_parallel_lose_no_run(project: Project, tracking: Tracking) -> None:
     before = _trainings(tracking)
     project.run("dvc", "exp", "run", "-q", "--queue", "-S", "train.seed=1,2", "-S", "model=mlp,cnn")
-    project.run("dvc", "exp", "run", "-q", "--run-all", "-j", "4")
+    run_queue(project.folder, project.environment, jobs=4)
     runs = [run for run in _trainings(tracking) if run.info.run_id not in {old.info.run_id for old in before}]
     assert [run.info.status for run in runs] == ["FINISHED"] * 4
     assert {(run.data.params["model.name"], run.data.params["train.seed"]) for run in runs} == {
