@@ -25,7 +25,7 @@ def run_queue(folder: Path, environment: dict[str, str], jobs: int) -> None:
             time.sleep(1)
         raise AssertionError(f"the queue was not done after {PATIENCE_S} s")
     finally:
-        _end_processes(folder)
+        _end_workers(folder)
 
 
 def _is_busy(folder: Path, environment: dict[str, str]) -> bool:
@@ -37,7 +37,8 @@ def _is_busy(folder: Path, environment: dict[str, str]) -> bool:
     return "Queued" in tasks or "Running" in tasks
 
 
-def _end_processes(folder: Path) -> None:
-    for process in psutil.process_iter(["cwd"]):
-        if process.info["cwd"] == str(folder):
+def _end_workers(folder: Path) -> None:
+    """End DVC's workers in this folder, and nobody else there: a test may have changed into it too."""
+    for process in psutil.process_iter(["cwd", "cmdline"]):
+        if process.info["cwd"] == str(folder) and "queue-worker" in (process.info["cmdline"] or []):
             process.kill()
