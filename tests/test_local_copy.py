@@ -9,7 +9,7 @@ import pytest
 
 from modelyard.inference.bundle import Bundle, BundleError
 from modelyard.service.local_copy import LocalCopy
-from modelyard.service.registry_source import RegisteredModel, RegisteredVersion, RegistryState
+from modelyard.service.registry_state import RegisteredModel, RegisteredVersion, RegistryState
 from small_registry import make_bundle
 
 STATE = RegistryState(

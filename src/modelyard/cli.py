@@ -47,7 +47,7 @@ def make_models(names: tuple[str, ...], folder: Path | None) -> "Models":
     """
     from modelyard.service.local_copy import LocalCopy
     from modelyard.service.models import Models
-    from modelyard.service.registry_source import RegistrySource
+    from modelyard.service.registry_source import open_source
     from modelyard.tracking.store import tracking_uri
 
     uri = tracking_uri()
@@ -55,7 +55,7 @@ def make_models(names: tuple[str, ...], folder: Path | None) -> "Models":
         cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
         key = hashlib.sha256("\n".join([uri, *names]).encode()).hexdigest()[:16]
         folder = cache / "modelyard" / key
-    return Models(RegistrySource(uri), LocalCopy(folder), names)
+    return Models(open_source(uri), LocalCopy(folder), names)
 
 
 def _serve(given: argparse.Namespace) -> None:

@@ -16,7 +16,7 @@ from modelyard.inference.bundle import Bundle
 from modelyard.inference.predictor import MOST_INTERPRETERS, Predictor
 from modelyard.service.local_copy import LocalCopy
 from modelyard.service.memory import Memory, ServedVersion
-from modelyard.service.registry_source import RegisteredVersion, RegistryState, SourceError
+from modelyard.service.registry_state import RegisteredVersion, RegistryState, SourceError
 
 # How long a version that could not be loaded is left alone, at most.
 LONGEST_WAIT_S = 60.0
@@ -29,7 +29,7 @@ class Unavailable(RuntimeError):  # noqa: N818  # nothing is wrong with the requ
 
 
 class Source(Protocol):
-    """Where versions come from; `RegistrySource` says what the methods do."""
+    """Where versions come from; `RegistryClient` says what the methods do."""
 
     def read(self, names: Sequence[str]) -> RegistryState: ...  # noqa: D102
 

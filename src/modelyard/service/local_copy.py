@@ -16,7 +16,7 @@ from typing import Any
 
 from modelyard.files import replace_folder, write_json
 from modelyard.inference.bundle import CONTENT, PROVENANCE, Bundle, BundleError, read_bundle
-from modelyard.service.registry_source import RegisteredModel, RegisteredVersion, RegistryState
+from modelyard.service.registry_state import RegisteredModel, RegisteredVersion, RegistryState
 
 FORMAT = 1
 LOCK_TIMEOUT_S = 300

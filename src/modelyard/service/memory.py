@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from modelyard.inference.predictor import Predictor
 from modelyard.registry.versions import CHAMPION
-from modelyard.service.registry_source import RegisteredVersion
+from modelyard.service.registry_state import RegisteredVersion
 
 
 @dataclass(frozen=True)

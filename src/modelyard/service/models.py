@@ -9,7 +9,7 @@ from modelyard.registry.versions import CHAMPION
 from modelyard.service.loading import Loader, Source, Unavailable
 from modelyard.service.local_copy import LocalCopy
 from modelyard.service.memory import Memory, ServedVersion
-from modelyard.service.registry_source import RegisteredModel, RegisteredVersion, RegistryState, SourceError
+from modelyard.service.registry_state import RegisteredModel, RegisteredVersion, RegistryState, SourceError
 
 __all__ = ["Models", "ServedVersion", "Unavailable", "UnknownModel"]
 
