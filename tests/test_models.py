@@ -184,6 +184,8 @@ def test_a_version_whose_artifact_is_gone_leaves_the_old_one_serving_until_it_is
 ) -> None:
     registry.point(registry.add(mark="a"))
     models = serve("mnist")
+    loads: list[tuple[str, int, bool]] = []
+    models.observe_loads(lambda *load: loads.append(load))
     registry.add(mark="b")
     aside = shutil.move(registry.artifacts(2), tmp_path / "aside")
     home = Path(registry.client.get_model_version_download_uri("mnist", "2").removeprefix("file://"))
@@ -199,6 +201,7 @@ def test_a_version_whose_artifact_is_gone_leaves_the_old_one_serving_until_it_is
     shutil.move(aside, home)
     wait_until(lambda: answer(models.get("mnist")) == "7b", models)
     wait_until(lambda: models.problems() == [], models)
+    assert (loads[0], loads[-1]) == (("mnist", 2, False), ("mnist", 2, True))
 
 
 def test_a_version_with_another_digest_leaves_the_old_one_serving(

@@ -20,6 +20,8 @@ _OPTIONS = {
     "max_items": "images in a request; more is a 413",
     "max_concurrent": "computations at once, in each process",
     "max_queued": "requests beside those; one more is a 503",
+    "max_connections": "connections at once; requests on one more get a 503",
+    "headers_s": "seconds for a request's headers; then its connection is closed",
     "deadline_s": "seconds for a request; after that a 504",
     "drain_s": "seconds from SIGTERM to the closing of the port",
 }

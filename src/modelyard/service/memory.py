@@ -68,6 +68,11 @@ class Memory:
         """Return the names and aliases that point at something loaded."""
         return [(name, alias) for name, _, alias in self._routes if alias is not None]
 
+    def content_keys(self) -> set[str]:
+        """Return the digests of the bundles that are loaded."""
+        with self._lock:
+            return {served.predictor.bundle.content_key for served in self._loaded.values()}
+
     def keep(self, served: ServedVersion, alias: str | None) -> None:
         """Serve a version, also by the alias where one is given, from one moment to the next."""
         key = (served.name, served.version)
