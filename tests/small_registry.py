@@ -41,8 +41,13 @@ class SmallRegistry:
             self.client.create_registered_model(name)
         tags = {"content_key": bundle.content_key, "model_id": logged.model_id, "precision": "float32"}
         tags["size_bytes"] = str(bundle.size_bytes)
+        run = self.client.create_run(self._experiment, run_name=f"{name} {mark}")
         created = self.client.create_model_version(
-            name, f"models:/{logged.model_id}", tags=tags, model_id=logged.model_id
+            name,
+            f"models:/{logged.model_id}",
+            run_id=run.info.run_id,
+            tags=tags,
+            model_id=logged.model_id,
         )
         return int(created.version)
 

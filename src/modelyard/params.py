@@ -220,11 +220,33 @@ class Evaluate(_Group):
     latency_warmup: Annotated[int, Field(ge=0, le=10_000)]
 
 
+class Gate(_Group):
+    """What a version must show to become champion; a rule that is null is not asked.
+
+    Attributes:
+        max_loss: the share of the test images by which it may be worse than the champion.
+        min_same_first: of an imported model, on how many photos it gives its source's first answer.
+        max_difference: of an imported model, its largest difference to a probability of its source.
+        allow_dirty: whether it may come from a work tree with uncommitted changes.
+    """
+
+    min_accuracy: Share | None
+    max_loss: Share | None
+    max_calibration_error: Share | None
+    min_same_first: Share | None
+    max_difference: Share | None
+    max_p50_ms: Annotated[float, Field(gt=0)] | None
+    max_size_bytes: Positive | None
+    allow_dirty: bool
+
+
 class Registry(_Group):
-    """Where versions are published."""
+    """Where versions are published, and what they must show; `gates` go by the registered names."""
 
     experiment: Annotated[str, Field(min_length=1)]
     lock_timeout_s: Seconds
+    auto_promote: bool
+    gates: dict[str, Gate]
 
 
 class Serve(_Group):

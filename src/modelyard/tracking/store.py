@@ -20,11 +20,17 @@ SERVER_TIMEOUT_S = 5
 
 
 @dataclass(frozen=True)
-class Tracking:
-    """An open MLflow store and the experiment that holds the project's runs."""
+class Store:
+    """An open MLflow store."""
 
     client: "MlflowClient"
     uri: str
+
+
+@dataclass(frozen=True)
+class Tracking(Store):
+    """An open MLflow store and the experiment that holds the project's runs."""
+
     experiment_id: str
 
 
@@ -42,6 +48,24 @@ def database_file(uri: str) -> Path | None:
     return Path(uri.removeprefix("sqlite:///").split("?")[0])
 
 
+def open_store() -> Store:
+    """Open the store as it is; nothing is made.
+
+    Raises:
+        ModelyardError: the server does not answer, or there is no database yet.
+    """
+    uri = tracking_uri()
+    database = database_file(uri)
+    if uri.startswith("http"):
+        _ask_server(uri)
+    elif database is not None and not database.is_file():
+        raise ModelyardError(
+            f"expected the registry in {database}, found no such file: `dvc repro register` makes it, or set "
+            "MLFLOW_TRACKING_URI"
+        )
+    return Store(_open_client(uri), uri)
+
+
 def open_tracking(experiment: str) -> Tracking:
     """Open the store, make its database and the experiment where they are missing.
 
@@ -51,14 +75,42 @@ def open_tracking(experiment: str) -> Tracking:
     uri = tracking_uri()
     if uri.startswith("http"):
         _ask_server(uri)
-    database = database_file(uri)
-    if database is None:
+    if (database := database_file(uri)) is None:
         client = _open_client(uri)
-        return Tracking(client, uri, _ensure_experiment(client, experiment, None))
+        return Tracking(client, uri, ensure_experiment(client, uri, experiment))
     with _first_use(database):
         client = _open_client(uri)
-        artifacts = database.with_name("mlartifacts").as_uri()
-        return Tracking(client, uri, _ensure_experiment(client, experiment, artifacts))
+        return Tracking(client, uri, ensure_experiment(client, uri, experiment))
+
+
+def ensure_experiment(client: "MlflowClient", uri: str, name: str) -> str:
+    """Return the id of an experiment, which is made where it is missing.
+
+    A database keeps the artifacts beside itself.
+
+    Raises:
+        ModelyardError: the experiment was deleted.
+    """
+    from mlflow.exceptions import MlflowException
+
+    experiment = client.get_experiment_by_name(name)
+    if experiment is None:
+        database = database_file(uri)
+        artifacts = database.with_name("mlartifacts").as_uri() if database else None
+        try:
+            # This kind opens on the training view, where runs can be compared.
+            kind = {"mlflow.experimentKind": "custom_model_development"}
+            return str(client.create_experiment(name, artifacts, kind))
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_ALREADY_EXISTS":
+                raise
+            experiment = client.get_experiment_by_name(name)
+    if experiment is None or experiment.lifecycle_stage == "deleted":
+        raise ModelyardError(
+            f"the experiment {name!r} was deleted in MLflow: restore it there, or choose another name in "
+            "conf/registry"
+        )
+    return str(experiment.experiment_id)
 
 
 def _open_client(uri: str) -> "MlflowClient":
@@ -112,26 +164,6 @@ def _ask_server(uri: str) -> None:
             f"MLFLOW_TRACKING_URI={uri}: expected an MLflow server, {type(error).__name__} came. Start it, "
             "or unset MLFLOW_TRACKING_URI to use the local database"
         ) from None
-
-
-def _ensure_experiment(client: "MlflowClient", name: str, artifacts: str | None) -> str:
-    from mlflow.exceptions import MlflowException
-
-    experiment = client.get_experiment_by_name(name)
-    if experiment is None:
-        try:
-            # This kind opens on the training view, where runs can be compared.
-            kind = {"mlflow.experimentKind": "custom_model_development"}
-            return str(client.create_experiment(name, artifacts, kind))
-        except MlflowException as error:
-            if error.error_code != "RESOURCE_ALREADY_EXISTS":
-                raise
-            experiment = client.get_experiment_by_name(name)
-    if experiment is None or experiment.lifecycle_stage == "deleted":
-        raise ModelyardError(
-            f"registry.experiment: {name!r} was deleted in MLflow: restore it there, or choose another name"
-        )
-    return str(experiment.experiment_id)
 
 
 if __name__ == "__main__":

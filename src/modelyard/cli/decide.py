@@ -1,0 +1,138 @@
+"""`modelyard promote`, `rollback` and `history`: who is champion, and why."""
+
+import argparse
+import json
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from modelyard.registry.decisions import Decision
+    from modelyard.registry.history import Past
+
+
+def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Add `promote`, `rollback` and `history`."""
+    promote = _add(
+        commands,
+        "promote",
+        "make a version champion, if the gate lets it through",
+        "Ask every rule of conf/registry about a version, and make it champion if all of them hold. The "
+        "decision is on record either way. Exit code 1: a rule does not hold, and nothing has moved.",
+    )
+    promote.add_argument("version", metavar="VERSION", help="its number or an alias")
+    promote.add_argument("--force", action="store_true", help="move it although a rule does not hold")
+    promote.set_defaults(run=_promote)
+    rollback = _add(
+        commands,
+        "rollback",
+        "go back to the champion before",
+        "Make the previous champion champion again; once more goes back further. A version whose artifacts "
+        "are missing or changed is refused.",
+    )
+    rollback.add_argument("--to", metavar="VERSION", help="another version: its number or an alias")
+    rollback.set_defaults(run=_roll_back)
+    for command in (promote, rollback):
+        command.add_argument("--reason", default="", metavar="TEXT", help="why, for the record")
+    history = _add(
+        commands,
+        "history",
+        "what was champion from when to when, by whom, and why",
+        "Tell every decision about a model's champion, oldest first. Nothing is written.",
+    )
+    history.add_argument("--refusals", action="store_true", help="those too that moved nothing")
+    history.set_defaults(run=_tell_history)
+
+
+def _add(commands: Any, name: str, short: str, long: str) -> argparse.ArgumentParser:
+    command: argparse.ArgumentParser = commands.add_parser(name, help=short, description=long)
+    command.add_argument("model", metavar="MODEL", help="the registered model's name")
+    command.add_argument("--json", action="store_true", help="print JSON")
+    return command
+
+
+def _promote(given: argparse.Namespace) -> None:
+    from modelyard.params import load_params
+    from modelyard.registry.promotion import RefusedError, promote
+    from modelyard.repository import find_root
+    from modelyard.tracking.store import open_store
+
+    gates = load_params(find_root() / "params.yaml").registry.gates
+    try:
+        decision = promote(
+            open_store(), given.model, given.version, gates, reason=given.reason, force=given.force
+        )
+    except RefusedError as refused:
+        _tell(refused.decision, given)
+        raise
+    _tell(decision, given)
+
+
+def _roll_back(given: argparse.Namespace) -> None:
+    from modelyard.registry.promotion import roll_back
+    from modelyard.tracking.store import open_store
+
+    _tell(roll_back(open_store(), given.model, given.to, reason=given.reason), given)
+
+
+def _tell(decision: "Decision | None", given: argparse.Namespace) -> None:
+    """Print what was decided; None stands for nothing to decide."""
+    if given.json:
+        print(json.dumps(decision and decision.to_plain(), ensure_ascii=False))
+    elif decision is None:
+        print(f"{given.model}: version {given.version} is champion already")
+    else:
+        for rule in decision.rules:
+            print(f"{'pass' if rule.passed else 'FAIL'}  {rule.rule}: {rule.found} (wanted: {rule.wanted})")
+        if decision.moved:
+            forced = ", by force" if decision.forced else ""
+            before = f"instead of {decision.before}" if decision.before else "the first one"
+            print(
+                f"{given.model}: version {decision.version} is champion, {before}{forced} "
+                f"(decision {decision.number})"
+            )
+
+
+def _tell_history(given: argparse.Namespace) -> None:
+    from modelyard.registry.history import History
+    from modelyard.tracking.store import open_store
+
+    past = History(open_store(), given.model).read()
+    if given.json:
+        print(json.dumps(_plain(past), ensure_ascii=False))
+        return
+    if not past.reigns:
+        print(f"{given.model}: no version was champion yet")
+    for reign in past.reigns:
+        decision = reign.decision
+        champion = f"version {decision.version}" if decision.version else "no champion"
+        until = f"{reign.until:%Y-%m-%d %H:%M}" if reign.until else "now"
+        print(f"{champion:<12} {decision.at:%Y-%m-%d %H:%M} to {until:<16}  {_describe(decision)}")
+    if past.pending:
+        print(f"pending: {_describe(past.pending)}; the next promote or rollback completes it")
+    for refused in (one for one in past.decisions if not one.moved and given.refusals):
+        print(f"refused      {refused.at:%Y-%m-%d %H:%M}  version {refused.version}: {_describe(refused)}")
+
+
+def _describe(decision: "Decision") -> str:
+    failed = [rule.rule for rule in decision.rules if not rule.passed]
+    parts = [f"{decision.number}: {decision.kind} by {decision.by}"]
+    if failed:
+        parts.append(("by force although it fails " if decision.forced else "it fails ") + ", ".join(failed))
+    if decision.reason:
+        parts.append(decision.reason)
+    return "; ".join(parts)
+
+
+def _plain(past: "Past") -> dict[str, Any]:
+    """Return a history as plain values: who was champion when, and every decision with its rules."""
+    reigns = [
+        {
+            "version": reign.decision.version,
+            "from": reign.decision.at.isoformat(timespec="milliseconds"),
+            "until": reign.until and reign.until.isoformat(timespec="milliseconds"),
+            "decision": reign.decision.number if reign.on_record else None,
+        }
+        for reign in past.reigns
+    ]
+    decisions = [decision.to_plain() for decision in past.decisions]
+    pending = past.pending and past.pending.number
+    return {"champion": past.champion, "reigns": reigns, "decisions": decisions, "pending": pending}

@@ -1,0 +1,153 @@
+"""Who is champion: moved through the gate or by force, taken back, and always on record."""
+
+from collections.abc import Mapping
+
+from modelyard.errors import ModelyardError, UsageError
+from modelyard.evaluation.paired import mcnemar
+from modelyard.params import Gate
+from modelyard.registry.decisions import Decision, Kind, RuleResult
+from modelyard.registry.evidence import Evidence, read_evidence, read_predictions_of
+from modelyard.registry.gate import Candidate, ask_gate
+from modelyard.registry.history import History, Past
+from modelyard.registry.versions import fetch_bundle, find_version
+from modelyard.tracking.store import Store
+
+
+class RefusedError(ModelyardError):
+    """The gate does not let a version through; the decision says why, and is on record.
+
+    Attributes:
+        decision: the refusal.
+    """
+
+    def __init__(self, message: str, decision: Decision) -> None:
+        super().__init__(message)
+        self.decision = decision
+
+
+def promote(
+    store: Store,
+    name: str,
+    wanted: str,
+    gates: Mapping[str, Gate],
+    *,
+    reason: str = "",
+    force: bool = False,
+    kind: Kind = Kind.PROMOTE,
+) -> Decision | None:
+    """Make a version champion, if the gate lets it through; the decision is on record either way.
+
+    Args:
+        store: where the model is registered.
+        name: of the registered model.
+        wanted: the version, by its number or an alias.
+        gates: by registered name.
+        reason: a person's words.
+        force: move it although a rule does not hold; a reason is then asked for.
+        kind: what asks for it.
+
+    Returns:
+        The decision; None where the version is champion already.
+
+    Raises:
+        RefusedError: a rule does not hold.
+        OvertakenError: somebody else decides at the same time.
+        UsageError: there is no such model or version, or no reason to force it.
+        ModelyardError: no gate has the model's name.
+    """
+    if force and not reason.strip():
+        raise UsageError('--force: expected --reason "..." too, for the record')
+    version = find_version(store.client, name, wanted)
+    number = int(version.version)
+    history = History(store, name)
+    past = history.settle()
+    if number == past.champion:
+        return None
+    evidence = read_evidence(store, version)
+    rules = ask_gate(choose_gate(gates, evidence), _make_candidate(store, evidence, past.champion))
+    passed = all(rule.passed for rule in rules)
+    decision = Decision(
+        number=_next(past),
+        kind=kind,
+        version=number,
+        before=past.champion,
+        moved=passed or force,
+        reason=reason,
+        rules=rules,
+        forced=force and not passed,
+    )
+    history.record(decision)
+    if not decision.moved:
+        failed = ", ".join(rule.rule for rule in rules if not rule.passed)
+        raise RefusedError(
+            f"{name}: version {number} does not become champion, for it fails {failed}; on record as "
+            f'decision {decision.number}. `--force --reason "..."` overrides',
+            decision,
+        )
+    return decision
+
+
+def roll_back(store: Store, name: str, to: str | None = None, *, reason: str = "") -> Decision:
+    """Go back to the champion before the present one, or to a version that is named.
+
+    Raises:
+        UsageError: there is no such model or version, or it is champion already.
+        ModelyardError: there is no champion to go back to, or its artifacts are missing or changed.
+        OvertakenError: somebody else decides at the same time.
+    """
+    history = History(store, name)
+    past = history.settle()
+    target = find_version(store.client, name, to or _previous(name, past))
+    number = int(target.version)
+    if number == past.champion:
+        raise UsageError(f"{name}: version {number} is champion already: name another with --to")
+    fetch_bundle(store, target)
+    decision = Decision(
+        number=_next(past),
+        kind=Kind.ROLLBACK,
+        version=number,
+        before=past.champion,
+        moved=True,
+        reason=reason,
+        rules=(RuleResult("bundle", True, "artifacts that match their digest", "they do"),),
+    )
+    history.record(decision)
+    return decision
+
+
+def choose_gate(gates: Mapping[str, Gate], evidence: Evidence) -> Gate:
+    """Return the gate of a model's name; a stand-in uses that of the model it stands in for.
+
+    Raises:
+        ModelyardError: there is none.
+    """
+    for name in (evidence.name, evidence.tags.get("stand_in_for")):
+        if name in gates:
+            return gates[name]
+    raise ModelyardError(
+        f"{evidence.name}: expected a gate of this name in conf/registry (registry.gates), found "
+        f"{', '.join(sorted(gates)) or 'none'}: write one, then `dvc repro compose`"
+    )
+
+
+def _make_candidate(store: Store, evidence: Evidence, champion: int | None) -> Candidate:
+    version = find_version(store.client, evidence.name, str(evidence.version))
+
+    def compare():  # type: ignore[no-untyped-def]
+        other = read_evidence(store, find_version(store.client, evidence.name, str(champion)))
+        return mcnemar(read_predictions_of(store, evidence), read_predictions_of(store, other))
+
+    return Candidate(evidence, lambda: fetch_bundle(store, version), compare if champion else None)
+
+
+def _previous(name: str, past: Past) -> str:
+    if len(past.champions) < 2:
+        raise ModelyardError(
+            f"{name}: expected a champion before the present one, found none in its history: name a version "
+            "with --to"
+        )
+    return str(past.champions[-2])
+
+
+def _next(past: Past) -> int:
+    return len(past.decisions) + 1
