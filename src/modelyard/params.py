@@ -240,6 +240,18 @@ class Gate(_Group):
     allow_dirty: bool
 
 
+class Prune(_Group):
+    """Which versions `modelyard prune` removes, besides that no alias points to them.
+
+    Attributes:
+        min_age_days: younger ones stay.
+        keep_champions: so many of the last champions stay.
+    """
+
+    min_age_days: Annotated[float, Field(ge=0)]
+    keep_champions: Positive
+
+
 class Registry(_Group):
     """Where versions are published, and what they must show; `gates` go by the registered names."""
 
@@ -247,6 +259,7 @@ class Registry(_Group):
     lock_timeout_s: Seconds
     auto_promote: bool
     gates: dict[str, Gate]
+    prune: Prune
 
 
 class Serve(_Group):

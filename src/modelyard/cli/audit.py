@@ -1,0 +1,124 @@
+"""`modelyard verify`, `reconcile` and `prune`: the registry held against the tree, repaired, and tidied."""
+
+import argparse
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from modelyard.registry.verification import Finding
+    from modelyard.tracking.store import Store
+
+
+def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Add `verify`, `reconcile` and `prune`."""
+    verify = commands.add_parser(
+        "verify",
+        help="whether every version is whole, and every bundle registered",
+        description="Look whether every version's artifact is there and matches its digest, its run is there, "
+        "aliases point to living versions, histories agree with them, and the tree's bundles are registered. "
+        "Exit code 1: something is not as it should be.",
+    )
+    verify.set_defaults(run=_verify)
+    reconcile = commands.add_parser(
+        "reconcile",
+        help="repair the registry from the tree, without training",
+        description="Register the bundles that DVC has and the registry lacks, complete what was cut off, put on "
+        "record what was done by hand; then verify.",
+    )
+    reconcile.set_defaults(run=_reconcile)
+    prune = commands.add_parser(
+        "prune",
+        help="remove versions that nobody needs",
+        description="List the versions that no alias points to, that are older than conf/registry asks, and that "
+        "were not among the last champions. Nothing is removed without --delete.",
+    )
+    prune.add_argument("model", metavar="MODEL", help="the registered model's name")
+    prune.add_argument("--delete", action="store_true", help="remove them")
+    prune.set_defaults(run=_prune)
+    for command in (verify, reconcile, prune):
+        command.add_argument("--json", action="store_true", help="print JSON")
+
+
+def _verify(given: argparse.Namespace) -> int:
+    from modelyard.tracking.store import open_store
+
+    return _tell(_look(open_store()), given.json)
+
+
+def _look(store: "Store") -> "Iterator[Finding]":
+    from modelyard.registry.verification import verify_registry, verify_tree
+    from modelyard.repository import find_root
+
+    yield from verify_registry(store)
+    yield from verify_tree(store, find_root() / "bundles")
+
+
+def _tell(findings: "Iterator[Finding]", as_json: bool) -> int:
+    """Print findings as they come; return 1 where there are any."""
+    if as_json:
+        found = [finding.to_plain() for finding in findings]
+        print(json.dumps(found, ensure_ascii=False))
+        return int(bool(found))
+    count = 0
+    for count, finding in enumerate(findings, 1):  # noqa: B007  # the last one is the number of all
+        print(f"{finding.subject}: {finding.problem}: {finding.remedy}", flush=True)
+    if not count:
+        print("the registry is whole, and the tree's bundles are registered")
+    return int(count > 0)
+
+
+def _reconcile(given: argparse.Namespace) -> int:
+    from modelyard.registry.history import History
+    from modelyard.registry.versions import list_names
+    from modelyard.repository import find_root
+    from modelyard.tracking.store import open_store
+
+    root = find_root()
+    _run_dvc(root, "checkout")
+    # Registering is idempotent: what is registered already is found again.
+    _run_dvc(root, "repro", "--force", "--single-item", "register")
+    store = open_store()
+    for name in list_names(store.client):
+        History(store, name).settle()
+    return _tell(_look(store), given.json)
+
+
+def _run_dvc(root: Path, *arguments: str) -> None:
+    """Run DVC in the repository; what it says goes to stderr, where it does not mix with answers.
+
+    Raises:
+        ModelyardError: it failed; its own words stand above.
+    """
+    from modelyard.errors import ModelyardError
+
+    done = subprocess.run(
+        [sys.executable, "-m", "dvc", *arguments], cwd=root, stdout=sys.stderr.fileno(), check=False
+    )
+    if done.returncode != 0:
+        raise ModelyardError(
+            f"`dvc {' '.join(arguments)}` failed, its reason stands above. Where the cache lacks something: "
+            "`dvc pull`"
+        )
+
+
+def _prune(given: argparse.Namespace) -> None:
+    from modelyard.params import load_params
+    from modelyard.registry.pruning import find_prunable, prune_version
+    from modelyard.repository import find_root
+    from modelyard.tracking.store import open_store
+
+    store, rule = open_store(), load_params(find_root() / "params.yaml").registry.prune
+    versions = find_prunable(store, given.model, rule)
+    for version in versions if given.delete else ():
+        prune_version(store, version)
+    numbers = [int(version.version) for version in versions]
+    if given.json:
+        print(json.dumps({"versions": numbers, "deleted": given.delete}))
+        return
+    done = "removed" if given.delete else "to remove with --delete"
+    listed = ", ".join(map(str, numbers)) or "none"
+    print(f"{given.model}: versions {done}: {listed}")

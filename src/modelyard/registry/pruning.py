@@ -1,0 +1,51 @@
+"""Versions that nobody needs any more."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+from modelyard.params import Prune
+from modelyard.registry.history import History
+from modelyard.registry.versions import CONTENT_KEY, MODEL_ID, list_versions
+from modelyard.tracking.store import Store
+
+if TYPE_CHECKING:
+    from mlflow.entities.model_registry import ModelVersion
+
+
+def find_prunable(store: Store, name: str, rule: Prune) -> "list[ModelVersion]":
+    """Return the versions of a model that may go, oldest first.
+
+    No alias points to them, they are older than the rule asks, they were not among the last champions, and
+    modelyard has published them.
+    """
+    spared = set(_recent_champions(store, name, rule.keep_champions))
+    spared.update(str(number) for number in store.client.get_registered_model(name).aliases.values())
+    before = datetime.now(UTC) - timedelta(days=rule.min_age_days)
+    return [
+        version
+        for version in list_versions(store.client, name)
+        if CONTENT_KEY in version.tags
+        and str(version.version) not in spared
+        and datetime.fromtimestamp(version.creation_timestamp / 1000, UTC) < before
+    ]
+
+
+def prune_version(store: Store, version: "ModelVersion") -> None:
+    """Delete a version and its logged model; the run with its metrics stays, `mlflow gc` frees the disk."""
+    from mlflow.exceptions import MlflowException
+
+    store.client.delete_model_version(version.name, str(version.version))
+    if model_id := version.tags.get(MODEL_ID):
+        try:
+            store.client.delete_logged_model(model_id)
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+                raise
+
+
+def _recent_champions(store: Store, name: str, count: int) -> Iterator[str]:
+    """The last champions, the present one among them, each counted once."""
+    reigns = History(store, name).read().reigns
+    recent = dict.fromkeys(str(reign.decision.version) for reign in reversed(reigns) if reign.decision.version)
+    yield from list(recent)[:count]

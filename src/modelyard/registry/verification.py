@@ -1,0 +1,117 @@
+"""The registry held against itself and the tree: what is there, whole, and where it is said to be."""
+
+import tempfile
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from modelyard.errors import ModelyardError
+from modelyard.inference.bundle import BundleError, read_bundle
+from modelyard.registry.history import History
+from modelyard.registry.versions import CONTENT_KEY, PUBLISHED, fetch_bundle, list_names, list_versions
+from modelyard.tracking.store import Store
+
+if TYPE_CHECKING:
+    from mlflow.entities.model_registry import ModelVersion
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Something that is not as it should be.
+
+    Attributes:
+        subject: a version `mnist/3`, an alias `mnist@champion`, a model or a folder.
+        problem: in words.
+        remedy: what to do about it.
+    """
+
+    subject: str
+    problem: str
+    remedy: str
+
+    def to_plain(self) -> dict[str, str]:
+        """Return plain values, as JSON has them."""
+        return asdict(self)
+
+
+def verify_registry(store: Store) -> Iterator[Finding]:
+    """Look at every model that modelyard has published; findings come as they are made."""
+    for name in list_names(store.client):
+        versions = [one for one in list_versions(store.client, name) if CONTENT_KEY in one.tags]
+        if versions:
+            for version in versions:
+                yield from _verify_version(store, version)
+            yield from _verify_uniqueness(versions)
+            yield from _verify_aliases(store, name)
+
+
+def verify_tree(store: Store, bundles: Path) -> Iterator[Finding]:
+    """Look whether the bundles that the pipeline made are registered.
+
+    Args:
+        store: where they should be.
+        bundles: the folder of bundles.
+    """
+    folders = sorted(path for path in bundles.glob("*") if path.is_dir())
+    if not folders:
+        yield Finding(str(bundles), "no bundles", "`dvc checkout`, or `dvc pull` where the cache is empty")
+    for folder in folders:
+        try:
+            bundle = read_bundle(folder)
+        except BundleError as error:
+            yield Finding(str(folder), str(error), f"`dvc checkout --force {folder}`")
+            continue
+        found = list_versions(store.client, bundle.name, bundle.content_key)
+        if not any(one.tags.get(PUBLISHED) for one in found):
+            problem = f"its content {bundle.content_key[:12]} is no version of {bundle.name}"
+            yield Finding(str(folder), problem, "`modelyard reconcile`")
+
+
+def _verify_version(store: Store, version: "ModelVersion") -> Iterator[Finding]:
+    subject = f"{version.name}/{version.version}"
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            fetch_bundle(store, version, Path(folder))
+        except ModelyardError as error:
+            yield Finding(subject, str(error), "restore the artifact store, or delete the version")
+    if PUBLISHED not in version.tags:
+        yield Finding(subject, "its publication was cut off", "`modelyard reconcile`")
+    if not _run_exists(store, version.run_id):
+        yield Finding(subject, f"its run {version.run_id} is gone", "restore the run in MLflow")
+
+
+def _verify_uniqueness(versions: "list[ModelVersion]") -> Iterator[Finding]:
+    first: dict[str, str] = {}
+    for version in versions:
+        other = first.setdefault(version.tags[CONTENT_KEY], version.version)
+        if other != version.version:
+            subject = f"{version.name}/{version.version}"
+            yield Finding(subject, f"it holds the same as version {other}", "delete the later one")
+
+
+def _verify_aliases(store: Store, name: str) -> Iterator[Finding]:
+    there = {str(one.version) for one in list_versions(store.client, name)}
+    for alias, number in sorted(store.client.get_registered_model(name).aliases.items()):
+        if str(number) not in there:
+            yield Finding(f"{name}@{alias}", f"it points to version {number}, which is gone", "move the alias")
+    past = History(store, name).read()
+    if past.champion is None:
+        yield Finding(f"{name}@champion", "there is none", f"`modelyard promote {name} VERSION`")
+    if pending := past.pending:
+        problem = f"decision {pending.number} for version {pending.version} was cut off"
+        yield Finding(f"{name}@champion", problem, "`modelyard reconcile`")
+    if past.noticed:
+        problem = f"it was moved to version {past.champion} without modelyard"
+        yield Finding(f"{name}@champion", problem, "`modelyard reconcile` puts that on record")
+
+
+def _run_exists(store: Store, run_id: str) -> bool:
+    from mlflow.exceptions import MlflowException
+
+    try:
+        return bool(store.client.get_run(run_id).info.lifecycle_stage == "active")
+    except MlflowException as error:
+        if error.error_code == "RESOURCE_DOES_NOT_EXIST":
+            return False
+        raise
