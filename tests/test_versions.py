@@ -66,7 +66,8 @@ def test_a_version_says_where_it_came_from_and_how_good_it_is(tracking: Tracking
 
 
 def test_metrics_are_linked_to_run_model_and_dataset(tracking: Tracking, make: Make) -> None:
-    version = publish(tracking, make())
+    publication = make()
+    version = publish(tracking, publication)
     run = tracking.client.get_run(version.run_id)
     assert run.data.metrics["test/accuracy"] == 0.99
     assert {one.dataset.name for one in run.inputs.dataset_inputs} == {"mnist", "mnist-test"}
@@ -74,8 +75,10 @@ def test_metrics_are_linked_to_run_model_and_dataset(tracking: Tracking, make: M
     model = tracking.client.get_logged_model(version.tags["model_id"])
     accuracy = next(metric for metric in model.metrics if metric.key == "test/accuracy")
     assert (accuracy.value, accuracy.dataset_name, accuracy.dataset_digest) == (0.99, "mnist-test", "d" * 36)
-    pictures = tracking.client.list_artifacts(version.run_id, "evaluation/plots")
-    assert [picture.path for picture in pictures] == ["evaluation/plots/confusion_matrix.png"]
+    folder = f"evaluation/float32-{publication.bundle.content_key[:8]}"
+    assert version.tags["evaluation.artifacts"] == folder
+    pictures = tracking.client.list_artifacts(version.run_id, f"{folder}/plots")
+    assert [picture.path for picture in pictures] == [f"{folder}/plots/confusion_matrix.png"]
 
 
 def test_the_same_bundle_is_found_again_not_made_again(tracking: Tracking, make: Make) -> None:

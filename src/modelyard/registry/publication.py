@@ -17,9 +17,11 @@ from modelyard.registry.description import describe_version
 from modelyard.registry.logged_model import model_arguments
 from modelyard.registry.versions import (
     CONTENT_KEY,
+    EVALUATION,
     MODEL_ID,
     NETWORK_ARTIFACT,
     PUBLISHED,
+    SAME_BUNDLE_AS,
     create_version,
     list_versions,
     update_aliases,
@@ -57,6 +59,14 @@ class Publication:
     network: Path | None
     promote: bool
     params_digest: str
+
+
+def evaluation_folder(bundle: Bundle) -> str:
+    """Return where a bundle's evaluation is kept among its run's artifacts.
+
+    What was trained once and packaged twice, float32 and int8, are two versions of one run.
+    """
+    return f"evaluation/{bundle.precision}-{bundle.content_key[:8]}"
 
 
 def read_publication(bundle: Path, report: Path, model: Path, params: Params) -> Publication:
@@ -115,7 +125,9 @@ def publish(tracking: Tracking, publication: Publication) -> "ModelVersion":
     if known and known[0].tags.get(PUBLISHED):
         if known[0].run_id != run_id:
             _log_evaluation(tracking, publication, run_id, known[0].tags[MODEL_ID])
-            client.set_tag(run_id, "same_bundle_as", f"models:/{bundle.name}/{known[0].version}")
+            client.set_tag(run_id, SAME_BUNDLE_AS, f"models:/{bundle.name}/{known[0].version}")
+        if EVALUATION not in known[0].tags:
+            _keep_evaluation(tracking, publication, known[0])
         return known[0]
     version = known[0] if known else _register(tracking, publication, run_id)
     update_aliases(client, bundle.name, str(version.version), publication.promote)
@@ -127,7 +139,7 @@ def _register(tracking: Tracking, publication: Publication, run_id: str) -> "Mod
     bundle = publication.bundle
     model_id = _log_model(tracking, publication, run_id)
     _log_evaluation(tracking, publication, run_id, model_id)
-    tags = {**_tags(publication), MODEL_ID: model_id}
+    tags = {**_tags(publication), MODEL_ID: model_id, EVALUATION: evaluation_folder(bundle)}
     description = describe_version(bundle, publication.metrics, publication.dataset, tags)
     return create_version(tracking.client, bundle.name, run_id, tags, description)
 
@@ -192,10 +204,24 @@ def _log_evaluation(tracking: Tracking, publication: Publication, run_id: str, m
     ]
     log_dataset(client, run_id, dataset, "evaluation")
     client.log_batch(run_id, metrics=metrics)
-    client.log_artifacts(run_id, str(publication.report), "evaluation")
+    client.log_artifacts(run_id, str(publication.report), evaluation_folder(publication.bundle))
     if publication.network is not None:
         folder, _ = NETWORK_ARTIFACT.split("/")
         client.log_artifact(run_id, str(publication.network), folder)
+
+
+def _keep_evaluation(tracking: Tracking, publication: Publication, version: "ModelVersion") -> None:
+    """Give a version of before its evaluation had a folder of its own one, with what was measured now."""
+    client, bundle, dataset = tracking.client, publication.bundle, publication.dataset
+    _log_evaluation(tracking, publication, version.run_id, version.tags[MODEL_ID])
+    # The folder is named last: a version that names one has it.
+    tags = {**_evaluation_tags(dataset), EVALUATION: evaluation_folder(bundle)}
+    for key, value in tags.items():
+        client.set_model_version_tag(version.name, str(version.version), key, value)
+
+
+def _evaluation_tags(dataset: Dataset) -> dict[str, str]:
+    return {"evaluation.dataset": dataset.name, "evaluation.digest": dataset.digest}
 
 
 def _tags(publication: Publication) -> dict[str, str]:
@@ -212,8 +238,7 @@ def _tags(publication: Publication) -> dict[str, str]:
         CONTENT_KEY: bundle.content_key,
         "precision": bundle.precision,
         "size_bytes": str(bundle.size_bytes),
-        "evaluation.dataset": publication.dataset.name,
-        "evaluation.digest": publication.dataset.digest,
+        **_evaluation_tags(publication.dataset),
         **{key: origin.get(key) or "" for key in ("source", "licence", "homepage", "stand_in_for")},
         "proof": json.dumps(bundle.provenance.get("proof", {})),
     }

@@ -2,12 +2,12 @@
 
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from modelyard.errors import ModelyardError
+from modelyard.errors import ModelyardError, UsageError
 from modelyard.inference.bundle import Bundle, BundleError, read_bundle
 from modelyard.tracking.store import Tracking
 
@@ -21,7 +21,14 @@ CONTENT_KEY = "content_key"
 MODEL_ID = "model_id"
 # Set last: a version without it was cut off while it was published, and is published again.
 PUBLISHED = "published"
+# Where a version's evaluation lies among its run's artifacts; without it, a version is of before that was so.
+EVALUATION = "evaluation.artifacts"
+# A run that came to a bundle that was a version already says which.
+SAME_BUNDLE_AS = "same_bundle_as"
 NETWORK_ARTIFACT = "network/model.keras"
+# What a database takes for a number.
+HIGHEST_NUMBER = 2**31
+MOST_LISTED = 20
 
 
 @dataclass(frozen=True)
@@ -69,29 +76,42 @@ def resolve_version(client: "MlflowClient", uri: str) -> "ModelVersion":
     """Return the version that a URI names now.
 
     Raises:
-        ModelyardError: there is no such model, alias or version; the message lists those there are.
+        UsageError: there is no such model, alias or version; the message says which there are.
     """
-    from mlflow.exceptions import MlflowException
-
     wanted = VersionUri.parse(uri)
-    versions = list_versions(client, wanted.name)
-    if not versions:
-        names = ", ".join(model.name for model in client.search_registered_models()) or "none"
-        raise ModelyardError(f"{uri}: no version of {wanted.name!r} is registered; registered are: {names}")
+    found = None
     if wanted.alias:
-        try:
-            return client.get_model_version_by_alias(wanted.name, wanted.alias)
-        except MlflowException:
-            aliases = sorted(client.get_registered_model(wanted.name).aliases)
-            raise ModelyardError(
-                f"{uri}: expected an alias of {wanted.name}, one of {', '.join(aliases) or 'none'}"
-            ) from None
-    number = versions[-1].version if wanted.number == "latest" else wanted.number
-    for version in versions:
-        if str(version.version) == str(number):
-            return version
-    numbers = ", ".join(str(version.version) for version in versions)
-    raise ModelyardError(f"{uri}: expected a version of {wanted.name}, one of {numbers}")
+        found = _find(lambda: client.get_model_version_by_alias(wanted.name, wanted.alias))
+    elif wanted.number == "latest":
+        found = newest_version(client, wanted.name)
+    elif int(str(wanted.number)) < HIGHEST_NUMBER:
+        found = _find(lambda: client.get_model_version(wanted.name, str(wanted.number)))
+    if found is None:
+        raise UsageError(f"{uri}: {_say_what_there_is(client, wanted)}")
+    return found
+
+
+def find_version(client: "MlflowClient", name: str, reference: str) -> "ModelVersion":
+    """Return the version of a name that a person means: by number, alias, `latest`, or the id of its run.
+
+    Raises:
+        UsageError: there is none, or the run has several.
+    """
+    if not re.fullmatch(r"""[^/@:'"]+""", name) or not re.fullmatch("[^/@]+", reference):
+        raise UsageError(
+            f"expected a model's name and a version's number, alias or run id, got {name!r} and {reference!r}"
+        )
+    if re.fullmatch("[0-9a-f]{32}", reference):
+        return _find_version_of_run(client, name, reference)
+    separator = "/" if re.fullmatch(r"\d+|latest", reference) else "@"
+    return resolve_version(client, f"models:/{name}{separator}{reference}")
+
+
+def newest_version(client: "MlflowClient", name: str) -> "ModelVersion | None":
+    """Return the version with the highest number, None where the name has none."""
+    order = ["version_number DESC"]
+    found = client.search_model_versions(f"name = '{name}'", max_results=1, order_by=order)
+    return found[0] if found else None
 
 
 def create_version(
@@ -128,9 +148,9 @@ def update_aliases(client: "MlflowClient", name: str, version: str, promote: boo
     aliases = client.get_registered_model(name).aliases
     if promote or CHAMPION not in aliases:
         client.set_registered_model_alias(name, CHAMPION, version)
-    newest = str(list_versions(client, name)[-1].version)
-    if str(aliases.get(CHALLENGER)) != newest:
-        client.set_registered_model_alias(name, CHALLENGER, newest)
+    newest = newest_version(client, name)
+    if newest is not None and str(aliases.get(CHALLENGER)) != str(newest.version):
+        client.set_registered_model_alias(name, CHALLENGER, str(newest.version))
 
 
 def fetch_bundle(tracking: Tracking, version: "ModelVersion") -> Bundle:
@@ -192,3 +212,52 @@ def use_stand_in(tracking: Tracking, uri: str, stand_ins: Mapping[str, str]) -> 
         return uri
     print(f"warning: {name} is not registered; {stand_ins[name]} stands in for it", file=sys.stderr)
     return uri.replace(f"models:/{name}", f"models:/{stand_ins[name]}")
+
+
+def _find(ask: Callable[[], "ModelVersion"]) -> "ModelVersion | None":
+    """Ask, and take for None what MLflow says of names, numbers and aliases that there are not."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        return ask()
+    except MlflowException as error:
+        # The second is what it says of an alias.
+        if error.error_code not in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+            raise
+        return None
+
+
+def _find_version_of_run(client: "MlflowClient", name: str, run_id: str) -> "ModelVersion":
+    from mlflow.exceptions import MlflowException
+
+    found = client.search_model_versions(f"name = '{name}' and run_id = '{run_id}'")
+    if len(found) == 1:
+        # Searched versions do not bring their aliases along.
+        return client.get_model_version(name, str(found[0].version))
+    if found:
+        numbers = ", ".join(str(number) for number in sorted(int(version.version) for version in found))
+        raise UsageError(f"run {run_id}: expected a run of one version of {name}, it has {numbers}: name one")
+    try:
+        twin = client.get_run(run_id).data.tags.get(SAME_BUNDLE_AS)
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+            raise
+        raise UsageError(
+            f"run {run_id}: there is no such run; `modelyard history {name}` lists versions"
+        ) from None
+    if twin and VersionUri.parse(twin).name == name:
+        return resolve_version(client, twin)
+    raise UsageError(f"run {run_id}: expected the run of a version of {name}, nothing of it is registered so")
+
+
+def _say_what_there_is(client: "MlflowClient", wanted: VersionUri) -> str:
+    versions = list_versions(client, wanted.name)
+    if not versions:
+        names = ", ".join(model.name for model in client.search_registered_models()) or "none"
+        return f"no version of {wanted.name!r} is registered; registered are: {names}"
+    if wanted.alias:
+        aliases = sorted(client.get_registered_model(wanted.name).aliases)
+        return f"expected an alias of {wanted.name}, one of {', '.join(aliases) or 'none'}"
+    numbers = [str(version.version) for version in versions]
+    shown = numbers if len(numbers) <= MOST_LISTED else [*numbers[:3], "...", *numbers[-3:]]
+    return f"expected a version of {wanted.name}, one of {', '.join(shown)}"
