@@ -1,7 +1,7 @@
-"""deploy/Dockerfile without Docker: its instructions in clean folders, its command over a real MLflow server.
+"""deploy/Dockerfile without Docker: its instructions in clean folders, its command over a real registry.
 
-After `make repro`. What the image calls /opt/modelyard lies below a folder here, and Python is the one of this
-machine; everything else is as the Dockerfile says: what is copied, installed and started, and as which user.
+After `make repro`. What the image calls /opt/modelyard lies below a folder here, and Python is this
+machine's; everything else is as the Dockerfile says: what is copied, installed and started, and as whom.
 """
 
 import os
@@ -65,13 +65,13 @@ class Image:
         return f"{self.root}{text}" if text.startswith("/") else text
 
     def _begin(self, instruction: Instruction) -> None:
-        base, _, self_name = instruction.text.partition(" AS ")
+        base, _, name = instruction.text.partition(" AS ")
         if self._name:
             self._stages[self._name] = self.root.rename(self._scratch / f"stage-{self._name}")
         version = f"{sys.version_info.major}.{sys.version_info.minor}"
         if not base.startswith(f"python:{version}-"):
             print(f"{base} is tried with Python {version}")
-        self._name, self._folder = self_name, str(self.root)
+        self._name, self._folder = name, str(self.root)
         self.environment = {"PATH": f"{PYTHON.parent}:/usr/bin:/bin"}
         self.root.mkdir()
 
@@ -111,7 +111,7 @@ class Image:
 
 
 class Container:
-    """The image's command, started as its user, with nothing in its environment but what a cluster would give."""
+    """The image's command, started as its user, with nothing in its environment but what a cluster gives."""
 
     def __init__(self, image: Image, settings: dict[str, list[str]], tracking_uri: str) -> None:
         self._image, self._settings = image, settings
@@ -184,12 +184,14 @@ def main() -> None:
         size_mb = sum(path.stat().st_size for path in image.root.rglob("*") if path.is_file()) / 1e6
         with serve_registry(scratch) as uri:
             memory_mb = try_container(image, settings, uri)
-    print(f"image: {size_mb:.0f} MB beside Python's, made in {made_s:.0f} s, at most {memory_mb:.0f} MB of memory")
+    print(
+        f"image: {size_mb:.0f} MB beside Python, made in {made_s:.0f} s; {memory_mb:.0f} MB of memory at most"
+    )
 
 
 @contextmanager
 def serve_registry(scratch: Path) -> Iterator[str]:
-    """Give the URI of an MLflow server that has the bundles of `make repro`, registered as the stage does it."""
+    """Give the URI of an MLflow server with the bundles of `make repro`, registered by the stage's script."""
     server = TrackingServer(scratch)
     server.start()
     try:
@@ -233,10 +235,10 @@ def try_container(image: Image, settings: dict[str, list[str]], uri: str) -> flo
 def ask_for_digits(address: str) -> None:
     """Fail unless at least 9 of 10 samples are answered with their label."""
     samples = sorted((ROOT / "data/mnist/samples").glob("*.png"))
+    url, headers = f"{address}/models/mnist/predict", {"Content-Type": "image/png"}
     right = 0
     for sample in samples:
-        headers = {"Content-Type": "image/png"}
-        answer = requests.post(f"{address}/models/mnist/predict", sample.read_bytes(), headers=headers, timeout=30)
+        answer = requests.post(url, sample.read_bytes(), headers=headers, timeout=30)
         answer.raise_for_status()
         right += f"label-{answer.json()['predictions'][0][0]['label']}" in sample.name
     check(len(samples) >= 10 and right >= 0.9 * len(samples), f"{right} of {len(samples)} digits are right")

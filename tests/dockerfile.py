@@ -1,4 +1,4 @@
-"""A Dockerfile and its .dockerignore, read as Docker reads them, as far as this project's use of them goes."""
+"""A Dockerfile and its .dockerignore, read as Docker reads them, as far as this project uses them."""
 
 import json
 import re
@@ -26,8 +26,9 @@ class Instruction:
 
     @property
     def words(self) -> list[str]:
-        """The list of an exec form; the words of anything else."""
-        words = json.loads(self.text) if self.text.startswith("[") else shlex.split(self.text)
+        """The list of an exec form, also of the one in HEALTHCHECK; the words of anything else."""
+        text = self.text.removeprefix("CMD").strip()
+        words = json.loads(text) if text.startswith("[") else shlex.split(text)
         return [str(word) for word in words]
 
 
@@ -55,13 +56,9 @@ def _read_instruction(line: str) -> Instruction:
 
 
 def read_settings(instructions: list[Instruction]) -> dict[str, list[str]]:
-    """Return the words of what the last stage says of the image's use, by keyword; a HEALTHCHECK's command."""
+    """Return what the last stage says of the image's use: the words by keyword."""
     start = max(number for number, one in enumerate(instructions) if one.keyword == "FROM")
-    settings = {one.keyword: one.words for one in instructions[start:] if not one.is_step}
-    if "HEALTHCHECK" in settings:
-        check = next(one for one in instructions if one.keyword == "HEALTHCHECK")
-        settings["HEALTHCHECK"] = Instruction("CMD", {}, check.text.removeprefix("CMD").strip()).words
-    return settings
+    return {one.keyword: one.words for one in instructions[start:] if not one.is_step}
 
 
 class Context:
