@@ -87,9 +87,9 @@ class SlowPredictor(Predictor):
 
     pause_s = 0.0
 
-    def predict(self, images: Any, *arguments: Any, **options: Any) -> Any:
-        time.sleep(self.pause_s * len(images))
-        return super().predict(images, *arguments, **options)
+    def preprocess(self, image: Any) -> Any:
+        time.sleep(self.pause_s)
+        return super().preprocess(image)
 
 
 class Service:

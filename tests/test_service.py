@@ -1,6 +1,7 @@
 """The service over HTTP, in a process of its own: what is answered, what is refused, what is told."""
 
 import base64
+import gzip
 import http.client
 import json
 import socket
@@ -180,6 +181,12 @@ def test_what_is_not_there_is_told(service: Service, path: str, status: int, rea
 @pytest.mark.parametrize("kind", ["image/gif", "text/plain", "application/octet-stream", "nonsense", ""])
 def test_another_content_type_is_a_415(service: Service, kind: str) -> None:
     assert service.post(PREDICT, FILES[0], kind).status_code == 415
+
+
+def test_a_compressed_body_is_a_415(service: Service) -> None:
+    answer = service.post(PREDICT, gzip.compress(FILES[0]), headers={"Content-Encoding": "gzip"})
+    assert (answer.status_code, answer.headers["Accept-Encoding"]) == (415, "identity")
+    assert service.post(PREDICT, FILES[0], headers={"Content-Encoding": "identity"}).status_code == 200
 
 
 def test_a_body_that_says_it_is_too_large_is_not_read(service: Service) -> None:
