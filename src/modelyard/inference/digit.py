@@ -68,11 +68,11 @@ def _read_lists(lists: Any) -> NDArray[Any]:
     NumPy by itself gives every cell the room of the longest text among them.
     """
     try:
-        cells = np.array(lists, dtype=object)
+        cells = np.array(lists, dtype=object, ndmax=3)
     except ValueError:
         raise ValueError("an array with rows of different lengths") from None
     if cells.shape not in SHAPES:
-        if any(isinstance(cell, list | tuple) for cell in cells.flat):
+        if any(isinstance(cell, list | tuple) for cell in cells.ravel().tolist()):
             raise ValueError("an array with rows of different lengths")
         return cells
     kinds = set(map(type, cells.ravel().tolist()))
