@@ -137,7 +137,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def service(folder: Path) -> Iterator[Service]:
     limits = {"max_bytes": LIMITS.max_bytes, "max_pixels": LIMITS.max_pixels}
-    service = Service(folder, limits=limits, max_body_bytes=MOST_BODY, max_concurrent=CONCURRENT)
+    service = Service(folder, limits=limits, max_body_bytes=MOST_BODY, max_concurrent=CONCURRENT, drain_s=0)
     yield service
     assert service.stop() == 0
     # Nothing but the address: no traceback, no warning of a library about somebody's file.
