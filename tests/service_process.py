@@ -16,6 +16,7 @@ import requests
 from modelyard.inference.bundle import read_bundle
 from modelyard.inference.images import Limits
 from modelyard.inference.predictor import Predictor
+from modelyard.service.loading import LoadObserver
 from modelyard.service.models import ServedVersion, Unavailable, UnknownModel
 from modelyard.service.server import serve
 from modelyard.service.settings import Settings
@@ -58,6 +59,9 @@ class FolderModels:
 
     def default(self) -> ServedVersion:
         return self.get("mnist")
+
+    def observe_loads(self, observer: LoadObserver) -> None:
+        """Its versions are loaded by the test itself."""
 
     def describe(self) -> list[dict[str, Any]]:
         return [
@@ -110,6 +114,8 @@ class Service:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
+            # A group of its own, so that a test can send it what a terminal would.
+            start_new_session=True,
         )
         self.lines: list[str] = []
         self.errors: list[str] = []

@@ -40,6 +40,8 @@ def test_the_champion_of_the_registry_is_served_until_sigterm(tmp_path: Path) ->
         headers = {"Content-Type": "image/png"}
         answer = requests.post(f"{address}/models/mnist/predict", SEVEN, headers=headers, timeout=20).json()
         assert (answer["version"], answer["predictions"][0][0]["label"]) == (1, "7a")
+        metrics = requests.get(f"{address}/metrics", timeout=20).text
+        assert 'modelyard_loads_total{model="mnist",outcome="loaded",version="1"} 1.0' in metrics
         process.terminate()
         assert process.wait(20) == 0
     finally:

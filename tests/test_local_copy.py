@@ -1,6 +1,8 @@
 """A copy on this machine: checked whenever it is read, whole or not there, downloaded once."""
 
+import os
 import shutil
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -9,7 +11,7 @@ import pytest
 
 from modelyard.inference.bundle import Bundle, BundleError
 from modelyard.service.local_copy import LocalCopy
-from modelyard.service.registry_source import RegisteredModel, RegisteredVersion, RegistryState
+from modelyard.service.registry_state import RegisteredModel, RegisteredVersion, RegistryState
 from small_registry import make_bundle
 
 STATE = RegistryState(
@@ -112,6 +114,42 @@ def test_a_download_that_fails_leaves_nothing_behind(copy: LocalCopy, bundle: Bu
         copy.fetch(bundle.content_key, fail)
     assert not list((tmp_path / "copy").rglob("half"))
     assert copy.fetch(bundle.content_key, _Downloads(bundle)).content_key == bundle.content_key
+
+
+def test_what_was_used_longest_ago_is_removed_beyond_eight_spare_bundles(
+    copy: LocalCopy, tmp_path: Path
+) -> None:
+    keys = []
+    for number in range(11):
+        bundle = make_bundle(tmp_path / f"bundle-{number}", mark=str(number))
+        age(copy.fetch(bundle.content_key, _Downloads(bundle)).folder, hours=30 - number)
+        keys.append(bundle.content_key)
+    copy.read(keys[1])
+    copy.prune([keys[0]])
+    assert [key for key in keys if copy.read(key) is None] == [keys[2], keys[3]]
+
+
+def test_what_was_used_within_the_hour_stays_whatever_there_is(copy: LocalCopy, tmp_path: Path) -> None:
+    for number in range(10):
+        bundle = make_bundle(tmp_path / f"bundle-{number}", mark=str(number))
+        copy.fetch(bundle.content_key, _Downloads(bundle))
+    copy.prune([])
+    assert len(list((tmp_path / "copy" / "bundles").glob("*/model.tflite"))) == 10
+
+
+def test_what_a_killed_process_left_is_removed_after_an_hour(copy: LocalCopy, tmp_path: Path) -> None:
+    left = [tmp_path / "copy" / "bundles" / name for name in (".download.old", ".download.new")]
+    for folder in left:
+        folder.mkdir(parents=True)
+    age(left[0], hours=2)
+    copy.prune([])
+    assert [folder.exists() for folder in left] == [False, True]
+
+
+def age(folder: Path, hours: int) -> None:
+    """Let a folder have been used so long ago."""
+    used = time.time() - hours * 3600
+    os.utime(folder, (used, used))
 
 
 class _Downloads:

@@ -15,9 +15,14 @@ from typing import Any
 import pytest
 
 import tflite_models
+from modelyard.service.loading import Source
 from modelyard.service.local_copy import LocalCopy
 from modelyard.service.models import Models, ServedVersion, Unavailable, UnknownModel
-from modelyard.service.registry_source import RegistrySource, RegistryState
+from modelyard.service.registry_client import RegistryClient
+from modelyard.service.registry_database import RegistryDatabase
+from modelyard.service.registry_source import open_source
+from modelyard.service.registry_state import RegistryState
+from modelyard.tracking.store import database_file
 from small_registry import SEVEN, SmallRegistry
 from tracking_server import TrackingServer
 
@@ -36,11 +41,9 @@ def serve(tmp_path: Path, registry: SmallRegistry) -> Iterator[Serve]:
     """Start models on the registry and one local copy; they are stopped at the end."""
     started: list[Models] = []
 
-    def start(
-        *names: str, source: RegistrySource | None = None, max_extra: int = 4, wait: bool = True
-    ) -> Models:
+    def start(*names: str, source: Source | None = None, max_extra: int = 4, wait: bool = True) -> Models:
         copy = LocalCopy(tmp_path / "copy")
-        models = Models(source or RegistrySource(registry.uri), copy, names, POLL_S, max_extra)
+        models = Models(source or open_source(registry.uri), copy, names, POLL_S, max_extra)
         started.append(models)
         models.start()
         if wait:
@@ -181,6 +184,8 @@ def test_a_version_whose_artifact_is_gone_leaves_the_old_one_serving_until_it_is
 ) -> None:
     registry.point(registry.add(mark="a"))
     models = serve("mnist")
+    loads: list[tuple[str, int, bool]] = []
+    models.observe_loads(lambda *load: loads.append(load))
     registry.add(mark="b")
     aside = shutil.move(registry.artifacts(2), tmp_path / "aside")
     home = Path(registry.client.get_model_version_download_uri("mnist", "2").removeprefix("file://"))
@@ -196,6 +201,7 @@ def test_a_version_whose_artifact_is_gone_leaves_the_old_one_serving_until_it_is
     shutil.move(aside, home)
     wait_until(lambda: answer(models.get("mnist")) == "7b", models)
     wait_until(lambda: models.problems() == [], models)
+    assert (loads[0], loads[-1]) == (("mnist", 2, False), ("mnist", 2, True))
 
 
 def test_a_version_with_another_digest_leaves_the_old_one_serving(
@@ -242,11 +248,11 @@ def test_a_server_that_dies_is_missed_by_nobody_at_work_or_at_a_start(
         registry = SmallRegistry(tmp_path / "of the server", server.uri)
         registry.point(registry.add(mark="a"))
         registry.add(mark="b")
-        at_work = serve("mnist", source=RegistrySource(server.uri))
+        at_work = serve("mnist", source=open_source(server.uri))
         server.kill()
         wait_until(lambda: at_work.problems() != [], at_work)
         assert at_work.problems()[0].startswith("the registry does not answer")
-        started = serve("mnist", source=RegistrySource(server.uri), wait=False)
+        started = serve("mnist", source=open_source(server.uri), wait=False)
         for models in (at_work, started):
             assert models.ready
             assert answer(models.get("mnist")) == "7a"
@@ -283,8 +289,8 @@ def test_a_start_from_the_local_copy_answers_before_mlflow_is_imported(
         "import sys; from pathlib import Path\n"
         "from modelyard.service.local_copy import LocalCopy\n"
         "from modelyard.service.models import Models\n"
-        "from modelyard.service.registry_source import RegistrySource\n"
-        "models = Models(RegistrySource('http://127.0.0.1:9'), LocalCopy(Path(sys.argv[1])), ['mnist'])\n"
+        "from modelyard.service.registry_source import open_source\n"
+        "models = Models(open_source('http://127.0.0.1:9'), LocalCopy(Path(sys.argv[1])), ['mnist'])\n"
         "models.start()\n"
         "heavy = {'mlflow', 'pandas', 'tensorflow'} & set(sys.modules)\n"
         "print(models.ready, models.default().version, heavy)\n"
@@ -346,7 +352,7 @@ def test_a_version_that_was_deleted_is_served_no_more(registry: SmallRegistry, s
 
 
 def test_before_the_registry_was_read_nothing_is_called_unknown(tmp_path: Path) -> None:
-    models = Models(RegistrySource("http://127.0.0.1:9"), LocalCopy(tmp_path), [])
+    models = Models(open_source("http://127.0.0.1:9"), LocalCopy(tmp_path), [])
     with pytest.raises(Unavailable, match="mnist: the registry was not read yet"):
         models.get("mnist")
     with pytest.raises(Unavailable, match="no model is loaded"):
@@ -357,7 +363,7 @@ def test_before_the_registry_was_read_nothing_is_called_unknown(tmp_path: Path) 
 def test_an_error_that_nobody_thought_of_does_not_end_the_following(
     registry: SmallRegistry, serve: Serve
 ) -> None:
-    class Odd(RegistrySource):
+    class Odd(RegistryDatabase):
         wrong = False
 
         def read(self, names: Any) -> RegistryState:
@@ -366,7 +372,7 @@ def test_an_error_that_nobody_thought_of_does_not_end_the_following(
             return super().read(names)
 
     registry.point(registry.add())
-    source = Odd(registry.uri)
+    source = Odd(database_file(registry.uri), RegistryClient(registry.uri))
     models = serve("mnist", source=source)
     source.wrong = True
     wait_until(

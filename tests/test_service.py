@@ -4,6 +4,7 @@ import base64
 import gzip
 import http.client
 import json
+import re
 import socket
 import subprocess
 import sys
@@ -309,6 +310,14 @@ def test_every_request_leaves_one_line_with_its_id_and_nothing_of_the_image(fold
     assert lines[made.headers["X-Request-ID"]]["status"] == 400
     assert lines["third"]["status"] == 400
     assert TEXTS[3][:30] not in "".join(service.lines)
+
+
+def test_the_documentation_loads_nothing_from_elsewhere(service: Service) -> None:
+    page = service.get("/docs").text
+    assert "https://" not in page
+    for path in re.findall(r'(?:src|href)="([^"]+)"', page):
+        assert service.get(path).status_code == 200, path
+    assert "swagger-ui-bundle.js" in page
 
 
 def test_the_openapi_document_describes_every_endpoint(service: Service) -> None:

@@ -7,3 +7,7 @@ class ModelyardError(Exception):
     The message says what was expected, what came, and what to do; a stage prints it as its last line and
     stops with exit code 1, without a traceback.
     """
+
+
+class UsageError(ModelyardError):
+    """Something was asked for that there is not, or in a wrong way: the call must change, nothing else."""

@@ -7,6 +7,7 @@ from typing import Any, BinaryIO
 
 import orjson
 from fastapi import FastAPI, Request, Response
+from fastapi_offline import FastAPIOffline
 from pydantic import BaseModel
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
@@ -48,8 +49,11 @@ def create_app(models: Models, settings: Settings, log_stream: BinaryIO | None =
     loading = ThreadPoolExecutor(LOADERS, thread_name_prefix="load")
     log = AccessLog(log_stream)
     metrics = Metrics(models.describe, models.problems)
+    models.observe_loads(metrics.count_load)
     draining = Draining(settings.drain_s)
-    app = FastAPI(
+    # Its pages load nothing from elsewhere.
+    app = FastAPIOffline(
+        redoc_url=None,
         title="modelyard",
         description="Image models from an MLflow registry.",
         lifespan=_lifespan(models, log, draining, [admission.close, lambda: loading.shutdown(wait=False)]),

@@ -10,7 +10,9 @@ class Draining:
     """Puts off the server's own reaction to SIGTERM and SIGINT by some seconds.
 
     Meanwhile every request is answered, /readyz says 503, and every answer closes its connection, so that no
-    client sends its next request into a socket that is just being closed.
+    client sends its next request into a socket that is just being closed. The same signal once more is
+    impatience, and stops the server at once; the other one is not, since with several processes a Ctrl-C
+    reaches each of them twice: from the terminal as SIGINT, and from their parent as SIGTERM.
 
     Args:
         seconds: from the signal to the closing of the port.
@@ -18,7 +20,13 @@ class Draining:
 
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
-        self.begun = False
+        self._begun_by: int | None = None
+        self._stopped = False
+
+    @property
+    def begun(self) -> bool:
+        """Whether a signal has come."""
+        return self._begun_by is not None
 
     def watch(self) -> None:
         """Take the signals over; called on the server's event loop, once it has set its own handlers."""
@@ -29,16 +37,23 @@ class Draining:
             self._take_over(number, loop)
 
     def _take_over(self, number: signal.Signals, loop: asyncio.AbstractEventLoop) -> None:
-        stop = signal.getsignal(number)
+        given = signal.getsignal(number)
 
-        def begin(received: int, frame: FrameType | None) -> None:
-            if not callable(stop):
-                return
-            if self.begun:
-                # A second signal is impatience.
-                stop(received, frame)
-                return
-            self.begun = True
-            loop.call_soon_threadsafe(lambda: loop.call_later(self._seconds, stop, received, None))
+        def stop() -> None:
+            if callable(given):
+                self._stopped = True
+                given(number, None)
 
-        signal.signal(number, begin)
+        def stop_unless_stopped() -> None:
+            # The server takes a second call for impatience, and drops who is inside.
+            if not self._stopped:
+                stop()
+
+        def receive(received: int, frame: FrameType | None) -> None:  # noqa: ARG001
+            if self._begun_by is None:
+                self._begun_by = received
+                loop.call_soon_threadsafe(loop.call_later, self._seconds, stop_unless_stopped)
+            elif self._begun_by == received:
+                stop()
+
+        signal.signal(number, receive)

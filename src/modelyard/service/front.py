@@ -14,11 +14,12 @@ import orjson
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from modelyard.service.access_log import AccessLog
+from modelyard.service.connections import CROWDED
 from modelyard.service.draining import Draining
 from modelyard.service.metrics import Metrics
 from modelyard.service.settings import Settings
 
-# Probes of an orchestrator carry no token.
+# Probes of an orchestrator carry no token, and are answered in a crowd too.
 OPEN = ("/livez", "/readyz")
 # Where an endpoint finds the request's record, in the ASGI scope.
 RECORD = "modelyard.record"
@@ -82,7 +83,11 @@ class Front:
 
         self._metrics.enter()
         try:
-            if self._lets_in(scope["path"], headers.get(b"authorization", b"")):
+            if scope["path"] in OPEN:
+                await self._app(scope, receive, answer)
+            elif CROWDED in scope:
+                await send_answer(answer, 503, _CROWDED, headers={"retry-after": "1", "connection": "close"})
+            elif self._lets_in(headers.get(b"authorization", b"")):
                 await self._app(scope, receive, answer)
             else:
                 await send_answer(answer, 401, _NO_TOKEN, headers={"www-authenticate": "Bearer"})
@@ -93,8 +98,8 @@ class Front:
         finally:
             self._record(scope, record, status, time.perf_counter() - started)
 
-    def _lets_in(self, path: str, given: bytes) -> bool:
-        if self._expected is None or path in OPEN:
+    def _lets_in(self, given: bytes) -> bool:
+        if self._expected is None:
             return True
         scheme, _, token = given.partition(b" ")
         return hmac.compare_digest(scheme.lower() + b" " + token.strip(), self._expected)
@@ -120,6 +125,7 @@ class Front:
 _NO_TOKEN = orjson.dumps(
     {"error": "expected the header 'Authorization: Bearer TOKEN' with the service's token"}
 )
+_CROWDED = orjson.dumps({"error": "busy: too many connections are open, come again in a second"})
 _NONE: Mapping[str, str] = MappingProxyType({})
 _FAULT = orjson.dumps({"error": "the service failed; its log has the reason under this X-Request-ID"})
 

@@ -4,7 +4,7 @@ import io
 import logging
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -16,7 +16,10 @@ from modelyard.inference.bundle import Bundle
 from modelyard.inference.predictor import MOST_INTERPRETERS, Predictor
 from modelyard.service.local_copy import LocalCopy
 from modelyard.service.memory import Memory, ServedVersion
-from modelyard.service.registry_source import RegisteredVersion, RegistryState, SourceError
+from modelyard.service.registry_state import RegisteredVersion, RegistryState, SourceError
+
+# What is told of every attempt to load a version: its name, its number, and whether that went well.
+LoadObserver = Callable[[str, int, bool], None]
 
 # How long a version that could not be loaded is left alone, at most.
 LONGEST_WAIT_S = 60.0
@@ -29,7 +32,7 @@ class Unavailable(RuntimeError):  # noqa: N818  # nothing is wrong with the requ
 
 
 class Source(Protocol):
-    """Where versions come from; `RegistrySource` says what the methods do."""
+    """Where versions come from; `RegistryClient` says what the methods do."""
 
     def read(self, names: Sequence[str]) -> RegistryState: ...  # noqa: D102
 
@@ -57,11 +60,16 @@ class Loader:
 
     def __init__(self, source: Source, copy: LocalCopy, memory: Memory, wait_s: float) -> None:
         self._source, self._copy, self._memory, self._wait_s = source, copy, memory, wait_s
+        self._observe: LoadObserver = lambda name, version, well: None  # noqa: ARG005
         self._lock = threading.Lock()
         self._loading: dict[tuple[str, int], threading.Lock] = {}
         self._failures: dict[tuple[str, int], _Failure] = {}
         # One at a time goes from disk into memory, so that memory holds one too many at most.
         self._building = threading.Lock()
+
+    def observe(self, observer: LoadObserver) -> None:
+        """Tell `observer` of every attempt from now on, from the thread that made it."""
+        self._observe = observer
 
     def load(self, name: str, wanted: RegisteredVersion, alias: str | None) -> ServedVersion:
         """Load a version unless it is loaded, and serve it, also by the alias where one is given.
@@ -103,6 +111,7 @@ class Loader:
             log.warning("%s: %s", name, reason)
             wait_s = min(self._wait_s if failure is None else 2 * failure.wait_s, LONGEST_WAIT_S)
             self._failures[key] = _Failure(reason, time.monotonic() + wait_s, wait_s)
+            self._observe(name, wanted.version, False)
             raise Unavailable(reason) from error
         self._failures.pop(key, None)
         return served
@@ -110,13 +119,16 @@ class Loader:
     def _fetch(self, name: str, wanted: RegisteredVersion) -> Bundle:
         if wanted.content_key is None:
             raise SourceError("it has no tag content_key: register it with the register stage")
-        return self._copy.fetch(wanted.content_key, partial(self._source.download, name, wanted.version))
+        bundle = self._copy.fetch(wanted.content_key, partial(self._source.download, name, wanted.version))
+        self._copy.prune(self._memory.content_keys())
+        return bundle
 
     def _build(self, name: str, registered: RegisteredVersion, bundle: Bundle) -> ServedVersion:
         with self._building:
             predictor = Predictor(bundle)
             _warm_up(predictor)
         log.info("%s: version %s is loaded", name, registered.version)
+        self._observe(name, registered.version, True)
         return ServedVersion(name, registered.version, predictor, registered.tags, registered.metrics)
 
 

@@ -6,20 +6,27 @@
 Several processes may share a folder when they serve the same names of the same registry.
 """
 
+import contextlib
 import json
 import logging
+import os
 import shutil
 import tempfile
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
 
 from modelyard.files import replace_folder, write_json
 from modelyard.inference.bundle import CONTENT, PROVENANCE, Bundle, BundleError, read_bundle
-from modelyard.service.registry_source import RegisteredModel, RegisteredVersion, RegistryState
+from modelyard.service.registry_state import RegisteredModel, RegisteredVersion, RegistryState
 
 FORMAT = 1
 LOCK_TIMEOUT_S = 300
+# Bundles that stay beside those in memory, so that a version which comes back need not be fetched again.
+MOST_SPARE = 8
+# What another process has taken up this recently it may just be loading.
+SPARED_S = 3600
 
 log = logging.getLogger(__name__)
 
@@ -66,6 +73,9 @@ class LocalCopy:
             # A process that has mapped the model goes on with what it has.
             shutil.rmtree(folder, ignore_errors=True)
             return None
+        # So that `prune` knows what was used last; a disk that is read alone is never pruned.
+        with contextlib.suppress(OSError):
+            os.utime(folder)
         return bundle
 
     def fetch(self, content_key: str, download: Callable[[Path], Path]) -> Bundle:
@@ -96,10 +106,31 @@ class LocalCopy:
                 self._take(came, content_key)
         return read_bundle(self._bundles / content_key)
 
+    def prune(self, in_use: Collection[str]) -> None:
+        """Remove the bundles that were used longest ago, and what a killed process left half-downloaded.
+
+        Args:
+            in_use: content keys that stay.
+        """
+        idle = [path for path in self._bundles.glob("*") if path.is_dir() and path.name not in in_use]
+        whole = [path for path in idle if not path.name.startswith(".")]
+        spare = sorted(whole, key=_used_at, reverse=True)[:MOST_SPARE]
+        for path in idle:
+            if path not in spare and time.time() - _used_at(path) > SPARED_S:
+                shutil.rmtree(path, ignore_errors=True)
+
     def _take(self, came: Path, content_key: str) -> None:
         with replace_folder(self._bundles / content_key) as new:
             for name in (*CONTENT, PROVENANCE):
                 shutil.copyfile(came / name, new / name)
+
+
+def _used_at(folder: Path) -> float:
+    """Return when a folder was used last, in seconds since 1970; 0 where another process has removed it."""
+    try:
+        return folder.stat().st_mtime
+    except FileNotFoundError:
+        return 0.0
 
 
 def _to_plain(state: RegistryState) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from modelyard.inference.predictor import Predictor
 from modelyard.registry.versions import CHAMPION
-from modelyard.service.registry_source import RegisteredVersion
+from modelyard.service.registry_state import RegisteredVersion
 
 
 @dataclass(frozen=True)
@@ -67,6 +67,11 @@ class Memory:
     def aliases(self) -> list[tuple[str, str]]:
         """Return the names and aliases that point at something loaded."""
         return [(name, alias) for name, _, alias in self._routes if alias is not None]
+
+    def content_keys(self) -> set[str]:
+        """Return the digests of the bundles that are loaded."""
+        with self._lock:
+            return {served.predictor.bundle.content_key for served in self._loaded.values()}
 
     def keep(self, served: ServedVersion, alias: str | None) -> None:
         """Serve a version, also by the alias where one is given, from one moment to the next."""

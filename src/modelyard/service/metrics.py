@@ -31,16 +31,23 @@ class Metrics:
         self, describe: Callable[[], list[dict[str, Any]]], problems: Callable[[], list[str]]
     ) -> None:
         own = CollectorRegistry()
-        name = "modelyard_requests"
-        self._requests = Counter(name, "Requests that were answered.", _LABELS, registry=own)
-        name = "modelyard_request_seconds"
+        self._requests = Counter("modelyard_requests", "Requests that were answered.", _LABELS, registry=own)
         self._seconds = Histogram(
-            name, "From headers to answer, in seconds.", _LABELS, registry=own, buckets=BUCKETS
+            "modelyard_request_seconds",
+            "From headers to answer, in seconds.",
+            _LABELS,
+            registry=own,
+            buckets=BUCKETS,
         )
-        name = "modelyard_rejected"
-        self._rejected = Counter(name, "Requests turned away, by reason.", ["reason"], registry=own)
-        name = "modelyard_in_flight"
-        self._in_flight = Gauge(name, "Requests being answered.", registry=own, multiprocess_mode="livesum")
+        self._rejected = Counter(
+            "modelyard_rejected", "Requests turned away, by reason.", ["reason"], registry=own
+        )
+        self._loads = Counter(
+            "modelyard_loads", "Attempts to load a version.", ["model", "version", "outcome"], registry=own
+        )
+        self._in_flight = Gauge(
+            "modelyard_in_flight", "Requests being answered.", registry=own, multiprocess_mode="livesum"
+        )
         # Looking a series up by its labels costs more than counting.
         self._series: dict[tuple[str, int, int], tuple[Counter, Histogram]] = {}
         self._shared = os.environ.get(SHARED)
@@ -74,6 +81,10 @@ class Metrics:
         series[1].observe(seconds)
         if status in REJECTIONS:
             self._rejected.labels(REJECTIONS[status]).inc()
+
+    def count_load(self, model: str, version: int, well: bool) -> None:
+        """Count an attempt to load a version, which went well or not."""
+        self._loads.labels(model, str(version), "loaded" if well else "failed").inc()
 
     def render(self) -> bytes:
         """Return Prometheus' text format."""

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from modelyard.registry.versions import CHAMPION
-from modelyard.service.loading import Loader, Source, Unavailable
+from modelyard.service.loading import Loader, LoadObserver, Source, Unavailable
 from modelyard.service.local_copy import LocalCopy
 from modelyard.service.memory import Memory, ServedVersion
-from modelyard.service.registry_source import RegisteredModel, RegisteredVersion, RegistryState, SourceError
+from modelyard.service.registry_state import RegisteredModel, RegisteredVersion, RegistryState, SourceError
 
 __all__ = ["Models", "ServedVersion", "Unavailable", "UnknownModel"]
 
@@ -99,6 +99,10 @@ class Models:
         """Every configured name has a champion loaded and warmed up; without names, all that can be."""
         champions = {name for name, alias in self._memory.aliases() if alias == CHAMPION}
         return champions.issuperset(self._names) if self._names else self._settled and bool(champions)
+
+    def observe_loads(self, observer: LoadObserver) -> None:
+        """Tell `observer` of every attempt to load a version from now on, from the thread that made it."""
+        self._loader.observe(observer)
 
     def start(self) -> None:
         """Load what the local copy has, then follow the registry in a thread until `stop`."""

@@ -15,6 +15,7 @@ from uvicorn.supervisors import Multiprocess
 
 from modelyard.errors import ModelyardError
 from modelyard.service.app import create_app
+from modelyard.service.connections import Connection
 from modelyard.service.metrics import SHARED
 from modelyard.service.models import Models
 from modelyard.service.settings import Settings
@@ -67,7 +68,7 @@ def _configure(models_factory: Callable[[], Models], settings: Settings, workers
         functools.partial(build, models_factory, settings),
         factory=True,
         loop="uvloop",
-        http="httptools",
+        http=functools.partial(Connection, settings=settings),  # type: ignore[arg-type]
         ws="none",
         lifespan="on",
         workers=workers,

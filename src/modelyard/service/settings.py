@@ -18,6 +18,8 @@ class Settings:
         max_items: images in one request; more is answered with 413.
         max_concurrent: requests that are computed in threads at once; at least 1.
         max_queued: requests that may wait beside those; one more is answered with 503.
+        max_connections: open at once, idle ones too; requests on one more are answered with 503.
+        headers_s: for the headers of a request, from its first byte; after that its connection is closed.
         deadline_s: for a request, from its headers to its answer; after that 504.
         drain_s: after SIGTERM, for load balancers and clients to turn away before the port is closed.
         token: expected as `Authorization: Bearer ...`; None lets everybody in. Never shown.
@@ -27,12 +29,21 @@ class Settings:
     max_items: int = 256
     max_concurrent: int = max(2, os.cpu_count() or 1)
     max_queued: int = 64
+    max_connections: int = 1000
+    headers_s: float = 10.0
     deadline_s: float = 30.0
     drain_s: float = 1.0
     token: str | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
-        for name in ("max_body_bytes", "max_items", "max_concurrent", "deadline_s"):
+        for name in (
+            "max_body_bytes",
+            "max_items",
+            "max_concurrent",
+            "max_connections",
+            "headers_s",
+            "deadline_s",
+        ):
             if not getattr(self, name) > 0:
                 raise ValueError(f"{name} must be above 0, got {getattr(self, name)}")
         if not (self.max_queued >= 0 and self.drain_s >= 0):

@@ -35,6 +35,13 @@ def tracking_uri() -> str:
     return f"sqlite:///{find_root() / 'mlflow.db'}?timeout={SQLITE_TIMEOUT_S}"
 
 
+def database_file(uri: str) -> Path | None:
+    """Return the SQLite file that a tracking URI names, None for any other store."""
+    if not uri.startswith("sqlite:///"):
+        return None
+    return Path(uri.removeprefix("sqlite:///").split("?")[0])
+
+
 def open_tracking(experiment: str) -> Tracking:
     """Open the store, make its database and the experiment where they are missing.
 
@@ -44,10 +51,10 @@ def open_tracking(experiment: str) -> Tracking:
     uri = tracking_uri()
     if uri.startswith("http"):
         _ask_server(uri)
-    if not uri.startswith("sqlite:///"):
+    database = database_file(uri)
+    if database is None:
         client = _open_client(uri)
         return Tracking(client, uri, _ensure_experiment(client, experiment, None))
-    database = Path(uri.removeprefix("sqlite:///").split("?")[0])
     with _first_use(database):
         client = _open_client(uri)
         artifacts = database.with_name("mlartifacts").as_uri()

@@ -1,0 +1,106 @@
+"""`modelyard serve`: the HTTP service."""
+
+import argparse
+import dataclasses
+import functools
+import hashlib
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from modelyard.service.settings import TOKEN, Settings, read_token
+
+if TYPE_CHECKING:
+    from modelyard.service.models import Models
+
+_OPTIONS = {
+    "max_body_bytes": "bytes of a request; more is a 413",
+    "max_items": "images in a request; more is a 413",
+    "max_concurrent": "computations at once, in each process",
+    "max_queued": "requests beside those; one more is a 503",
+    "max_connections": "connections at once; requests on one more get a 503",
+    "headers_s": "seconds for a request's headers; then its connection is closed",
+    "deadline_s": "seconds for a request; after that a 504",
+    "drain_s": "seconds from SIGTERM to the closing of the port",
+}
+
+
+def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Add `serve`."""
+    serve = commands.add_parser(
+        "serve",
+        help="answer over HTTP, following the registry",
+        description="Answer over HTTP with the champions of the registry at MLFLOW_TRACKING_URI. With the "
+        f"environment variable {TOKEN} set, requests must carry that bearer token.",
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    # Without a value of their own, these two say in words what happens.
+    unset = argparse.SUPPRESS
+    names = "to serve; the first is the default one; repeat it (default: all)"
+    serve.add_argument("--model", action="append", default=unset, metavar="NAME", help=names)
+    serve.add_argument("--host", default="127.0.0.1", help="to listen on; 0.0.0.0 lets others in")
+    serve.add_argument("--port", type=_port, default=8080, help="to listen on; 0 takes a free one")
+    serve.add_argument("--workers", type=_workers, default=1, help="processes, each with its own models")
+    copy = "for the local copy of what is served (default: in the user's cache)"
+    serve.add_argument("--copy", type=Path, default=unset, metavar="FOLDER", help=copy)
+    for field in dataclasses.fields(Settings):
+        if field.name in _OPTIONS:
+            serve.add_argument(
+                f"--{field.name.replace('_', '-')}",
+                type=type(field.default),
+                default=field.default,
+                metavar="N",
+                help=_OPTIONS[field.name],
+            )
+    serve.set_defaults(run=_serve)
+
+
+def make_models(names: tuple[str, ...], folder: Path | None) -> "Models":
+    """Make the models of one process.
+
+    Args:
+        names: registered models, the default first; empty for all that were published with modelyard.
+        folder: for the local copy; None takes one in the user's cache, for this registry and these names.
+    """
+    from modelyard.service.local_copy import LocalCopy
+    from modelyard.service.models import Models
+    from modelyard.service.registry_source import open_source
+    from modelyard.tracking.store import tracking_uri
+
+    uri = tracking_uri()
+    if folder is None:
+        cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+        key = hashlib.sha256("\n".join([uri, *names]).encode()).hexdigest()[:16]
+        folder = cache / "modelyard" / key
+    return Models(open_source(uri), LocalCopy(folder), names)
+
+
+def _serve(given: argparse.Namespace) -> None:
+    from modelyard.errors import ModelyardError
+
+    try:
+        limits = {name: getattr(given, name) for name in _OPTIONS}
+        settings = Settings(**limits, token=read_token())
+    except ValueError as error:
+        raise ModelyardError(str(error)) from None
+    from modelyard.service.server import serve
+    from modelyard.tracking.store import tracking_uri
+
+    # What is wrong with the address of the registry is told here, once, not by every process.
+    tracking_uri()
+    factory = functools.partial(make_models, tuple(vars(given).get("model", ())), vars(given).get("copy"))
+    serve(factory, host=given.host, port=given.port, workers=given.workers, settings=settings)
+
+
+def _port(text: str) -> int:
+    return _whole_number(text, 0, 65_535)
+
+
+def _workers(text: str) -> int:
+    return _whole_number(text, 1, 64)
+
+
+def _whole_number(text: str, least: int, most: int) -> int:
+    if not (text.isdecimal() and least <= int(text) <= most):
+        raise argparse.ArgumentTypeError(f"expected {least} to {most}, got {text!r}")
+    return int(text)

@@ -1,0 +1,179 @@
+"""The registry behind any address that MLflow knows, asked through MLflow's client."""
+
+import math
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from modelyard.registry.versions import MODEL_ID, list_versions
+from modelyard.service.registry_state import RegisteredModel, RegisteredVersion, RegistryState, SourceError
+from modelyard.tracking.store import QUIET, database_file
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities.model_registry import ModelVersion
+
+HEALTH_TIMEOUT_S = 5
+# The registry is asked again in a few seconds anyway; a long wait would only hide that it is gone.
+PATIENCE = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "MLFLOW_HTTP_REQUEST_TIMEOUT": "10"}
+
+
+class RegistryClient:
+    """Asks through MLflow, which is imported with the first question.
+
+    Args:
+        uri: of the tracking server or the database.
+    """
+
+    def __init__(self, uri: str) -> None:
+        self._uri = uri
+        self._client: MlflowClient | None = None
+        # A version's metrics, for as long as the version itself is not changed.
+        self._metrics: dict[tuple[str, int, Any], dict[str, float]] = {}
+
+    def read(self, names: Sequence[str]) -> RegistryState:
+        """Ask for the models of these names; with no names, for all that modelyard published.
+
+        Raises:
+            SourceError: the registry does not answer.
+        """
+        self._reach()
+        from mlflow.exceptions import MlflowException
+
+        try:
+            client = self._open()
+            wanted = names or _list_names(client)
+            found = {name: model for name in wanted if (model := self._read_model(client, name))}
+            others = () if len(found) == len(wanted) else tuple(_list_names(client))
+        except (MlflowException, OSError) as error:
+            raise SourceError(f"the registry does not answer ({_one_line(error)})") from error
+        if not names:
+            found = {name: model for name, model in found.items() if model.is_ours}
+        return RegistryState(found, others)
+
+    def download(self, name: str, version: int, folder: Path) -> Path:
+        """Fetch a version's bundle, and return its folder, somewhere in `folder`. Nothing is checked yet.
+
+        Raises:
+            SourceError: the artifacts are missing, are no bundle, or cannot be fetched now.
+        """
+        self._reach()
+        from mlflow.exceptions import MlflowException
+
+        try:
+            location = self._open().get_model_version_download_uri(name, str(version))
+            described = self._fetch(f"{location}/MLmodel", folder)
+            return self._fetch(f"{location}/{find_bundle(described)}", folder)
+        except (MlflowException, OSError) as error:
+            raise SourceError(f"its artifacts cannot be fetched: {_one_line(error)}") from error
+
+    def _reach(self) -> None:
+        """Find out in seconds whether the registry is there; MLflow takes long to import, and tries long."""
+        for name, value in {**QUIET, **PATIENCE}.items():
+            os.environ.setdefault(name, value)
+        try:
+            if self._uri.startswith("http"):
+                _ask_server(self._uri)
+            elif database := database_file(self._uri):
+                # MLflow would make an empty database, and then find nothing in it.
+                database.stat()
+        except OSError as error:
+            # Its text would bring the address along, which is nobody's business who asks the service.
+            raise SourceError(f"the registry does not answer ({type(error).__name__})") from error
+
+    def _open(self) -> "MlflowClient":
+        if self._client is None:
+            import mlflow
+
+            self._client = mlflow.MlflowClient(tracking_uri=self._uri, registry_uri=self._uri)
+        return self._client
+
+    def _read_model(self, client: "MlflowClient", name: str) -> RegisteredModel | None:
+        from mlflow.exceptions import MlflowException
+
+        try:
+            aliases = client.get_registered_model(name).aliases
+        except MlflowException as error:
+            if error.error_code == "RESOURCE_DOES_NOT_EXIST":
+                return None
+            raise
+        # Asked after the aliases, so that a version they name is among them.
+        versions = [self._read_version(client, version) for version in list_versions(client, name)]
+        return RegisteredModel(
+            name,
+            {alias: int(number) for alias, number in aliases.items()},
+            {version.version: version for version in versions},
+        )
+
+    def _read_version(self, client: "MlflowClient", version: "ModelVersion") -> RegisteredVersion:
+        number, tags = int(version.version), dict(version.tags)
+        key = (version.name, number, version.last_updated_timestamp)
+        if key not in self._metrics:
+            self._metrics[key] = _read_metrics(client, tags.get(MODEL_ID))
+        return RegisteredVersion(number, tags, self._metrics[key])
+
+    def _fetch(self, uri: str, folder: Path) -> Path:
+        import mlflow
+
+        return Path(
+            mlflow.artifacts.download_artifacts(
+                uri, dst_path=str(folder), tracking_uri=self._uri, registry_uri=self._uri
+            )
+        )
+
+
+def find_bundle(description: Path) -> str:
+    """Return the bundle's path in a logged model, as its MLmodel file says.
+
+    Raises:
+        SourceError: the file names none.
+        OSError: there is no such file.
+    """
+    import yaml
+
+    try:
+        flavors = yaml.safe_load(description.read_text())["flavors"]
+        return str(flavors["python_function"]["artifacts"]["bundle"]["path"])
+    except (yaml.YAMLError, KeyError, TypeError) as error:
+        raise SourceError(f"its MLmodel file names no bundle ({_one_line(error)})") from error
+
+
+def _ask_server(uri: str) -> None:
+    """Raise an OSError, which requests' errors are, where no healthy server answers."""
+    import requests
+
+    requests.get(f"{uri.rstrip('/')}/health", timeout=HEALTH_TIMEOUT_S).raise_for_status()
+
+
+def _list_names(client: "MlflowClient") -> list[str]:
+    names: list[str] = []
+    token = None
+    while True:
+        page = client.search_registered_models(page_token=token)
+        names += [model.name for model in page]
+        token = page.token
+        if not token:
+            return sorted(names)
+
+
+def _read_metrics(client: "MlflowClient", model_id: str | None) -> dict[str, float]:
+    from mlflow.exceptions import MlflowException
+
+    if model_id is None:
+        return {}
+    try:
+        metrics = client.get_logged_model(model_id).metrics or []
+    except MlflowException as error:
+        # The logged model may be deleted while the version stays; it is then served without metrics.
+        if error.error_code == "RESOURCE_DOES_NOT_EXIST":
+            return {}
+        raise
+    # Where a metric was logged more than once, the latest value counts.
+    latest = sorted(metrics, key=lambda metric: (metric.timestamp, metric.step))
+    return {metric.key: metric.value for metric in latest if math.isfinite(metric.value)}
+
+
+def _one_line(error: BaseException) -> str:
+    text = " ".join(str(error).split())
+    return f"{type(error).__name__}: {text[:300]}"

@@ -1,0 +1,76 @@
+"""Signals: the first one drains, the same one again stops at once, another one changes nothing."""
+
+import os
+import signal
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import psutil
+import pytest
+import requests
+
+from modelyard.service.metrics import SHARED
+from service_process import Service
+from tflite_models import digit_bundle, draw_band, encode, photo_bundle
+
+FILE = encode(draw_band(3))
+JPEG = encode(draw_band(3), "JPEG")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("served")
+    digit_bundle(folder / "mnist" / "1")
+    photo_bundle(folder / "slow" / "1")
+    return folder
+
+
+def test_the_same_signal_again_stops_at_once_and_still_answers_who_is_inside(folder: Path) -> None:
+    service = Service(folder, slow_s=1.0, drain_s=600)
+    with ThreadPoolExecutor(1) as callers:
+        slow = callers.submit(service.post, "/models/slow/predict", JPEG, "image/jpeg")
+        while "modelyard_in_flight 2.0" not in service.get("/metrics").text:
+            assert not slow.done()
+        service.terminate()
+        wait_until_draining(service)
+        service.terminate()
+        assert slow.result().status_code == 200
+    assert service.wait() == 0
+
+
+def test_another_signal_does_not_cut_the_drain_short(folder: Path) -> None:
+    service = Service(folder, drain_s=1)
+    service.process.send_signal(signal.SIGINT)
+    wait_until_draining(service)
+    service.terminate()
+    # The port is open for the rest of the second.
+    assert service.post("/models/mnist/predict", FILE).status_code == 200
+    assert service.wait() == 0
+
+
+def test_control_c_drains_several_processes_too(folder: Path) -> None:
+    """A terminal sends SIGINT to all of them; then their parent sends them SIGTERM."""
+    service = Service(folder, workers=2, slow_s=1.5, drain_s=0.5)
+    wait_for_processes(service, 2)
+    with ThreadPoolExecutor(2) as callers:
+        slow = [callers.submit(service.post, "/models/slow/predict", JPEG, "image/jpeg") for _ in range(2)]
+        while "modelyard_in_flight 3.0" not in service.get("/metrics").text:
+            assert not any(answer.done() for answer in slow)
+        os.killpg(service.process.pid, signal.SIGINT)
+        assert [answer.result().status_code for answer in slow] == [200, 200]
+    assert service.wait() == 0
+    assert service.errors == [f"modelyard serves on {service.address}\n"]
+
+
+def wait_for_processes(service: Service, count: int) -> None:
+    """Wait until so many have made the file in which they share their numbers, with their signals set."""
+    (child, *_) = psutil.Process(service.process.pid).children()
+    shared = Path(child.environ()[SHARED])
+    while len(list(shared.glob("gauge_livesum_*"))) < count:
+        time.sleep(0.01)
+
+
+def wait_until_draining(service: Service) -> None:
+    while requests.get(f"{service.address}/readyz", timeout=20).ok:
+        time.sleep(0.01)
