@@ -116,6 +116,10 @@ class Predictions:
 _QUICKLY_PARSED_BYTES = 262_144
 
 
+# Of a message about a name that may be 64 kB long.
+_MOST_TOLD = 1000
+
+
 class ClientGoneError(Exception):
     """The client went away while it sent its request; there is nobody to answer."""
 
@@ -174,7 +178,7 @@ def _explain(error: Exception, deadline_s: float) -> Refusal:
             return Refusal(400, str(error), error.index)
         case UnknownModel():
             # str() of a LookupError is its message; of a KeyError it would be quoted.
-            return Refusal(404, str(error.args[0] if error.args else error))
+            return Refusal(404, str(error.args[0] if error.args else error)[:_MOST_TOLD])
         case Unavailable():
             return busy(str(error))
         case TimeoutError():
