@@ -14,6 +14,7 @@ from tflite_models import digit_bundle
 # A schema cannot say which texts are base64 of a picture: of generated bodies most are well-formed and no
 # pictures. The document's own examples are pictures, and are tried with this check too.
 POSITIVE = "positive_data_acceptance"
+TOKEN = "one token"  # noqa: S105  # the test's own
 
 
 @pytest.fixture(scope="module")
@@ -26,6 +27,13 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def service(folder: Path) -> Iterator[Service]:
     service = Service(folder, drain_s=0)
+    yield service
+    assert service.stop() == 0
+
+
+@pytest.fixture(scope="module")
+def guarded(folder: Path) -> Iterator[Service]:
+    service = Service(folder, drain_s=0, token=TOKEN)
     yield service
     assert service.stop() == 0
 
@@ -71,3 +79,8 @@ def test_names_versions_and_aliases_of_any_form_are_answered_as_the_document_say
 ) -> None:
     (workplace / "schemathesis.toml").unlink()
     run(workplace, service, "coverage", 200, "--exclude-checks", POSITIVE)
+
+
+def test_the_document_says_where_the_token_is_asked_for(workplace: Path, guarded: Service) -> None:
+    header = f"Authorization: Bearer {TOKEN}"
+    run(workplace, guarded, "coverage", 200, "--exclude-checks", POSITIVE, "--header", header)

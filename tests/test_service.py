@@ -178,6 +178,8 @@ def test_options_of_the_query_are_checked(service: Service, query: str) -> None:
         ("/models/nothing/predict", 404, "expected a model, one of broken, colours, mnist"),
         ("/models/mnist/versions/9/predict", 404, "expected a version, one of 1, got 9"),
         ("/models/mnist/versions/x/predict", 404, "Not Found"),
+        (f"/models/mnist/versions/{'9' * 18}/predict", 404, "expected a version, one of 1, got 9999"),
+        (f"/models/mnist/versions/{'9' * 5000}/predict", 404, "Not Found"),
         ("/models/mnist/aliases/best/predict", 404, "expected an alias, one of champion"),
         ("/models/broken/predict", 503, "version 1 cannot be loaded"),
         ("/models/overflowing/predict", 500, "the model gave NaN or infinity"),
