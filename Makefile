@@ -33,10 +33,11 @@ serve: .venv/requirements  ## answer HTTP requests from one version (MODEL=model
 	@MLFLOW_TRACKING_URI="$$(python -m modelyard.tracking.store)" \
 	    MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR=false mlflow models serve --model-uri "$(MODEL)" --env-manager local --host 127.0.0.1 --port $(PORT)
 
-lock: .venv/requirements  ## compile pyproject.toml into requirements*.txt, with hashes (needs uv)
+lock: .venv/requirements  ## compile pyproject.toml into the requirements files, with hashes (needs uv)
 	@set -e; compile="uv pip compile -q --universal --generate-hashes --no-annotate --no-header"; \
 	    $$compile --extra dev pyproject.toml -o requirements-dev.txt; \
-	    $$compile -c requirements-dev.txt pyproject.toml -o requirements.txt
+	    $$compile --extra pipeline -c requirements-dev.txt pyproject.toml -o requirements.txt; \
+	    $$compile --extra s3 --group image-build -c requirements-dev.txt pyproject.toml -o deploy/requirements.txt
 
 clean:  ## remove what stages and tools made; DVC's cache, the registry and .venv stay
 	rm -rf data models bundles proofs served registered.json reports/*/plots reports/*/*.npz reports/*/report.json

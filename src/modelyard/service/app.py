@@ -10,6 +10,7 @@ from fastapi import FastAPI, Request, Response
 from fastapi_offline import FastAPIOffline
 from pydantic import BaseModel
 from starlette.concurrency import run_in_threadpool
+from starlette.convertors import IntegerConvertor, register_url_convertor
 from starlette.exceptions import HTTPException
 from starlette.routing import Route
 
@@ -21,13 +22,22 @@ from modelyard.service.front import Front
 from modelyard.service.invocations import MlflowDialect
 from modelyard.service.metrics import CONTENT_TYPE, Metrics
 from modelyard.service.models import Models
-from modelyard.service.openapi import describe_predictions
+from modelyard.service.openapi import complete_document
 from modelyard.service.payload import JSON, OwnDialect
 from modelyard.service.predictions import Choose, Dialect, Predictions
 from modelyard.service.settings import Settings
 
 # Versions that are not in memory are loaded two at a time, whatever is asked for.
 LOADERS = 2
+
+
+class VersionConvertor(IntegerConvertor):
+    """A version's number; int() fails at 4,301 digits."""
+
+    regex = "[0-9]{1,18}"
+
+
+register_url_convertor("version", VersionConvertor())
 
 
 class Health(BaseModel):
@@ -68,7 +78,7 @@ def create_app(models: Models, settings: Settings, log_stream: BinaryIO | None =
     own = OwnDialect()
     add("/models/{name}/predict", own, lambda models, path: models.get(path["name"]), at_once=True)
     add("/invocations", MlflowDialect(), lambda models, path: models.default(), at_once=True)  # noqa: ARG005
-    add("/models/{name}/versions/{version:int}/predict", own, _choose_version)
+    add("/models/{name}/versions/{version:version}/predict", own, _choose_version)
     add("/models/{name}/aliases/{alias}/predict", own, _choose_alias)
     _add_information(app, models, metrics, draining)
     app.openapi = _openapi(app, settings)  # type: ignore[method-assign]
@@ -139,11 +149,7 @@ def _openapi(app: FastAPI, settings: Settings) -> Callable[[], dict[str, Any]]:
         document = generate()
         if "/invocations" not in document["paths"]:
             document["info"]["version"] = getattr(modelyard, "__version__", "0.1.0")
-            document["paths"] = {**describe_predictions(), **document["paths"]}
-            if settings.token is not None:
-                schemes = document.setdefault("components", {}).setdefault("securitySchemes", {})
-                schemes["token"] = {"type": "http", "scheme": "bearer"}
-                document["security"] = [{"token": []}]
+            complete_document(document, guarded=settings.token is not None)
         return document
 
     return describe

@@ -65,6 +65,11 @@ class Connection(HttpToolsProtocol):
         if self._crowded:
             self.scope[CROWDED] = True  # type: ignore[literal-required]
 
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Keep a header; what comes as one behind a body is kept by nobody, and has no end."""
+        if self._in_headers:
+            super().on_header(name, value)
+
     def on_headers_complete(self) -> None:
         """Leave the rest to the application, which has limits of its own."""
         self._in_headers = False
