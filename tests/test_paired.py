@@ -28,12 +28,14 @@ def test_only_images_that_one_alone_answers_rightly_count() -> None:
     first = predict([0, 0, 0, 0, 1, 1, 1], labels)
     second = predict([0, 1, 1, 2, 0, 1, 0], labels)
     # 3 to 1: of 16 ways that four images can fall, 10 are as uneven as that.
-    assert mcnemar(first, second) == PairedTest(only_first=3, only_second=1, p_value=10 / 16)
+    assert mcnemar(first, second) == PairedTest(
+        only_first=3, only_second=1, images=len(first.labels), p_value=10 / 16
+    )
 
 
 def test_two_versions_that_agree_do_not_differ() -> None:
     same = predict([0, 1, 2], [0, 1, 1])
-    assert mcnemar(same, same) == PairedTest(0, 0, 1.0)
+    assert mcnemar(same, same) == PairedTest(0, 0, len(same.labels), 1.0)
 
 
 def test_predictions_of_other_data_are_refused() -> None:

@@ -18,23 +18,24 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
     verify = commands.add_parser(
         "verify",
         help="whether every version is whole, and every bundle registered",
-        description="Look whether every version's artifact is there and matches its digest, its run is there, "
-        "aliases point to living versions, histories agree with them, and the tree's bundles are registered. "
+        description="Look whether every version's artifact is there and matches its digest, its run is "
+        "there, aliases point to living versions, histories agree with them, and the tree's bundles are "
+        "registered. "
         "Exit code 1: something is not as it should be.",
     )
     verify.set_defaults(run=_verify)
     reconcile = commands.add_parser(
         "reconcile",
         help="repair the registry from the tree, without training",
-        description="Register the bundles that DVC has and the registry lacks, complete what was cut off, put on "
-        "record what was done by hand; then verify.",
+        description="Register the bundles that DVC has and the registry lacks, complete what was cut off, "
+        "put on record what was done by hand; then verify.",
     )
     reconcile.set_defaults(run=_reconcile)
     prune = commands.add_parser(
         "prune",
         help="remove versions that nobody needs",
-        description="List the versions that no alias points to, that are older than conf/registry asks, and that "
-        "were not among the last champions. Nothing is removed without --delete.",
+        description="List the versions that no alias points to, that are older than conf/registry asks, and "
+        "that were not among the last champions. Nothing is removed without --delete.",
     )
     prune.add_argument("model", metavar="MODEL", help="the registered model's name")
     prune.add_argument("--delete", action="store_true", help="remove them")

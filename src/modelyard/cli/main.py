@@ -4,11 +4,11 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from modelyard.cli import decide, serve
+from modelyard.cli import audit, decide, serve
 from modelyard.errors import ModelyardError, UsageError
 
 # Each adds its commands to the parser, with the function that runs them as the default of `run`.
-GROUPS = (decide, serve)
+GROUPS = (decide, audit, serve)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -15,12 +15,14 @@ class PairedTest:
     Attributes:
         only_first: images that the first alone answers rightly.
         only_second: images that the second alone answers rightly.
+        images: that both have answered.
         p_value: how probable so uneven a split is, 0..1, if each such image is as likely to fall to one as
             to the other; 1.0 where there is none.
     """
 
     only_first: int
     only_second: int
+    images: int
     p_value: float
 
 
@@ -38,7 +40,7 @@ def mcnemar(first: Predictions, second: Predictions) -> PairedTest:
     first_right, second_right = (one.probabilities.argmax(axis=1) == one.labels for one in (first, second))
     only_first = int((first_right & ~second_right).sum())
     only_second = int((second_right & ~first_right).sum())
-    return PairedTest(only_first, only_second, sign_test(only_first, only_second))
+    return PairedTest(only_first, only_second, len(first.labels), sign_test(only_first, only_second))
 
 
 def sign_test(heads: int, tails: int) -> float:

@@ -65,7 +65,7 @@ class Decision:
     rules: tuple[RuleResult, ...] = ()
     forced: bool = False
     by: str = field(default_factory=lambda: _whoami())
-    at: datetime = field(default_factory=lambda: datetime.now(UTC))
+    at: datetime = field(default_factory=lambda: _now())
     id: str = field(default_factory=lambda: uuid.uuid4().hex)
 
     @property
@@ -99,6 +99,12 @@ class Decision:
             )
         except (KeyError, TypeError) as error:
             raise ValueError(f"no decision: {error}") from None
+
+
+def _now() -> datetime:
+    """The time, as exactly as it is kept."""
+    now = datetime.now(UTC)
+    return now.replace(microsecond=now.microsecond // 1000 * 1000)
 
 
 def _whoami() -> str:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from modelyard.errors import ModelyardError
 from modelyard.evaluation.reports import Predictions, read_predictions
 from modelyard.registry.versions import CONTENT_KEY, EVALUATION, MODEL_ID
-from modelyard.tracking.store import Tracking
+from modelyard.tracking.store import Store
 
 if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion
@@ -83,7 +83,7 @@ class KeptPredictions:
     classes: tuple[str, ...]
 
 
-def read_evidence(tracking: Tracking, version: "ModelVersion") -> Evidence:
+def read_evidence(tracking: Store, version: "ModelVersion") -> Evidence:
     """Read what the registry, the version's run and its logged model say of it; no artifact is fetched.
 
     Args:
@@ -106,12 +106,12 @@ def read_evidence(tracking: Tracking, version: "ModelVersion") -> Evidence:
     )
 
 
-def read_predictions_of(tracking: Tracking, evidence: Evidence) -> Predictions:
+def read_predictions_of(tracking: Store, evidence: Evidence) -> Predictions:
     """Fetch the predictions that are kept with a version; see `read_kept_predictions`."""
     return read_kept_predictions(tracking, evidence).predictions
 
 
-def read_kept_predictions(tracking: Tracking, evidence: Evidence) -> KeptPredictions:
+def read_kept_predictions(tracking: Store, evidence: Evidence) -> KeptPredictions:
     """Fetch the predictions that are kept with a version, and check that they are its own.
 
     Raises:
@@ -155,7 +155,7 @@ def read_kept_predictions(tracking: Tracking, evidence: Evidence) -> KeptPredict
     return KeptPredictions(found, classes)
 
 
-def _read_run(tracking: Tracking, run_id: str | None) -> tuple[dict[str, str], dict[str, float]]:
+def _read_run(tracking: Store, run_id: str | None) -> tuple[dict[str, str], dict[str, float]]:
     """Return a run's parameters, and the metrics of its training.
 
     What was measured of a version is read from its logged model: two versions may share a run, and the run
@@ -176,7 +176,7 @@ def _read_run(tracking: Tracking, run_id: str | None) -> tuple[dict[str, str], d
     return dict(data.params), {key: value for key, value in data.metrics.items() if key.startswith(training)}
 
 
-def _read_measurements(tracking: Tracking, tags: Mapping[str, str]) -> dict[str, float]:
+def _read_measurements(tracking: Store, tags: Mapping[str, str]) -> dict[str, float]:
     from mlflow.exceptions import MlflowException
 
     if MODEL_ID not in tags:
@@ -194,7 +194,7 @@ def _read_measurements(tracking: Tracking, tags: Mapping[str, str]) -> dict[str,
     return {metric.key: float(metric.value) for metric in latest}
 
 
-def _keeps_predictions(tracking: Tracking, evidence: Evidence) -> bool:
+def _keeps_predictions(tracking: Store, evidence: Evidence) -> bool:
     kept = {
         Path(file.path).name for file in tracking.client.list_artifacts(evidence.run_id, evidence.evaluation)
     }

@@ -1,4 +1,4 @@
-"""The gate before promotion: rules from conf/registry, each told with its numbers; what is not known fails."""
+"""The gate before promotion: rules from conf/registry, each with its numbers; what is not known fails."""
 
 import math
 from collections.abc import Callable, Iterator

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from modelyard.errors import ModelyardError
 from modelyard.registry.decisions import Decision, Kind
-from modelyard.registry.versions import CHAMPION, list_versions
+from modelyard.registry.versions import CHAMPION, get_model, list_versions
 from modelyard.tracking.store import Store, ensure_experiment
 
 if TYPE_CHECKING:
@@ -137,9 +137,10 @@ class History:
         """Read what is on record; nothing is written.
 
         Raises:
+            UsageError: there is no such model.
             ModelyardError: a record cannot be read.
         """
-        model = self._client.get_registered_model(self._name)
+        model = get_model(self._client, self._name)
         version = dict(model.aliases).get(CHAMPION)
         champion = None if version is None else int(version)
         self._run_id = self._run_id or self._find(model.tags)

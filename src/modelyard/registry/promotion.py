@@ -1,16 +1,21 @@
 """Who is champion: moved through the gate or by force, taken back, and always on record."""
 
+import random
+import time
 from collections.abc import Mapping
 
 from modelyard.errors import ModelyardError, UsageError
-from modelyard.evaluation.paired import mcnemar
+from modelyard.evaluation.paired import PairedTest, mcnemar
 from modelyard.params import Gate
 from modelyard.registry.decisions import Decision, Kind, RuleResult
 from modelyard.registry.evidence import Evidence, read_evidence, read_predictions_of
 from modelyard.registry.gate import Candidate, ask_gate
-from modelyard.registry.history import History, Past
+from modelyard.registry.history import History, OvertakenError, Past
 from modelyard.registry.versions import fetch_bundle, find_version
 from modelyard.tracking.store import Store
+
+# Longer than a writer that died in the middle holds up the others.
+PATIENCE_S = 60.0
 
 
 class RefusedError(ModelyardError):
@@ -115,13 +120,45 @@ def roll_back(store: Store, name: str, to: str | None = None, *, reason: str = "
     return decision
 
 
+def register_champion(store: Store, name: str, number: int, reason: str, *, replace: bool) -> None:
+    """Make a version that was just registered champion, where there is none or where it is to replace it.
+
+    Several may register at once; they do so one after the other.
+
+    Raises:
+        OvertakenError: others have been deciding for a minute.
+    """
+    history, end = History(store, name), time.monotonic() + PATIENCE_S
+    while True:
+        try:
+            past = history.settle()
+            if past.champion == number or (past.champion and not replace):
+                return
+            history.record(
+                Decision(
+                    number=_next(past),
+                    kind=Kind.REGISTER,
+                    version=number,
+                    before=past.champion,
+                    moved=True,
+                    reason=reason,
+                )
+            )
+            return
+        except OvertakenError:
+            if time.monotonic() > end:
+                raise
+            # Not all at the same moment again.
+            time.sleep(random.uniform(0.1, 1.0))  # noqa: S311
+
+
 def choose_gate(gates: Mapping[str, Gate], evidence: Evidence) -> Gate:
     """Return the gate of a model's name; a stand-in uses that of the model it stands in for.
 
     Raises:
         ModelyardError: there is none.
     """
-    for name in (evidence.name, evidence.tags.get("stand_in_for")):
+    for name in (evidence.name, evidence.tags.get("stand_in_for", "")):
         if name in gates:
             return gates[name]
     raise ModelyardError(
@@ -133,7 +170,7 @@ def choose_gate(gates: Mapping[str, Gate], evidence: Evidence) -> Gate:
 def _make_candidate(store: Store, evidence: Evidence, champion: int | None) -> Candidate:
     version = find_version(store.client, evidence.name, str(evidence.version))
 
-    def compare():  # type: ignore[no-untyped-def]
+    def compare() -> PairedTest:
         other = read_evidence(store, find_version(store.client, evidence.name, str(champion)))
         return mcnemar(read_predictions_of(store, evidence), read_predictions_of(store, other))
 

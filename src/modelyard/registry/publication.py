@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any
 from modelyard.errors import ModelyardError
 from modelyard.inference.bundle import Bundle, read_bundle
 from modelyard.nesting import flatten
-from modelyard.params import Int8, Params
+from modelyard.params import Gate, Int8, Params
 from modelyard.registry.description import describe_version
 from modelyard.registry.logged_model import model_arguments
+from modelyard.registry.promotion import RefusedError, promote, register_champion
 from modelyard.registry.versions import (
     CONTENT_KEY,
     EVALUATION,
@@ -24,7 +25,7 @@ from modelyard.registry.versions import (
     SAME_BUNDLE_AS,
     create_version,
     list_versions,
-    update_aliases,
+    update_challenger,
 )
 from modelyard.repository import find_root
 from modelyard.tracking.lineage import digest, lineage_tags, plain
@@ -50,6 +51,7 @@ class Publication:
         network: the `.keras` file that training left, for models trained here.
         promote: make it champion at once, not only when it is the first of its name.
         params_digest: of the parameters that an imported bundle was made with; a trained one brings its own.
+        gates: by registered name, to be asked about a new version; None leaves that to a person.
     """
 
     bundle: Bundle
@@ -59,6 +61,7 @@ class Publication:
     network: Path | None
     promote: bool
     params_digest: str
+    gates: Mapping[str, Gate] | None = None
 
 
 def evaluation_folder(bundle: Bundle) -> str:
@@ -76,7 +79,8 @@ def read_publication(bundle: Path, report: Path, model: Path, params: Params) ->
         bundle: the bundle's folder.
         report: the evaluation's folder, with metrics.json and report.json.
         model: the trained model's folder; it does not exist for an imported one.
-        params: `package.int8` says what an int8 bundle must reach to become champion.
+        params: `package.int8` says what an int8 bundle must reach to become champion, `registry` whether
+            the gate is asked.
     """
     packaged = read_bundle(bundle)
     metrics = flatten(json.loads((report / "metrics.json").read_text()), "/")
@@ -90,6 +94,7 @@ def read_publication(bundle: Path, report: Path, model: Path, params: Params) ->
         network if network.is_file() else None,
         promote=_is_better_int8(packaged, metrics, params.package.int8),
         params_digest=digest({"pretrained": plain(params.pretrained), "package": plain(params.package)}),
+        gates=params.registry.gates if params.registry.auto_promote else None,
     )
 
 
@@ -130,7 +135,11 @@ def publish(tracking: Tracking, publication: Publication) -> "ModelVersion":
             _keep_evaluation(tracking, publication, known[0])
         return known[0]
     version = known[0] if known else _register(tracking, publication, run_id)
-    update_aliases(client, bundle.name, str(version.version), publication.promote)
+    update_challenger(client, bundle.name)
+    reason = "int8, and close enough to its source" if publication.promote else "the first of its name"
+    register_champion(tracking, bundle.name, int(version.version), reason, replace=publication.promote)
+    if publication.gates is not None:
+        _ask_gate(tracking, version, publication.gates)
     client.set_model_version_tag(bundle.name, str(version.version), PUBLISHED, "true")
     return version
 
@@ -142,6 +151,14 @@ def _register(tracking: Tracking, publication: Publication, run_id: str) -> "Mod
     tags = {**_tags(publication), MODEL_ID: model_id, EVALUATION: evaluation_folder(bundle)}
     description = describe_version(bundle, publication.metrics, publication.dataset, tags)
     return create_version(tracking.client, bundle.name, run_id, tags, description)
+
+
+def _ask_gate(tracking: Tracking, version: "ModelVersion", gates: Mapping[str, Gate]) -> None:
+    """Let a version become champion if it passes; a refusal is on record, and no failure of the stage."""
+    try:
+        promote(tracking, version.name, str(version.version), gates, reason="auto_promote")
+    except RefusedError as refused:
+        print(refused)
 
 
 def _is_better_int8(bundle: Bundle, metrics: Mapping[str, float], int8: Int8) -> bool:

@@ -94,7 +94,9 @@ def _verify_aliases(store: Store, name: str) -> Iterator[Finding]:
     there = {str(one.version) for one in list_versions(store.client, name)}
     for alias, number in sorted(store.client.get_registered_model(name).aliases.items()):
         if str(number) not in there:
-            yield Finding(f"{name}@{alias}", f"it points to version {number}, which is gone", "move the alias")
+            yield Finding(
+                f"{name}@{alias}", f"it points to version {number}, which is gone", "move the alias"
+            )
     past = History(store, name).read()
     if past.champion is None:
         yield Finding(f"{name}@champion", "there is none", f"`modelyard promote {name} VERSION`")

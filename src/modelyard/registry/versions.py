@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 
 from modelyard.errors import ModelyardError, UsageError
 from modelyard.inference.bundle import Bundle, BundleError, read_bundle
-from modelyard.tracking.store import Tracking
+from modelyard.tracking.store import Store
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
-    from mlflow.entities.model_registry import ModelVersion
+    from mlflow.entities.model_registry import ModelVersion, RegisteredModel
 
 CHAMPION, CHALLENGER = "champion", "challenger"
 CONTENT_KEY = "content_key"
@@ -59,6 +59,18 @@ def is_registered(client: "MlflowClient", name: str) -> bool:
     return bool(client.search_registered_models(f"name = '{name}'", max_results=1))
 
 
+def list_names(client: "MlflowClient") -> list[str]:
+    """Return the names of all registered models, in their order."""
+    names: list[str] = []
+    token = None
+    while True:
+        page = client.search_registered_models(page_token=token)
+        names += [model.name for model in page]
+        token = page.token
+        if not token:
+            return sorted(names)
+
+
 def list_versions(client: "MlflowClient", name: str, content_key: str | None = None) -> "list[ModelVersion]":
     """Return the versions of a name, oldest first; with a content key, those that hold just that."""
     query = f"name = '{name}'" + (f" and tags.{CONTENT_KEY} = '{content_key}'" if content_key else "")
@@ -70,6 +82,23 @@ def list_versions(client: "MlflowClient", name: str, content_key: str | None = N
         token = page.token
         if not token:
             return sorted(found, key=lambda version: int(version.version))
+
+
+def get_model(client: "MlflowClient", name: str) -> "RegisteredModel":
+    """Return a registered model with its aliases and tags.
+
+    Raises:
+        UsageError: there is none of this name; the message says which there are.
+    """
+    from mlflow.exceptions import MlflowException
+
+    try:
+        return client.get_registered_model(name)
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+            raise
+        names = ", ".join(list_names(client)) or "none"
+        raise UsageError(f"no version of {name!r} is registered; registered are: {names}") from None
 
 
 def resolve_version(client: "MlflowClient", uri: str) -> "ModelVersion":
@@ -143,18 +172,21 @@ def create_version(
     return first
 
 
-def update_aliases(client: "MlflowClient", name: str, version: str, promote: bool) -> None:
-    """Point `challenger` at the newest version, `champion` at `version` if it is the first or promoted."""
-    aliases = client.get_registered_model(name).aliases
-    if promote or CHAMPION not in aliases:
-        client.set_registered_model_alias(name, CHAMPION, version)
+def update_challenger(client: "MlflowClient", name: str) -> None:
+    """Point `challenger` at the newest version."""
     newest = newest_version(client, name)
+    aliases = client.get_registered_model(name).aliases
     if newest is not None and str(aliases.get(CHALLENGER)) != str(newest.version):
         client.set_registered_model_alias(name, CHALLENGER, str(newest.version))
 
 
-def fetch_bundle(tracking: Tracking, version: "ModelVersion") -> Bundle:
+def fetch_bundle(store: Store, version: "ModelVersion", folder: Path | None = None) -> Bundle:
     """Bring a version's bundle to this machine, where it is not on it already, and check its digest.
+
+    Args:
+        store: where it is registered.
+        version: the version.
+        folder: for what must be fetched; None lets MLflow choose a temporary one, which stays.
 
     Raises:
         ModelyardError: an artifact is missing, or is not what was registered.
@@ -165,7 +197,9 @@ def fetch_bundle(tracking: Tracking, version: "ModelVersion") -> Bundle:
 
     uri = f"models:/{version.name}/{version.version}"
     try:
-        model = Path(mlflow.artifacts.download_artifacts(uri, tracking_uri=tracking.uri))
+        model = Path(
+            mlflow.artifacts.download_artifacts(uri, tracking_uri=store.uri, dst_path=folder and str(folder))
+        )
     except (MlflowException, OSError) as error:
         raise ModelyardError(f"{uri}: its artifacts cannot be fetched ({error})") from None
     flavor = Model.load(str(model)).flavors["python_function"]
@@ -177,7 +211,7 @@ def fetch_bundle(tracking: Tracking, version: "ModelVersion") -> Bundle:
     return bundle
 
 
-def fetch_network(tracking: Tracking, resume_from: str | None) -> Path | None:
+def fetch_network(store: Store, resume_from: str | None) -> Path | None:
     """Return the `.keras` file that `train.resume_from` names: a path, or that of a registered version.
 
     Raises:
@@ -188,10 +222,10 @@ def fetch_network(tracking: Tracking, resume_from: str | None) -> Path | None:
 
     if resume_from is None or not resume_from.startswith("models:/"):
         return None if resume_from is None else Path(resume_from)
-    version = resolve_version(tracking.client, resume_from)
+    version = resolve_version(store.client, resume_from)
     try:
         uri = f"runs:/{version.run_id}/{NETWORK_ARTIFACT}"
-        return Path(mlflow.artifacts.download_artifacts(uri, tracking_uri=tracking.uri))
+        return Path(mlflow.artifacts.download_artifacts(uri, tracking_uri=store.uri))
     except (MlflowException, OSError) as error:
         raise ModelyardError(
             f"train.resume_from: expected a version that was trained here, {resume_from} has no "
@@ -199,16 +233,16 @@ def fetch_network(tracking: Tracking, resume_from: str | None) -> Path | None:
         ) from None
 
 
-def use_stand_in(tracking: Tracking, uri: str, stand_ins: Mapping[str, str]) -> str:
+def use_stand_in(store: Store, uri: str, stand_ins: Mapping[str, str]) -> str:
     """Return the URI of the model that stands in for the one `uri` names, where only that is registered.
 
     Args:
-        tracking: the store.
+        store: where to look.
         uri: a version's URI.
         stand_ins: from the name of a model that could not be had to the name of the one that was.
     """
     name = VersionUri.parse(uri).name
-    if name not in stand_ins or is_registered(tracking.client, name):
+    if name not in stand_ins or is_registered(store.client, name):
         return uri
     print(f"warning: {name} is not registered; {stand_ins[name]} stands in for it", file=sys.stderr)
     return uri.replace(f"models:/{name}", f"models:/{stand_ins[name]}")

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from modelyard.registry.versions import MODEL_ID, list_versions
+from modelyard.registry.versions import MODEL_ID, list_names, list_versions
 from modelyard.service.registry_state import RegisteredModel, RegisteredVersion, RegistryState, SourceError
 from modelyard.tracking.store import QUIET, database_file
 
@@ -43,9 +43,9 @@ class RegistryClient:
 
         try:
             client = self._open()
-            wanted = names or _list_names(client)
+            wanted = names or list_names(client)
             found = {name: model for name in wanted if (model := self._read_model(client, name))}
-            others = () if len(found) == len(wanted) else tuple(_list_names(client))
+            others = () if len(found) == len(wanted) else tuple(list_names(client))
         except (MlflowException, OSError) as error:
             raise SourceError(f"the registry does not answer ({_one_line(error)})") from error
         if not names:
@@ -144,17 +144,6 @@ def _ask_server(uri: str) -> None:
     import requests
 
     requests.get(f"{uri.rstrip('/')}/health", timeout=HEALTH_TIMEOUT_S).raise_for_status()
-
-
-def _list_names(client: "MlflowClient") -> list[str]:
-    names: list[str] = []
-    token = None
-    while True:
-        page = client.search_registered_models(page_token=token)
-        names += [model.name for model in page]
-        token = page.token
-        if not token:
-            return sorted(names)
 
 
 def _read_metrics(client: "MlflowClient", model_id: str | None) -> dict[str, float]:

@@ -1,0 +1,243 @@
+"""Promotion and rollback in a real registry: through the gate or by force, and always on record."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from modelyard.cli import main
+from modelyard.errors import ModelyardError, UsageError
+from modelyard.params import load_params
+from modelyard.registry.decisions import Kind
+from modelyard.registry.history import History, OvertakenError
+from modelyard.registry.promotion import RefusedError, promote, roll_back
+from modelyard.tracking.store import Store
+from small_registry import SmallRegistry
+
+ROOT = Path(__file__).parents[1]
+# As good as any, but not what was registered.
+LABELS = json.dumps([{"name": str(digit), "synset": None} for digit in range(10)])
+GATES = load_params(ROOT / "params.yaml").registry.gates
+
+
+@pytest.fixture
+def registry(tmp_path: Path) -> SmallRegistry:
+    """Version 1 has 10 of 1,000 digits wrong, 2 none, 3 has 50."""
+    registry = SmallRegistry(tmp_path)
+    for mark, wrong in (("a", 10), ("b", 0), ("c", 50)):
+        registry.measure(registry.add(mark=mark), range(wrong))
+    return registry
+
+
+@pytest.fixture
+def store(registry: SmallRegistry) -> Store:
+    return Store(registry.client, registry.uri)
+
+
+def test_what_passes_every_rule_becomes_champion(registry: SmallRegistry, store: Store) -> None:
+    first, second = promote(store, "mnist", "1", GATES), promote(store, "mnist", "2", GATES, reason="better")
+    assert first
+    assert second
+    assert [rule.rule for rule in second.rules if rule.passed] == [
+        "bundle",
+        "min_accuracy",
+        "max_calibration_error",
+        "min_same_first",
+        "max_p50_ms",
+        "max_size_bytes",
+        "max_loss",
+        "clean_tree",
+    ]
+    assert registry.client.get_model_version_by_alias("mnist", "champion").version == 2
+    assert History(store, "mnist").read().decisions == (first, second)
+
+
+def test_what_fails_a_rule_does_not_and_the_record_says_why(registry: SmallRegistry, store: Store) -> None:
+    promote(store, "mnist", "2", GATES)
+    with pytest.raises(RefusedError, match="3 does not become champion, for it fails min_accuracy, max_loss"):
+        promote(store, "mnist", "3", GATES, reason="a try")
+    assert registry.client.get_model_version_by_alias("mnist", "champion").version == 2
+    refused = History(store, "mnist").read().decisions[-1]
+    assert (refused.moved, refused.version, refused.before, refused.reason) == (False, 3, 2, "a try")
+    assert [rule.rule for rule in refused.rules if not rule.passed] == ["min_accuracy", "max_loss"]
+
+
+def test_force_with_a_reason_overrides_and_is_on_record(store: Store) -> None:
+    with pytest.raises(UsageError, match="--force: expected --reason"):
+        promote(store, "mnist", "3", GATES, force=True)
+    decision = promote(store, "mnist", "3", GATES, force=True, reason="a demonstration")
+    assert decision
+    assert (decision.moved, decision.forced, decision.champion) == (True, True, 3)
+    assert History(store, "mnist").read().champion == 3
+
+
+def test_force_that_was_not_needed_is_no_force(store: Store) -> None:
+    decision = promote(store, "mnist", "2", GATES, force=True, reason="in a hurry")
+    assert decision
+    assert not decision.forced
+
+
+def test_who_is_champion_already_stays_so_without_a_record(store: Store) -> None:
+    promote(store, "mnist", "2", GATES)
+    assert promote(store, "mnist", "champion", GATES) is None
+    assert len(History(store, "mnist").read().decisions) == 1
+
+
+def test_a_version_without_metrics_or_predictions_fails_closed(registry: SmallRegistry, store: Store) -> None:
+    promote(store, "mnist", "2", GATES)
+    with pytest.raises(RefusedError) as refused:
+        promote(store, "mnist", str(registry.add(mark="d")), GATES)
+    failed = {rule.rule: rule.found for rule in refused.value.decision.rules if not rule.passed}
+    assert failed.pop("max_loss").startswith("models:/mnist/4: expected evaluation/predictions.npz")
+    assert failed.pop("clean_tree") == "not known"
+    assert set(failed.values()) == {"no such metric"}
+    assert len(failed) == 5
+
+
+def test_a_version_tested_on_other_data_fails(registry: SmallRegistry, store: Store) -> None:
+    promote(store, "mnist", "1", GATES)
+    other = registry.add(mark="d")
+    registry.measure(other, digest="e" * 64)
+    with pytest.raises(RefusedError) as refused:
+        promote(store, "mnist", str(other), GATES)
+    (failed,) = [rule for rule in refused.value.decision.rules if not rule.passed]
+    assert failed.found.startswith("expected two versions tested on the same images")
+
+
+def test_a_model_without_a_gate_is_refused_and_a_stand_in_uses_that_of_its_original(
+    registry: SmallRegistry, store: Store
+) -> None:
+    registry.add("colours")
+    with pytest.raises(ModelyardError, match="colours: expected a gate of this name in conf/registry"):
+        promote(store, "colours", "1", GATES)
+    registry.client.set_model_version_tag("colours", "1", "stand_in_for", "inception-v3")
+    with pytest.raises(
+        RefusedError, match="it fails min_same_first, max_difference, max_p50_ms, max_size_bytes"
+    ):
+        promote(store, "colours", "1", GATES)
+
+
+def test_of_two_promotions_at_once_one_wins_and_one_is_told(registry: SmallRegistry, store: Store) -> None:
+    def try_to(version: str) -> str:
+        try:
+            decision = promote(store, "mnist", version, GATES, force=True, reason="at once")
+            return f"won {decision.version if decision else None}"
+        except OvertakenError as error:
+            return str(error)
+
+    with ThreadPoolExecutor(2) as threads:
+        told = sorted(threads.map(try_to, ("1", "2")))
+    past = History(store, "mnist").read()
+    assert past.champion == past.decisions[-1].version
+    assert past.pending is past.noticed is None
+    # Where one was done before the other began, both have won, one after the other.
+    assert told[0].startswith("mnist: ") == (len(past.decisions) == 1)
+
+
+def test_a_rollback_goes_back_to_the_champion_before(registry: SmallRegistry, store: Store) -> None:
+    for version in ("1", "2"):
+        promote(store, "mnist", version, GATES)
+    decision = roll_back(store, "mnist", reason="complaints")
+    assert (decision.kind, decision.version, decision.before) == (Kind.ROLLBACK, 1, 2)
+    assert registry.client.get_model_version_by_alias("mnist", "champion").version == 1
+    with pytest.raises(ModelyardError, match="expected a champion before the present one"):
+        roll_back(store, "mnist")
+    assert roll_back(store, "mnist", "2").version == 2
+
+
+@pytest.mark.parametrize(
+    ("spoil", "reason"),
+    [
+        (shutil.rmtree, "its artifacts cannot be fetched"),
+        (lambda folder: (folder / "artifacts/bundle/labels.json").unlink(), "labels.json"),
+        (lambda folder: (folder / "artifacts/bundle/labels.json").write_text(LABELS), "it was changed after"),
+    ],
+    ids=["missing", "not whole", "changed"],
+)
+def test_no_rollback_to_a_version_that_is_not_whole(
+    registry: SmallRegistry, store: Store, spoil: object, reason: str
+) -> None:
+    for version in ("1", "2"):
+        promote(store, "mnist", version, GATES)
+    spoil(registry.artifacts(1))  # type: ignore[operator]
+    with pytest.raises(ModelyardError, match=reason):
+        roll_back(store, "mnist")
+    assert registry.client.get_model_version_by_alias("mnist", "champion").version == 2
+    assert len(History(store, "mnist").read().decisions) == 2
+
+
+# The commands
+
+
+def test_promote_rollback_and_history_tell_what_they_did(
+    registry: SmallRegistry, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", registry.uri)
+    monkeypatch.setenv("MLFLOW_TRACKING_USERNAME", "ada")
+    assert run(capsys, "promote", "mnist", "1") == (
+        0,
+        "mnist: version 1 is champion, the first one (decision 1)",
+        "",
+    )
+    code, out, err = run(capsys, "promote", "mnist", "3")
+    assert (code, out) == (1, "")
+    assert "it fails min_accuracy, max_loss; on record as decision 2" in err
+    assert run(capsys, "promote", "mnist", "2")[1].startswith("mnist: version 2 is champion, instead of 1")
+    assert run(capsys, "rollback", "mnist", "--reason", "complaints")[0] == 0
+    code, out, err = run(capsys, "history", "mnist")
+    assert [line.split()[1] for line in out.splitlines()] == ["1", "2", "1"]
+    code, out, err = run(capsys, "history", "mnist", "--json")
+    history = json.loads(out)
+    assert history["champion"] == 1
+    assert [reign["version"] for reign in history["reigns"]] == [1, 2, 1]
+    assert [decision["by"].split("@")[0] for decision in history["decisions"]] == ["ada"] * 4
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["promote", "digits", "1"], 2, "no version of 'digits' is registered; registered are: mnist"),
+        (["promote", "mnist", "9"], 2, "expected a version of mnist, one of 1, 2, 3"),
+        (["promote", "mnist", "best"], 2, "expected an alias of mnist, one of none"),
+        (["promote", "mnist", "1", "--force"], 2, "expected --reason"),
+        (["rollback", "mnist"], 1, "expected a champion before the present one"),
+        (["rollback", "digits"], 2, "no version of 'digits' is registered"),
+        (["history", "digits"], 2, "no version of 'digits' is registered; registered are: mnist"),
+    ],
+)
+def test_a_wrong_call_and_a_refusal_have_one_line_and_a_code_of_their_own(
+    registry: SmallRegistry,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    arguments: Sequence[str],
+    code: int,
+    message: str,
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", registry.uri)
+    returned, out, err = run(capsys, *arguments)
+    assert (returned, out) == (code, "")
+    assert message in err
+    assert len(err.splitlines()) == 1
+
+
+def test_a_registry_that_is_not_there_is_told_and_not_made(tmp_path: Path) -> None:
+    environment = {**os.environ, "MLFLOW_TRACKING_URI": f"sqlite:///{tmp_path}/mlflow.db"}
+    command = [sys.executable, "-m", "modelyard.cli", "history", "mnist"]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "expected the registry in" in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
+    """Call a command; return its code, what it has printed apart from rules, and its errors."""
+    code = main(arguments)
+    shown = capsys.readouterr()
+    told = [line for line in shown.out.splitlines() if not line.startswith(("pass ", "FAIL "))]
+    return code, "\n".join(told), shown.err
