@@ -81,7 +81,7 @@ def measure(given: argparse.Namespace, began_s: float) -> Report:
         for launch in launches:
             rounds.measure_server(launch)
         if DOOR_2 in given.servers:
-            rounds.measure_readiness(door_2(subjects, registry, scratch / "fresh-copy"))
+            rounds.measure_readiness(door_2(subjects, registry, scratch / "copy"))
     if DOOR_2 in given.servers and MNIST in subjects:
         launch = door_2(subjects, registry, scratch / "copy")
         growth = rounds.measure_growth(launch, MNIST, given.requests)
@@ -92,6 +92,8 @@ def measure(given: argparse.Namespace, began_s: float) -> Report:
 def sum_up(rounds: Rounds, growth: Growth | None, titles: dict[str, str], about: str) -> Report:
     """Make medians of the rounds, and compare them with what was asked."""
     rows = summarise(rounds.measurements, rounds.starts)
+    if rounds.ready:
+        about += f"; the doors serve {' and '.join(rounds.ready[-1].served)}"
     return Report(about, titles, rows, judge(rows, rounds.ready, growth))
 
 

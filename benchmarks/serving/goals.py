@@ -66,12 +66,8 @@ def _judge_memory(rows: Sequence[Row], ready: Sequence[Ready], growth: Growth | 
         subject = f"door 2, memory after {growth.many:,} requests"
         asked = f"within 5 % of that after {growth.few:,}"
         before, after = growth.few_memory.rss_mb, growth.many_memory.rss_mb
-        yield Goal(
-            subject,
-            asked,
-            f"{growth.share:+.1%} ({before:.1f} to {after:.1f} MB)",
-            abs(round(growth.share, 4)) <= 0.05,
-        )
+        measured = f"{growth.share:+.1%} ({before:.1f} to {after:.1f} MB)"
+        yield Goal(subject, asked, measured, abs(round(growth.share, 4)) <= 0.05)
 
 
 def _find(rows: Sequence[Row], server: str, model: str, connections: int) -> Row | None:

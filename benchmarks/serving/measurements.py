@@ -37,10 +37,17 @@ class Start:
 
 @dataclass(frozen=True)
 class Ready:
-    """Seconds from the start of door 2 to its readiness for both models."""
+    """How soon door 2 is ready, and for what.
+
+    Attributes:
+        empty_copy_s: seconds from its start to its readiness for all models, with an empty local copy.
+        filled_copy_s: the same with the copy that an earlier start left.
+        served: the versions, such as "mnist 1 (float32)".
+    """
 
     empty_copy_s: float
     filled_copy_s: float
+    served: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -35,6 +35,7 @@ class Launch:
         questions: by model, for all that this process serves.
         environment: beside that of this process.
         folder: to start it in.
+        copy: its local copy of the registry, where it keeps one; emptied before every round.
     """
 
     server: str
@@ -42,6 +43,7 @@ class Launch:
     questions: Mapping[str, Question]
     environment: Mapping[str, str] = field(default_factory=dict)
     folder: Path = Path()
+    copy: Path | None = None
 
     @property
     def title(self) -> str:

@@ -39,7 +39,7 @@ class Report:
         goals = [
             [goal.subject, goal.asked, goal.measured, "yes" if goal.holds else "NO"] for goal in self.goals
         ]
-        return [*found, ("What was asked", [["", "asked", "measured", "holds"], *goals])]
+        return [*found, ("What was asked of the doors", [["what", "asked", "measured", "holds"], *goals])]
 
     def to_text(self) -> str:
         """Return the tables for a terminal."""
@@ -97,16 +97,19 @@ def show(value: float) -> str:
     return f"{value:.2f}" if value < 10 else f"{value:.1f}" if value < 100 else f"{value:,.0f}"
 
 
+def _is_number(cell: str) -> bool:
+    return not cell or cell[0].isdigit()
+
+
 def _align(table: Table) -> list[str]:
-    widths = [max(len(line[column]) for line in table) for column in range(len(table[0]))]
-    lines = []
-    for line in table:
-        cells = [
-            cell.ljust(width) if place == 0 else cell.rjust(width)
-            for place, (cell, width) in enumerate(zip(line, widths, strict=True))
-        ]
-        lines.append("  " + "  ".join(cells).rstrip())
-    return lines
+    """Make columns of a table: numbers to the right, with their heads, and words to the left."""
+    columns = []
+    for head, *cells in zip(*table, strict=True):
+        column = [head, *cells]
+        width = max(len(cell) for cell in column)
+        right = all(_is_number(cell) for cell in cells)
+        columns.append([cell.rjust(width) if right else cell.ljust(width) for cell in column])
+    return ["  " + "  ".join(line).rstrip() for line in zip(*columns, strict=True)]
 
 
 def _flatten(row: Row) -> dict[str, str]:

@@ -1,9 +1,11 @@
 """Rounds: every server in turn is started, checked, loaded, measured and stopped, again and again."""
 
+import json
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from benchmarks.serving.load import Load, choose_seconds, put_load
 from benchmarks.serving.measurements import Growth, Measurement, Ready, Start
@@ -43,6 +45,7 @@ class Rounds:
         Raises:
             ModelyardError: it does not start, or answers with errors or wrongly.
         """
+        _empty_copy(launch)
         with start(launch, self.logs) as running:
             seconds = running.await_answers()
             for model, question in launch.questions.items():
@@ -55,15 +58,15 @@ class Rounds:
 
     def measure_readiness(self, launch: Launch) -> None:
         """Start door 2 with an empty local copy and with the one it left, until it is ready."""
-        copy = Path(launch.command[launch.command.index("--copy") + 1])
-        shutil.rmtree(copy, ignore_errors=True)
-        seconds = []
-        for _ in ("empty", "filled"):
-            with start(launch, self.logs) as running:
-                seconds.append(running.await_status("/readyz"))
-        self.ready.append(Ready(*seconds))
-        told = f"ready in {seconds[0]:.2f} s with an empty copy, {seconds[1]:.2f} s with a filled one"
-        self._tell(launch, "both", told)
+        _empty_copy(launch)
+        with start(launch, self.logs) as running:
+            empty_copy_s = running.await_status("/readyz")
+        with start(launch, self.logs) as running:
+            filled_copy_s = running.await_status("/readyz")
+            served = _name_champions(json.loads(running.fetch("/models")))
+        self.ready.append(Ready(empty_copy_s, filled_copy_s, served))
+        told = f"ready after {empty_copy_s:.2f} s with an empty copy, {filled_copy_s:.2f} s with a filled one"
+        self._tell(launch, "all", told)
 
     def measure_growth(self, launch: Launch, model: str, requests: int) -> Growth:
         """Load one model with so many requests over 8 connections, and compare memory early and late.
@@ -94,6 +97,21 @@ class Rounds:
 
     def _tell(self, launch: Launch, model: str, what: str) -> None:
         self.tell(f"{model:9}  {TITLES[launch.server]:40}  {what}")
+
+
+def _empty_copy(launch: Launch) -> None:
+    if launch.copy is not None and launch.copy.exists():
+        shutil.rmtree(launch.copy)
+
+
+def _name_champions(models: list[dict[str, Any]]) -> tuple[str, ...]:
+    """Name what is served, from the answer of /models, such as "mnist 1 (float32)"."""
+    return tuple(
+        f"{model['name']} {version['version']} ({version['precision']})"
+        for model in models
+        for version in model["versions"]
+        if version["loaded"] and version["version"] == model["aliases"].get("champion")
+    )
 
 
 def _put_load(running: Running, question: Question, connections: int, seconds: int) -> Load:

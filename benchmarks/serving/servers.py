@@ -1,13 +1,13 @@
 """The servers: the two doors of this project, and what others use, each with its best reasonable setting."""
 
+import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from benchmarks.serving.environments import PEERS
 from benchmarks.serving.processes import PORT, Launch
-from benchmarks.serving.questions import Subject
+from benchmarks.serving.questions import Question, Subject
 
 STOCK, BENTOML, FASTAPI, LITSERVE = "mlflow-tensorflow", "bentoml", "fastapi", "litserve"
 DOOR_1, DOOR_2 = "mlflow-modelyard", "modelyard-serve"
@@ -41,10 +41,10 @@ def list_launches(
     Args:
         servers: keys of `TITLES`.
         subjects: by model.
-        environments: the `bin` of each peer that has an environment of its own.
+        environments: the `bin` of each peer that has an environment of its own, absolute.
         stock_store: where the TensorFlow flavor is logged.
         registry: of the project.
-        scratch: a folder for what servers keep.
+        scratch: a folder for what servers keep, absolute.
     """
     make: dict[str, Callable[[str, Subject], Launch]] = {
         STOCK: lambda model, subject: _stock(model, subject, stock_store),
@@ -60,9 +60,10 @@ def list_launches(
 def door_2(subjects: Mapping[str, Subject], registry: str, copy: Path) -> Launch:
     """Return `modelyard serve` with every model; `copy` is the folder of its local copy."""
     names = [part for subject in subjects.values() for part in ("--model", subject.name)]
+    command = (str(_OURS / "modelyard"), "serve", *names, "--port", PORT, "--copy", str(copy))
     return Launch(
         DOOR_2,
-        (str(_OURS / "modelyard"), "serve", *names, "--port", PORT, "--copy", str(copy.resolve())),
+        command,
         {
             model: subject.ask_with_image(
                 f"/models/{subject.name}/predict", lambda answer: str(answer["predictions"][0][0]["label"])
@@ -70,6 +71,7 @@ def door_2(subjects: Mapping[str, Subject], registry: str, copy: Path) -> Launch
             for model, subject in subjects.items()
         },
         {"MLFLOW_TRACKING_URI": registry},
+        copy=copy,
     )
 
 
@@ -84,7 +86,7 @@ def _stock(model: str, subject: Subject, store: str) -> Launch:
     return _mlflow(STOCK, model, subject.stock_uri, subject.ask_with_numbers("/invocations"), store)
 
 
-def _mlflow(server: str, model: str, uri: str, question: Any, store: str) -> Launch:
+def _mlflow(server: str, model: str, uri: str, question: Question, store: str) -> Launch:
     command = (str(_OURS / "mlflow"), "models", "serve", "--model-uri", uri, "--env-manager", "local")
     # MLflow starts uvicorn from PATH.
     environment = {"MLFLOW_TRACKING_URI": store, **_path(_OURS), **_TENSORFLOW, **_MLFLOW}
@@ -113,7 +115,7 @@ def _bentoml(model: str, subject: Subject, programs: Path, scratch: Path) -> Lau
         "--port",
         PORT,
     )
-    more = {"BENTOML_HOME": str(scratch.resolve() / "bentoml"), "BENTOML_DO_NOT_TRACK": "True"}
+    more = {"BENTOML_HOME": str(scratch / "bentoml"), "BENTOML_DO_NOT_TRACK": "True"}
     return _peer(BENTOML, model, subject, command, question, programs, more)
 
 
@@ -122,7 +124,7 @@ def _peer(
     model: str,
     subject: Subject,
     command: tuple[str, ...],
-    question: Any,
+    question: Question,
     programs: Path,
     more: Mapping[str, str] | None = None,
 ) -> Launch:
@@ -131,6 +133,4 @@ def _peer(
 
 
 def _path(programs: Path) -> dict[str, str]:
-    import os
-
-    return {"PATH": f"{programs.resolve()}{os.pathsep}{os.environ['PATH']}", "PYTHONDONTWRITEBYTECODE": "1"}
+    return {"PATH": f"{programs}{os.pathsep}{os.environ['PATH']}", "PYTHONDONTWRITEBYTECODE": "1"}
