@@ -2,7 +2,7 @@
 PYTHON ?= python3
 MODEL  ?= models:/mnist@champion
 PORT   ?= 5000
-# Of `make bench`: these make a full run, in about 25 minutes.
+# Of `make bench`: these make a full run, in about 20 minutes.
 SECONDS  ?= 5
 ROUNDS   ?= 3
 REQUESTS ?= 200000

@@ -165,7 +165,9 @@ def test_the_stock_flavor_is_sent_the_same_pixels_as_numbers(tmp_path: Path) -> 
     Image.fromarray(pixels).save(tmp_path / "image.png")
     about = {"shape": [28, 28, 1], "mean": 0.0, "scale": 1 / 255, "labels": list("0123456789")}
     (tmp_path / "network.json").write_text(json.dumps(about))
-    subject = Subject("digits", "mnist", tmp_path / "image.png", "image/png", "3", tmp_path, "models:/m-1")
+    subject = Subject(
+        "digits", "mnist", tmp_path / "image.png", "image/png", "3", tmp_path, "sqlite:///x", "models:/m-1"
+    )
     question = subject.ask_with_numbers("/invocations")
     (numbers,) = json.loads(question.body.read_bytes())["instances"]
     np.testing.assert_allclose(np.array(numbers)[:, :, 0] * 255, pixels, atol=2e-4)

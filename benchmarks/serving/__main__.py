@@ -10,9 +10,9 @@ from pathlib import Path
 from benchmarks.serving.environments import make_environments
 from benchmarks.serving.goals import judge
 from benchmarks.serving.load import find_wrk
-from benchmarks.serving.machine import describe_machine
+from benchmarks.serving.machine import describe_machine, measure_others
 from benchmarks.serving.measurements import Growth, summarise
-from benchmarks.serving.networks import INCEPTION, MNIST, prepare_subjects, stock_uri
+from benchmarks.serving.networks import INCEPTION, MNIST, prepare_subjects
 from benchmarks.serving.picture import plot_rows
 from benchmarks.serving.report import Report
 from benchmarks.serving.rounds import Rounds
@@ -25,6 +25,8 @@ SCRATCH = Path(".bench")
 RESULTS = Path("benchmarks/results")
 SECONDS, ROUNDS, REQUESTS = 5, 3, 200_000
 MODELS = (MNIST, INCEPTION)
+# Of all cores, by other programs.
+MOST_OTHERS = 0.1
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -68,16 +70,16 @@ def measure(given: argparse.Namespace, began_s: float) -> Report:
     apart = [name for name in INSTALLED_APART if name in given.servers]
     environments = make_environments(apart, scratch / "environments")
     print("preparing the trained networks", flush=True)
-    networks, registry = scratch / "networks", tracking_uri()
-    subjects = prepare_subjects(networks, given.models)
-    launches = list_launches(given.servers, subjects, environments, stock_uri(networks), registry, scratch)
+    subjects, registry = prepare_subjects(scratch / "networks", given.models), tracking_uri()
+    launches = list_launches(given.servers, subjects, environments, registry, scratch)
 
     def tell(line: str) -> None:
         print(f"{time.monotonic() - began_s:5.0f} s  {line}", flush=True)
 
-    rounds, growth = Rounds(given.seconds, scratch / "logs", tell), None
+    rounds, growth, others = Rounds(given.seconds, scratch / "logs", tell), None, 0.0
     for number in range(1, given.rounds + 1):
         print(f"round {number} of {given.rounds}", flush=True)
+        others = max(others, _look_for_others())
         for launch in launches:
             rounds.measure_server(launch)
         if DOOR_2 in given.servers:
@@ -86,7 +88,18 @@ def measure(given: argparse.Namespace, began_s: float) -> Report:
         launch = door_2(subjects, registry, scratch / "copy")
         growth = rounds.measure_growth(launch, MNIST, given.requests)
     about = f"{describe_machine(environments)}; {given.rounds} x {given.seconds} s"
+    about += f"; other programs used at most {others:.0%} of the cores"
     return sum_up(rounds, growth, {model: subject.title for model, subject in subjects.items()}, about)
+
+
+def _look_for_others() -> float:
+    """Measure what else the machine does, and warn of it."""
+    share = measure_others()
+    if share > MOST_OTHERS:
+        print(
+            f"warning: other programs use {share:.0%} of the cores, these figures will be too low", flush=True
+        )
+    return share
 
 
 def sum_up(rounds: Rounds, growth: Growth | None, titles: dict[str, str], about: str) -> Report:

@@ -24,6 +24,11 @@ def describe_machine(environments: Mapping[str, Path]) -> str:
     return f"{today}; {cores} cores of {_processor()}, {memory}; {', '.join([system, *versions])}"
 
 
+def measure_others(seconds: float = 1.0) -> float:
+    """Return the share of all processors, 0..1, that is in use while nothing of the benchmark runs."""
+    return float(psutil.cpu_percent(seconds)) / 100
+
+
 def _ask_version(programs: Path, name: str) -> str:
     program = f"import importlib.metadata; print(importlib.metadata.version({name!r}))"
     command = [str(programs / "python"), "-c", program]

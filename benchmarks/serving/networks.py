@@ -51,11 +51,6 @@ def prepare_subjects(folder: Path, models: Sequence[str]) -> dict[str, Subject]:
     return {model: _read_subject(model, folder / model) for model in models}
 
 
-def stock_uri(folder: Path) -> str:
-    """Return the address of the scratch store for the TensorFlow flavor."""
-    return f"sqlite:///{folder.resolve() / 'stock.db'}"
-
-
 def _read_subject(model: str, folder: Path) -> Subject:
     about = json.loads((folder / "network.json").read_text())
     is_digit = model == MNIST
@@ -66,6 +61,7 @@ def _read_subject(model: str, folder: Path) -> Subject:
         content_type=PNG if is_digit else JPEG,
         label=about["label"],
         network=folder.resolve(),
+        stock_store=_locate_stock(folder.parent),
         stock_uri=about["stock_uri"],
     )
 
@@ -152,7 +148,7 @@ def _log_stock(network: "keras.Model", about: Mapping[str, Any], folder: Path) -
     import mlflow
     from mlflow.models import infer_signature
 
-    mlflow.set_tracking_uri(stock_uri(folder))
+    mlflow.set_tracking_uri(_locate_stock(folder))
     name = "benchmark"
     if mlflow.get_experiment_by_name(name) is None:
         mlflow.create_experiment(name, artifact_location=(folder.resolve() / "stock-artifacts").as_uri())
@@ -161,6 +157,10 @@ def _log_stock(network: "keras.Model", about: Mapping[str, Any], folder: Path) -
     signature = infer_signature(images, network.predict(images, verbose=0))
     logged = mlflow.tensorflow.log_model(network, name=about["name"], signature=signature)
     return str(logged.model_uri)
+
+
+def _locate_stock(folder: Path) -> str:
+    return f"sqlite:///{folder.resolve() / 'stock.db'}"
 
 
 def _digest(*files: Path) -> str:

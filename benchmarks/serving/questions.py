@@ -60,7 +60,8 @@ class Subject:
         content_type: of the image.
         label: its first answer by the trained network.
         network: the folder that peers load.
-        stock_uri: the same network, as MLflow's TensorFlow flavor logged it.
+        stock_store: address of the scratch store that has the same network in MLflow's TensorFlow flavor.
+        stock_uri: of the network in there.
     """
 
     title: str
@@ -69,6 +70,7 @@ class Subject:
     content_type: str
     label: str
     network: Path
+    stock_store: str
     stock_uri: str
 
     def ask_with_image(self, path: str, read: Callable[[Any], str]) -> Question:

@@ -19,7 +19,6 @@ CONNECTIONS = (1, 8, 32)
 WARM_UP_CONNECTIONS = 8
 # Memory is compared after a twentieth of the requests and after all: 10,000 and 200,000.
 FEW = 20
-PIECE_S = 10
 
 
 @dataclass
@@ -77,10 +76,10 @@ class Rounds:
         with start(launch, self.logs) as running:
             running.await_answers()
             question = launch.questions[model]
-            few = _answer_many(running, question, requests // FEW, self.seconds)
+            few = _answer_many(running, question, requests // FEW, piece_s=1)
             few_memory = measure_memory(running.process.pid)
             self._tell(launch, model, f"{few_memory.rss_mb:6.1f} MB after {few:,} requests")
-            many = few + _answer_many(running, question, requests - few, PIECE_S)
+            many = few + _answer_many(running, question, requests - few, piece_s=10)
             many_memory = measure_memory(running.process.pid)
             self._tell(launch, model, f"{many_memory.rss_mb:6.1f} MB after {many:,} requests")
         return Growth(few, few_memory, many, many_memory)

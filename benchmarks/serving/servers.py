@@ -32,7 +32,6 @@ def list_launches(
     servers: Sequence[str],
     subjects: Mapping[str, Subject],
     environments: Mapping[str, Path],
-    stock_store: str,
     registry: str,
     scratch: Path,
 ) -> list[Launch]:
@@ -42,14 +41,13 @@ def list_launches(
         servers: keys of `TITLES`.
         subjects: by model.
         environments: the `bin` of each peer that has an environment of its own, absolute.
-        stock_store: where the TensorFlow flavor is logged.
         registry: of the project.
         scratch: a folder for what servers keep, absolute.
     """
     make: dict[str, Callable[[str, Subject], Launch]] = {
-        STOCK: lambda model, subject: _stock(model, subject, stock_store),
+        STOCK: _stock,
         BENTOML: lambda model, subject: _bentoml(model, subject, environments[BENTOML], scratch),
-        FASTAPI: lambda model, subject: _fastapi(model, subject),
+        FASTAPI: _fastapi,
         LITSERVE: lambda model, subject: _litserve(model, subject, environments[LITSERVE]),
         DOOR_1: lambda model, subject: _door_1(model, subject, registry),
     }
@@ -82,8 +80,9 @@ def _door_1(model: str, subject: Subject, registry: str) -> Launch:
     return _mlflow(DOOR_1, model, f"models:/{subject.name}@champion", question, registry)
 
 
-def _stock(model: str, subject: Subject, store: str) -> Launch:
-    return _mlflow(STOCK, model, subject.stock_uri, subject.ask_with_numbers("/invocations"), store)
+def _stock(model: str, subject: Subject) -> Launch:
+    question = subject.ask_with_numbers("/invocations")
+    return _mlflow(STOCK, model, subject.stock_uri, question, subject.stock_store)
 
 
 def _mlflow(server: str, model: str, uri: str, question: Question, store: str) -> Launch:
