@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NoReturn
 
 import psutil
 
@@ -95,9 +96,7 @@ class Running:
         start_s = time.monotonic()
         status, content = self._post(question)
         if status != http.HTTPStatus.OK:
-            raise ModelyardError(
-                f"{self.launch.title}: expected an answer, got status {status}: {content[:300]!r}"
-            )
+            self._refuse(status, content)
         self._check(question, content)
         return time.monotonic() - start_s
 
@@ -109,7 +108,14 @@ class Running:
         status, content = self._post(question)
         if status == http.HTTPStatus.OK:
             self._check(question, content)
+        elif 400 <= status < 500:
+            # A server that is not ready yet does not listen, or says 503.
+            self._refuse(status, content)
         return status == http.HTTPStatus.OK
+
+    def _refuse(self, status: int, content: bytes) -> NoReturn:
+        told = content[:300].decode(errors="replace")
+        raise ModelyardError(f"{self.launch.title}: expected an answer, got status {status}: {told}")
 
     def _check(self, question: Question, content: bytes) -> None:
         try:

@@ -39,7 +39,9 @@ class Report:
         goals = [
             [goal.subject, goal.asked, goal.measured, "yes" if goal.holds else "NO"] for goal in self.goals
         ]
-        return [*found, ("What was asked of the doors", [["what", "asked", "measured", "holds"], *goals])]
+        if goals:
+            found.append(("What was asked of the doors", [["what", "asked", "measured", "holds"], *goals]))
+        return found
 
     def to_text(self) -> str:
         """Return the tables for a terminal."""
