@@ -2,6 +2,7 @@
 
 import json
 import time
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -52,8 +53,8 @@ def test_nothing_is_removed_before_it_is_asked_for(
     registry: SmallRegistry, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", registry.uri)
-    monkeypatch.setattr(Prune, "min_age_days", 0.0, raising=False)
-    monkeypatch.setattr("modelyard.registry.pruning.timedelta", lambda days: 0 * days * SECOND)
+    # A year later.
+    monkeypatch.setattr("modelyard.registry.pruning.now", lambda: datetime.now(UTC) + timedelta(days=365))
     assert main(["prune", "mnist"]) == 0
     assert capsys.readouterr().out == "mnist: versions to remove with --delete: 1, 5, 6\n"
     assert len(list_versions(registry.client, "mnist")) == 7

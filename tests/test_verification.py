@@ -3,7 +3,6 @@
 import re
 import shutil
 from collections.abc import Callable
-from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -37,7 +36,11 @@ def test_a_whole_registry_has_no_findings(registry: SmallRegistry) -> None:
 @pytest.mark.parametrize(
     ("spoil", "subject", "problem"),
     [
-        (lambda registry: shutil.rmtree(registry.artifacts(2)), "mnist/2", "its artifacts cannot be fetched"),
+        (
+            lambda registry: shutil.rmtree(registry.artifacts(2) / "artifacts"),
+            "mnist/2",
+            "its artifacts cannot be fetched|bundle",
+        ),
         (lambda registry: change(registry, 2), "mnist/2", "it was changed after registration"),
         (lambda registry: delete_run(registry, 2), "mnist/2", "its run .* is gone"),
         (
@@ -74,8 +77,8 @@ def test_a_decision_that_was_cut_off_is_found(
 
     with monkeypatch.context() as patch:
         patch.setattr(registry.client, "set_registered_model_alias", interrupt)
+        decision = Decision(2, Kind.PROMOTE, 2, 1, moved=True)
         with pytest.raises(KeyboardInterrupt):
-            decision = Decision(2, Kind.PROMOTE, 2, 1, moved=True, at=datetime.now(UTC))
             History(open_store(registry), "mnist").record(decision)
     (finding,) = find(registry)
     assert finding == Finding(
