@@ -36,11 +36,7 @@ def test_a_whole_registry_has_no_findings(registry: SmallRegistry) -> None:
 @pytest.mark.parametrize(
     ("spoil", "subject", "problem"),
     [
-        (
-            lambda registry: shutil.rmtree(registry.artifacts(2) / "artifacts"),
-            "mnist/2",
-            "its artifacts cannot be fetched|bundle",
-        ),
+        (lambda registry: shutil.rmtree(registry.artifacts(2)), "mnist/2", "its artifacts cannot be fetched"),
         (lambda registry: change(registry, 2), "mnist/2", "it was changed after registration"),
         (lambda registry: delete_run(registry, 2), "mnist/2", "its run .* is gone"),
         (
