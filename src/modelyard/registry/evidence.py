@@ -117,8 +117,6 @@ def read_kept_predictions(tracking: Tracking, evidence: Evidence) -> KeptPredict
     Raises:
         ModelyardError: there are none; or they are another bundle's, of other data, or damaged.
     """
-    import mlflow
-
     if evidence.run_id is None or not _keeps_predictions(tracking, evidence):
         raise ModelyardError(
             f"{evidence.uri}: expected {evidence.evaluation}/{PREDICTIONS} in its run "
@@ -126,18 +124,8 @@ def read_kept_predictions(tracking: Tracking, evidence: Evidence) -> KeptPredict
             "evaluate the same bundle and register it again"
         )
     with tempfile.TemporaryDirectory() as folder:
-        report, predictions = (
-            Path(
-                mlflow.artifacts.download_artifacts(
-                    run_id=evidence.run_id,
-                    artifact_path=f"{evidence.evaluation}/{name}",
-                    dst_path=folder,
-                    tracking_uri=tracking.uri,
-                )
-            )
-            for name in (REPORT, PREDICTIONS)
-        )
-        classes = _read_classes(report, evidence)
+        classes = _read_classes(_fetch(tracking, evidence, REPORT, folder), evidence)
+        predictions = _fetch(tracking, evidence, PREDICTIONS, folder)
         try:
             found = read_predictions(predictions)
         except ModelyardError as error:
@@ -199,6 +187,21 @@ def _keeps_predictions(tracking: Tracking, evidence: Evidence) -> bool:
         Path(file.path).name for file in tracking.client.list_artifacts(evidence.run_id, evidence.evaluation)
     }
     return {REPORT, PREDICTIONS} <= kept
+
+
+def _fetch(tracking: Tracking, evidence: Evidence, name: str, folder: str) -> Path:
+    import mlflow
+    from mlflow.exceptions import MlflowException
+
+    path = f"{evidence.evaluation}/{name}"
+    try:
+        return Path(
+            mlflow.artifacts.download_artifacts(
+                run_id=evidence.run_id, artifact_path=path, dst_path=folder, tracking_uri=tracking.uri
+            )
+        )
+    except (MlflowException, OSError) as error:
+        raise ModelyardError(f"{evidence.uri}: {path} in its run cannot be fetched ({error})") from None
 
 
 def _read_classes(report: Path, evidence: Evidence) -> tuple[str, ...]:
