@@ -21,9 +21,16 @@ def explain(error: BaseException) -> str | None:
     if isinstance(error, (ModelyardError, BundleError)):
         return str(error)
     if type(error).__module__.split(".")[0] in STORES:
-        reason = str(error).splitlines()[0][:LONGEST] if str(error) else type(error).__name__
-        return f"the tracking store failed ({reason}): see to it, then run again"
+        return f"the tracking store failed ({_give_reason(error)}): see to it, then run again"
     if isinstance(error, OSError) and error.errno in FULL + CLOSED:
         advice = "make room" if error.errno in FULL else "make it writable"
         return f"{error.strerror}: {error.filename or 'a file'}: {advice}, then run again"
     return None
+
+
+def _give_reason(error: BaseException) -> str:
+    """The first line of an error's text; of a long one, both ends, for the cause often comes last."""
+    reason = next(iter(str(error).splitlines()), "") or type(error).__name__
+    if len(reason) <= LONGEST:
+        return reason
+    return f"{reason[: LONGEST // 2]} ... {reason[-LONGEST // 2 :]}"

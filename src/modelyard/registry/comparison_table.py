@@ -33,7 +33,7 @@ def draw_table(comparison: Comparison, columns: int) -> str:
         lines += ["", title] if title else []
         for row in rows:
             lines += _lay_out(row, names, width)
-    return "\n".join([_headline(comparison), "", *lines, "", *_closing(comparison, columns)])
+    return "\n".join([*_wrap(_headline(comparison), columns), "", *lines, "", *_closing(comparison, columns)])
 
 
 def _headline(comparison: Comparison) -> str:
@@ -97,13 +97,18 @@ def _lay_out(row: Sequence[str], names: int, width: int) -> Iterator[str]:
 
 
 def _closing(comparison: Comparison, columns: int) -> Iterator[str]:
-    yield f"{MARK} the better number; in brackets its 95 % interval."
+    yield from _wrap(f"{MARK} the better number; in brackets its 95 % interval.", columns)
     same = comparison.same_images
     if same and same.disagreements:
         both_wrong = sum(one.right is None for one in same.disagreements)
-        yield (
+        yield from _wrap(
             f"{len(same.disagreements):,} images are answered differently, {both_wrong:,} of them wrongly by "
-            "both; --html FILE shows them."
+            "both; --html FILE shows them.",
+            columns,
         )
     yield ""
-    yield from textwrap.wrap(give_verdict(comparison), columns)
+    yield from _wrap(give_verdict(comparison), columns)
+
+
+def _wrap(text: str, columns: int) -> list[str]:
+    return textwrap.wrap(text, max(columns, NARROWEST))

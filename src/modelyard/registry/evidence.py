@@ -1,7 +1,7 @@
 """What the registry knows of a version: where it came from, how good it is, what it answered."""
 
 import json
-import math
+import sys
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -22,6 +22,8 @@ PREDICTIONS, REPORT = "predictions.npz", "report.json"
 SHARED_EVALUATION = "evaluation"
 # A logged model keeps so much of a dataset's digest.
 SHORT_DIGEST = 36
+# MLflow keeps an infinite metric as the largest number there is.
+INFINITE = sys.float_info.max
 
 
 @dataclass(frozen=True)
@@ -101,7 +103,7 @@ def read_evidence(tracking: Tracking, version: "ModelVersion") -> Evidence:
         aliases=tuple(sorted(version.aliases)),
         tags=tags,
         params=run_params,
-        metrics={key: value for key, value in sorted(metrics.items()) if math.isfinite(value)},
+        metrics={key: value for key, value in sorted(metrics.items()) if abs(value) < INFINITE},
         created=datetime.fromtimestamp(version.creation_timestamp / 1000, UTC),
     )
 
