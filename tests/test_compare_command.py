@@ -12,7 +12,7 @@ from evaluated_registry import DIGITS, RIGHT, EvaluatedRegistry
 from fault_server import Fault, run_fault_server
 from modelyard.cli.main import main
 from modelyard.digits.dataset import Digits, write_digits
-from modelyard.registry import reading
+from modelyard.tracking import store
 from small_registry import SmallRegistry
 
 WRONG = (1, *RIGHT[1:])
@@ -179,7 +179,7 @@ def test_a_file_that_is_no_database_is_told_in_one_line(tmp_path: Path) -> None:
 def test_a_server_that_hangs_is_told_in_one_line(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(reading, "SERVER_TIMEOUT_S", 0.2)
+    monkeypatch.setattr(store, "SERVER_TIMEOUT_S", 0.2)
     with run_fault_server() as server:
         server.serve("/health", b"OK", Fault(mute=True))
         monkeypatch.setenv("MLFLOW_TRACKING_URI", server.address)

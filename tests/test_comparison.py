@@ -87,7 +87,7 @@ def test_two_versions_of_one_run_differ_in_their_precision(registry: EvaluatedRe
 def test_the_same_images_are_looked_at_one_by_one(comparison: Comparison) -> None:
     same = comparison.same_images
     assert same is not None
-    assert (same.images, same.test) == (12, PairedTest(1, 1, 1.0))
+    assert (same.images, same.test) == (12, PairedTest(1, 1, 12, 1.0))
     shown = [(one.index, one.label, one.first, one.second, one.right) for one in same.disagreements]
     assert shown == [(0, "0", "5", "0", "second"), (1, "1", "6", "7", None), (2, "2", "2", "3", "first")]
     assert same.disagreements[0].first_score == pytest.approx(0.91)
@@ -156,10 +156,13 @@ def test_models_without_labels_are_compared_by_what_there_is(registry: Evaluated
 @pytest.mark.parametrize(
     ("test", "verdict"),
     [
-        (PairedTest(200, 24, 1e-30), "Version 1 is significantly more accurate: of 12 images, 200 are"),
-        (PairedTest(24, 200, 1e-30), "Version 2 is significantly more accurate: of 12 images, 24 are"),
-        (PairedTest(4, 9, 0.27), "The difference is not significant, it may be luck: of 12 images, 4 are"),
-        (PairedTest(4, 4, 1.0), "Both are right equally often: of 12 images, 4 are"),
+        (PairedTest(200, 24, 12, 1e-30), "Version 1 is significantly more accurate: of 12 images, 200 are"),
+        (PairedTest(24, 200, 12, 1e-30), "Version 2 is significantly more accurate: of 12 images, 24 are"),
+        (
+            PairedTest(4, 9, 12, 0.27),
+            "The difference is not significant, it may be luck: of 12 images, 4 are",
+        ),
+        (PairedTest(4, 4, 12, 1.0), "Both are right equally often: of 12 images, 4 are"),
     ],
 )
 def test_the_verdict_is_one_sentence(comparison: Comparison, test: PairedTest, verdict: str) -> None:

@@ -231,7 +231,7 @@ def test_a_registry_that_is_not_there_is_told_and_not_made(tmp_path: Path) -> No
     command = [sys.executable, "-m", "modelyard.cli", "history", "mnist"]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 1
-    assert "expected the registry in" in done.stderr
+    assert "expected the tracking database" in done.stderr
     assert list(tmp_path.iterdir()) == []
 
 
