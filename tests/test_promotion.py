@@ -239,5 +239,5 @@ def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, 
     """Call a command; return its code, what it has printed apart from rules, and its errors."""
     code = main(arguments)
     shown = capsys.readouterr()
-    told = [line for line in shown.out.splitlines() if not line.startswith(("pass ", "FAIL "))]
+    told = [line for line in shown.out.splitlines() if not line.startswith(("pass ", "FAIL ", "      "))]
     return code, "\n".join(told), shown.err

@@ -81,7 +81,9 @@ def _tell(decision: "Decision | None", given: argparse.Namespace) -> None:
         print(f"{given.name}: version {given.version} is champion already")
     else:
         for rule in decision.rules:
-            print(f"{'pass' if rule.passed else 'FAIL'}  {rule.rule}: {rule.found} (wanted: {rule.wanted})")
+            print(f"{'pass' if rule.passed else 'FAIL'}  {rule.rule:<24}{rule.found}")
+            if not rule.passed:
+                print(f"      wanted: {rule.wanted}")
         if decision.moved:
             forced = ", by force" if decision.forced else ""
             before = f"instead of {decision.before}" if decision.before else "the first one"
@@ -114,7 +116,7 @@ def _tell_history(given: argparse.Namespace) -> None:
 
 def _describe(decision: "Decision") -> str:
     failed = [rule.rule for rule in decision.rules if not rule.passed]
-    parts = [f"{decision.number}: {decision.kind} by {decision.by}"]
+    parts = [f"{decision.number}: {decision.kind}" + (f" by {decision.by}" if decision.by else "")]
     if failed:
         parts.append(("by force although it fails " if decision.forced else "it fails ") + ", ".join(failed))
     if decision.reason:
