@@ -1,6 +1,7 @@
 """A version's model card, in Markdown: its README.md, and its description in MLflow."""
 
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,9 +12,12 @@ from modelyard.tracking.runs import Dataset
 
 # What an evaluation may leave, and what it shows.
 PICTURES = {
-    "mistakes.png": "The surest mistakes: truth, answer and score under each image.",
-    "top5.png": "The sample photos, each beside its best answers.",
+    "mistakes.png": "The picture shows the surest mistakes, with truth, answer and score.",
+    "top5.png": "The picture shows the sample photos, each beside its best answers.",
 }
+# MLflow's databases take no longer description; what its run or README.md tells too is left out first.
+MOST_CHARACTERS = 5000
+DISPENSABLE = ("How it was trained", "How to serve it", "What it costs", "Where it comes from")
 # MLflow's pages show an artifact of a logged model at this address.
 ARTIFACT = "ajax-api/2.0/mlflow/logged-models/{model_id}/artifacts/files?artifact_file_path={path}"
 
@@ -47,38 +51,37 @@ class ModelCard:
     def readme(self) -> str:
         """Return the card as a file that lies beside its picture."""
         title = f"# {self.bundle.name}, version {self.version}"
-        return f"{title}\n\n{self._body(self.picture or '')}\n"
+        return "\n\n".join([title, *self._sections(self.picture or "").values()]) + "\n"
 
     def description(self) -> str:
-        """Return the card as MLflow shows it.
+        """Return the card as MLflow shows it, at most MOST_CHARACTERS long; digests are cut short.
 
         The list of versions shows the first line raw, so that line is a sentence, not a heading.
         """
-        return self._body(ARTIFACT.format(model_id=self.model_id, path=self.picture))
+        sections = self._sections(ARTIFACT.format(model_id=self.model_id, path=self.picture))
+        dispensable = [heading for heading in DISPENSABLE if heading in sections]
+        text = _shorten("\n\n".join(sections.values()))
+        while len(text) > MOST_CHARACTERS and dispensable:
+            del sections[dispensable.pop(0)]
+            text = _shorten("\n\n".join([*sections.values(), "README.md in its artifacts tells more."]))
+        return text[:MOST_CHARACTERS]
 
-    def _body(self, picture: str) -> str:
-        return "\n\n".join(
-            [
-                self._summary(),
-                self.text.about,
-                *self._stand_in_note(),
-                "## What it is for",
-                _list(self.text.intended_use),
-                "## Where it fails, and what it is not for",
-                _list(self.text.limits),
-                *self._mistakes(picture),
-                "## How good it is",
-                *self._quality(),
-                "## What it costs",
-                _table(("measure", "value"), self._cost()),
-                "## Where it comes from",
-                self.text.data,
-                _table(("what", "value"), self._origin()),
-                *self._training(),
-                "## How to serve it",
-                *self._serving(),
-            ]
-        )
+    def _sections(self, picture: str) -> dict[str, str]:
+        """Return the sections' Markdown by their headings, which it begins with; "" is the summary."""
+        sections = {
+            "What it is for": [_list(self.text.intended_use)],
+            "Where it fails, and what it is not for": [_list(self.text.limits)],
+            "Known mistakes" if self._mistakes() else "What it answers": [*self._shown(picture)],
+            "How good it is": [*self._quality()],
+            "What it costs": [_table(("measure", "value"), self._cost())],
+            "Where it comes from": [self.text.data, _table(("what", "value"), self._origin())],
+            "How it was trained": [*self._training()],
+            "How to serve it": [*self._serving()],
+        }
+        first = "\n\n".join([self._summary(), self.text.about, *self._stand_in_note()])
+        return {"": first} | {
+            heading: "\n\n".join([f"## {heading}", *parts]) for heading, parts in sections.items() if parts
+        }
 
     def _summary(self) -> str:
         metrics, images = self.metrics, self.dataset.images
@@ -101,21 +104,21 @@ class ModelCard:
                 "other weights, other labels."
             )
 
-    def _mistakes(self, picture: str) -> Iterator[str]:
-        if self.picture is None:
-            return
-        known = self.facts.get("mistakes", [])
-        yield "## Known mistakes" if known else "## What it answers"
-        told = PICTURES[self.picture]
-        if known:
-            surest = known[0]
-            told = (
-                f"{self.metrics['test/errors']:,.0f} of {self.dataset.images:,} images; the surest is no. "
-                f"{surest['index']}, a {surest['truth']} taken for a {surest['answer']} with score "
-                f"{surest['score']:.3f}. {told}"
+    def _mistakes(self) -> Sequence[Mapping[str, Any]]:
+        """The wrong answers, surest first."""
+        mistakes: Sequence[Mapping[str, Any]] = self.facts.get("mistakes", ())
+        return mistakes
+
+    def _shown(self, picture: str) -> Iterator[str]:
+        for surest in self._mistakes()[:1]:
+            yield (
+                f"It is wrong on {self.metrics['test/errors']:,.0f} of {self.dataset.images:,} images, and "
+                f"surest on no. {surest['index']}, a {surest['truth']} that it takes for a "
+                f"{surest['answer']} with score {surest['score']:.3f}."
             )
-        yield f"{told} (`{self.picture}`, beside README.md among the version's artifacts)"
-        yield f"![{PICTURES[self.picture]}]({picture})"
+        if self.picture is not None:
+            yield f"{PICTURES[self.picture]} (`{self.picture}`, beside README.md in the version's artifacts)"
+            yield f"![{self.picture}]({picture})"
 
     def _quality(self) -> Iterator[str]:
         images = f"{self.dataset.images:,} images"
@@ -135,6 +138,7 @@ class ModelCard:
 
     def _measures(self) -> Iterator[tuple[str, ...]]:
         metrics = self.metrics
+        compared = f", on {metrics['agreement/images']:,.0f} images" if "agreement/images" in metrics else ""
         if "test/accuracy" in metrics:
             yield "accuracy", f"{metrics['test/accuracy']:.2%} (95 % interval {self._accuracy_interval()})"
         for name, label, shown in (
@@ -146,8 +150,7 @@ class ModelCard:
                 "calibration error (at 0, a score of 0.9 is right 9 times of 10)",
                 "{:.4f}",
             ),
-            ("agreement/same_first", "same first answer as its source", "{:.2%}"),
-            ("agreement/images", "... on so many images", "{:,.0f}"),
+            ("agreement/same_first", f"same first answer as its source{compared}", "{:.2%}"),
             ("agreement/max_difference", "largest difference to a probability of its source", "{:.1e}"),
         ):
             if name in metrics:
@@ -197,7 +200,6 @@ class ModelCard:
             chosen["weights"] = f"{training['weights']:,}"
         if "fit_s" in training:
             chosen["fitted in"] = f"{training['fit_s']:.1f} s"
-        yield "## How it was trained"
         yield _table(("parameter", "value"), chosen.items())
 
     def _trained_with(self) -> Mapping[str, Any]:
@@ -226,6 +228,11 @@ class ModelCard:
 
     def _accuracy_interval(self) -> str:
         return _interval((self.metrics["test/accuracy_low"], self.metrics["test/accuracy_high"]))
+
+
+def _shorten(text: str) -> str:
+    """Cut commits and digests to their first twelve digits."""
+    return re.sub(r"\b([0-9a-f]{12})(?:[0-9a-f]{28}|[0-9a-f]{52})\b", r"\1", text)
 
 
 def _known(tags: Mapping[str, str], *wanted: tuple[str, str]) -> Iterator[tuple[str, str]]:

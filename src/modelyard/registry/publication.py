@@ -190,7 +190,16 @@ def _write_card(tracking: Tracking, publication: Publication, version: "ModelVer
             shutil.copy(plots / picture, folder)
         client.log_model_artifacts(card.model_id, folder)
     client.update_model_version(version.name, str(version.version), card.description())
+    _link_version(tracking, version)
     client.set_model_version_tag(version.name, str(version.version), CARD, words)
+
+
+def _link_version(tracking: Tracking, version: "ModelVersion") -> None:
+    """Let the page of the logged model show its version, as `mlflow.register_model` does."""
+    from mlflow.utils.mlflow_tags import MLFLOW_MODEL_VERSIONS
+
+    versions = json.dumps([{"name": version.name, "version": int(version.version)}])
+    tracking.client.set_logged_model_tags(version.tags[MODEL_ID], {MLFLOW_MODEL_VERSIONS: versions})
 
 
 def _choose_card(cards: Mapping[str, Card], name: str) -> Card:
