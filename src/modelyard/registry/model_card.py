@@ -1,7 +1,7 @@
 """A version's model card, in Markdown: its README.md, and its description in MLflow."""
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +18,8 @@ PICTURES = {
 # MLflow's databases take no longer description; what its run or README.md tells too is left out first.
 MOST_CHARACTERS = 5000
 DISPENSABLE = ("How it was trained", "How to serve it", "What it costs", "Where it comes from")
+# MLflow's tables have no space between columns: this marks where one is needed.
+GAP, SPACE = "\0", "&emsp;"
 # MLflow's pages show an artifact of a logged model at this address.
 ARTIFACT = "ajax-api/2.0/mlflow/logged-models/{model_id}/artifacts/files?artifact_file_path={path}"
 
@@ -51,7 +53,8 @@ class ModelCard:
     def readme(self) -> str:
         """Return the card as a file that lies beside its picture."""
         title = f"# {self.bundle.name}, version {self.version}"
-        return "\n\n".join([title, *self._sections(self.picture or "").values()]) + "\n"
+        text = "\n\n".join([title, *self._sections(self.picture or "").values()])
+        return text.replace(GAP, "") + "\n"
 
     def description(self) -> str:
         """Return the card as MLflow shows it, at most MOST_CHARACTERS long; digests are cut short.
@@ -73,8 +76,8 @@ class ModelCard:
             "Where it fails, and what it is not for": [_list(self.text.limits)],
             "Known mistakes" if self._mistakes() else "What it answers": [*self._shown(picture)],
             "How good it is": [*self._quality()],
-            "What it costs": [_table(("measure", "value"), self._cost())],
-            "Where it comes from": [self.text.data, _table(("what", "value"), self._origin())],
+            "What it costs": [*self._cost()],
+            "Where it comes from": [self.text.data, *self._origin()],
             "How it was trained": [*self._training()],
             "How to serve it": [*self._serving()],
         }
@@ -134,7 +137,9 @@ class ModelCard:
             yield self.text.published
         classes = list(self._classes())
         if classes:
+            yield "Class by class:"
             yield _table(("class", "images", "precision", "recall (95 % interval)", "F1"), classes)
+            yield "Precision: how many that it calls so are so. Recall: how many that are so it calls so."
 
     def _measures(self) -> Iterator[tuple[str, ...]]:
         metrics = self.metrics
@@ -167,29 +172,35 @@ class ModelCard:
                 interval = _interval(wilson_interval(round(recall * images), images))
                 yield name, f"{images:,}", f"{precision:.2%}", f"{recall:.2%} ({interval})", f"{f1:.2%}"
 
-    def _cost(self) -> Iterator[tuple[str, ...]]:
+    def _cost(self) -> Iterator[str]:
         metrics = self.metrics
-        what = self.facts.get("latency", {}).get("input", "one image")
         p50_ms, p99_ms = metrics["latency/p50_ms"], metrics["latency/p99_ms"]
-        yield f"answering {what}, where it was evaluated: p50 / p99", f"{p50_ms:.2f} / {p99_ms:.2f} ms"
-        yield "loading", f"{metrics['load_ms']:.1f} ms"
-        yield "size", f"{metrics['size_bytes']:,.0f} bytes, {self.bundle.precision}"
+        rows = (
+            ("one image, p50 / p99", f"{p50_ms:.2f} / {p99_ms:.2f} ms"),
+            ("loading", f"{metrics['load_ms']:.1f} ms"),
+            ("size", f"{metrics['size_bytes']:,.0f} bytes, {self.bundle.precision}"),
+        )
+        yield _table(("measure", "value"), rows)
+        what = self.facts.get("latency", {}).get("input", "one image")
+        yield f"Timed on {what}, on the machine that evaluated it."
 
-    def _origin(self) -> Iterator[tuple[str, ...]]:
+    def _origin(self) -> Iterator[str]:
+        yield _table(("what", "value"), self._origins())
+        yield "The version's tags hold digests and libraries in full."
+
+    def _origins(self) -> Iterator[tuple[str, str]]:
         tags = self.tags
         trained_on = self._trained_with().get("run", {}).get("dataset", {})
         if trained_on:
             yield "training data", f"{trained_on['name']}, {trained_on['images']:,} images"
-        # An archive on this machine is a path.
         yield from _known(tags, ("source", "source"), ("homepage", "homepage"), ("licence", "licence"))
         yield from _known(tags, ("data's digest" if trained_on else "files' digest", "data.digest"))
         yield "measured on", f"{self.dataset.name}, {self.dataset.images:,} images"
-        yield "... its digest", self.dataset.digest
+        yield "its digest", self.dataset.digest
         if "git.commit" in tags:
             state = {"true": " and uncommitted changes", "false": ""}.get(tags.get("git.dirty", ""), "")
             yield "commit", tags["git.commit"] + state
         yield from _known(tags, ("parameters' digest", "params.digest"), ("bundle's digest", "content_key"))
-        yield from _known(tags, ("libraries", "libraries"))
 
     def _training(self) -> Iterator[str]:
         training = self._trained_with()
@@ -201,6 +212,10 @@ class ModelCard:
         if "fit_s" in training:
             chosen["fitted in"] = f"{training['fit_s']:.1f} s"
         yield _table(("parameter", "value"), chosen.items())
+        if self.tags.get("git.dirty") == "false":
+            yield "`make repro` at that commit, with these values in conf/, trains it again."
+        else:
+            yield "That commit lacks changes that it was trained with."
 
     def _trained_with(self) -> Mapping[str, Any]:
         training: Mapping[str, Any] = self.bundle.provenance.get("training", {})
@@ -211,8 +226,8 @@ class ModelCard:
         photo = self.bundle.preprocessing.kind == "photo"
         image, kind = ("photo.jpg", "image/jpeg") if photo else ("digit.png", "image/png")
         yield (
-            "With MLflow, in an environment that has this version's requirements.txt; MLFLOW_TRACKING_URI "
-            "names the registry (`python -m modelyard.tracking.store` tells the project's own):"
+            "With MLflow, in an environment with the version's requirements.txt, and MLFLOW_TRACKING_URI as "
+            "`python -m modelyard.tracking.store` prints it:"
         )
         yield _code(
             f"mlflow models serve -m models:/{name}/{number} --env-manager local --port 5001 &",
@@ -231,8 +246,8 @@ class ModelCard:
 
 
 def _shorten(text: str) -> str:
-    """Cut commits and digests to their first twelve digits."""
-    return re.sub(r"\b([0-9a-f]{12})(?:[0-9a-f]{28}|[0-9a-f]{52})\b", r"\1", text)
+    """Cut commits and digests to their first twelve digits, and set the columns of tables apart."""
+    return re.sub(r"\b([0-9a-f]{12})(?:[0-9a-f]{28}|[0-9a-f]{52})\b", r"\1", text).replace(GAP, SPACE)
 
 
 def _known(tags: Mapping[str, str], *wanted: tuple[str, str]) -> Iterator[tuple[str, str]]:
@@ -255,6 +270,17 @@ def _code(*lines: str) -> str:
     return "\n".join(["```bash", *lines, "```"])
 
 
-def _table(heading: tuple[str, ...], rows: "Iterator[tuple[str, ...]] | Any") -> str:
-    lines = [heading, ("---",) * len(heading), *rows]
-    return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
+def _table(heading: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
+    lines = [heading, *(tuple(cell.replace("|", "\\|") for cell in row) for row in rows)]
+    # The widest cell of a column keeps the next one at a distance; the last column needs none.
+    widest = [max(lines, key=lambda line: len(line[column])) for column in range(len(heading) - 1)]
+    drawn = [
+        [
+            cell + GAP if column < len(widest) and line is widest[column] else cell
+            for column, cell in enumerate(line)
+        ]
+        for line in lines
+    ]
+    return "\n".join(
+        "| " + " | ".join(line) + " |" for line in [drawn[0], ["---"] * len(heading), *drawn[1:]]
+    )

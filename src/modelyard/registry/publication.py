@@ -189,6 +189,7 @@ def _write_card(tracking: Tracking, publication: Publication, version: "ModelVer
         if picture:
             shutil.copy(plots / picture, folder)
         client.log_model_artifacts(card.model_id, folder)
+    client.update_registered_model(version.name, publication.card.about)
     client.update_model_version(version.name, str(version.version), card.description())
     _link_version(tracking, version)
     client.set_model_version_tag(version.name, str(version.version), CARD, words)
