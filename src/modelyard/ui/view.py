@@ -40,7 +40,7 @@ BARS = ("test/errors", "test/accuracy", "latency/p50_ms", "size_bytes")
 CURVES = (("train/loss", "validation/loss"), ("train/accuracy", "validation/accuracy"))
 
 
-def comparison_link(server: str, experiment_id: str, *, stored: bool = True) -> str:
+def comparison_link(server: str, experiment_id: str, *, stored: bool) -> str:
     """Return the address that shows all runs side by side.
 
     Args:
