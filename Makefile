@@ -26,7 +26,7 @@ test: .venv/requirements-dev  ## run all tests
 check: .venv/requirements-dev  ## lint, formatting, types
 	@ruff check . && ruff format --check . && mypy
 
-ui: .venv/requirements  ## compare runs and versions in the MLflow UI, on loopback (PORT=5000)
+ui: .venv/requirements  ## compare versions in the MLflow UI, on loopback (PORT=5000)
 	@python -m modelyard.ui --port $(PORT)
 
 serve: .venv/requirements  ## answer HTTP requests from one version (MODEL=models:/mnist@champion PORT=5000)

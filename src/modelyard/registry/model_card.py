@@ -1,13 +1,14 @@
 """A version's model card, in Markdown: its README.md, and its description in MLflow."""
 
-import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from modelyard.evaluation.measures import wilson_interval
 from modelyard.inference.bundle import Bundle
 from modelyard.params import Card
+from modelyard.registry.markdown import GAP, bullets, code, compress, table
 from modelyard.tracking.runs import Dataset
 
 # What an evaluation may leave, and what it shows.
@@ -18,10 +19,8 @@ PICTURES = {
 # MLflow's databases take no longer description; what its run or README.md tells too is left out first.
 MOST_CHARACTERS = 5000
 DISPENSABLE = ("How it was trained", "How to serve it", "What it costs", "Where it comes from")
-# MLflow's tables have no space between columns: this marks where one is needed.
-GAP, SPACE = "\0", "&emsp;"
-# MLflow's pages show an artifact of a logged model at this address.
-ARTIFACT = "ajax-api/2.0/mlflow/logged-models/{model_id}/artifacts/files?artifact_file_path={path}"
+# MLflow's pages show an artifact of a logged model at this address, with its path behind.
+ARTIFACTS = "ajax-api/2.0/mlflow/logged-models/{model_id}/artifacts/files?artifact_file_path="
 
 
 @dataclass(frozen=True)
@@ -37,7 +36,7 @@ class ModelCard:
         dataset: what they were measured on.
         facts: the evaluation's report.json: images of each class, mistakes, the input of the latency.
         tags: the version's.
-        picture: a name of PICTURES; None where the evaluation left none.
+        picture: a file of one of the names in PICTURES; None where the evaluation left none.
     """
 
     bundle: Bundle
@@ -48,12 +47,12 @@ class ModelCard:
     dataset: Dataset
     facts: Mapping[str, Any]
     tags: Mapping[str, str]
-    picture: str | None
+    picture: Path | None
 
     def readme(self) -> str:
         """Return the card as a file that lies beside its picture."""
         title = f"# {self.bundle.name}, version {self.version}"
-        text = "\n\n".join([title, *self._sections(self.picture or "").values()])
+        text = "\n\n".join([title, *self._sections("").values()])
         return text.replace(GAP, "") + "\n"
 
     def description(self) -> str:
@@ -61,20 +60,23 @@ class ModelCard:
 
         The list of versions shows the first line raw, so that line is a sentence, not a heading.
         """
-        sections = self._sections(ARTIFACT.format(model_id=self.model_id, path=self.picture))
+        sections = self._sections(ARTIFACTS.format(model_id=self.model_id))
         dispensable = [heading for heading in DISPENSABLE if heading in sections]
-        text = _shorten("\n\n".join(sections.values()))
+        text = compress("\n\n".join(sections.values()))
         while len(text) > MOST_CHARACTERS and dispensable:
             del sections[dispensable.pop(0)]
-            text = _shorten("\n\n".join([*sections.values(), "README.md in its artifacts tells more."]))
+            text = compress("\n\n".join([*sections.values(), "README.md in its artifacts tells more."]))
         return text[:MOST_CHARACTERS]
 
-    def _sections(self, picture: str) -> dict[str, str]:
-        """Return the sections' Markdown by their headings, which it begins with; "" is the summary."""
+    def _sections(self, artifacts: str) -> dict[str, str]:
+        """Return the sections' Markdown by their headings, which it begins with; "" is the summary.
+
+        `artifacts` is the address of the version's artifacts, put before the name of one.
+        """
         sections = {
-            "What it is for": [_list(self.text.intended_use)],
-            "Where it fails, and what it is not for": [_list(self.text.limits)],
-            "Known mistakes" if self._mistakes() else "What it answers": [*self._shown(picture)],
+            "What it is for": [bullets(self.text.intended_use)],
+            "Where it fails, and what it is not for": [bullets(self.text.limits)],
+            "Known mistakes" if self._mistakes() else "What it answers": [*self._shown(artifacts)],
             "How good it is": [*self._quality()],
             "What it costs": [*self._cost()],
             "Where it comes from": [self.text.data, *self._origin()],
@@ -112,7 +114,7 @@ class ModelCard:
         mistakes: Sequence[Mapping[str, Any]] = self.facts.get("mistakes", ())
         return mistakes
 
-    def _shown(self, picture: str) -> Iterator[str]:
+    def _shown(self, artifacts: str) -> Iterator[str]:
         for surest in self._mistakes()[:1]:
             yield (
                 f"It is wrong on {self.metrics['test/errors']:,.0f} of {self.dataset.images:,} images, and "
@@ -120,8 +122,9 @@ class ModelCard:
                 f"{surest['answer']} with score {surest['score']:.3f}."
             )
         if self.picture is not None:
-            yield f"{PICTURES[self.picture]} (`{self.picture}`, beside README.md in the version's artifacts)"
-            yield f"![{self.picture}]({picture})"
+            name = self.picture.name
+            yield f"{PICTURES[name]} (`{name}`, beside README.md in the version's artifacts)"
+            yield f"![{name}]({artifacts}{name})"
 
     def _quality(self) -> Iterator[str]:
         images = f"{self.dataset.images:,} images"
@@ -132,13 +135,13 @@ class ModelCard:
                 f"Nothing here measures how often it is right: {images} without labels say only how "
                 "close it is to the network that it was made from."
             )
-        yield _table(("measure", "value"), self._measures())
+        yield table(("measure", "value"), self._measures())
         if self.text.published:
             yield self.text.published
         classes = list(self._classes())
         if classes:
             yield "Class by class:"
-            yield _table(("class", "images", "precision", "recall (95 % interval)", "F1"), classes)
+            yield table(("class", "images", "precision", "recall (95 % interval)", "F1"), classes)
             yield "Precision: how many that it calls so are so. Recall: how many that are so it calls so."
 
     def _measures(self) -> Iterator[tuple[str, ...]]:
@@ -180,12 +183,12 @@ class ModelCard:
             ("loading", f"{metrics['load_ms']:.1f} ms"),
             ("size", f"{metrics['size_bytes']:,.0f} bytes, {self.bundle.precision}"),
         )
-        yield _table(("measure", "value"), rows)
+        yield table(("measure", "value"), rows)
         what = self.facts.get("latency", {}).get("input", "one image")
         yield f"Timed on {what}, on the machine that evaluated it."
 
     def _origin(self) -> Iterator[str]:
-        yield _table(("what", "value"), self._origins())
+        yield table(("what", "value"), self._origins())
         yield "The version's tags hold digests and libraries in full."
 
     def _origins(self) -> Iterator[tuple[str, str]]:
@@ -211,7 +214,7 @@ class ModelCard:
             chosen["weights"] = f"{training['weights']:,}"
         if "fit_s" in training:
             chosen["fitted in"] = f"{training['fit_s']:.1f} s"
-        yield _table(("parameter", "value"), chosen.items())
+        yield table(("parameter", "value"), chosen.items())
         if self.tags.get("git.dirty") == "false":
             yield "`make repro` at that commit, with these values in conf/, trains it again."
         else:
@@ -229,13 +232,13 @@ class ModelCard:
             "With MLflow, in an environment with the version's requirements.txt, and MLFLOW_TRACKING_URI as "
             "`python -m modelyard.tracking.store` prints it:"
         )
-        yield _code(
+        yield code(
             f"mlflow models serve -m models:/{name}/{number} --env-manager local --port 5001 &",
             f"""base64 -w0 {image} | sed 's/.*/{{"instances": ["&"], "params": {{"top_k": 3}}}}/' |""",
             "    curl -s localhost:5001/invocations -H 'Content-Type: application/json' -d @-",
         )
         yield "With modelyard, which also follows `champion`:"
-        yield _code(
+        yield code(
             f"modelyard serve --model {name} --port 8080 &",
             f"curl -s 'localhost:8080/models/{name}/versions/{number}/predict?top_k=3' "
             f"-H 'Content-Type: {kind}' --data-binary @{image}",
@@ -243,11 +246,6 @@ class ModelCard:
 
     def _accuracy_interval(self) -> str:
         return _interval((self.metrics["test/accuracy_low"], self.metrics["test/accuracy_high"]))
-
-
-def _shorten(text: str) -> str:
-    """Cut commits and digests to their first twelve digits, and set the columns of tables apart."""
-    return re.sub(r"\b([0-9a-f]{12})(?:[0-9a-f]{28}|[0-9a-f]{52})\b", r"\1", text).replace(GAP, SPACE)
 
 
 def _known(tags: Mapping[str, str], *wanted: tuple[str, str]) -> Iterator[tuple[str, str]]:
@@ -260,27 +258,3 @@ def _known(tags: Mapping[str, str], *wanted: tuple[str, str]) -> Iterator[tuple[
 def _interval(bounds: tuple[float, float]) -> str:
     low, high = bounds
     return f"{low:.2%} to {high:.2%}"
-
-
-def _list(sentences: tuple[str, ...]) -> str:
-    return "\n".join(f"- {sentence}" for sentence in sentences)
-
-
-def _code(*lines: str) -> str:
-    return "\n".join(["```bash", *lines, "```"])
-
-
-def _table(heading: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
-    lines = [heading, *(tuple(cell.replace("|", "\\|") for cell in row) for row in rows)]
-    # The widest cell of a column keeps the next one at a distance; the last column needs none.
-    widest = [max(lines, key=lambda line: len(line[column])) for column in range(len(heading) - 1)]
-    drawn = [
-        [
-            cell + GAP if column < len(widest) and line is widest[column] else cell
-            for column, cell in enumerate(line)
-        ]
-        for line in lines
-    ]
-    return "\n".join(
-        "| " + " | ".join(line) + " |" for line in [drawn[0], ["---"] * len(heading), *drawn[1:]]
-    )

@@ -1,7 +1,6 @@
 """A measured bundle becomes a version: run, logged model, metrics, pictures, registry."""
 
 import json
-import shutil
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
@@ -16,6 +15,7 @@ from modelyard.nesting import flatten
 from modelyard.params import Card, Gate, Int8, Params
 from modelyard.registry.logged_model import model_arguments
 from modelyard.registry.model_card import PICTURES, ModelCard
+from modelyard.registry.presentation import present_version
 from modelyard.registry.promotion import RefusedError, promote, register_champion
 from modelyard.registry.versions import (
     CONTENT_KEY,
@@ -37,8 +37,6 @@ if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion
 
 
-# The digest of the words on a version's card; others make a new one.
-CARD = "card.digest"
 OF_TRAINING = ("git.commit", "git.dirty", "dvc.experiment", "libraries", "data.digest", "params.digest")
 
 
@@ -145,10 +143,10 @@ def publish(tracking: Tracking, publication: Publication) -> "ModelVersion":
             client.set_tag(run_id, SAME_BUNDLE_AS, f"models:/{bundle.name}/{known[0].version}")
         if EVALUATION not in known[0].tags:
             _keep_evaluation(tracking, publication, known[0])
-        _write_card(tracking, publication, known[0])
+        present_version(tracking.client, known[0], _make_card(publication, known[0]))
         return known[0]
     version = known[0] if known else _register(tracking, publication, run_id)
-    _write_card(tracking, publication, version)
+    present_version(tracking.client, version, _make_card(publication, version))
     update_challenger(client, bundle.name)
     reason = "int8, and close enough to its source" if publication.promote else "the first of its name"
     register_champion(tracking, bundle.name, int(version.version), reason, replace=publication.promote)
@@ -166,14 +164,9 @@ def _register(tracking: Tracking, publication: Publication, run_id: str) -> "Mod
     return create_version(tracking.client, bundle.name, run_id, tags, publication.card.about)
 
 
-def _write_card(tracking: Tracking, publication: Publication, version: "ModelVersion") -> None:
-    """Put the card beside MLmodel and into the description, where this was not done with the same words."""
-    client, words = tracking.client, digest(plain(publication.card))
-    if version.tags.get(CARD) == words:
-        return
+def _make_card(publication: Publication, version: "ModelVersion") -> ModelCard:
     plots = publication.report / "plots"
-    picture = next((name for name in PICTURES if (plots / name).is_file()), None)
-    card = ModelCard(
+    return ModelCard(
         bundle=publication.bundle,
         version=int(version.version),
         model_id=version.tags[MODEL_ID],
@@ -182,25 +175,8 @@ def _write_card(tracking: Tracking, publication: Publication, version: "ModelVer
         dataset=publication.dataset,
         facts=publication.facts,
         tags=version.tags,
-        picture=picture,
+        picture=next((plots / name for name in PICTURES if (plots / name).is_file()), None),
     )
-    with tempfile.TemporaryDirectory() as folder:
-        Path(folder, "README.md").write_text(card.readme())
-        if picture:
-            shutil.copy(plots / picture, folder)
-        client.log_model_artifacts(card.model_id, folder)
-    client.update_registered_model(version.name, publication.card.about)
-    client.update_model_version(version.name, str(version.version), card.description())
-    _link_version(tracking, version)
-    client.set_model_version_tag(version.name, str(version.version), CARD, words)
-
-
-def _link_version(tracking: Tracking, version: "ModelVersion") -> None:
-    """Let the page of the logged model show its version, as `mlflow.register_model` does."""
-    from mlflow.utils.mlflow_tags import MLFLOW_MODEL_VERSIONS
-
-    versions = json.dumps([{"name": version.name, "version": int(version.version)}])
-    tracking.client.set_logged_model_tags(version.tags[MODEL_ID], {MLFLOW_MODEL_VERSIONS: versions})
 
 
 def _choose_card(cards: Mapping[str, Card], name: str) -> Card:
