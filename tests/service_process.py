@@ -14,6 +14,7 @@ from typing import Any
 import requests
 
 from modelyard.inference.bundle import read_bundle
+from modelyard.inference.images import Limits
 from modelyard.inference.predictor import Predictor
 from modelyard.service.loading import LoadObserver
 from modelyard.service.models import ServedVersion, Unavailable, UnknownModel
@@ -27,8 +28,8 @@ class FolderModels:
     A bundle called "slow" takes `slow_s` an image, "broken" cannot be loaded.
     """
 
-    def __init__(self, folder: Path, slow_s: float) -> None:
-        self._folder, self._slow_s = folder, slow_s
+    def __init__(self, folder: Path, slow_s: float, limits: Limits) -> None:
+        self._folder, self._slow_s, self._limits = folder, slow_s, limits
         self._loaded: dict[tuple[str, int], ServedVersion] = {}
         self.ready = False
 
@@ -79,9 +80,9 @@ class FolderModels:
         return sorted(path.name for path in self._folder.iterdir())
 
     def _load(self, folder: Path) -> Predictor:
-        predictor = Predictor(read_bundle(folder))
+        predictor = Predictor(read_bundle(folder), limits=self._limits)
         if folder.parent.name == "slow":
-            predictor = SlowPredictor(predictor.bundle)
+            predictor = SlowPredictor(predictor.bundle, limits=self._limits)
             predictor.pause_s = self._slow_s
         return predictor
 
@@ -91,16 +92,23 @@ class SlowPredictor(Predictor):
 
     pause_s = 0.0
 
-    def predict(self, images: Any, *arguments: Any, **options: Any) -> Any:
-        time.sleep(self.pause_s * len(images))
-        return super().predict(images, *arguments, **options)
+    def preprocess(self, image: Any) -> Any:
+        time.sleep(self.pause_s)
+        return super().preprocess(image)
 
 
 class Service:
-    """`serve` in a process; every attribute of `Settings` may be given."""
+    """`serve` in a process; `limits` are those of an image, every attribute of `Settings` may be given."""
 
-    def __init__(self, folder: Path, workers: int = 1, slow_s: float = 0.3, **settings: Any) -> None:
-        arguments = json.dumps([str(folder), workers, slow_s, settings])
+    def __init__(
+        self,
+        folder: Path,
+        workers: int = 1,
+        slow_s: float = 0.3,
+        limits: dict[str, int] | None = None,
+        **settings: Any,
+    ) -> None:
+        arguments = json.dumps([str(folder), workers, slow_s, limits or {}, settings])
         self.process = subprocess.Popen(
             [sys.executable, __file__, arguments],
             stdout=subprocess.PIPE,
@@ -172,8 +180,8 @@ class Service:
 
 
 def main() -> None:
-    folder, workers, slow_s, settings = json.loads(sys.argv[1])
-    factory = functools.partial(FolderModels, Path(folder), slow_s)
+    folder, workers, slow_s, limits, settings = json.loads(sys.argv[1])
+    factory = functools.partial(FolderModels, Path(folder), slow_s, Limits(**limits))
     serve(factory, port=0, workers=workers, settings=Settings(**settings))  # type: ignore[arg-type]
 
 

@@ -1,7 +1,9 @@
 """Never more inside than allowed, never longer than allowed, and nobody lost at the end."""
 
 import asyncio
+import base64
 import http.client
+import json
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -64,6 +66,16 @@ def test_whoever_takes_longer_than_the_deadline_is_told_and_the_service_goes_on(
     assert [answer.status_code for answer in answers] == [504] * 3
     assert answers[0].json() == {"error": "no answer within 0.3 s"}
     assert service.post(QUICK, FILE).status_code == 200
+    service.stop()
+
+
+def test_after_the_deadline_the_rest_of_a_batch_is_not_computed(folder: Path) -> None:
+    service = Service(folder, slow_s=0.3, max_concurrent=1, deadline_s=1)
+    text = base64.b64encode(JPEG).decode()
+    # Sixty seconds, had nobody stopped it.
+    assert service.post(SLOW, json.dumps({"images": [text] * 200}), "application/json").status_code == 504
+    answers = (service.post(SLOW, JPEG, "image/jpeg").status_code for _ in range(10))
+    assert 200 in answers
     service.stop()
 
 

@@ -1,8 +1,10 @@
 """Connections before a request has begun: slow, endless or too many headers end them, and nobody else's."""
 
 import http.client
+import re
 import socket
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -68,6 +70,17 @@ def test_more_than_64_kib_of_headers_are_a_431(service: Service, more: bytes) ->
         answer = read_to_end(connection)
     assert answer.startswith(b"HTTP/1.1 431 ")
     assert answer.endswith(b'{"error":"expected headers of at most 65536 bytes"}')
+
+
+def test_headers_behind_a_body_are_not_kept(service: Service) -> None:
+    status = Path(f"/proc/{service.process.pid}/status")
+    before = int(re.findall(r"VmHWM:\s+(\d+) kB", status.read_text())[0])
+    with connect(service) as connection:
+        connection.sendall(HEAD + b"Connection: close\r\nTransfer-Encoding: chunked\r\n\r\n")
+        connection.sendall(b"%x\r\n%b\r\n0\r\n" % (len(FILE), FILE) + b"A: b\r\n" * 1_000_000 + b"\r\n")
+        assert read_to_end(connection).startswith(b"HTTP/1.1 200")
+    # Kept, they would take 100 MB.
+    assert int(re.findall(r"VmHWM:\s+(\d+) kB", status.read_text())[0]) < before + 50_000
 
 
 def test_on_a_connection_too_many_a_request_is_told_to_come_again_and_probes_are_answered(

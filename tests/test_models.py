@@ -12,9 +12,11 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 import tflite_models
+from modelyard.inference.images import ImageError, Limits
 from modelyard.service.loading import Source
 from modelyard.service.local_copy import LocalCopy
 from modelyard.service.models import Models, ServedVersion, Unavailable, UnknownModel
@@ -149,6 +151,19 @@ def test_of_six_versions_asked_for_two_stay_beside_the_champion(
     alive = [version for version, predictor in enumerate(predictors, 1) if predictor() is not None]
     assert alive == [1, 5, 7]
     assert [one["version"] for one in models.describe()[0]["versions"] if one["loaded"]] == alive
+
+
+def test_images_are_limited_as_the_models_are_told(registry: SmallRegistry, tmp_path: Path) -> None:
+    registry.point(registry.add())
+    models = Models(
+        open_source(registry.uri), LocalCopy(tmp_path), ["mnist"], POLL_S, limits=Limits(max_pixels=1000)
+    )
+    models.start()
+    wait_until(lambda: models.ready, models)
+    models.stop()
+    larger = tflite_models.encode(np.zeros((40, 40), np.uint8))
+    with pytest.raises(ImageError, match="40 x 40 pixels, at most 1000 are allowed"):
+        models.get("mnist").predictor.predict([larger])
 
 
 def test_a_champion_of_before_leaves_memory_with_its_last_request(

@@ -1,6 +1,7 @@
 """The service over HTTP, in a process of its own: what is answered, what is refused, what is told."""
 
 import base64
+import gzip
 import http.client
 import json
 import re
@@ -56,6 +57,19 @@ def guarded(folder: Path) -> Iterator[Service]:
 @pytest.fixture(scope="module")
 def predictor(folder: Path) -> Predictor:
     return Predictor(read_bundle(folder / "mnist" / "1"))
+
+
+RAW_HEAD = f"POST {PREDICT} HTTP/1.1\r\nHost: x\r\nContent-Type: image/png\r\n".encode()
+
+
+def send_raw(service: Service, request: bytes, ends: bool = False) -> bytes:
+    """Return what the service sends until it closes the connection; `ends` closes ours for sending first."""
+    host, port = service.address.removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port)), timeout=20) as connection:
+        connection.sendall(request)
+        if ends:
+            connection.shutdown(socket.SHUT_WR)
+        return b"".join(iter(lambda: connection.recv(65_536), b""))
 
 
 # Answers
@@ -138,7 +152,7 @@ def test_large_pictures_are_answered_beside_small_ones(service: Service, predict
         (json.dumps({"images": TEXTS, "on_error": "x"}), JSON, "on_error must be", None),
         (json.dumps(TEXTS), JSON, "expected a JSON object, got list", None),
         (b"{", JSON, "the body is not JSON", None),
-        (b"[" * 100_000, JSON, "the body is not JSON", None),
+        (b"[" * 10_000, JSON, "the body is not JSON", None),
         (b"--x\r\n", "multipart/form-data; boundary=x", "a multipart body that was cut off", None),
         (b"nothing", "multipart/form-data; boundary=x", "a broken multipart body", None),
         (b"", "multipart/form-data", "multipart/form-data without a boundary", None),
@@ -164,6 +178,8 @@ def test_options_of_the_query_are_checked(service: Service, query: str) -> None:
         ("/models/nothing/predict", 404, "expected a model, one of broken, colours, mnist"),
         ("/models/mnist/versions/9/predict", 404, "expected a version, one of 1, got 9"),
         ("/models/mnist/versions/x/predict", 404, "Not Found"),
+        (f"/models/mnist/versions/{'9' * 18}/predict", 404, "expected a version, one of 1, got 9999"),
+        (f"/models/mnist/versions/{'9' * 5000}/predict", 404, "Not Found"),
         ("/models/mnist/aliases/best/predict", 404, "expected an alias, one of champion"),
         ("/models/broken/predict", 503, "version 1 cannot be loaded"),
         ("/models/overflowing/predict", 500, "the model gave NaN or infinity"),
@@ -181,6 +197,12 @@ def test_what_is_not_there_is_told(service: Service, path: str, status: int, rea
 @pytest.mark.parametrize("kind", ["image/gif", "text/plain", "application/octet-stream", "nonsense", ""])
 def test_another_content_type_is_a_415(service: Service, kind: str) -> None:
     assert service.post(PREDICT, FILES[0], kind).status_code == 415
+
+
+def test_a_compressed_body_is_a_415(service: Service) -> None:
+    answer = service.post(PREDICT, gzip.compress(FILES[0]), headers={"Content-Encoding": "gzip"})
+    assert (answer.status_code, answer.headers["Accept-Encoding"]) == (415, "identity")
+    assert service.post(PREDICT, FILES[0], headers={"Content-Encoding": "identity"}).status_code == 200
 
 
 def test_a_body_that_says_it_is_too_large_is_not_read(service: Service) -> None:
@@ -216,6 +238,87 @@ def test_too_many_images_are_a_413(service: Service) -> None:
     assert service.post("/invocations", json.dumps({"instances": texts}), JSON).status_code == 413
     files = [("images", ("0.png", FILES[0], "image/png"))] * 13
     assert requests.post(f"{service.address}{PREDICT}", files=files, timeout=20).status_code == 413
+
+
+PART = b'--x\r\nContent-Disposition: form-data; name="%b"; filename="a"\r\n\r\n\r\n'
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "reason"),
+    [
+        (PART % b"images" * 1000, 413, "more than 12 images"),
+        (PART.replace(b"filename", b"comment") % b"top_k" * 1000, 413, "more than 12 images and 20 options"),
+        (PART % (b"a" * 100_000), 400, "a broken multipart body"),
+        (b"--x\r\n" + b"A: b\r\n" * 10_000 + b"\r\n\r\n--x--", 400, "a broken multipart body"),
+        (PART % b"images" + b"\r\n--" * 40_000, 400, "a multipart body that was cut off"),
+        (b"\r\n" * 90_000, 400, "a multipart body that was cut off"),
+    ],
+    ids=["files", "options", "a long header", "many headers", "almost an end", "nothing"],
+)
+def test_a_form_of_countless_parts_or_headers_is_refused(
+    service: Service, body: bytes, status: int, reason: str
+) -> None:
+    answer = service.post(PREDICT, body, "multipart/form-data; boundary=x")
+    assert (answer.status_code, answer.json()["error"][: len(reason)]) == (status, reason)
+
+
+@pytest.mark.parametrize("image", ["[],", "1,", '"a",', "[[[[[[[[]]]]]]]],"])
+@pytest.mark.parametrize("path", [PREDICT, "/invocations"])
+def test_json_of_countless_values_is_refused_before_it_is_read(
+    service: Service, path: str, image: str
+) -> None:
+    name = "images" if path == PREDICT else "instances"
+    count = (MAX_BODY - 100) // len(image)
+    body = f'{{"{name}": [[{image * count}0]]}}'
+    answer = service.post(path, body, JSON)
+    assert answer.status_code == 413
+    assert answer.headers["Connection"] == "close"
+    message = answer.json()["error" if path == PREDICT else "message"]
+    assert message.startswith("more lists and values than 12 images have")
+
+
+def test_twelve_digits_of_numbers_each_in_a_list_of_its_own_are_not_too_many(service: Service) -> None:
+    digit = draw_band(4)[:, :, None].tolist()
+    answer = service.post(PREDICT, json.dumps({"images": [digit] * 12}).replace(" ", ""), JSON)
+    assert [best[0]["label"] for best in answer.json()["predictions"]] == ["4"] * 12
+
+
+def test_a_name_as_long_as_headers_may_be_is_not_told_in_full(service: Service) -> None:
+    answer = service.post(f"/models/{'a' * 50_000}/predict", FILES[0])
+    assert answer.status_code == 404
+    assert len(answer.content) < 1100
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"Content-Length: -5",
+        b"Content-Length: 5\r\nContent-Length: 6",
+        b"Content-Length: 5\r\nTransfer-Encoding: chunked",
+        b"Transfer-Encoding: chunked\r\n\r\nxyz",
+    ],
+)
+def test_a_length_that_makes_no_sense_is_a_400_and_ends_the_connection(service: Service, head: bytes) -> None:
+    answer = send_raw(service, RAW_HEAD + head + b"\r\n\r\nhello")
+    assert answer.startswith(b"HTTP/1.1 400 ")
+
+
+def test_a_body_shorter_or_longer_than_it_says_is_no_picture_and_no_second_request(service: Service) -> None:
+    short = RAW_HEAD + b"Connection: close\r\nContent-Length: 20\r\n\r\n" + FILES[3]
+    assert send_raw(service, short).count(b"HTTP/1.1 400 ") == 1
+    # Its end never comes, and nobody is there to be told.
+    assert send_raw(service, RAW_HEAD + b"Content-Length: 2000\r\n\r\n" + FILES[3], ends=True) == b""
+
+
+def test_requests_that_do_not_wait_for_answers_are_answered_in_their_order(
+    service: Service, predictor: Predictor
+) -> None:
+    sent = b"".join(RAW_HEAD + b"Content-Length: %d\r\n\r\n" % len(file) + file for file in FILES * 20)
+    end = b"GET /livez HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+    answers = send_raw(service, sent + end)
+    labels = re.findall(rb'"predictions":\[\[{"label":"(\d)"', answers)
+    assert b"".join(labels) == b"0123456789" * 20
+    assert answers.endswith(b'{"live":true}')
 
 
 # The token

@@ -1,7 +1,6 @@
 """`modelyard serve`: the HTTP service."""
 
 import argparse
-import dataclasses
 import functools
 import hashlib
 import os
@@ -15,6 +14,7 @@ if TYPE_CHECKING:
 
 _OPTIONS = {
     "max_body_bytes": "bytes of a request; more is a 413",
+    "max_pixels": "of an image, by its header; more is an error of that image",
     "max_items": "images in a request; more is a 413",
     "max_concurrent": "computations at once, in each process",
     "max_queued": "requests beside those; one more is a 503",
@@ -43,25 +43,23 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
     serve.add_argument("--workers", type=_workers, default=1, help="processes, each with its own models")
     copy = "for the local copy of what is served (default: in the user's cache)"
     serve.add_argument("--copy", type=Path, default=unset, metavar="FOLDER", help=copy)
-    for field in dataclasses.fields(Settings):
-        if field.name in _OPTIONS:
-            serve.add_argument(
-                f"--{field.name.replace('_', '-')}",
-                type=type(field.default),
-                default=field.default,
-                metavar="N",
-                help=_OPTIONS[field.name],
-            )
+    defaults = Settings()
+    for name, told in _OPTIONS.items():
+        default = getattr(defaults, name)
+        option = f"--{name.replace('_', '-')}"
+        serve.add_argument(option, type=type(default), default=default, metavar="N", help=told)
     serve.set_defaults(run=_serve)
 
 
-def make_models(names: tuple[str, ...], folder: Path | None) -> "Models":
+def make_models(names: tuple[str, ...], folder: Path | None, max_pixels: int) -> "Models":
     """Make the models of one process.
 
     Args:
         names: registered models, the default first; empty for all that were published with modelyard.
         folder: for the local copy; None takes one in the user's cache, for this registry and these names.
+        max_pixels: of an image.
     """
+    from modelyard.inference.images import Limits
     from modelyard.service.local_copy import LocalCopy
     from modelyard.service.models import Models
     from modelyard.service.registry_source import open_source
@@ -72,7 +70,7 @@ def make_models(names: tuple[str, ...], folder: Path | None) -> "Models":
         cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
         key = hashlib.sha256("\n".join([uri, *names]).encode()).hexdigest()[:16]
         folder = cache / "modelyard" / key
-    return Models(open_source(uri), LocalCopy(folder), names)
+    return Models(open_source(uri), LocalCopy(folder), names, limits=Limits(max_pixels=max_pixels))
 
 
 def _serve(given: argparse.Namespace) -> None:
@@ -88,7 +86,8 @@ def _serve(given: argparse.Namespace) -> None:
 
     # What is wrong with the address of the registry is told here, once, not by every process.
     tracking_uri()
-    factory = functools.partial(make_models, tuple(vars(given).get("model", ())), vars(given).get("copy"))
+    names, copy = tuple(vars(given).get("model", ())), vars(given).get("copy")
+    factory = functools.partial(make_models, names, copy, settings.max_pixels)
     serve(factory, host=given.host, port=given.port, workers=given.workers, settings=settings)
 
 

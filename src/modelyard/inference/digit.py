@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 SIDE = 28
+SHAPES = ((SIDE, SIDE), (SIDE, SIDE, 1), (SIDE * SIDE,))
 BOX = 20
 # Paler than this share of the darkest stroke is paper, not ink.
 FAINTEST = 0.2
@@ -47,11 +48,8 @@ def read_array(array: Any) -> NDArray[np.uint8]:
     Raises:
         ValueError: another shape, type or range; the message is the reason.
     """
-    try:
-        values = np.asarray(array)
-    except (ValueError, OverflowError):
-        raise ValueError("an array with rows of different lengths") from None
-    if values.shape not in ((SIDE, SIDE), (SIDE, SIDE, 1), (SIDE * SIDE,)):
+    values = array if isinstance(array, np.ndarray) else _read_lists(array)
+    if values.shape not in SHAPES:
         raise ValueError(f"an array of shape {values.shape}, expected (28, 28) or (784,)")
     whole = values.dtype.kind in "ui"
     if not whole and values.dtype.kind != "f":
@@ -64,11 +62,33 @@ def read_array(array: Any) -> NDArray[np.uint8]:
     return levels.reshape(SIDE, SIDE).astype(np.uint8)
 
 
+def _read_lists(lists: Any) -> NDArray[Any]:
+    """Make an array of nested lists, which is cheap whatever they hold.
+
+    NumPy by itself gives every cell the room of the longest text among them.
+    """
+    try:
+        cells = np.array(lists, dtype=object, ndmax=3)
+    except ValueError:
+        raise ValueError("an array with rows of different lengths") from None
+    if cells.shape not in SHAPES:
+        if any(isinstance(cell, list | tuple) for cell in cells.ravel().tolist()):
+            raise ValueError("an array with rows of different lengths")
+        return cells
+    kinds = set(map(type, cells.ravel().tolist()))
+    if others := [kind.__name__ for kind in kinds if not issubclass(kind, int | float | np.number)]:
+        raise ValueError(f"an array of {min(others)}, expected whole numbers 0..255 or floats 0..1")
+    return np.array(cells.tolist())
+
+
 def _is_light(grey: NDArray[np.uint8]) -> bool:
     """Say whether most of the border lies in the lighter half of what the image holds."""
+    border = np.concatenate([grey[0], grey[-1], grey[:, 0], grey[:, -1]])
+    if not border.any():
+        # As MNIST's own are: half of nothing is not lighter than anything.
+        return False
     lowest, highest = int(grey.min()), int(grey.max())
     middle = (lowest + highest) / 2 if lowest < highest else 127.5
-    border = np.concatenate([grey[0], grey[-1], grey[:, 0], grey[:, -1]])
     return bool(np.count_nonzero(border > middle) * 2 > border.size)
 
 

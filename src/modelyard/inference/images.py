@@ -1,6 +1,7 @@
 """Images from outside become pixels: PNG and JPEG only, limits first, whatever is wrong told by its place."""
 
 import io
+import warnings
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,7 +10,10 @@ from numpy.typing import NDArray
 from PIL import Image, JpegImagePlugin, PngImagePlugin
 
 from modelyard.inference.encoded import PNG, EncodingError, read_file_bytes
+from modelyard.inference.structure import StructureError, check_jpeg, check_png, read_png_size
 
+# What is odd in a file is its sender's affair; Pillow would print it for each of them.
+warnings.filterwarnings("ignore", module=r"PIL\.")
 ORIENTATION = 0x0112
 # EXIF's eight orientations, and what turns each upright.
 UPRIGHT = {
@@ -83,27 +87,41 @@ def decode(image: Any, limits: Limits, grey: bool = False) -> NDArray[np.uint8]:
 
 def _decode_file(data: bytes, max_pixels: int, grey: bool) -> NDArray[np.uint8]:
     kind = "PNG" if data.startswith(PNG) else "JPEG"
-    # The two plugins themselves: no other format is tried, and Pillow's own warning about size is not met.
-    plugin = PngImagePlugin.PngImageFile if kind == "PNG" else JpegImagePlugin.JpegImageFile
     try:
-        with plugin(io.BytesIO(data)) as picture:
-            width, height = picture.size
-            if width * height > max_pixels:
-                raise ImageError(f"{width} x {height} pixels, at most {max_pixels} are allowed")
-            _refuse_cut(data, kind)
+        picture = _open_png(data, max_pixels) if kind == "PNG" else _open_jpeg(data, max_pixels)
+        with picture:
             picture.load()
             return np.asarray(_turn_upright(_convert(picture, grey), picture))
     except ImageError:
         raise
+    except StructureError as error:
+        raise ImageError(str(error)) from None
     except Exception as error:
         # Pillow raises some ten types for a broken file, SyntaxError among them; all mean the same here.
         raise ImageError(f"a broken or truncated {kind}") from error
 
 
-def _refuse_cut(data: bytes, kind: str) -> None:
-    """Refuse a file without its end mark; what follows the mark is left alone, as all readers do."""
-    if data.rfind(b"IEND" if kind == "PNG" else b"\xff\xd9") < 0:
-        raise ImageError(f"a truncated {kind}")
+# The two plugins themselves: no other format is tried, and Pillow's own warning about size is not met.
+
+
+def _open_png(data: bytes, max_pixels: int) -> Image.Image:
+    _check_pixels(read_png_size(data), max_pixels)
+    check_png(data)
+    return PngImagePlugin.PngImageFile(io.BytesIO(data))
+
+
+def _open_jpeg(data: bytes, max_pixels: int) -> Image.Image:
+    # Its segments come before its size, and may be made to take an hour.
+    check_jpeg(data)
+    picture = JpegImagePlugin.JpegImageFile(io.BytesIO(data))
+    _check_pixels(picture.size, max_pixels)
+    return picture
+
+
+def _check_pixels(size: tuple[int, int], most: int) -> None:
+    width, height = size
+    if width * height > most:
+        raise ImageError(f"{width} x {height} pixels, at most {most} are allowed")
 
 
 def _convert(picture: Image.Image, grey: bool) -> Image.Image:

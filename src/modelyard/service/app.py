@@ -10,8 +10,10 @@ from fastapi import FastAPI, Request, Response
 from fastapi_offline import FastAPIOffline
 from pydantic import BaseModel
 from starlette.concurrency import run_in_threadpool
+from starlette.convertors import IntegerConvertor, register_url_convertor
 from starlette.exceptions import HTTPException
 from starlette.routing import Route
+from starlette.types import ASGIApp
 
 import modelyard
 from modelyard.service.access_log import AccessLog
@@ -21,13 +23,23 @@ from modelyard.service.front import Front
 from modelyard.service.invocations import MlflowDialect
 from modelyard.service.metrics import CONTENT_TYPE, Metrics
 from modelyard.service.models import Models
-from modelyard.service.openapi import describe_predictions
+from modelyard.service.openapi import complete_document
 from modelyard.service.payload import JSON, OwnDialect
 from modelyard.service.predictions import Choose, Dialect, Predictions
 from modelyard.service.settings import Settings
+from modelyard.service.shortcut import Shortcut
 
 # Versions that are not in memory are loaded two at a time, whatever is asked for.
 LOADERS = 2
+
+
+class VersionConvertor(IntegerConvertor):
+    """A version's number; int() fails at 4,301 digits."""
+
+    regex = "[0-9]{1,18}"
+
+
+register_url_convertor("version", VersionConvertor())
 
 
 class Health(BaseModel):
@@ -37,7 +49,7 @@ class Health(BaseModel):
     problems: list[str]
 
 
-def create_app(models: Models, settings: Settings, log_stream: BinaryIO | None = None) -> FastAPI:
+def create_app(models: Models, settings: Settings, log_stream: BinaryIO | None = None) -> ASGIApp:
     """Make the application; it starts and stops the models with itself.
 
     Args:
@@ -59,20 +71,22 @@ def create_app(models: Models, settings: Settings, log_stream: BinaryIO | None =
         lifespan=_lifespan(models, log, draining, [admission.close, lambda: loading.shutdown(wait=False)]),
         exception_handlers={HTTPException: _refuse},
     )
-    app.add_middleware(Front, settings=settings, metrics=metrics, log=log, draining=draining)
+    predictions: list[Route] = []
 
     def add(path: str, dialect: Dialect, choose: Choose, at_once: bool = False) -> None:
         endpoint = Predictions(models, settings, admission, loading, dialect, choose, at_once)
-        app.router.routes.append(Route(path, endpoint, methods=["POST"]))
+        predictions.append(Route(path, endpoint, methods=["POST"]))
 
     own = OwnDialect()
     add("/models/{name}/predict", own, lambda models, path: models.get(path["name"]), at_once=True)
     add("/invocations", MlflowDialect(), lambda models, path: models.default(), at_once=True)  # noqa: ARG005
-    add("/models/{name}/versions/{version:int}/predict", own, _choose_version)
+    add("/models/{name}/versions/{version:version}/predict", own, _choose_version)
     add("/models/{name}/aliases/{alias}/predict", own, _choose_alias)
     _add_information(app, models, metrics, draining)
     app.openapi = _openapi(app, settings)  # type: ignore[method-assign]
-    return app
+    # Also here, where another method is answered with 405.
+    app.router.routes.extend(predictions)
+    return Front(Shortcut(predictions, app), settings, metrics, log, draining)
 
 
 def _choose_version(models: Models, path: dict[str, Any]) -> Any:
@@ -139,11 +153,7 @@ def _openapi(app: FastAPI, settings: Settings) -> Callable[[], dict[str, Any]]:
         document = generate()
         if "/invocations" not in document["paths"]:
             document["info"]["version"] = getattr(modelyard, "__version__", "0.1.0")
-            document["paths"] = {**describe_predictions(), **document["paths"]}
-            if settings.token is not None:
-                schemes = document.setdefault("components", {}).setdefault("securitySchemes", {})
-                schemes["token"] = {"type": "http", "scheme": "bearer"}
-                document["security"] = [{"token": []}]
+            complete_document(document, guarded=settings.token is not None)
         return document
 
     return describe

@@ -49,7 +49,7 @@ class Record:
 
 
 class Front:
-    """ASGI middleware around all endpoints."""
+    """An ASGI application around the whole service."""
 
     def __init__(
         self, app: ASGIApp, settings: Settings, metrics: Metrics, log: AccessLog, draining: Draining
@@ -106,6 +106,9 @@ class Front:
 
     def _record(self, scope: Scope, record: Record, status: int, seconds: float) -> None:
         self._metrics.leave(record.model, record.version, status, seconds)
+        if scope["path"] in OPEN and status == 200:
+            # Probes come every few seconds for ever; one that fails is worth a line.
+            return
         self._log.write(
             {
                 "time": datetime.now(UTC),

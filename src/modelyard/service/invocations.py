@@ -11,7 +11,7 @@ from typing import Any
 import orjson
 
 from modelyard.service.models import ServedVersion
-from modelyard.service.payload import JSON, Payload, check_count
+from modelyard.service.payload import JSON, Payload, check_count, check_nodes
 from modelyard.service.refusals import Refusal
 
 COLUMN = "image"
@@ -31,6 +31,7 @@ class MlflowDialect:
             Refusal: another type (415), too many images (413), or no images in a shape that MLflow has (400).
         """
         _check_type(content_type)
+        check_nodes(body, max_items)
         fields = _load(body)
         given = fields.keys() & _SHAPES.keys()
         if len(given) != 1:

@@ -10,7 +10,8 @@ from typing import Any
 from modelyard.inference.encoded import PNG
 from modelyard.inference.predictor import SMALL_BYTES, Predictor
 
-_MOST_BODY_BYTES = 65_536
+# Also of what a PNG may hold beside its pixels, packed.
+_MOST_BODY_BYTES = 16_384
 _MOST_IMAGES = 4
 _MOST_PIXELS = 262_144
 _URL_SAFE = bytes.maketrans(b"-_", b"+/")

@@ -13,6 +13,7 @@ from typing import Protocol
 from PIL import Image
 
 from modelyard.inference.bundle import Bundle
+from modelyard.inference.images import Limits
 from modelyard.inference.predictor import MOST_INTERPRETERS, Predictor
 from modelyard.service.local_copy import LocalCopy
 from modelyard.service.memory import Memory, ServedVersion
@@ -56,9 +57,13 @@ class Loader:
         copy: bundles on this machine.
         memory: where the versions go.
         wait_s: after a first failure; every further one of a version doubles it, up to a minute.
+        limits: on every image.
     """
 
-    def __init__(self, source: Source, copy: LocalCopy, memory: Memory, wait_s: float) -> None:
+    def __init__(
+        self, source: Source, copy: LocalCopy, memory: Memory, wait_s: float, limits: Limits
+    ) -> None:
+        self._limits = limits
         self._source, self._copy, self._memory, self._wait_s = source, copy, memory, wait_s
         self._observe: LoadObserver = lambda name, version, well: None  # noqa: ARG005
         self._lock = threading.Lock()
@@ -125,7 +130,7 @@ class Loader:
 
     def _build(self, name: str, registered: RegisteredVersion, bundle: Bundle) -> ServedVersion:
         with self._building:
-            predictor = Predictor(bundle)
+            predictor = Predictor(bundle, limits=self._limits)
             _warm_up(predictor)
         log.info("%s: version %s is loaded", name, registered.version)
         self._observe(name, registered.version, True)

@@ -5,6 +5,8 @@ import threading
 from collections.abc import Sequence
 from typing import Any
 
+from modelyard.inference.images import Limits
+from modelyard.inference.predictor import DEFAULT_LIMITS
 from modelyard.registry.versions import CHAMPION
 from modelyard.service.loading import Loader, LoadObserver, Source, Unavailable
 from modelyard.service.local_copy import LocalCopy
@@ -36,14 +38,21 @@ class Models:
         names: what is served, the default first; empty for all that modelyard has published.
         poll_s: between two questions to the registry.
         max_extra: how many versions stay in memory beside the champions; the least recently used go.
+        limits: on every image.
     """
 
     def __init__(
-        self, source: Source, copy: LocalCopy, names: Sequence[str], poll_s: float = 5.0, max_extra: int = 4
+        self,
+        source: Source,
+        copy: LocalCopy,
+        names: Sequence[str],
+        poll_s: float = 5.0,
+        max_extra: int = 4,
+        limits: Limits = DEFAULT_LIMITS,
     ) -> None:
         self._source, self._copy, self._names, self._poll_s = source, copy, tuple(names), poll_s
         self._memory = Memory(max_extra)
-        self._loader = Loader(source, copy, self._memory, wait_s=poll_s)
+        self._loader = Loader(source, copy, self._memory, wait_s=poll_s, limits=limits)
         self._state: RegistryState | None = None
         self._source_problem = ""
         self._alias_problems: list[str] = []

@@ -21,11 +21,15 @@ class _Parts:
         self.files: list[bytes] = []
         self.fields: dict[str, str] = {}
         self._max_files = max_files
+        self._count = 0
         self._name = self._value = b""
         self._disposition = b""
         self._data = bytearray()
 
     def begin(self) -> None:
+        self._count += 1
+        if self._count > self._max_files + _MOST_FIELDS:
+            raise too_large(f"more than {self._max_files} images and {_MOST_FIELDS} options")
         self._disposition = b""
         self._data = bytearray()
 

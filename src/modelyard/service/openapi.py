@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from modelyard.service.metrics import CONTENT_TYPE
+
 _TEXT = {"type": "string"}
 _LABEL = {
     "type": "object",
@@ -23,14 +25,27 @@ _PREDICTIONS = {
         ]
     },
 }
+# A white pixel, so that each example is answered by every model.
+_PIXEL = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR42mP4DwABAQEAHLCMmQAAAABJRU5ErkJggg=="
+_NUMBER = {"type": "number", "minimum": 0, "maximum": 255}
+_ROW = {"type": "array", "items": _NUMBER, "minItems": 28, "maxItems": 28}
 _IMAGE = {
     "description": "A PNG or JPEG as base64, standard or URL-safe, with or without data:; a digit also as "
     "numbers, 28 x 28 or 784, whole ones 0..255 or floats 0..1.",
-    "anyOf": [_TEXT, {"type": "array", "items": {}, "minItems": 1}],
+    "anyOf": [
+        {"type": "string", "minLength": 1, "examples": [_PIXEL]},
+        {"type": "array", "items": _ROW, "minItems": 28, "maxItems": 28},
+        {"type": "array", "items": _NUMBER, "minItems": 784, "maxItems": 784},
+    ],
 }
 _OPTIONS = {
     "top_k": {"type": "integer", "minimum": 1, "default": 5},
     "on_error": {"type": "string", "enum": ["raise", "return"], "default": "raise"},
+}
+# In JSON null stands for the default.
+_NULLABLE_OPTIONS = {
+    "top_k": {"type": ["integer", "null"], "minimum": 1, "default": 5},
+    "on_error": {"enum": ["raise", "return", None], "default": "raise"},
 }
 _BINARY = {"type": "string", "format": "binary"}
 _BODY = {
@@ -50,10 +65,14 @@ _BODY = {
             "properties": {
                 "images": {"type": "array", "items": _IMAGE, "minItems": 1},
                 "image": _IMAGE,
-                **_OPTIONS,
+                **_NULLABLE_OPTIONS,
             },
             "oneOf": [{"required": ["images"]}, {"required": ["image"]}],
-        }
+        },
+        "examples": {
+            "one": {"value": {"image": _PIXEL}},
+            "several": {"value": {"images": [_PIXEL, _PIXEL], "top_k": 1, "on_error": "return"}},
+        },
     },
 }
 _OWN_ANSWER = {
@@ -66,19 +85,89 @@ _OWN_ERROR = {
     "required": ["error"],
     "properties": {"error": _TEXT, "index": {"type": "integer", "description": "of the bad image"}},
 }
+_HAS_IMAGE = {"type": "object", "required": ["image"], "properties": {"image": _IMAGE}}
+_SHAPES: dict[str, Any] = {
+    "dataframe_split": {
+        "type": "object",
+        "required": ["columns", "data"],
+        "additionalProperties": False,
+        "properties": {
+            "columns": {"type": "array", "items": _TEXT, "contains": {"const": "image"}, "maxContains": 1},
+            "data": {"type": "array", "minItems": 1, "description": "Rows as long as columns."},
+            "index": {"type": ["array", "null"], "description": "As long as data."},
+        },
+    },
+    "dataframe_records": {"type": "array", "minItems": 1, "items": _HAS_IMAGE},
+    "instances": {"type": "array", "minItems": 1, "items": {"anyOf": [_IMAGE, _HAS_IMAGE]}},
+    "inputs": {
+        "anyOf": [
+            {"type": "array", "minItems": 1, "items": _IMAGE},
+            {
+                "type": "object",
+                "required": ["image"],
+                "properties": {
+                    "image": {"anyOf": [_IMAGE, {"type": "array", "minItems": 1, "items": _IMAGE}]}
+                },
+            },
+        ]
+    },
+}
 _MLFLOW_BODY = {
     "schema": {
         "type": "object",
-        "description": "Exactly one of the four shapes of MLflow.",
-        "properties": {
-            "dataframe_split": {"type": "object"},
-            "dataframe_records": {"type": "array", "items": {"type": "object"}},
-            "instances": {},
-            "inputs": {},
-            "params": {"type": "object", "properties": _OPTIONS},
-        },
-    }
+        "description": "Exactly one of the four shapes of MLflow; other keys are left alone.",
+        "properties": {**_SHAPES, "params": {"type": ["object", "null"], "properties": _NULLABLE_OPTIONS}},
+        "oneOf": [{"required": [shape]} for shape in _SHAPES],
+    },
+    "examples": {
+        "dataframe_split": {"value": {"dataframe_split": {"columns": ["image"], "data": [[_PIXEL]]}}},
+        "dataframe_records": {"value": {"dataframe_records": [{"image": _PIXEL}]}},
+        "instances": {"value": {"instances": [_PIXEL], "params": {"top_k": 1}}},
+        "inputs": {"value": {"inputs": {"image": [_PIXEL]}}},
+    },
 }
+_STRINGS = {"type": "array", "items": _TEXT}
+_MODELS = {
+    "type": "array",
+    "items": {
+        "type": "object",
+        "required": ["name", "aliases", "versions"],
+        "properties": {
+            "name": _TEXT,
+            "aliases": {"type": "object", "additionalProperties": {"type": "integer"}},
+            "labels": {**_STRINGS, "description": "of the champion, once it is loaded"},
+            "versions": {
+                "type": "array",
+                "items": {
+                    "type": "object",
+                    "required": ["version", "loaded", "size_bytes"],
+                    "properties": {
+                        "version": {"type": "integer"},
+                        "loaded": {"type": "boolean"},
+                        "size_bytes": {"type": ["integer", "null"]},
+                        "metrics": {"type": "object", "additionalProperties": {"type": "number"}},
+                        "precision": {"type": ["string", "null"]},
+                        "content_key": {"type": ["string", "null"]},
+                    },
+                },
+            },
+        },
+    },
+}
+_REQUEST_ID = {
+    "description": "The request's own X-Request-ID where it has a plain one, else a new one.",
+    "schema": {"type": "string", "pattern": "^[A-Za-z0-9._:-]{1,128}$"},
+}
+# What comes along with a status, beside X-Request-ID.
+_HEADERS: dict[str, Any] = {
+    "401": {"WWW-Authenticate": {"schema": {"const": "Bearer"}, "required": True}},
+    "413": {"Connection": {"description": "The body is not read to its end.", "schema": {"const": "close"}}},
+    "503": {
+        "Retry-After": {"description": "seconds", "schema": {"type": "integer", "minimum": 1}},
+    },
+}
+# What may be asked without the token.
+_PROBES = ("/livez", "/readyz")
 _MLFLOW_ERROR = {
     "type": "object",
     "required": ["error_code", "message"],
@@ -89,11 +178,41 @@ REFUSED = {
     401: "The bearer token is missing or wrong.",
     404: "There is no such model, version or alias; the message names those there are.",
     413: "The body is too large, or has too many images.",
-    415: "Another content type.",
+    415: "Another content type, or a body that is compressed.",
     500: "The model itself failed.",
     503: "Busy, or the version cannot be loaded now; Retry-After says when to come again.",
     504: "No answer within the deadline.",
 }
+
+
+def complete_document(document: dict[str, Any], guarded: bool) -> dict[str, Any]:
+    """Add to FastAPI's document what it cannot see: predictions, refusals, headers, the token.
+
+    Args:
+        document: of the endpoints that FastAPI answers; changed in place.
+        guarded: the service asks for a token.
+    """
+    paths = document["paths"] = {**describe_predictions(), **document["paths"]}
+    _content(paths["/models"])["application/json"] = {"schema": _MODELS}
+    paths["/metrics"]["get"]["responses"]["200"]["content"] = {CONTENT_TYPE: {"schema": _TEXT}}
+    if guarded:
+        schemes = document.setdefault("components", {}).setdefault("securitySchemes", {})
+        schemes["token"] = {"type": "http", "scheme": "bearer"}
+        document["security"] = [{"token": []}]
+        for path in _PROBES:
+            paths[path]["get"]["security"] = []
+        for path in ("/models", "/metrics"):
+            paths[path]["get"]["responses"]["401"] = _error(REFUSED[401], _OWN_ERROR)
+    for path in paths.values():
+        for operation in path.values():
+            for status, response in operation["responses"].items():
+                response["headers"] = {"X-Request-ID": _REQUEST_ID, **_HEADERS.get(status, {})}
+    return document
+
+
+def _content(path: dict[str, Any]) -> dict[str, Any]:
+    content: dict[str, Any] = path["get"]["responses"]["200"]["content"]
+    return content
 
 
 def describe_predictions() -> dict[str, Any]:

@@ -14,6 +14,8 @@ from modelyard.service.refusals import Refusal, too_large
 RAW = ("image/png", "image/jpeg", "image/jpg")
 JSON = "application/json"
 MULTIPART = "multipart/form-data"
+# Brackets and commas of one image: 28 x 28 numbers, each in a list of its own, are 1,597.
+_MOST_NODES = 2_000
 _KEYS = {"images", "image", "top_k", "on_error"}
 
 
@@ -46,7 +48,7 @@ def parse_payload(content_type: str, query: str, body: bytes, max_items: int) ->
     if kind in RAW:
         images: list[Any] = [body]
     elif kind == JSON:
-        images, found = _read_json(body)
+        images, found = _read_json(body, max_items)
         options |= found
     elif kind == MULTIPART:
         images, fields = read_parts(content_type, body, max_items)
@@ -65,12 +67,22 @@ def check_count(images: list[Any], max_items: int) -> None:
         raise too_large(f"{len(images)} images, at most {max_items} are allowed in a request")
 
 
-def load_json(body: bytes) -> dict[str, Any]:
+def check_nodes(body: bytes, max_items: int) -> None:
+    """Refuse JSON of more lists and values than images can have (413), before it is read.
+
+    A list of two bytes takes seventy once it is an object.
+    """
+    if sum(map(body.count, (b",", b"[", b"{"))) > max_items * _MOST_NODES:
+        raise too_large(f"more lists and values than {max_items} images have, which is all that is allowed")
+
+
+def load_json(body: bytes, max_items: int) -> dict[str, Any]:
     """Read a JSON object.
 
     Raises:
-        Refusal: it is none (400).
+        Refusal: it is none (400), or has more in it than images can have (413).
     """
+    check_nodes(body, max_items)
     try:
         value = orjson.loads(body)
     except orjson.JSONDecodeError as error:
@@ -99,8 +111,8 @@ class OwnDialect:
         return orjson.dumps(error), JSON
 
 
-def _read_json(body: bytes) -> tuple[list[Any], dict[str, Any]]:
-    fields = load_json(body)
+def _read_json(body: bytes, max_items: int) -> tuple[list[Any], dict[str, Any]]:
+    fields = load_json(body, max_items)
     if unknown := fields.keys() - _KEYS:
         raise Refusal(400, f"expected the keys {sorted(_KEYS)}, got {len(unknown)} others")
     if ("images" in fields) == ("image" in fields):

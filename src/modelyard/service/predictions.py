@@ -1,7 +1,8 @@
 """The hot path: a request's body becomes images, images become answers, in plain ASGI."""
 
 import asyncio
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -76,24 +77,32 @@ class Predictions:
             await send_answer(send, 200, body)
 
     async def _answer(self, scope: Scope, receive: Receive, record: Record) -> bytes:
+        ends_at = time.monotonic() + self.settings.deadline_s
         served = await self._choose(scope.get("path_params", {}))
         record.model, record.version = served.name, served.version
         headers = dict(scope["headers"])
+        check_encoding(headers.get(b"content-encoding", b""))
         body = await read_body(receive, headers.get(b"content-length"), self.settings.max_body_bytes)
         record.body_bytes = len(body)
         content_type = headers.get(b"content-type", b"").decode("latin-1")
         query = scope["query_string"].decode("latin-1")
-        parse, most = self.dialect.parse, self.settings.max_items
-        if len(body) <= _QUICKLY_PARSED_BYTES:
-            payload = parse(content_type, query, body, most)
+
+        def parse() -> Payload:
+            payload = self.dialect.parse(content_type, query, body, self.settings.max_items)
+            record.images = len(payload.images)
+            return payload
+
+        def predict(payload: Payload) -> Answers:
+            images = in_time(payload.images, ends_at)
+            return served.predictor.predict(images, payload.top_k, payload.on_error)
+
+        if len(body) > _QUICKLY_PARSED_BYTES:
+            # In one slot: what JSON becomes may be twenty times as large, and must not wait in the queue.
+            answers = await self.admission.run(lambda: predict(parse()))
+        elif is_quick(served.predictor, (payload := parse()).images, len(body)):
+            answers = predict(payload)
         else:
-            payload = await self.admission.run(parse, content_type, query, body, most)
-        record.images = len(payload.images)
-        predict = served.predictor.predict
-        if is_quick(served.predictor, payload.images, len(body)):
-            answers: Answers = predict(payload.images, payload.top_k, payload.on_error)
-        else:
-            answers = await self.admission.run(predict, payload.images, payload.top_k, payload.on_error)
+            answers = await self.admission.run(predict, payload)
         return self.dialect.write(served, answers)
 
     async def _choose(self, path: dict[str, Any]) -> ServedVersion:
@@ -107,8 +116,32 @@ class Predictions:
 _QUICKLY_PARSED_BYTES = 262_144
 
 
+# Of a message about a name that may be 64 kB long.
+_MOST_TOLD = 1000
+
+
 class ClientGoneError(Exception):
     """The client went away while it sent its request; there is nobody to answer."""
+
+
+def in_time(images: list[Any], ends_at: float) -> Iterator[Any]:
+    """Yield images until the deadline, so that a thread does not go on for a caller who was told already.
+
+    Raises:
+        TimeoutError: `time.monotonic()` is past `ends_at`.
+    """
+    for image in images:
+        if time.monotonic() > ends_at:
+            raise TimeoutError
+        yield image
+
+
+def check_encoding(encoding: bytes) -> None:
+    """Refuse a body that is compressed as a whole (415); images are compressed by themselves."""
+    if encoding.strip().lower() not in (b"", b"identity"):
+        raise Refusal(
+            415, "expected a body without Content-Encoding", headers={"accept-encoding": "identity"}
+        )
 
 
 async def read_body(receive: Receive, declared: bytes | None, max_bytes: int) -> bytes:
@@ -145,7 +178,7 @@ def _explain(error: Exception, deadline_s: float) -> Refusal:
             return Refusal(400, str(error), error.index)
         case UnknownModel():
             # str() of a LookupError is its message; of a KeyError it would be quoted.
-            return Refusal(404, str(error.args[0] if error.args else error))
+            return Refusal(404, str(error.args[0] if error.args else error)[:_MOST_TOLD])
         case Unavailable():
             return busy(str(error))
         case TimeoutError():

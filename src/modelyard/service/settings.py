@@ -15,6 +15,8 @@ class Settings:
 
     Attributes:
         max_body_bytes: of a request; more is answered with 413.
+        max_pixels: of an image, by its header; more is an error of that image. While it is decoded, a pixel
+            takes up to 20 bytes.
         max_items: images in one request; more is answered with 413.
         max_concurrent: requests that are computed in threads at once; at least 1.
         max_queued: requests that may wait beside those; one more is answered with 503.
@@ -26,8 +28,9 @@ class Settings:
     """
 
     max_body_bytes: int = 16_000_000
+    max_pixels: int = 25_000_000
     max_items: int = 256
-    max_concurrent: int = max(2, os.cpu_count() or 1)
+    max_concurrent: int = field(default_factory=lambda: max(2, _count_cores()))
     max_queued: int = 64
     max_connections: int = 1000
     headers_s: float = 10.0
@@ -38,6 +41,7 @@ class Settings:
     def __post_init__(self) -> None:
         for name in (
             "max_body_bytes",
+            "max_pixels",
             "max_items",
             "max_concurrent",
             "max_connections",
@@ -52,6 +56,13 @@ class Settings:
             )
         if self.token == "":
             raise ValueError(f"{TOKEN} is empty: unset it to let everybody in, or give it a value")
+
+
+def _count_cores() -> int:
+    """Return how many cores this process may use; a machine may have more."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def read_token(environment: Mapping[str, str] = os.environ) -> str | None:

@@ -32,7 +32,11 @@ def tracking_uri() -> str:
     """Return MLFLOW_TRACKING_URI where it is set, else the SQLite file in the repository's root."""
     if uri := os.environ.get("MLFLOW_TRACKING_URI"):
         return uri
-    return f"sqlite:///{find_root() / 'mlflow.db'}?timeout={SQLITE_TIMEOUT_S}"
+    try:
+        root = find_root()
+    except ModelyardError as error:
+        raise ModelyardError(f"{error}, or set MLFLOW_TRACKING_URI") from None
+    return f"sqlite:///{root / 'mlflow.db'}?timeout={SQLITE_TIMEOUT_S}"
 
 
 def database_file(uri: str) -> Path | None:

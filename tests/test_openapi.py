@@ -1,0 +1,86 @@
+"""The service keeps its own OpenAPI document: schemathesis reads it, and tries what it allows and forbids."""
+
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from service_process import Service
+from tflite_models import digit_bundle
+
+# A schema cannot say which texts are base64 of a picture: of generated bodies most are well-formed and no
+# pictures. The document's own examples are pictures, and are tried with this check too.
+POSITIVE = "positive_data_acceptance"
+TOKEN = "one token"  # noqa: S105  # the test's own
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("served")
+    digit_bundle(folder / "mnist" / "1")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def service(folder: Path) -> Iterator[Service]:
+    service = Service(folder, drain_s=0)
+    yield service
+    assert service.stop() == 0
+
+
+@pytest.fixture(scope="module")
+def guarded(folder: Path) -> Iterator[Service]:
+    service = Service(folder, drain_s=0, token=TOKEN)
+    yield service
+    assert service.stop() == 0
+
+
+@pytest.fixture
+def workplace(tmp_path: Path) -> Path:
+    """A folder for what schemathesis leaves behind, with a configuration that knows what is served."""
+    served = '"path.name" = "mnist"\n"path.version" = 1\n"path.alias" = "champion"\n'
+    (tmp_path / "schemathesis.toml").write_text(f"[parameters]\n{served}")
+    return tmp_path
+
+
+def run(workplace: Path, service: Service, phases: str, least: int, *options: str) -> None:
+    command = [
+        sys.executable,
+        "-m",
+        "schemathesis.cli",
+        "run",
+        f"{service.address}/openapi.json",
+        "--no-color",
+    ]
+    command += ["--checks", "all", "--phases", phases, "--max-examples", "25", "--generation-deterministic"]
+    ended = subprocess.run(
+        [*command, *options], cwd=workplace, capture_output=True, text=True, check=False, timeout=300
+    )
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    [generated] = re.findall(r"(\d+) generated", ended.stdout)
+    assert int(generated) >= least
+
+
+def test_every_example_of_the_document_is_answered(workplace: Path, service: Service) -> None:
+    run(workplace, service, "examples", 10)
+
+
+def test_what_the_document_allows_and_forbids_is_answered_as_it_says(
+    workplace: Path, service: Service
+) -> None:
+    run(workplace, service, "coverage,fuzzing,stateful", 500, "--exclude-checks", POSITIVE)
+
+
+def test_names_versions_and_aliases_of_any_form_are_answered_as_the_document_says(
+    workplace: Path, service: Service
+) -> None:
+    (workplace / "schemathesis.toml").unlink()
+    run(workplace, service, "coverage", 200, "--exclude-checks", POSITIVE)
+
+
+def test_the_document_says_where_the_token_is_asked_for(workplace: Path, guarded: Service) -> None:
+    header = f"Authorization: Bearer {TOKEN}"
+    run(workplace, guarded, "coverage", 200, "--exclude-checks", POSITIVE, "--header", header)
