@@ -1,9 +1,13 @@
 """What is told in a line, and what is a bug."""
 
 import errno
+import sqlite3
+from contextlib import closing
+from pathlib import Path
 
 import mlflow
 import pytest
+import sqlalchemy
 
 from modelyard.errors import ModelyardError, UsageError
 from modelyard.failures import explain
@@ -25,8 +29,8 @@ from modelyard.inference.bundle import BundleError
             "Permission denied: bread: make it writable, then run again",
         ),
         (
-            mlflow.MlflowException("attempt to write a readonly database\n[SQL: INSERT ...]"),
-            "the tracking store failed (attempt to write a readonly database): see to it, then run again",
+            mlflow.MlflowException("the schema is out of date\nupgrade it"),
+            "the tracking store failed (the schema is out of date): see to it, then run again",
         ),
         (KeyError("bread"), None),
         (FileNotFoundError(errno.ENOENT, "No such file", "bread"), None),
@@ -34,6 +38,21 @@ from modelyard.inference.bundle import BundleError
 )
 def test_what_a_person_can_mend_is_one_line(error: Exception, line: str | None) -> None:
     assert explain(error) == line
+
+
+def test_a_database_that_may_not_be_written_is_told_so(tmp_path: Path) -> None:
+    with closing(sqlite3.connect(tmp_path / "mlflow.db")) as database:
+        database.execute("CREATE TABLE versions (number INTEGER)")
+    engine = sqlalchemy.create_engine(f"sqlite:///file:{tmp_path}/mlflow.db?mode=ro&uri=true")
+    with (
+        engine.connect() as connection,
+        pytest.raises(sqlalchemy.exc.OperationalError) as caught,
+    ):
+        connection.execute(sqlalchemy.text("INSERT INTO versions VALUES (1)"))
+    engine.dispose()
+    line = explain(caught.value)
+    assert line is not None
+    assert "attempt to write a readonly database): make its file and folder writable, then run again" in line
 
 
 def test_a_long_reason_keeps_its_beginning_and_its_cause() -> None:

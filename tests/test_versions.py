@@ -9,15 +9,19 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+import mlflow
 import numpy as np
 import pytest
+from mlflow.entities.model_registry import ModelVersion
 
 import tflite_models
 from conftest import ROOT
 from modelyard.digits.dataset import Digits
 from modelyard.errors import ModelyardError
+from modelyard.evaluation.reports import Predictions, describe_bundle, write_predictions
 from modelyard.inference.bundle import Bundle, write_bundle
 from modelyard.params import Params
+from modelyard.registry.evidence import read_evidence, read_predictions_of
 from modelyard.registry.publication import Publication, publish, publishing, read_publication
 from modelyard.registry.versions import (
     create_version,
@@ -115,6 +119,28 @@ def test_metrics_are_linked_to_run_model_and_dataset(tracking: Tracking, make: M
     assert version.tags["evaluation.artifacts"] == folder
     pictures = tracking.client.list_artifacts(version.run_id, f"{folder}/plots")
     assert [picture.path for picture in pictures] == [f"{folder}/plots/confusion_matrix.png"]
+
+
+def test_a_training_that_is_packaged_twice_keeps_both_evaluations(tracking: Tracking, make: Make) -> None:
+    first = make("mnist", "float32", 20.0)
+    second = make("mnist", "int8", 21.0, training=first.bundle.provenance["training"])
+    versions = [publish(tracking, publication) for publication in (first, second)]
+    assert versions[0].run_id == versions[1].run_id
+    assert [first_score(tracking, version) for version in versions] == [0.20, 0.21]
+
+
+def test_a_version_of_before_gets_a_folder_of_its_own_when_it_is_registered_again(
+    tracking: Tracking, make: Make
+) -> None:
+    version = publish(tracking, make())
+    folder = version.tags["evaluation.artifacts"]
+    tracking.client.delete_model_version_tag("mnist", version.version, "evaluation.artifacts")
+    kept = mlflow.artifacts.download_artifacts(run_id=version.run_id, artifact_path="evaluation")
+    shutil.rmtree(kept)
+    publish(tracking, make())
+    found = resolve_version(tracking.client, "models:/mnist/1")
+    assert found.tags["evaluation.artifacts"] == folder
+    assert first_score(tracking, found) == 0.20
 
 
 def test_the_same_bundle_is_found_again_not_made_again(tracking: Tracking, make: Make) -> None:
@@ -312,6 +338,11 @@ def test_a_register_that_does_not_end_is_not_waited_for_for_ever(repository: Pat
         pass
 
 
+def first_score(tracking: Tracking, version: ModelVersion) -> float:
+    kept = read_predictions_of(tracking, read_evidence(tracking, version))
+    return round(float(kept.probabilities[0, 0]), 6)
+
+
 def make_publication(
     repository: Path,
     tracking: Tracking,
@@ -320,17 +351,25 @@ def make_publication(
     precision: str = "float32",
     gain: float = 20.0,
     trained: bool = True,
+    training: dict[str, object] | None = None,
 ) -> Publication:
-    """Make what earlier stages would have left for a bundle: a run, a report, a network."""
+    """Make what earlier stages would have left for a bundle: a run, a report, a network.
+
+    The gain shows in the predictions; `training` is that of another bundle, made of the same network.
+    """
     folder = repository / "bundles" / f"{name}-{precision}-{gain}"
     shutil.rmtree(folder, ignore_errors=True)
     source = {"source": "https://example.org", "licence": "MIT", "stand_in_for": None}
-    provenance = {"training": _train(tracking, params)} if trained else {"source": source}
+    provenance = {"training": training or _train(tracking, params)} if trained else {"source": source}
     bundle = _write_bundle(folder, name, precision, gain, provenance)
     report = repository / "reports" / folder.name
     (report / "plots").mkdir(parents=True, exist_ok=True)
     (report / "metrics.json").write_text(json.dumps(METRICS))
-    (report / "report.json").write_text(json.dumps({"dataset": DATASET}))
+    facts = {"bundle": describe_bundle(bundle), "dataset": DATASET, "images_per_class": {"0": 1, "1": 1}}
+    (report / "report.json").write_text(json.dumps(facts))
+    probabilities = np.array([[gain, 100 - gain], [0, 100]], np.float32) / 100
+    predictions = Predictions(np.array([0, 1], np.uint8), probabilities, "d" * 64)
+    write_predictions(report / "predictions.npz", predictions)
     (report / "plots" / "confusion_matrix.png").write_bytes(tflite_models.encode(np.zeros((2, 2), np.uint8)))
     model = repository / "models" / folder.name
     if trained:

@@ -21,7 +21,10 @@ def explain(error: BaseException) -> str | None:
     if isinstance(error, (ModelyardError, BundleError)):
         return str(error)
     if type(error).__module__.split(".")[0] in STORES:
-        return f"the tracking store failed ({_give_reason(error)}): see to it, then run again"
+        reason = _give_reason(error)
+        # Those who only read write too, beside the file: SQLite's log.
+        cure = "make its file and folder writable" if "readonly database" in reason else "see to it"
+        return f"the tracking store failed ({reason}): {cure}, then run again"
     if isinstance(error, OSError) and error.errno in FULL + CLOSED:
         advice = "make room" if error.errno in FULL else "make it writable"
         return f"{error.strerror}: {error.filename or 'a file'}: {advice}, then run again"

@@ -266,8 +266,7 @@ def _find_version_of_run(client: "MlflowClient", name: str, run_id: str) -> "Mod
 
     found = client.search_model_versions(f"name = '{name}' and run_id = '{run_id}'")
     if len(found) == 1:
-        # Searched versions do not bring their aliases along.
-        return client.get_model_version(name, str(found[0].version))
+        return found[0]
     if found:
         numbers = ", ".join(str(number) for number in sorted(int(version.version) for version in found))
         raise UsageError(f"run {run_id}: expected a run of one version of {name}, it has {numbers}: name one")
