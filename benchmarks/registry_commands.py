@@ -25,11 +25,15 @@ from tqdm import tqdm
 from modelyard.evaluation.measures import confusion_matrix, measure_answers, measure_classes
 from modelyard.evaluation.reports import Predictions, write_predictions
 from modelyard.nesting import flatten
-from modelyard.tracking.store import QUIET
+from modelyard.registry.decisions import Decision, Kind
+from modelyard.registry.history import History
+from modelyard.tracking.store import QUIET, Store
 
 IMAGES, CLASSES = 10_000, tuple(str(digit) for digit in range(10))
 DIGEST = "d" * 64
 NAME = "mnist"
+# On record, each of a version of its own.
+DECISIONS = 100
 
 
 def make_registry(folder: Path, versions: int) -> str:
@@ -45,8 +49,10 @@ def make_registry(folder: Path, versions: int) -> str:
     random = np.random.default_rng(0)
     for number in tqdm(range(1, versions + 1), "versions", disable=None, leave=False):
         add_version(client, experiment, folder / "report", number, random)
-    client.set_registered_model_alias(NAME, "champion", str(max(1, versions // 2)))
     client.set_registered_model_alias(NAME, "challenger", str(versions))
+    history = History(Store(client, uri), NAME)
+    for number in range(1, min(versions, DECISIONS) + 1):
+        history.record(Decision(number, Kind.PROMOTE, number, number - 1 or None, moved=True))
     return uri
 
 
@@ -154,6 +160,7 @@ def main() -> None:
             ("compare", NAME, "1", last): 0,
             ("compare", NAME, "champion", "challenger", "--json"): 0,
             ("compare", NAME, "champion", "challenger", "--html", f"{folder}/page.html"): 0,
+            ("history", NAME): 0,
             # What there is instead is looked up for the message.
             ("compare", NAME, "1", f"{last}0"): 2,
         }
