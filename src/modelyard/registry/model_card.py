@@ -141,7 +141,7 @@ class ModelCard:
         classes = list(self._classes())
         if classes:
             yield "Class by class:"
-            yield table(("class", "images", "precision", "recall", "its 95 % interval", "F1"), classes)
+            yield table(("class", "images", "precision", "recall", "95 % interval", "F1"), classes)
             yield "Precision: how many that it calls so are so. Recall: how many that are so it calls so."
 
     def _measures(self) -> Iterator[tuple[str, ...]]:
