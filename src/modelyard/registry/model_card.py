@@ -141,7 +141,7 @@ class ModelCard:
         classes = list(self._classes())
         if classes:
             yield "Class by class:"
-            yield table(("class", "images", "precision", "recall (95 % interval)", "F1"), classes)
+            yield table(("class", "images", "precision", "recall", "95 % interval", "F1"), classes)
             yield "Precision: how many that it calls so are so. Recall: how many that are so it calls so."
 
     def _measures(self) -> Iterator[tuple[str, ...]]:
@@ -173,7 +173,7 @@ class ModelCard:
             if None not in of_class.values():
                 precision, recall, f1 = (float(value or 0) for value in of_class.values())
                 interval = _interval(wilson_interval(round(recall * images), images))
-                yield name, f"{images:,}", f"{precision:.2%}", f"{recall:.2%} ({interval})", f"{f1:.2%}"
+                yield name, f"{images:,}", f"{precision:.2%}", f"{recall:.2%}", interval, f"{f1:.2%}"
 
     def _cost(self) -> Iterator[str]:
         metrics = self.metrics

@@ -29,13 +29,13 @@ COLUMNS = {
     "tags.`git.commit`": 120,
     "tags.`git.dirty`": 90,
 }
-# Charts show two decimals: accuracies look alike where errors do not.
-# Each with its name, and how many charts stand side by side.
+# Each with its name, how many charts stand side by side, and their height in pixels.
 SECTIONS = {
-    "measured": ("Measured of each version", 2),
-    "parameters": ("What differs in the parameters", 1),
-    "training": ("Training, epoch by epoch", 2),
+    "measured": ("Measured of each version", 2, 260),
+    "parameters": ("What differs in the parameters", 1, 300),
+    "training": ("Training, epoch by epoch", 2, 300),
 }
+# Charts show two decimals: accuracies look alike where errors do not.
 BARS = ("test/errors", "test/accuracy", "latency/p50_ms", "size_bytes")
 CURVES = (("train/loss", "validation/loss"), ("train/accuracy", "validation/accuracy"))
 
@@ -153,7 +153,7 @@ def _chart(kind: str, section: str, metric: str) -> dict[str, Any]:
     }
 
 
-def _section(key: str, name: str, columns: int) -> dict[str, Any]:
+def _section(key: str, name: str, columns: int, height_px: int) -> dict[str, Any]:
     return {
         "uuid": key,
         "name": name,
@@ -162,7 +162,7 @@ def _section(key: str, name: str, columns: int) -> dict[str, Any]:
         "deleted": False,
         "isGenerated": False,
         "columns": columns,
-        "cardHeight": 300,
+        "cardHeight": height_px,
     }
 
 
