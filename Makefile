@@ -37,7 +37,8 @@ lock: .venv/requirements  ## compile pyproject.toml into the requirements files,
 	@set -e; compile="uv pip compile -q --universal --generate-hashes --no-annotate --no-header"; \
 	    $$compile --extra dev pyproject.toml -o requirements-dev.txt; \
 	    $$compile --extra pipeline -c requirements-dev.txt pyproject.toml -o requirements.txt; \
-	    $$compile --extra s3 --group image-build -c requirements-dev.txt pyproject.toml -o deploy/requirements.txt
+	    $$compile --extra s3 --group image-build -c requirements-dev.txt pyproject.toml -o deploy/requirements.txt; \
+	    $$compile --group tracking -c requirements-dev.txt -o deploy/tracking/requirements.txt
 
 clean:  ## remove what stages and tools made; DVC's cache, the registry and .venv stay
 	rm -rf data models bundles proofs served registered.json reports/*/plots reports/*/*.npz reports/*/report.json
