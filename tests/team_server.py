@@ -4,9 +4,12 @@ import os
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+import requests
 
 from compose_file import read_compose
 from conftest import ROOT
@@ -30,6 +33,7 @@ class TeamServer(MlflowServer):
         tracking, bucket = services["tracking"], services["bucket"]
         places = {"MLFLOW_BACKEND_STORE_URI": database, "MLFLOW_S3_ENDPOINT_URL": s3}
         super().__init__(tracking["command"], tracking["environment"] | places)
+        self.s3 = s3
         _, *words = bucket["command"]
         subprocess.run(
             [sys.executable, *words],
@@ -37,6 +41,12 @@ class TeamServer(MlflowServer):
             env=os.environ | bucket["environment"] | places,
             check=True,
         )
+
+    def wait_for_version(self, name: str) -> None:
+        """Return as soon as a model of this name has a version."""
+        search = f"{self.uri}/api/2.0/mlflow/model-versions/search"
+        while "model_versions" not in requests.get(search, {"filter": f"name='{name}'"}, timeout=20).json():
+            time.sleep(0.1)
 
 
 @contextmanager

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from modelyard.errors import ModelyardError
 from modelyard.registry.decisions import Decision, Kind
 from modelyard.registry.versions import CHAMPION, get_model, list_versions
-from modelyard.tracking.store import Store, ensure_experiment
+from modelyard.tracking.store import Store, ensure_experiment, write_past_others
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -235,8 +235,9 @@ class History:
                 self._client.delete_run(made)
                 made = self._client.get_run(first).data.params[FIRST]
             self._run_id = made
-        self._client.set_registered_model_tag(self._name, HISTORY_RUN, self._run_id)
-        return self._run_id
+        run_id = self._run_id
+        write_past_others(lambda: self._client.set_registered_model_tag(self._name, HISTORY_RUN, run_id))
+        return run_id
 
     def _find(self, tags: Mapping[str, str]) -> str | None:
         """Return the id of the model's run, where there is one; the tag comes a moment after it."""

@@ -1,0 +1,91 @@
+"""Eight clients of one tracking server, each a process, that publish and promote at once.
+
+    python team_clients.py URI BUNDLES
+
+prints one JSON list: what each client has to tell. BUNDLES has a folder for every letter in MARKS. All are forks
+of one process, for MLflow's import alone takes two seconds.
+"""
+
+import json
+import multiprocessing
+import os
+import random
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+from mlflow.exceptions import MlflowException
+
+from conftest import ROOT
+from modelyard.errors import ModelyardError
+from modelyard.inference.bundle import read_bundle
+from modelyard.params import load_params
+from modelyard.registry.promotion import promote
+from modelyard.registry.publication import Publication, publish
+from modelyard.tracking.runs import Dataset
+from modelyard.tracking.store import open_tracking
+
+# What each publishes, one after the other: some what others publish at that moment, some alone.
+MARKS = ("a", "a", "a", "b", "b", "c", "d", "e")
+PATIENCE_S = 120.0
+METRICS = {
+    "test/accuracy": 0.99,
+    "test/accuracy_low": 0.98,
+    "test/accuracy_high": 1.0,
+    "agreement/same_first": 1.0,
+    "agreement/max_difference": 0.0,
+    "latency/p50_ms": 0.1,
+    "size_bytes": 5000.0,
+}
+DATASET = Dataset("digits", "d" * 64, "https://example.org", 1000)
+T = TypeVar("T")
+
+
+def work(uri: str, bundles: Path, number: int) -> dict[str, Any]:
+    """Publish and promote what is this client's, and tell which versions it got and what went wrong."""
+    os.environ["MLFLOW_TRACKING_URI"] = uri
+    # Half of them see that the server is gone; the others wait, as MLflow does by itself.
+    os.environ["MLFLOW_HTTP_REQUEST_MAX_RETRIES"] = "0" if number % 2 else "5"
+    gates = load_params(ROOT / "params.yaml").registry.gates
+    versions: dict[str, int] = {}
+    errors: list[str] = []
+    for mark in MARKS[number]:
+        bundle = read_bundle(bundles / mark)
+        # Any folder does for a report.
+        publication = Publication(bundle, METRICS, DATASET, bundle.folder, None, False, "p" * 64)
+        version = insist(lambda: publish(open_tracking("digits"), publication), errors)  # noqa: B023
+        versions[bundle.content_key] = int(version.version)
+        insist(
+            lambda: promote(
+                open_tracking("digits"),
+                "mnist",
+                str(version.version),  # noqa: B023
+                gates,
+                reason=f"client {number}",
+                force=True,
+            ),
+            errors,
+        )
+    return {"versions": versions, "errors": errors}
+
+
+def insist(run: Callable[[], T], errors: list[str]) -> T:
+    """Do it again until it is done, as a person would who reads the message."""
+    end = time.monotonic() + PATIENCE_S
+    while True:
+        try:
+            return run()
+        except (MlflowException, ModelyardError) as error:
+            errors.append(f"{type(error).__name__}: {error}"[:300])
+            if time.monotonic() > end:
+                raise
+            time.sleep(random.uniform(0.5, 1.5))  # noqa: S311
+
+
+if __name__ == "__main__":
+    with multiprocessing.get_context("fork").Pool(len(MARKS), maxtasksperchild=1) as pool:
+        calls = [(sys.argv[1], Path(sys.argv[2]), number) for number in range(len(MARKS))]
+        told = pool.starmap(work, calls, chunksize=1)
+    print(json.dumps(told))
