@@ -2,6 +2,10 @@
 PYTHON ?= python3
 MODEL  ?= models:/mnist@champion
 PORT   ?= 5000
+# Of `make bench`: these make a full run, in about 20 minutes.
+SECONDS  ?= 5
+ROUNDS   ?= 3
+REQUESTS ?= 200000
 
 BIN := .venv/bin
 # Stages call `python`, and `mlflow models serve` calls `uvicorn`: both must be the environment's.
@@ -11,7 +15,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 unexport PYTHONPATH
 unexport PYTHONHOME
 
-.PHONY: help repro test check ui serve lock clean distclean
+.PHONY: help repro test check bench ui serve lock clean distclean
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
@@ -26,6 +30,9 @@ test: .venv/requirements-dev  ## run all tests
 check: .venv/requirements-dev  ## lint, formatting, types
 	@ruff check . && ruff format --check . && mypy
 
+bench: .venv/requirements  ## measure serving beside its peers; for a look SECONDS=1 ROUNDS=1 REQUESTS=10000
+	@python -m benchmarks.serving --seconds $(SECONDS) --rounds $(ROUNDS) --requests $(REQUESTS)
+
 ui: .venv/requirements  ## compare runs and versions in the MLflow UI, on loopback (PORT=5000)
 	@python -m modelyard.ui --port $(PORT)
 
@@ -38,15 +45,17 @@ lock: .venv/requirements  ## compile pyproject.toml into the requirements files,
 	    $$compile --extra dev pyproject.toml -o requirements-dev.txt; \
 	    $$compile --extra pipeline -c requirements-dev.txt pyproject.toml -o requirements.txt; \
 	    $$compile --extra s3 --group image-build -c requirements-dev.txt pyproject.toml -o deploy/requirements.txt; \
-	    $$compile --group tracking -c requirements-dev.txt -o deploy/tracking/requirements.txt
+	    $$compile --group tracking -c requirements-dev.txt -o deploy/tracking/requirements.txt; \
+	    for peer in litserve bentoml; do \
+	        $$compile --python-version 3.11 benchmarks/peers/$$peer.in -o benchmarks/peers/$$peer.txt; done
 
 clean:  ## remove what stages and tools made; DVC's cache, the registry and .venv stay
 	rm -rf data models bundles proofs served registered.json reports/*/plots reports/*/*.npz reports/*/report.json
 	rm -rf .pytest_cache .mypy_cache .ruff_cache
-	find src pipelines tests -name __pycache__ -prune -exec rm -rf {} +
+	find src pipelines tests benchmarks -name __pycache__ -prune -exec rm -rf {} +
 
 distclean: clean  ## remove everything that Git does not have: the registry and all versions too
-	rm -rf .venv .downloads .dvc/cache .dvc/tmp mlflow.db* mlartifacts src/*.egg-info
+	rm -rf .venv .bench .downloads .dvc/cache .dvc/tmp mlflow.db* mlartifacts src/*.egg-info
 
 # A file in .venv says which requirements are installed, so that a second run installs nothing.
 .venv/requirements: requirements.txt pyproject.toml

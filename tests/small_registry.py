@@ -11,6 +11,7 @@ from typing import Any
 import mlflow
 import numpy as np
 import yaml
+from mlflow.entities import Metric
 
 import tflite_models
 from modelyard.evaluation.reports import Predictions, write_predictions
@@ -90,8 +91,11 @@ class SmallRegistry:
             "latency/p50_ms": 0.1,
             "size_bytes": 5000.0,
         }
-        for key, value in metrics.items():
-            self.client.log_metric(found.run_id, key, value, model_id=found.tags["model_id"])
+        logged = [
+            Metric(key, value, 0, 0, model_id=found.tags["model_id"], run_id=found.run_id)
+            for key, value in metrics.items()
+        ]
+        self.client.log_batch(found.run_id, metrics=logged)
 
     def artifacts(self, version: int, name: str = "mnist") -> Path:
         """Return the folder that holds a version's artifacts; of SQLite alone."""

@@ -1,13 +1,11 @@
 """How a stage starts and ends: its paths, its parameters, and the one line it leaves when it cannot go on."""
 
 import argparse
-import errno
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from modelyard.errors import ModelyardError
-from modelyard.inference.bundle import BundleError
+from modelyard.failures import explain
 from modelyard.params import Params, load_params
 
 Stage = Callable[[argparse.Namespace, Params], None]
@@ -21,9 +19,8 @@ def run_stage(stage: Stage, *paths: str, **choices: tuple[str, ...]) -> None:
         paths: the names of the paths that dvc.yaml gives to this stage.
         choices: further names, each with the words that dvc.yaml may give to it.
 
-    Exits with 1 and one message on stderr after what a person can mend (a `ModelyardError`, a `BundleError`,
-    a full disk, a tracking store that fails), with 130 after Ctrl-C. Any other error is a bug and keeps its
-    traceback.
+    Exits with 1 and one message on stderr after what a person can mend (see `failures.explain`), with 130
+    after Ctrl-C. Any other error is a bug and keeps its traceback.
     """
     parser = argparse.ArgumentParser(description=sys.modules["__main__"].__doc__)
     for name in paths:
@@ -34,19 +31,10 @@ def run_stage(stage: Stage, *paths: str, **choices: tuple[str, ...]) -> None:
     arguments = parser.parse_args()
     try:
         stage(arguments, load_params(arguments.params))
-    except (ModelyardError, BundleError) as error:
-        sys.exit(f"{stage.__name__}: {error}")
-    except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES):
-            raise
-        sys.exit(
-            f"{stage.__name__}: {error.strerror}: {error.filename or 'a file'}: make room, then run again"
-        )
     except KeyboardInterrupt:
         sys.exit(130)
     except Exception as error:
-        # MLflow is imported by few stages, and costs two seconds.
-        if type(error).__module__.split(".")[0] not in ("mlflow", "sqlalchemy"):
+        line = explain(error)
+        if line is None:
             raise
-        reason = str(error).splitlines()[0]
-        sys.exit(f"{stage.__name__}: the tracking store failed ({reason}): see to it, then run again")
+        sys.exit(f"{stage.__name__}: {line}")

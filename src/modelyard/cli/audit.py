@@ -37,7 +37,7 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
         description="List the versions that no alias points to, that are older than conf/registry asks, and "
         "that were not among the last champions. Nothing is removed without --delete.",
     )
-    prune.add_argument("model", metavar="MODEL", help="the registered model's name")
+    prune.add_argument("name", metavar="NAME", help="of a registered model")
     prune.add_argument("--delete", action="store_true", help="remove them")
     prune.set_defaults(run=_prune)
     for command in (verify, reconcile, prune):
@@ -113,7 +113,7 @@ def _prune(given: argparse.Namespace) -> None:
     from modelyard.tracking.store import open_store
 
     store, rule = open_store(), load_params(find_root() / "params.yaml").registry.prune
-    versions = find_prunable(store, given.model, rule)
+    versions = find_prunable(store, given.name, rule)
     for version in versions if given.delete else ():
         prune_version(store, version)
     numbers = [int(version.version) for version in versions]
@@ -122,4 +122,4 @@ def _prune(given: argparse.Namespace) -> None:
         return
     done = "removed" if given.delete else "to remove with --delete"
     listed = ", ".join(map(str, numbers)) or "none"
-    print(f"{given.model}: versions {done}: {listed}")
+    print(f"{given.name}: versions {done}: {listed}")

@@ -44,7 +44,7 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 def _add(commands: Any, name: str, short: str, long: str) -> argparse.ArgumentParser:
     command: argparse.ArgumentParser = commands.add_parser(name, help=short, description=long)
-    command.add_argument("model", metavar="MODEL", help="the registered model's name")
+    command.add_argument("name", metavar="NAME", help="of a registered model")
     command.add_argument("--json", action="store_true", help="print JSON")
     return command
 
@@ -58,7 +58,7 @@ def _promote(given: argparse.Namespace) -> None:
     gates = load_params(find_root() / "params.yaml").registry.gates
     try:
         decision = promote(
-            open_store(), given.model, given.version, gates, reason=given.reason, force=given.force
+            open_store(), given.name, given.version, gates, reason=given.reason, force=given.force
         )
     except RefusedError as refused:
         _tell(refused.decision, given)
@@ -70,7 +70,7 @@ def _roll_back(given: argparse.Namespace) -> None:
     from modelyard.registry.promotion import roll_back
     from modelyard.tracking.store import open_store
 
-    _tell(roll_back(open_store(), given.model, given.to, reason=given.reason), given)
+    _tell(roll_back(open_store(), given.name, given.to, reason=given.reason), given)
 
 
 def _tell(decision: "Decision | None", given: argparse.Namespace) -> None:
@@ -78,15 +78,17 @@ def _tell(decision: "Decision | None", given: argparse.Namespace) -> None:
     if given.json:
         print(json.dumps(decision and decision.to_plain(), ensure_ascii=False))
     elif decision is None:
-        print(f"{given.model}: version {given.version} is champion already")
+        print(f"{given.name}: version {given.version} is champion already")
     else:
         for rule in decision.rules:
-            print(f"{'pass' if rule.passed else 'FAIL'}  {rule.rule}: {rule.found} (wanted: {rule.wanted})")
+            print(f"{'pass' if rule.passed else 'FAIL'}  {rule.rule:<24}{rule.found}")
+            if not rule.passed:
+                print(f"      wanted: {rule.wanted}")
         if decision.moved:
             forced = ", by force" if decision.forced else ""
             before = f"instead of {decision.before}" if decision.before else "the first one"
             print(
-                f"{given.model}: version {decision.version} is champion, {before}{forced} "
+                f"{given.name}: version {decision.version} is champion, {before}{forced} "
                 f"(decision {decision.number})"
             )
 
@@ -95,12 +97,12 @@ def _tell_history(given: argparse.Namespace) -> None:
     from modelyard.registry.history import History
     from modelyard.tracking.store import open_store
 
-    past = History(open_store(), given.model).read()
+    past = History(open_store(), given.name).read()
     if given.json:
         print(json.dumps(_plain(past), ensure_ascii=False))
         return
     if not past.reigns:
-        print(f"{given.model}: no version was champion yet")
+        print(f"{given.name}: no version was champion yet")
     for reign in past.reigns:
         decision = reign.decision
         champion = f"version {decision.version}" if decision.version else "no champion"
@@ -114,7 +116,7 @@ def _tell_history(given: argparse.Namespace) -> None:
 
 def _describe(decision: "Decision") -> str:
     failed = [rule.rule for rule in decision.rules if not rule.passed]
-    parts = [f"{decision.number}: {decision.kind} by {decision.by}"]
+    parts = [f"{decision.number}: {decision.kind}" + (f" by {decision.by}" if decision.by else "")]
     if failed:
         parts.append(("by force although it fails " if decision.forced else "it fails ") + ", ".join(failed))
     if decision.reason:

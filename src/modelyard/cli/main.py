@@ -4,20 +4,29 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from modelyard.cli import audit, decide, serve
-from modelyard.errors import ModelyardError, UsageError
+from modelyard.cli import audit, compare, decide, serve
+from modelyard.errors import UsageError
+from modelyard.failures import explain
 
 # Each adds its commands to the parser, with the function that runs them as the default of `run`.
-GROUPS = (decide, audit, serve)
+GROUPS = (compare, decide, audit, serve)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command; return its exit code: 0, 1 for a refusal or a failure, 2 for a wrong call."""
+    """Run a command; return its exit code: 0, 1 for a refusal or a failure, 2 for a wrong call.
+
+    What a person can mend is one line on stderr; any other error is a bug and keeps its traceback.
+    """
     given = make_parser().parse_args(arguments)
     try:
         return int(given.run(given) or 0)
-    except ModelyardError as error:
-        print(f"modelyard: {error}", file=sys.stderr)
+    except KeyboardInterrupt:
+        return 130
+    except Exception as error:
+        line = explain(error)
+        if line is None:
+            raise
+        print(f"modelyard: {line}", file=sys.stderr)
         return 2 if isinstance(error, UsageError) else 1
 
 

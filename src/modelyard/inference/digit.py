@@ -83,9 +83,12 @@ def _read_lists(lists: Any) -> NDArray[Any]:
 
 def _is_light(grey: NDArray[np.uint8]) -> bool:
     """Say whether most of the border lies in the lighter half of what the image holds."""
+    border = np.concatenate([grey[0], grey[-1], grey[:, 0], grey[:, -1]])
+    if not border.any():
+        # As MNIST's own are: half of nothing is not lighter than anything.
+        return False
     lowest, highest = int(grey.min()), int(grey.max())
     middle = (lowest + highest) / 2 if lowest < highest else 127.5
-    border = np.concatenate([grey[0], grey[-1], grey[:, 0], grey[:, -1]])
     return bool(np.count_nonzero(border > middle) * 2 > border.size)
 
 

@@ -51,7 +51,7 @@ class Decision:
         reason: a person's words, or those of what decided.
         rules: what the gate found; empty where it was not asked.
         forced: whether it moved although a rule did not hold.
-        by: user and host.
+        by: user and host; empty where that is not known.
         at: when, in UTC.
         id: of its own, so that no two decisions are ever the same.
     """

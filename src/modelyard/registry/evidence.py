@@ -1,7 +1,7 @@
 """What the registry knows of a version: where it came from, how good it is, what it answered."""
 
 import json
-import math
+import sys
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -22,6 +22,8 @@ PREDICTIONS, REPORT = "predictions.npz", "report.json"
 SHARED_EVALUATION = "evaluation"
 # A logged model keeps so much of a dataset's digest.
 SHORT_DIGEST = 36
+# MLflow keeps an infinite metric as the largest number there is.
+INFINITE = sys.float_info.max
 
 
 @dataclass(frozen=True)
@@ -83,16 +85,16 @@ class KeptPredictions:
     classes: tuple[str, ...]
 
 
-def read_evidence(tracking: Store, version: "ModelVersion") -> Evidence:
+def read_evidence(store: Store, version: "ModelVersion") -> Evidence:
     """Read what the registry, the version's run and its logged model say of it; no artifact is fetched.
 
     Args:
-        tracking: the store.
+        store: where it is registered.
         version: with its aliases, as `versions.find_version` gives it.
     """
-    run_params, run_metrics = _read_run(tracking, version.run_id)
+    run_params, run_metrics = _read_run(store, version.run_id)
     tags = dict(version.tags)
-    measured = _read_measurements(tracking, tags)
+    measured = _read_measurements(store, tags)
     metrics = {**run_metrics, **measured}
     return Evidence(
         name=version.name,
@@ -101,43 +103,31 @@ def read_evidence(tracking: Store, version: "ModelVersion") -> Evidence:
         aliases=tuple(sorted(version.aliases)),
         tags=tags,
         params=run_params,
-        metrics={key: value for key, value in sorted(metrics.items()) if math.isfinite(value)},
+        metrics={key: value for key, value in sorted(metrics.items()) if abs(value) < INFINITE},
         created=datetime.fromtimestamp(version.creation_timestamp / 1000, UTC),
     )
 
 
-def read_predictions_of(tracking: Store, evidence: Evidence) -> Predictions:
+def read_predictions_of(store: Store, evidence: Evidence) -> Predictions:
     """Fetch the predictions that are kept with a version; see `read_kept_predictions`."""
-    return read_kept_predictions(tracking, evidence).predictions
+    return read_kept_predictions(store, evidence).predictions
 
 
-def read_kept_predictions(tracking: Store, evidence: Evidence) -> KeptPredictions:
+def read_kept_predictions(store: Store, evidence: Evidence) -> KeptPredictions:
     """Fetch the predictions that are kept with a version, and check that they are its own.
 
     Raises:
         ModelyardError: there are none; or they are another bundle's, of other data, or damaged.
     """
-    import mlflow
-
-    if evidence.run_id is None or not _keeps_predictions(tracking, evidence):
+    if evidence.run_id is None or not _keeps_predictions(store, evidence):
         raise ModelyardError(
             f"{evidence.uri}: expected {evidence.evaluation}/{PREDICTIONS} in its run "
             f"{evidence.run_id or '(it has none)'}, there is no such file: "
             "evaluate the same bundle and register it again"
         )
     with tempfile.TemporaryDirectory() as folder:
-        report, predictions = (
-            Path(
-                mlflow.artifacts.download_artifacts(
-                    run_id=evidence.run_id,
-                    artifact_path=f"{evidence.evaluation}/{name}",
-                    dst_path=folder,
-                    tracking_uri=tracking.uri,
-                )
-            )
-            for name in (REPORT, PREDICTIONS)
-        )
-        classes = _read_classes(report, evidence)
+        classes = _read_classes(_fetch(store, evidence, REPORT, folder), evidence)
+        predictions = _fetch(store, evidence, PREDICTIONS, folder)
         try:
             found = read_predictions(predictions)
         except ModelyardError as error:
@@ -155,7 +145,7 @@ def read_kept_predictions(tracking: Store, evidence: Evidence) -> KeptPrediction
     return KeptPredictions(found, classes)
 
 
-def _read_run(tracking: Store, run_id: str | None) -> tuple[dict[str, str], dict[str, float]]:
+def _read_run(store: Store, run_id: str | None) -> tuple[dict[str, str], dict[str, float]]:
     """Return a run's parameters, and the metrics of its training.
 
     What was measured of a version is read from its logged model: two versions may share a run, and the run
@@ -166,7 +156,7 @@ def _read_run(tracking: Store, run_id: str | None) -> tuple[dict[str, str], dict
     if not run_id:
         return {}, {}
     try:
-        data = tracking.client.get_run(run_id).data
+        data = store.client.get_run(run_id).data
     except MlflowException as error:
         # A run may be deleted for good while its version stays.
         if error.error_code == "RESOURCE_DOES_NOT_EXIST":
@@ -176,13 +166,13 @@ def _read_run(tracking: Store, run_id: str | None) -> tuple[dict[str, str], dict
     return dict(data.params), {key: value for key, value in data.metrics.items() if key.startswith(training)}
 
 
-def _read_measurements(tracking: Store, tags: Mapping[str, str]) -> dict[str, float]:
+def _read_measurements(store: Store, tags: Mapping[str, str]) -> dict[str, float]:
     from mlflow.exceptions import MlflowException
 
     if MODEL_ID not in tags:
         return {}
     try:
-        metrics = tracking.client.get_logged_model(tags[MODEL_ID]).metrics or []
+        metrics = store.client.get_logged_model(tags[MODEL_ID]).metrics or []
     except MlflowException as error:
         if error.error_code == "RESOURCE_DOES_NOT_EXIST":
             return {}
@@ -194,11 +184,26 @@ def _read_measurements(tracking: Store, tags: Mapping[str, str]) -> dict[str, fl
     return {metric.key: float(metric.value) for metric in latest}
 
 
-def _keeps_predictions(tracking: Store, evidence: Evidence) -> bool:
+def _keeps_predictions(store: Store, evidence: Evidence) -> bool:
     kept = {
-        Path(file.path).name for file in tracking.client.list_artifacts(evidence.run_id, evidence.evaluation)
+        Path(file.path).name for file in store.client.list_artifacts(evidence.run_id, evidence.evaluation)
     }
     return {REPORT, PREDICTIONS} <= kept
+
+
+def _fetch(store: Store, evidence: Evidence, name: str, folder: str) -> Path:
+    import mlflow
+    from mlflow.exceptions import MlflowException
+
+    path = f"{evidence.evaluation}/{name}"
+    try:
+        return Path(
+            mlflow.artifacts.download_artifacts(
+                run_id=evidence.run_id, artifact_path=path, dst_path=folder, tracking_uri=store.uri
+            )
+        )
+    except (MlflowException, OSError) as error:
+        raise ModelyardError(f"{evidence.uri}: {path} in its run cannot be fetched ({error})") from None
 
 
 def _read_classes(report: Path, evidence: Evidence) -> tuple[str, ...]:

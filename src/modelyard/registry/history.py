@@ -91,7 +91,7 @@ class Past:
             before=expected,
             moved=True,
             reason=f"moved without modelyard, {when}; noticed now",
-            by="unknown",
+            by="",
         )
 
     @property

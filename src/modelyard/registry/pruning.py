@@ -21,7 +21,7 @@ def find_prunable(store: Store, name: str, rule: Prune) -> "list[ModelVersion]":
     """
     spared = set(_recent_champions(store, name, rule.keep_champions))
     spared.update(str(number) for number in store.client.get_registered_model(name).aliases.values())
-    before = datetime.now(UTC) - timedelta(days=rule.min_age_days)
+    before = now() - timedelta(days=rule.min_age_days)
     return [
         version
         for version in list_versions(store.client, name)
@@ -29,6 +29,11 @@ def find_prunable(store: Store, name: str, rule: Prune) -> "list[ModelVersion]":
         and str(version.version) not in spared
         and datetime.fromtimestamp(version.creation_timestamp / 1000, UTC) < before
     ]
+
+
+def now() -> datetime:
+    """Return the time by which ages are measured, in UTC."""
+    return datetime.now(UTC)
 
 
 def prune_version(store: Store, version: "ModelVersion") -> None:

@@ -55,17 +55,18 @@ def verify_tree(store: Store, bundles: Path) -> Iterator[Finding]:
     """
     folders = sorted(path for path in bundles.glob("*") if path.is_dir())
     if not folders:
-        yield Finding(str(bundles), "no bundles", "`dvc checkout`, or `dvc pull` where the cache is empty")
+        yield Finding(bundles.name, "it holds none", "`dvc checkout`, or `dvc pull` where the cache is empty")
     for folder in folders:
+        subject = f"{bundles.name}/{folder.name}"
         try:
             bundle = read_bundle(folder)
         except BundleError as error:
-            yield Finding(str(folder), str(error), f"`dvc checkout --force {folder}`")
+            yield Finding(subject, str(error), f"`dvc checkout --force {subject}`")
             continue
         found = list_versions(store.client, bundle.name, bundle.content_key)
         if not any(one.tags.get(PUBLISHED) for one in found):
             problem = f"its content {bundle.content_key[:12]} is no version of {bundle.name}"
-            yield Finding(str(folder), problem, "`modelyard reconcile`")
+            yield Finding(subject, problem, "`modelyard reconcile`")
 
 
 def _verify_version(store: Store, version: "ModelVersion") -> Iterator[Finding]:

@@ -219,9 +219,9 @@ def fetch_bundle(store: Store, version: "ModelVersion", folder: Path | None = No
         model = Path(
             mlflow.artifacts.download_artifacts(uri, tracking_uri=store.uri, dst_path=folder and str(folder))
         )
+        flavor = Model.load(str(model)).flavors["python_function"]
     except (MlflowException, OSError) as error:
         raise ModelyardError(f"{uri}: its artifacts cannot be fetched ({error})") from None
-    flavor = Model.load(str(model)).flavors["python_function"]
     try:
         bundle = read_bundle(model / flavor["artifacts"]["bundle"]["path"])
         bundle.verify(version.tags[CONTENT_KEY])

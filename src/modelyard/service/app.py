@@ -13,6 +13,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.convertors import IntegerConvertor, register_url_convertor
 from starlette.exceptions import HTTPException
 from starlette.routing import Route
+from starlette.types import ASGIApp
 
 import modelyard
 from modelyard.service.access_log import AccessLog
@@ -26,6 +27,7 @@ from modelyard.service.openapi import complete_document
 from modelyard.service.payload import JSON, OwnDialect
 from modelyard.service.predictions import Choose, Dialect, Predictions
 from modelyard.service.settings import Settings
+from modelyard.service.shortcut import Shortcut
 
 # Versions that are not in memory are loaded two at a time, whatever is asked for.
 LOADERS = 2
@@ -47,7 +49,7 @@ class Health(BaseModel):
     problems: list[str]
 
 
-def create_app(models: Models, settings: Settings, log_stream: BinaryIO | None = None) -> FastAPI:
+def create_app(models: Models, settings: Settings, log_stream: BinaryIO | None = None) -> ASGIApp:
     """Make the application; it starts and stops the models with itself.
 
     Args:
@@ -69,11 +71,11 @@ def create_app(models: Models, settings: Settings, log_stream: BinaryIO | None =
         lifespan=_lifespan(models, log, draining, [admission.close, lambda: loading.shutdown(wait=False)]),
         exception_handlers={HTTPException: _refuse},
     )
-    app.add_middleware(Front, settings=settings, metrics=metrics, log=log, draining=draining)
+    predictions: list[Route] = []
 
     def add(path: str, dialect: Dialect, choose: Choose, at_once: bool = False) -> None:
         endpoint = Predictions(models, settings, admission, loading, dialect, choose, at_once)
-        app.router.routes.append(Route(path, endpoint, methods=["POST"]))
+        predictions.append(Route(path, endpoint, methods=["POST"]))
 
     own = OwnDialect()
     add("/models/{name}/predict", own, lambda models, path: models.get(path["name"]), at_once=True)
@@ -82,7 +84,9 @@ def create_app(models: Models, settings: Settings, log_stream: BinaryIO | None =
     add("/models/{name}/aliases/{alias}/predict", own, _choose_alias)
     _add_information(app, models, metrics, draining)
     app.openapi = _openapi(app, settings)  # type: ignore[method-assign]
-    return app
+    # Also here, where another method is answered with 405.
+    app.router.routes.extend(predictions)
+    return Front(Shortcut(predictions, app), settings, metrics, log, draining)
 
 
 def _choose_version(models: Models, path: dict[str, Any]) -> Any:

@@ -49,7 +49,7 @@ class Record:
 
 
 class Front:
-    """ASGI middleware around all endpoints."""
+    """An ASGI application around the whole service."""
 
     def __init__(
         self, app: ASGIApp, settings: Settings, metrics: Metrics, log: AccessLog, draining: Draining

@@ -8,15 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 from modelyard.registry.versions import MODEL_ID, list_names, list_versions
 from modelyard.service.registry_state import RegisteredModel, RegisteredVersion, RegistryState, SourceError
-from modelyard.tracking.store import QUIET, database_file
+from modelyard.tracking.store import PATIENCE, QUIET, database_file
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities.model_registry import ModelVersion
 
 HEALTH_TIMEOUT_S = 5
-# The registry is asked again in a few seconds anyway; a long wait would only hide that it is gone.
-PATIENCE = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "MLFLOW_HTTP_REQUEST_TIMEOUT": "10"}
 
 
 class RegistryClient:
@@ -69,7 +67,10 @@ class RegistryClient:
             raise SourceError(f"its artifacts cannot be fetched: {_one_line(error)}") from error
 
     def _reach(self) -> None:
-        """Find out in seconds whether the registry is there; MLflow takes long to import, and tries long."""
+        """Find out in seconds whether the registry is there; MLflow takes long to import, and tries long.
+
+        It is asked again soon anyway; a long wait would only hide that it is gone.
+        """
         for name, value in {**QUIET, **PATIENCE}.items():
             os.environ.setdefault(name, value)
         try:

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 
 import uvicorn
-from fastapi import FastAPI
+from starlette.types import ASGIApp
 from uvicorn.supervisors import Multiprocess
 
 from modelyard.errors import ModelyardError
@@ -82,7 +82,7 @@ def _configure(models_factory: Callable[[], Models], settings: Settings, workers
     )
 
 
-def build(models_factory: Callable[[], Models], settings: Settings) -> FastAPI:
+def build(models_factory: Callable[[], Models], settings: Settings) -> ASGIApp:
     """Make the application of one process."""
     return create_app(models_factory(), settings)
 

@@ -68,9 +68,11 @@ def open_store() -> Store:
         _ask_server(uri)
     elif database is not None and not database.is_file():
         raise ModelyardError(
-            f"expected the registry in {database}, found no such file: `dvc repro register` makes it, or set "
-            "MLFLOW_TRACKING_URI"
+            f"expected the tracking database {database}, there is none: `make repro` makes it, and "
+            "MLFLOW_TRACKING_URI names another"
         )
+    for name, value in PATIENCE.items():
+        os.environ.setdefault(name, value)
     return Store(_open_client(uri), uri)
 
 
@@ -156,6 +158,9 @@ QUIET = {
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "3",
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
 }
+
+# A person waits: a server that hangs is told after some seconds, not after MLflow's eight minutes.
+PATIENCE = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "MLFLOW_HTTP_REQUEST_TIMEOUT": "15"}
 
 
 @contextmanager

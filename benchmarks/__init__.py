@@ -1,0 +1,1 @@
+"""Measurements that take minutes: serving beside what others use."""

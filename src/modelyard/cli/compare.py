@@ -1,0 +1,47 @@
+"""`modelyard compare`: two versions side by side."""
+
+import argparse
+import json
+import shutil
+from pathlib import Path
+
+
+def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Add `compare`."""
+    compare = commands.add_parser(
+        "compare",
+        help="set two versions of a model side by side",
+        description="Set two versions of a model side by side: metrics with 95 % intervals, McNemar's exact "
+        "test on the same test images, size, latency, and the parameters, data and commits that differ.",
+    )
+    compare.add_argument("name", metavar="NAME", help="of a registered model")
+    for place, letter in (("first", "A"), ("second", "B")):
+        compare.add_argument(place, metavar=letter, help="number, alias, or run id of a version")
+    compare.add_argument("--json", action="store_true", help="print JSON, with every metric and every image")
+    page = "write a page with both confusion matrices and the images on which they disagree"
+    compare.add_argument("--html", type=Path, metavar="FILE", help=page)
+    compare.set_defaults(run=_compare)
+
+
+def _compare(given: argparse.Namespace) -> None:
+    from modelyard.errors import ModelyardError
+    from modelyard.registry.comparison import compare
+    from modelyard.registry.comparison_page import write_page
+    from modelyard.registry.comparison_table import draw_table
+    from modelyard.registry.evidence import read_evidence
+    from modelyard.registry.test_split import find_test_split
+    from modelyard.registry.versions import find_version
+    from modelyard.tracking.store import open_store
+
+    store = open_store()
+    versions = [find_version(store.client, given.name, one) for one in (given.first, given.second)]
+    comparison = compare(store, *[read_evidence(store, version) for version in versions])
+    if given.html:
+        try:
+            write_page(given.html, comparison, find_test_split(comparison.first.dataset_digest))
+        except OSError as error:
+            raise ModelyardError(f"--html {given.html}: expected a file to write: {error.strerror}") from None
+    if given.json:
+        print(json.dumps(comparison.to_json(), indent=2, ensure_ascii=False, allow_nan=False))
+    else:
+        print(draw_table(comparison, shutil.get_terminal_size().columns))

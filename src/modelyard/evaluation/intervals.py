@@ -1,0 +1,81 @@
+"""How far the measures of a test set can be believed: 95 % intervals from the kept predictions."""
+
+import math
+from collections.abc import Sequence
+from typing import TypeAlias
+
+import numpy as np
+
+from modelyard.evaluation.measures import (
+    NORMAL_QUANTILE_975,
+    SMALLEST_PROBABILITY,
+    Floats,
+    Integers,
+    confusion_matrix,
+    wilson_interval,
+)
+from modelyard.evaluation.reports import Predictions
+
+Interval: TypeAlias = tuple[float, float]
+# So many test sets of the same size are drawn; the ends of the interval then waver by about 1 % of its width.
+RESAMPLES = 2000
+
+
+def measure_intervals(predictions: Predictions, classes: Sequence[str]) -> dict[str, Interval]:
+    """Return the 95 % intervals of the metrics that have one, under MLflow's names for them.
+
+    Shares (accuracy, and each class's precision and recall) and the count of errors: Wilson's. The log loss,
+    a mean over many images: the normal one. The macro F1: percentiles of resampled test sets (Efron, 1979).
+    The calibration error has none, for resampling makes it larger than it is.
+
+    Args:
+        predictions: of a test set.
+        classes: a name for every class, in order.
+    """
+    confusion = confusion_matrix(predictions.probabilities, predictions.labels)
+    images, right = int(confusion.sum()), int(confusion.trace())
+    low, high = wilson_interval(right, images)
+    return {
+        "test/accuracy": (low, high),
+        "test/errors": (images * (1 - high), images * (1 - low)),
+        "test/log_loss": _log_loss_interval(predictions),
+        "test/macro_f1": _macro_f1_interval(confusion),
+        **_class_intervals(confusion, classes),
+    }
+
+
+def _log_loss_interval(predictions: Predictions) -> Interval:
+    rows = np.arange(len(predictions.labels))
+    of_label = predictions.probabilities[rows, predictions.labels].astype(np.float64)
+    losses = -np.log(of_label.clip(SMALLEST_PROBABILITY, 1.0))
+    mean, margin = float(losses.mean()), NORMAL_QUANTILE_975 * float(losses.std()) / math.sqrt(len(losses))
+    return max(0.0, mean - margin), mean + margin
+
+
+def _macro_f1_interval(confusion: Integers) -> Interval:
+    """Draw test sets from this one, the same ones every time."""
+    images, classes = int(confusion.sum()), len(confusion)
+    shares = confusion.ravel() / images
+    drawn = np.random.default_rng(0).multinomial(images, shares, RESAMPLES).reshape(-1, classes, classes)
+    low, high = np.quantile(_macro_f1(drawn), [0.025, 0.975])
+    return float(low), float(high)
+
+
+def _macro_f1(confusions: Integers) -> Floats:
+    """As `class_scores` has it, of many matrices at once: (n, classes, classes) to (n,)."""
+    right = np.diagonal(confusions, axis1=1, axis2=2).astype(np.float64)
+    both = confusions.sum(axis=2) + confusions.sum(axis=1)
+    f1 = np.divide(2 * right, both, out=np.zeros_like(right), where=both > 0)
+    mean: Floats = f1.sum(axis=1) / (both > 0).sum(axis=1)
+    return mean
+
+
+def _class_intervals(confusion: Integers, classes: Sequence[str]) -> dict[str, Interval]:
+    found: dict[str, Interval] = {}
+    for place, name in enumerate(classes):
+        right = int(confusion[place, place])
+        for measure, axis in (("recall", 1), ("precision", 0)):
+            trials = int(confusion.sum(axis=axis)[place])
+            if trials:
+                found[f"class/{name}/{measure}"] = wilson_interval(right, trials)
+    return found

@@ -1,0 +1,70 @@
+"""What `modelyard prune` removes: nothing that an alias, the history or its age protects."""
+
+import json
+import time
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from modelyard.cli import main
+from modelyard.params import Prune
+from modelyard.registry.decisions import Decision, Kind
+from modelyard.registry.history import History
+from modelyard.registry.pruning import find_prunable
+from modelyard.registry.versions import list_versions
+from modelyard.tracking.store import Store
+from small_registry import SmallRegistry
+
+AT_ONCE = Prune(min_age_days=0.0, keep_champions=2)
+
+
+@pytest.fixture
+def registry(tmp_path: Path) -> SmallRegistry:
+    """Seven versions, of which 2, 3 and 4 were champions one after the other, and 7 is challenger."""
+    registry = SmallRegistry(tmp_path)
+    for mark in "abcdefg":
+        registry.add(mark=mark)
+    history = History(Store(registry.client, registry.uri), "mnist")
+    for number, version in enumerate((2, 3, 4), 1):
+        history.record(Decision(number, Kind.PROMOTE, version, None, moved=True))
+    registry.point(7, "challenger")
+    time.sleep(0.01)
+    return registry
+
+
+def test_aliases_and_the_last_champions_are_spared(registry: SmallRegistry) -> None:
+    assert prunable(registry, AT_ONCE) == [1, 2, 5, 6]
+    assert prunable(registry, AT_ONCE.model_copy(update={"keep_champions": 3})) == [1, 5, 6]
+    registry.point(5, "mine")
+    assert prunable(registry, AT_ONCE) == [1, 2, 6]
+
+
+def test_what_is_young_is_spared(registry: SmallRegistry) -> None:
+    assert prunable(registry, AT_ONCE.model_copy(update={"min_age_days": 1.0})) == []
+
+
+def test_what_others_have_registered_is_spared(registry: SmallRegistry) -> None:
+    registry.client.create_model_version("mnist", "file:///nowhere")
+    assert prunable(registry, AT_ONCE) == [1, 2, 5, 6]
+
+
+def test_nothing_is_removed_before_it_is_asked_for(
+    registry: SmallRegistry, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", registry.uri)
+    # A year later.
+    monkeypatch.setattr("modelyard.registry.pruning.now", lambda: datetime.now(UTC) + timedelta(days=365))
+    assert main(["prune", "mnist"]) == 0
+    assert capsys.readouterr().out == "mnist: versions to remove with --delete: 1, 5, 6\n"
+    assert len(list_versions(registry.client, "mnist")) == 7
+    model_id = registry.client.get_model_version("mnist", "1").tags["model_id"]
+    assert main(["prune", "mnist", "--delete", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == {"versions": [1, 5, 6], "deleted": True}
+    assert [int(one.version) for one in list_versions(registry.client, "mnist")] == [2, 3, 4, 7]
+    assert registry.client.search_logged_models(["1"], f"model_id = '{model_id}'") == []
+
+
+def prunable(registry: SmallRegistry, rule: Prune) -> list[int]:
+    found = find_prunable(Store(registry.client, registry.uri), "mnist", rule)
+    return [int(version.version) for version in found]
