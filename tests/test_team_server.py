@@ -73,23 +73,23 @@ def test_of_several_values_for_one_parameter_one_wins_and_the_others_are_told(st
     run = client.create_run(client.create_experiment("race")).info.run_id
     start = Barrier(8)
 
-    def log(value: str) -> str | None:
+    def log(value: str) -> str:
         start.wait()
         try:
             client.log_param(run, "decision/0001", value)
         except MlflowException as error:
-            assert error.error_code == "INVALID_PARAMETER_VALUE"
-            return None
-        return value
+            return str(error.error_code)
+        return f"won by {value}"
 
     with ThreadPoolExecutor(8) as threads:
-        [won] = filter(None, threads.map(log, "abcdefgh"))
-    assert client.get_run(run).data.params == {"decision/0001": won}
+        first, *others = sorted(threads.map(log, "abcdefgh"), reverse=True)
+    assert others == ["INVALID_PARAMETER_VALUE"] * 7
+    assert client.get_run(run).data.params == {"decision/0001": first.removeprefix("won by ")}
 
 
 def test_the_server_was_killed_while_all_were_at_work(told: list[dict[str, Any]]) -> None:
     for client in told[1::2]:
-        assert any("ConnectionError" in error or "Connection" in error for error in client["errors"])
+        assert any("Connection" in error for error in client["errors"])
 
 
 def test_nobody_saw_an_error_but_those_that_say_what_to_do(told: list[dict[str, Any]]) -> None:
@@ -105,7 +105,7 @@ def test_every_bundle_is_one_version_and_each_client_was_given_it(
     by_key = {version.tags["content_key"]: int(version.version) for version in versions}
     assert len(by_key) == len(versions) == len(set(MARKS))
     assert all(PUBLISHED in version.tags for version in versions)
-    assert all(client["versions"].items() <= by_key.items() for client in told)
+    assert all(by_key[client["content_key"]] == client["version"] for client in told)
 
 
 def test_the_history_has_no_gap_and_agrees_with_the_aliases(told: list[dict[str, Any]], store: Store) -> None:
@@ -121,8 +121,7 @@ def test_the_history_has_no_gap_and_agrees_with_the_aliases(told: list[dict[str,
         "champion": champions[-1],
         "challenger": newest,
     }
-    promoted = {number for client in told for number in client["versions"].values()}
-    assert promoted <= {one.version for one in past.decisions if one.moved}
+    assert {client["version"] for client in told} == {one.version for one in past.decisions if one.moved}
 
 
 @pytest.mark.usefixtures("told")
