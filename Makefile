@@ -33,7 +33,7 @@ check: .venv/requirements-dev  ## lint, formatting, types
 bench: .venv/requirements  ## measure serving beside its peers; for a look SECONDS=1 ROUNDS=1 REQUESTS=10000
 	@python -m benchmarks.serving --seconds $(SECONDS) --rounds $(ROUNDS) --requests $(REQUESTS)
 
-ui: .venv/requirements  ## compare runs and versions in the MLflow UI, on loopback (PORT=5000)
+ui: .venv/requirements  ## compare versions in the MLflow UI, on loopback (PORT=5000)
 	@python -m modelyard.ui --port $(PORT)
 
 serve: .venv/requirements  ## answer HTTP requests from one version (MODEL=models:/mnist@champion PORT=5000)

@@ -40,6 +40,8 @@ METRICS = {
     "agreement/same_first": 1.0,
     "agreement/max_difference": 0.0,
     "latency/p50_ms": 0.1,
+    "latency/p99_ms": 0.2,
+    "load_ms": 3.0,
     "size_bytes": 5000.0,
 }
 DATASET = Dataset("digits", "d" * 64, "https://example.org", 1000)
@@ -51,14 +53,16 @@ def work(uri: str, bundles: Path, number: int) -> dict[str, Any]:
     os.environ["MLFLOW_TRACKING_URI"] = uri
     # Half of them see that the server is gone; the others wait, as MLflow does by itself.
     os.environ["MLFLOW_HTTP_REQUEST_MAX_RETRIES"] = "0" if number % 2 else "5"
-    gates = load_params(ROOT / "params.yaml").registry.gates
+    registry = load_params(ROOT / "params.yaml").registry
     bundle = read_bundle(bundles / MARKS[number])
     # Any folder does for a report.
-    publication = Publication(bundle, METRICS, DATASET, bundle.folder, None, False, "p" * 64)
+    publication = Publication(
+        bundle, METRICS, DATASET, bundle.folder, None, False, "p" * 64, facts={}, card=registry.cards["mnist"]
+    )
     errors: list[str] = []
     version = insist(lambda: publish(open_tracking("digits"), publication), errors)
     reason, wanted = f"client {number}", str(version.version)
-    insist(lambda: promote(open_store(), "mnist", wanted, gates, reason=reason, force=True), errors)
+    insist(lambda: promote(open_store(), "mnist", wanted, registry.gates, reason=reason, force=True), errors)
     return {"content_key": bundle.content_key, "version": int(wanted), "errors": errors}
 
 

@@ -133,16 +133,17 @@ def test_a_killed_training_leaves_nothing_that_the_next_run_takes_for_whole(proj
 
 def test_queued_experiments_in_parallel_lose_no_run(project: Project, tracking: Tracking) -> None:
     before = _trainings(tracking)
-    project.run("dvc", "exp", "run", "-q", "--queue", "-S", "train.seed=1,2", "-S", "model=mlp,cnn")
-    run_queue(project.folder, project.environment, jobs=4)
+    project.run("dvc", "exp", "run", "-q", "--queue", "-S", "train.seed=2", "-S", "model=mlp,cnn")
+    run_queue(project.folder, project.environment, jobs=2)
     runs = [run for run in _trainings(tracking) if run.info.run_id not in {old.info.run_id for old in before}]
-    assert [run.info.status for run in runs] == ["FINISHED"] * 4
+    assert [run.info.status for run in runs] == ["FINISHED"] * 2
     assert {(run.data.params["model.name"], run.data.params["train.seed"]) for run in runs} == {
-        (model, seed) for model in ("mlp", "cnn") for seed in ("1", "2")
+        ("mlp", "2"),
+        ("cnn", "2"),
     }
-    assert len({run.data.tags["dvc.experiment"] for run in runs}) == 4
+    assert len({run.data.tags["dvc.experiment"] for run in runs}) == 2
     assert all("test/accuracy" in run.data.metrics for run in runs)
-    assert len(list_versions(tracking.client, "mnist")) == 5
+    assert len(list_versions(tracking.client, "mnist")) == 3
 
 
 def _register_something_else(tracking: Tracking) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from modelyard.inference.bundle import read_bundle
+from modelyard.params import Params
 from modelyard.registry.publication import Publication, publish
 from modelyard.service.loading import Source
 from modelyard.service.registry_client import RegistryClient
@@ -31,7 +32,7 @@ def source(registry: SmallRegistry, request: pytest.FixtureRequest) -> Source:
     return RegistryClient(registry.uri) if request.param == "client" else open_source(registry.uri)
 
 
-def test_a_published_version_is_described_and_downloaded(repository: Path) -> None:
+def test_a_published_version_is_described_and_downloaded(repository: Path, params: Params) -> None:
     """Published as the register stage does it; both ways find the project's own database."""
     bundle = make_bundle(repository / "bundle")
     (repository / "report").mkdir()
@@ -48,7 +49,10 @@ def test_a_published_version_is_described_and_downloaded(repository: Path) -> No
         "load_ms": 3.0,
         "size_bytes": 1.0,
     }
-    publication = Publication(bundle, metrics, dataset, repository / "report", None, False, "p" * 64)
+    card = params.registry.cards["mnist"]
+    publication = Publication(
+        bundle, metrics, dataset, repository / "report", None, False, "p" * 64, facts={}, card=card
+    )
     publish(open_tracking("digits"), publication)
     uri = tracking_uri()
     database = open_source(uri)

@@ -1,44 +1,186 @@
-"""`make ui`: a real MLflow server on a free port, and the link that lands on the comparison."""
+"""`make ui`: a real MLflow server on a free port, the view that it stores, and the link that lands on it."""
 
+import base64
+import json
 import os
 import shutil
+import sqlite3
 import subprocess
 import sys
+import time
+import zlib
+from contextlib import closing
 from pathlib import Path
+from typing import Any
 
+import numpy as np
+import pytest
 import requests
 
 from conftest import ROOT
-from modelyard.tracking.store import open_tracking
-from modelyard.ui import comparison_link
+from modelyard.digits.dataset import Digits
+from modelyard.nesting import flatten
+from modelyard.params import Params
+from modelyard.tracking.lineage import lineage_tags
+from modelyard.tracking.runs import describe_training, training_run
+from modelyard.tracking.store import Tracking, open_tracking
+from modelyard.ui.browser import ELSEWHERE, has_screen
+from modelyard.ui.view import FILTER, TAG, comparison_link, make_state, store_view
 from tracking_server import find_free_port, wait_until_healthy
 
 
-def test_the_link_opens_the_training_view_with_charts() -> None:
-    link = comparison_link("http://127.0.0.1:5000/", "7")
-    assert link == (
-        "http://127.0.0.1:5000/#/experiments/7/runs?workflowType=machine_learning&compareRunsMode=CHART"
-    )
+@pytest.fixture(scope="module")
+def database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A database that these tests share, for it takes a second or two to make one."""
+    return tmp_path_factory.mktemp("a store") / "mlflow.db"
 
 
-def test_the_ui_serves_the_experiment_that_its_link_names(repository: Path) -> None:
+@pytest.fixture
+def tracking(database: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Tracking:
+    """An experiment of the test's own."""
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{database}")
+    return open_tracking(request.node.name)
+
+
+def stored_state(tracking: Tracking) -> dict[str, Any]:
+    """Return the state that MLflow's page would read: the tag's JSON, and in it JSON, deflated."""
+    view = json.loads(tracking.client.get_experiment(tracking.experiment_id).tags[TAG])
+    form, packed = view["state"].split(";")
+    assert (form, view["name"]) == ("deflate", "Versions compared")
+    state: dict[str, Any] = json.loads(zlib.decompress(base64.b64decode(packed)))
+    return state
+
+
+def test_the_link_opens_the_stored_view_in_the_training_mode_with_charts() -> None:
+    plain = "http://127.0.0.1:5000/#/experiments/7/runs?workflowType=machine_learning&compareRunsMode=CHART"
+    assert comparison_link("http://127.0.0.1:5000/", "7", stored=False) == plain
+    link = comparison_link("http://127.0.0.1:5000/", "7", stored=True)
+    assert link == f"{plain}&viewStateShareKey={TAG.removeprefix('mlflow.sharedViewState.')}"
+
+
+def test_the_view_is_stored_once(tracking: Tracking) -> None:
+    assert store_view(tracking.client, tracking.experiment_id)
+    first = tracking.client.get_experiment(tracking.experiment_id).tags[TAG]
+    assert stored_state(tracking) == make_state()
+    # MLflow takes no longer tag.
+    assert len(first) < 5000
+    assert store_view(tracking.client, tracking.experiment_id)
+    assert tracking.client.get_experiment(tracking.experiment_id).tags[TAG] == first
+
+
+def test_a_view_of_an_older_modelyard_is_brought_up_to_date(tracking: Tracking) -> None:
+    old = json.dumps({"name": "Versions compared", "createdAt": 1, "updatedAt": 1, "state": "{}"})
+    tracking.client.set_experiment_tag(tracking.experiment_id, TAG, old)
+    assert store_view(tracking.client, tracking.experiment_id)
+    assert stored_state(tracking) == make_state()
+
+
+def test_a_store_that_takes_no_changes_is_a_warning(
+    tracking: Tracking, database: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with closing(sqlite3.connect(database)) as connection:
+        connection.execute(
+            "CREATE TRIGGER refuse BEFORE INSERT ON experiment_tags "
+            f"WHEN NEW.experiment_id = {tracking.experiment_id} "
+            "BEGIN SELECT RAISE(ABORT, 'this store is read-only'); END"
+        )
+    capsys.readouterr()
+    assert not store_view(tracking.client, tracking.experiment_id)
+    warning = capsys.readouterr().err
+    assert warning.startswith("warning: ")
+    assert "this store is read-only" in warning
+    assert warning.count("\n") == 1
+
+
+def test_columns_and_charts_name_what_the_runs_have(tracking: Tracking, params: Params) -> None:
+    digits = Digits(np.zeros((67, 28, 28), np.uint8), np.zeros(67, np.uint8))
+    description = describe_training(params, digits, {"source": "here", "licence": "MIT"})
+    with training_run(tracking, description) as training:
+        training.log_epoch(0, {"loss": 0.5, "accuracy": 0.8, "val_loss": 0.6, "val_accuracy": 0.7})
+    data = tracking.client.get_run(training.run_id).data
+    measured = flatten(json.loads((ROOT / "reports/mnist/metrics.json").read_text()), "/")
+    known = {
+        "metrics": {*data.metrics, *measured},
+        "params": set(data.params),
+        "tags": {*data.tags, *lineage_tags(ROOT)},
+    }
+    state = make_state()
+    for column in state["selectedColumns"]:
+        kind, name = column.rstrip("`").split(".`")
+        assert name in known[kind]
+    charted = {
+        metric
+        for chart in state["compareRunCharts"]
+        for metric in chart.get("selectedMetricKeys", [chart["metricKey"]])
+        if metric
+    }
+    assert charted <= known["metrics"]
+    assert {"test/errors", "validation/loss"} <= charted
+
+
+def test_every_chart_stands_in_a_section_that_there_is_under_a_key_of_its_own() -> None:
+    state = make_state()
+    sections = [section["uuid"] for section in state["compareRunSections"]]
+    charts = state["compareRunCharts"]
+    assert [
+        section for section in sections if section not in {one["metricSectionId"] for one in charts}
+    ] == []
+    assert {chart["metricSectionId"] for chart in charts} <= set(sections)
+    assert len({chart["uuid"] for chart in charts}) == len(charts)
+
+
+def test_the_filter_finds_trainings_and_imports_but_no_histories(tracking: Tracking) -> None:
+    for kind in ("training", "import", "history"):
+        tracking.client.create_run(tracking.experiment_id, tags={"kind": kind})
+    found = tracking.client.search_runs([tracking.experiment_id], FILTER)
+    assert sorted(run.data.tags["kind"] for run in found) == ["import", "training"]
+
+
+@pytest.mark.parametrize("screen", [{"DISPLAY": ":0"}, {"WAYLAND_DISPLAY": "wayland-0"}])
+def test_a_screen_is_where_a_person_sits_before_it(screen: dict[str, str]) -> None:
+    assert has_screen(screen, "linux")
+    for elsewhere in ELSEWHERE:
+        assert not has_screen({**screen, elsewhere: "1"}, "linux")
+        assert not has_screen({elsewhere: "1"}, "darwin")
+
+
+def test_without_a_display_only_a_mac_has_a_screen() -> None:
+    assert not has_screen({}, "linux")
+    assert has_screen({}, "darwin")
+
+
+def test_the_ui_opens_the_view_of_the_experiment_where_there_is_a_screen(
+    repository: Path, tmp_path: Path
+) -> None:
     shutil.copy(ROOT / "params.yaml", repository / "params.yaml")
     experiment = open_tracking("modelyard").experiment_id
     port = find_free_port()
+    browser, opened = tmp_path / "browser", tmp_path / "opened"
+    browser.write_text(f'#!/bin/sh\nprintf %s "$1" > {opened}.part && mv {opened}.part {opened}\n')
+    browser.chmod(0o755)
+    kept = {name: value for name, value in os.environ.items() if name not in ELSEWHERE}
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
     process = subprocess.Popen(
         [sys.executable, "-m", "modelyard.ui", "--port", str(port)],
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         text=True,
-        env={**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"},
+        env={**kept, "PATH": path, "DISPLAY": ":none", "BROWSER": f"{browser} %s"},
     )
     try:
+        server = f"http://127.0.0.1:{port}"
         assert process.stdout is not None
-        assert f"http://127.0.0.1:{port}/#/experiments/{experiment}/runs" in process.stdout.readline()
-        wait_until_healthy(f"http://127.0.0.1:{port}")
-        api = f"http://127.0.0.1:{port}/ajax-api/2.0/mlflow/experiments/get"
+        link = process.stdout.readline().removeprefix("Compare versions at ").strip()
+        assert link == comparison_link(server, experiment, stored=True)
+        wait_until_healthy(server)
+        api = f"{server}/ajax-api/2.0/mlflow/experiments/get"
         answer = requests.get(api, params={"experiment_id": experiment}, timeout=10).json()
-        assert answer["experiment"]["name"] == "modelyard"
+        assert TAG in [tag["key"] for tag in answer["experiment"]["tags"]]
+        for _ in range(120):
+            if opened.exists():
+                break
+            time.sleep(0.25)
+        assert opened.read_text() == link
     finally:
         subprocess.run(["pkill", "-P", str(process.pid)], check=False)
         process.terminate()

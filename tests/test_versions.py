@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from unittest.mock import Mock
@@ -54,7 +55,8 @@ def make(repository: Path, tracking: Tracking, params: Params) -> Make:
 
 def test_a_version_says_where_it_came_from_and_how_good_it_is(tracking: Tracking, make: Make) -> None:
     publication = make()
-    version = publish(tracking, publication)
+    publish(tracking, publication)
+    version = resolve_version(tracking.client, "models:/mnist/1")
     assert version.tags["content_key"] == publication.bundle.content_key
     assert (
         version.tags["data.digest"] == publication.bundle.provenance["training"]["run"]["tags"]["data.digest"]
@@ -63,7 +65,41 @@ def test_a_version_says_where_it_came_from_and_how_good_it_is(tracking: Tracking
     assert version.description.startswith(
         "Right on 99.00% of 67 test images (95 % interval 98.00% to 99.50%)"
     )
-    assert "| size_bytes | 1,651,929 |" in version.description
+    assert "1,651,929 bytes" in version.description
+    assert tracking.client.get_registered_model("mnist").description == publication.card.about
+    model = tracking.client.get_logged_model(version.tags["model_id"])
+    assert json.loads(model.tags["mlflow.modelVersions"]) == [{"name": "mnist", "version": 1}]
+
+
+def test_the_card_and_its_picture_lie_beside_the_model(tracking: Tracking, make: Make) -> None:
+    publication = make()
+    picture = publication.report / "plots" / "mistakes.png"
+    picture.write_bytes(b"a picture")
+    version = publish(tracking, publication)
+    model = fetch_bundle(tracking, version).folder.parent.parent
+    assert (model / "MLmodel").is_file()
+    assert (model / "README.md").read_text().startswith("# mnist, version 1\n\nRight on 99.00%")
+    assert "(mistakes.png)" in (model / "README.md").read_text()
+    assert (model / "mistakes.png").read_bytes() == b"a picture"
+
+
+def test_other_words_in_conf_make_a_new_card_and_the_same_leave_a_hand_edit_alone(
+    tracking: Tracking, make: Make
+) -> None:
+    publication = make()
+    version = publish(tracking, publication)
+    tracking.client.update_model_version("mnist", version.version, "by hand")
+    publish(tracking, publication)
+    assert resolve_version(tracking.client, "models:/mnist/1").description == "by hand"
+    card = publication.card.model_copy(update={"about": "Other words."})
+    publish(tracking, replace(publication, card=card))
+    assert "Other words." in resolve_version(tracking.client, "models:/mnist/1").description
+    assert "Other words." in (fetch_bundle(tracking, version).folder.parent.parent / "README.md").read_text()
+
+
+def test_a_model_without_a_card_is_refused_before_anything_is_published(make: Make) -> None:
+    with pytest.raises(ModelyardError, match="letters: expected a card of this name in conf/registry"):
+        make("letters", trained=False)
 
 
 def test_metrics_are_linked_to_run_model_and_dataset(tracking: Tracking, make: Make) -> None:

@@ -19,6 +19,8 @@ FileName = Annotated[str, Field(pattern=r"^[\w.-]+$", description="a file's name
 NpmPackage = Annotated[str, Field(pattern=r"^(@[\w.-]+/)?[\w.-]+@\d+\.\d+\.\d+$")]
 VersionUri = Annotated[str, Field(pattern=r"^models:/[^/@]+(@[^/@]+|/\d+|/latest)$")]
 KerasFile = Annotated[str, Field(pattern=r"^.+\.keras$")]
+# A line break would end a list's item, or MLflow would show it as one.
+Sentence = Annotated[str, Field(min_length=1, pattern=r"^[^\n]+$")]
 # YAML has lists where a frozen parameter wants a tuple; what stands in them stays strict.
 Several = Field(strict=False)
 
@@ -252,14 +254,33 @@ class Prune(_Group):
     keep_champions: Positive
 
 
+class Card(_Group):
+    """A person's words on the card of a model's versions, in Markdown.
+
+    Attributes:
+        about: what it does.
+        intended_use: what it is for.
+        limits: where it fails, and what it must not be used for.
+        data: what it learned from, and who made that.
+        published: how good its makers say that it is, and where they say so; null where it is measured here.
+    """
+
+    about: Sentence
+    intended_use: Annotated[tuple[Sentence, ...], Field(strict=False, min_length=1)]
+    limits: Annotated[tuple[Sentence, ...], Field(strict=False, min_length=1)]
+    data: Sentence
+    published: Sentence | None
+
+
 class Registry(_Group):
-    """Where versions are published, and what they must show; `gates` go by the registered names."""
+    """Where versions are published, and what they must show; `gates` and `cards` go by registered names."""
 
     experiment: Annotated[str, Field(min_length=1)]
     lock_timeout_s: Seconds
     auto_promote: bool
     gates: dict[str, Gate]
     prune: Prune
+    cards: dict[str, Card]
 
 
 class Serve(_Group):

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any
 from modelyard.errors import ModelyardError
 from modelyard.inference.bundle import Bundle, read_bundle
 from modelyard.nesting import flatten
-from modelyard.params import Gate, Int8, Params
-from modelyard.registry.description import describe_version
+from modelyard.params import Card, Gate, Int8, Params
 from modelyard.registry.logged_model import model_arguments
+from modelyard.registry.model_card import PICTURES, ModelCard
+from modelyard.registry.presentation import present_version
 from modelyard.registry.promotion import RefusedError, promote, register_champion
 from modelyard.registry.versions import (
     CONTENT_KEY,
@@ -53,6 +54,8 @@ class Publication:
         network: the `.keras` file that training left, for models trained here.
         promote: make it champion at once, not only when it is the first of its name.
         params_digest: of the parameters that an imported bundle was made with; a trained one brings its own.
+        facts: what the evaluation's report.json says beside the metrics.
+        card: a person's words for the version's card.
         gates: by registered name, to be asked about a new version; None leaves that to a person.
     """
 
@@ -63,6 +66,8 @@ class Publication:
     network: Path | None
     promote: bool
     params_digest: str
+    facts: Mapping[str, Any]
+    card: Card
     gates: Mapping[str, Gate] | None = None
 
 
@@ -82,7 +87,10 @@ def read_publication(bundle: Path, report: Path, model: Path, params: Params) ->
         report: the evaluation's folder, with metrics.json and report.json.
         model: the trained model's folder; it does not exist for an imported one.
         params: `package.int8` says what an int8 bundle must reach to become champion, `registry` whether
-            the gate is asked.
+            the gate is asked, and what a card says.
+
+    Raises:
+        ModelyardError: conf/registry has no card of the bundle's name.
     """
     packaged = read_bundle(bundle)
     metrics = flatten(json.loads((report / "metrics.json").read_text()), "/")
@@ -96,6 +104,8 @@ def read_publication(bundle: Path, report: Path, model: Path, params: Params) ->
         network if network.is_file() else None,
         promote=_is_better_int8(packaged, metrics, params.package.int8),
         params_digest=digest({"pretrained": plain(params.pretrained), "package": plain(params.package)}),
+        facts=facts,
+        card=_choose_card(params.registry.cards, packaged.name),
         gates=params.registry.gates if params.registry.auto_promote else None,
     )
 
@@ -136,8 +146,10 @@ def publish(tracking: Tracking, publication: Publication) -> "ModelVersion":
             client.set_tag(run_id, SAME_BUNDLE_AS, f"models:/{bundle.name}/{known.version}")
         if EVALUATION not in known.tags:
             _keep_evaluation(tracking, publication, known)
+        present_version(client, known, _make_card(publication, known))
         return known
     version = known or _register(tracking, publication, run_id)
+    present_version(client, version, _make_card(publication, version))
     update_challenger(client, bundle.name)
     reason = "int8, and close enough to its source" if publication.promote else "the first of its name"
     register_champion(tracking, bundle.name, int(version.version), reason, replace=publication.promote)
@@ -152,11 +164,34 @@ def _register(tracking: Tracking, publication: Publication, run_id: str) -> "Mod
     model_id = _log_model(tracking, publication, run_id)
     _log_evaluation(tracking, publication, run_id, model_id)
     tags = {**_tags(publication), MODEL_ID: model_id, EVALUATION: evaluation_folder(bundle)}
-    description = describe_version(bundle, publication.metrics, publication.dataset, tags)
-    version = create_version(tracking.client, bundle.name, run_id, tags, description)
+    version = create_version(tracking.client, bundle.name, run_id, tags, publication.card.about)
     if version.run_id != run_id:
         tracking.client.set_tag(run_id, SAME_BUNDLE_AS, f"models:/{bundle.name}/{version.version}")
     return version
+
+
+def _make_card(publication: Publication, version: "ModelVersion") -> ModelCard:
+    plots = publication.report / "plots"
+    return ModelCard(
+        bundle=publication.bundle,
+        version=int(version.version),
+        model_id=version.tags[MODEL_ID],
+        text=publication.card,
+        metrics=publication.metrics,
+        dataset=publication.dataset,
+        facts=publication.facts,
+        tags=version.tags,
+        picture=next((plots / name for name in PICTURES if (plots / name).is_file()), None),
+    )
+
+
+def _choose_card(cards: Mapping[str, Card], name: str) -> Card:
+    if name not in cards:
+        raise ModelyardError(
+            f"{name}: expected a card of this name in conf/registry (registry.cards), found "
+            f"{', '.join(sorted(cards)) or 'none'}: write one, then `dvc repro compose`"
+        )
+    return cards[name]
 
 
 def _ask_gate(tracking: Tracking, version: "ModelVersion", gates: Mapping[str, Gate]) -> None:

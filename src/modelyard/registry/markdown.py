@@ -1,0 +1,39 @@
+"""Markdown for MLflow's pages, which draw a table without space between its columns."""
+
+import re
+from collections.abc import Iterable
+
+# Where a table's columns must be set apart: `compress` puts a space there, elsewhere it must be taken out.
+GAP, SPACE = "\0", "&emsp;"
+
+
+def bullets(sentences: Iterable[str]) -> str:
+    """Return a list of sentences."""
+    return "\n".join(f"- {sentence}" for sentence in sentences)
+
+
+def code(*lines: str) -> str:
+    """Return commands for a shell."""
+    return "\n".join(["```bash", *lines, "```"])
+
+
+def table(heading: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
+    """Return a table; the widest cell of every column but the last ends in GAP."""
+    lines = [heading, *(tuple(cell.replace("|", "\\|") for cell in row) for row in rows)]
+    widest = [max(lines, key=lambda line: len(line[column])) for column in range(len(heading) - 1)]
+    drawn = [
+        [
+            cell + GAP if column < len(widest) and line is widest[column] else cell
+            for column, cell in enumerate(line)
+        ]
+        for line in lines
+    ]
+    return "\n".join(
+        "| " + " | ".join(line) + " |" for line in [drawn[0], ["---"] * len(heading), *drawn[1:]]
+    )
+
+
+def compress(text: str) -> str:
+    """Cut commits and digests to their first twelve digits, and set the columns of tables apart."""
+    shorter = re.sub(r"\b([0-9a-f]{12})(?:[0-9a-f]{28}|[0-9a-f]{52})\b", r"\1", text)
+    return shorter.replace(GAP, SPACE)

@@ -1,0 +1,260 @@
+"""A version's model card, in Markdown: its README.md, and its description in MLflow."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from modelyard.evaluation.measures import wilson_interval
+from modelyard.inference.bundle import Bundle
+from modelyard.params import Card
+from modelyard.registry.markdown import GAP, bullets, code, compress, table
+from modelyard.tracking.runs import Dataset
+
+# What an evaluation may leave, and what it shows.
+PICTURES = {
+    "mistakes.png": "The picture shows the surest mistakes, with truth, answer and score.",
+    "top5.png": "The picture shows the sample photos, each beside its best answers.",
+}
+# MLflow's databases take no longer description; what its run or README.md tells too is left out first.
+MOST_CHARACTERS = 5000
+DISPENSABLE = ("How it was trained", "How to serve it", "What it costs", "Where it comes from")
+# MLflow's pages show an artifact of a logged model at this address, with its path behind.
+ARTIFACTS = "ajax-api/2.0/mlflow/logged-models/{model_id}/artifacts/files?artifact_file_path="
+
+
+@dataclass(frozen=True)
+class ModelCard:
+    """What a card tells.
+
+    Attributes:
+        bundle: the version's bundle.
+        version: its number.
+        model_id: of its logged model, whose artifacts hold the card.
+        text: a person's words.
+        metrics: flat, as MLflow names them.
+        dataset: what they were measured on.
+        facts: the evaluation's report.json: images of each class, mistakes, the input of the latency.
+        tags: the version's.
+        picture: a file of one of the names in PICTURES; None where the evaluation left none.
+    """
+
+    bundle: Bundle
+    version: int
+    model_id: str
+    text: Card
+    metrics: Mapping[str, float]
+    dataset: Dataset
+    facts: Mapping[str, Any]
+    tags: Mapping[str, str]
+    picture: Path | None
+
+    def readme(self) -> str:
+        """Return the card as a file that lies beside its picture."""
+        title = f"# {self.bundle.name}, version {self.version}"
+        text = "\n\n".join([title, *self._sections("").values()])
+        return text.replace(GAP, "") + "\n"
+
+    def description(self) -> str:
+        """Return the card as MLflow shows it, at most MOST_CHARACTERS long; digests are cut short.
+
+        The list of versions shows the first line raw, so that line is a sentence, not a heading.
+        """
+        sections = self._sections(ARTIFACTS.format(model_id=self.model_id))
+        dispensable = [heading for heading in DISPENSABLE if heading in sections]
+        text = compress("\n\n".join(sections.values()))
+        while len(text) > MOST_CHARACTERS and dispensable:
+            del sections[dispensable.pop(0)]
+            text = compress("\n\n".join([*sections.values(), "README.md in its artifacts tells more."]))
+        return text[:MOST_CHARACTERS]
+
+    def _sections(self, artifacts: str) -> dict[str, str]:
+        """Return the sections' Markdown by their headings, which it begins with; "" is the summary.
+
+        `artifacts` is the address of the version's artifacts, put before the name of one.
+        """
+        sections = {
+            "What it is for": [bullets(self.text.intended_use)],
+            "Where it fails, and what it is not for": [bullets(self.text.limits)],
+            "Known mistakes" if self._mistakes() else "What it answers": [*self._shown(artifacts)],
+            "How good it is": [*self._quality()],
+            "What it costs": [*self._cost()],
+            "Where it comes from": [self.text.data, *self._origin()],
+            "How it was trained": [*self._training()],
+            "How to serve it": [*self._serving()],
+        }
+        first = "\n\n".join([self._summary(), self.text.about, *self._stand_in_note()])
+        return {"": first} | {
+            heading: "\n\n".join([f"## {heading}", *parts]) for heading, parts in sections.items() if parts
+        }
+
+    def _summary(self) -> str:
+        metrics, images = self.metrics, self.dataset.images
+        p50_ms, size_mb = metrics["latency/p50_ms"], metrics["size_bytes"] / 1e6
+        cost = f"{p50_ms:.2f} ms an image, {size_mb:.1f} MB ({self.bundle.precision})"
+        if "test/accuracy" in metrics:
+            return (
+                f"Right on {metrics['test/accuracy']:.2%} of {images:,} test images "
+                f"(95 % interval {self._accuracy_interval()}), {cost}."
+            )
+        return (
+            f"Gives its source's first answer on {metrics['agreement/same_first']:.0%} of {images} photos, "
+            f"largest difference in a probability {metrics['agreement/max_difference']:.1e}, {cost}."
+        )
+
+    def _stand_in_note(self) -> Iterator[str]:
+        if "stand_in_for" in self.tags:
+            yield (
+                f"**It stands in for `{self.tags['stand_in_for']}`, which no source served**: "
+                "other weights, other labels."
+            )
+
+    def _mistakes(self) -> Sequence[Mapping[str, Any]]:
+        """The wrong answers, surest first."""
+        mistakes: Sequence[Mapping[str, Any]] = self.facts.get("mistakes", ())
+        return mistakes
+
+    def _shown(self, artifacts: str) -> Iterator[str]:
+        for surest in self._mistakes()[:1]:
+            yield (
+                f"It is wrong on {self.metrics['test/errors']:,.0f} of {self.dataset.images:,} images, and "
+                f"surest on no. {surest['index']}, a {surest['truth']} that it takes for a "
+                f"{surest['answer']} with score {surest['score']:.3f}."
+            )
+        if self.picture is not None:
+            name = self.picture.name
+            yield f"{PICTURES[name]} (`{name}`, beside README.md in the version's artifacts)"
+            yield f"![{name}]({artifacts}{name})"
+
+    def _quality(self) -> Iterator[str]:
+        images = f"{self.dataset.images:,} images"
+        if "test/accuracy" in self.metrics:
+            yield f"Measured as it is served, on {self.dataset.name}: {images} that it never saw in training."
+        else:
+            yield (
+                f"Nothing here measures how often it is right: {images} without labels say only how "
+                "close it is to the network that it was made from."
+            )
+        yield table(("measure", "value"), self._measures())
+        if self.text.published:
+            yield self.text.published
+        classes = list(self._classes())
+        if classes:
+            yield "Class by class:"
+            yield table(("class", "images", "precision", "recall (95 % interval)", "F1"), classes)
+            yield "Precision: how many that it calls so are so. Recall: how many that are so it calls so."
+
+    def _measures(self) -> Iterator[tuple[str, ...]]:
+        metrics = self.metrics
+        compared = f", on {metrics['agreement/images']:,.0f} images" if "agreement/images" in metrics else ""
+        if "test/accuracy" in metrics:
+            yield "accuracy", f"{metrics['test/accuracy']:.2%} (95 % interval {self._accuracy_interval()})"
+        for name, label, shown in (
+            ("test/errors", "errors", "{:,.0f}"),
+            ("test/macro_f1", "F1, mean of the classes", "{:.2%}"),
+            ("test/log_loss", "log loss", "{:.4f}"),
+            (
+                "test/calibration_error",
+                "calibration error (at 0, a score of 0.9 is right 9 times of 10)",
+                "{:.4f}",
+            ),
+            ("agreement/same_first", f"same first answer as its source{compared}", "{:.2%}"),
+            ("agreement/max_difference", "largest difference to a probability of its source", "{:.1e}"),
+        ):
+            if name in metrics:
+                yield label, shown.format(metrics[name])
+
+    def _classes(self) -> Iterator[tuple[str, ...]]:
+        for name, images in self.facts.get("images_per_class", {}).items():
+            of_class = {
+                measure: self.metrics.get(f"class/{name}/{measure}")
+                for measure in ("precision", "recall", "f1")
+            }
+            if None not in of_class.values():
+                precision, recall, f1 = (float(value or 0) for value in of_class.values())
+                interval = _interval(wilson_interval(round(recall * images), images))
+                yield name, f"{images:,}", f"{precision:.2%}", f"{recall:.2%} ({interval})", f"{f1:.2%}"
+
+    def _cost(self) -> Iterator[str]:
+        metrics = self.metrics
+        p50_ms, p99_ms = metrics["latency/p50_ms"], metrics["latency/p99_ms"]
+        rows = (
+            ("one image, p50 / p99", f"{p50_ms:.2f} / {p99_ms:.2f} ms"),
+            ("loading", f"{metrics['load_ms']:.1f} ms"),
+            ("size", f"{metrics['size_bytes']:,.0f} bytes, {self.bundle.precision}"),
+        )
+        yield table(("measure", "value"), rows)
+        what = self.facts.get("latency", {}).get("input", "one image")
+        yield f"Timed on {what}, on the machine that evaluated it."
+
+    def _origin(self) -> Iterator[str]:
+        yield table(("what", "value"), self._origins())
+        yield "The version's tags hold digests and libraries in full."
+
+    def _origins(self) -> Iterator[tuple[str, str]]:
+        tags = self.tags
+        trained_on = self._trained_with().get("run", {}).get("dataset", {})
+        if trained_on:
+            yield "training data", f"{trained_on['name']}, {trained_on['images']:,} images"
+        yield from _known(tags, ("source", "source"), ("homepage", "homepage"), ("licence", "licence"))
+        yield from _known(tags, ("data's digest" if trained_on else "files' digest", "data.digest"))
+        yield "measured on", f"{self.dataset.name}, {self.dataset.images:,} images"
+        yield "its digest", self.dataset.digest
+        if "git.commit" in tags:
+            state = {"true": " and uncommitted changes", "false": ""}.get(tags.get("git.dirty", ""), "")
+            yield "commit", tags["git.commit"] + state
+        yield from _known(tags, ("parameters' digest", "params.digest"), ("bundle's digest", "content_key"))
+
+    def _training(self) -> Iterator[str]:
+        training = self._trained_with()
+        if not training:
+            return
+        chosen = {key: value for key, value in training["run"]["params"].items() if value != "None"}
+        if "weights" in training:
+            chosen["weights"] = f"{training['weights']:,}"
+        if "fit_s" in training:
+            chosen["fitted in"] = f"{training['fit_s']:.1f} s"
+        yield table(("parameter", "value"), chosen.items())
+        if self.tags.get("git.dirty") == "false":
+            yield "`make repro` at that commit, with these values in conf/, trains it again."
+        else:
+            yield "That commit lacks changes that it was trained with."
+
+    def _trained_with(self) -> Mapping[str, Any]:
+        training: Mapping[str, Any] = self.bundle.provenance.get("training", {})
+        return training
+
+    def _serving(self) -> Iterator[str]:
+        name, number = self.bundle.name, self.version
+        photo = self.bundle.preprocessing.kind == "photo"
+        image, kind = ("photo.jpg", "image/jpeg") if photo else ("digit.png", "image/png")
+        yield (
+            "With MLflow, in an environment with the version's requirements.txt, and MLFLOW_TRACKING_URI as "
+            "`python -m modelyard.tracking.store` prints it:"
+        )
+        yield code(
+            f"mlflow models serve -m models:/{name}/{number} --env-manager local --port 5001 &",
+            f"""base64 -w0 {image} | sed 's/.*/{{"instances": ["&"], "params": {{"top_k": 3}}}}/' |""",
+            "    curl -s localhost:5001/invocations -H 'Content-Type: application/json' -d @-",
+        )
+        yield "With modelyard, which also follows `champion`:"
+        yield code(
+            f"modelyard serve --model {name} --port 8080 &",
+            f"curl -s 'localhost:8080/models/{name}/versions/{number}/predict?top_k=3' "
+            f"-H 'Content-Type: {kind}' --data-binary @{image}",
+        )
+
+    def _accuracy_interval(self) -> str:
+        return _interval((self.metrics["test/accuracy_low"], self.metrics["test/accuracy_high"]))
+
+
+def _known(tags: Mapping[str, str], *wanted: tuple[str, str]) -> Iterator[tuple[str, str]]:
+    """Give those rows whose tag there is."""
+    for label, tag in wanted:
+        if tag in tags:
+            yield label, tags[tag]
+
+
+def _interval(bounds: tuple[float, float]) -> str:
+    low, high = bounds
+    return f"{low:.2%} to {high:.2%}"

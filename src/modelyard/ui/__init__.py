@@ -1,0 +1,1 @@
+"""The MLflow UI, opened where runs are compared."""

