@@ -19,21 +19,12 @@ from modelyard.digits.idx import idx_bytes
 TRAINING, TEST = 1200, 500
 
 
-class Project:
-    """A Git and DVC repository in a path with a space, its configuration pointing at small local files."""
+class Checkout:
+    """A Git and DVC repository in a folder."""
 
     def __init__(self, folder: Path) -> None:
         self.environment = clean_environment()
-        self.folder = folder / "a small project"
-        _copy_repository(self.folder)
-        for name in ("dvc.lock", "params.yaml"):
-            (self.folder / name).unlink(missing_ok=True)
-        files = folder / "files"
-        files.mkdir()
-        overrides = make_archive(files / "inception.tgz") | _write_digits(files / "digits")
-        _append_overrides(self.folder / "conf/config.yaml", overrides)
-        self.run("git", "init", "-q")
-        self.commit("a small project")
+        self.folder = folder
 
     def run(self, *command: str, expect: int = 0, **environment: str) -> str:
         """Run a command in the project, check its exit code, and return what it said."""
@@ -53,6 +44,27 @@ class Project:
         """Commit everything that Git does not ignore."""
         self.run("git", "add", "-A")
         self.run("git", "commit", "-qm", message)
+
+    def clone(self, folder: Path) -> "Checkout":
+        """Clone it: what Git has, nothing that DVC or MLflow keeps."""
+        self.run("git", "clone", "-q", ".", str(folder))
+        return Checkout(folder)
+
+
+class Project(Checkout):
+    """One in a path with a space, its configuration pointing at small local files."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder / "a small project")
+        _copy_repository(self.folder)
+        for name in ("dvc.lock", "params.yaml"):
+            (self.folder / name).unlink(missing_ok=True)
+        files = folder / "files"
+        files.mkdir()
+        overrides = make_archive(files / "inception.tgz") | _write_digits(files / "digits")
+        _append_overrides(self.folder / "conf/config.yaml", overrides)
+        self.run("git", "init", "-q")
+        self.commit("a small project")
 
 
 def _copy_repository(folder: Path) -> None:

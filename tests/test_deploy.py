@@ -204,11 +204,7 @@ def test_the_predictor_of_kserve_is_a_pod_that_asks_what_mlflows_image_answers()
 
 def test_the_image_has_the_versions_that_the_tests_run_with_and_no_tensorflow() -> None:
     tested, shipped = _read_pins("requirements-dev.txt"), _read_pins("deploy/requirements.txt")
-    # What a bucket needs alone.
-    own = {"boto3", "botocore", "jmespath", "s3transfer"}
-    assert {name: tested.get(name) for name in shipped.keys() - own} == {
-        name: shipped[name] for name in shipped.keys() - own
-    }
+    assert {name: tested.get(name) for name in shipped} == shipped
     needed = {re.split(r"[<>=\[]", one)[0] for one in PROJECT["dependencies"]}
     assert needed <= shipped.keys()
     assert not shipped.keys() & {

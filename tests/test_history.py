@@ -72,6 +72,45 @@ def test_a_refusal_is_on_record_and_moves_nothing(registry: SmallRegistry, histo
     assert [reign.decision.version for reign in past.reigns] == [2]
 
 
+def test_a_decision_that_comes_while_the_history_is_read_is_no_move_by_hand(
+    registry: SmallRegistry, history: History, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    history.record(decide(1, 1))
+    ask, reader = registry.client.get_registered_model, open_history(registry)
+
+    def ask_and_be_overtaken(name: str) -> object:
+        monkeypatch.setattr(registry.client, "get_registered_model", ask)
+        model = ask(name)
+        history.record(decide(2, 2, before=1))
+        return model
+
+    monkeypatch.setattr(registry.client, "get_registered_model", ask_and_be_overtaken)
+    past = reader.settle()
+    assert [decision.kind for decision in past.decisions] == [Kind.PROMOTE] * 2
+    assert (past.champion, past.noticed) == (2, None)
+
+
+def test_an_alias_that_is_moved_too_late_is_put_right(
+    registry: SmallRegistry, history: History, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another took the writer for dead, completed its decision and made the next one."""
+    move, other = registry.client.set_registered_model_alias, open_history(registry)
+
+    def move_too_late(*arguments: str) -> None:
+        monkeypatch.setattr(registry.client, "set_registered_model_alias", move)
+        with monkeypatch.context() as later:
+            later.setattr("modelyard.registry.history.GRACE", timedelta(0))
+            other.settle()
+        other.record(decide(2, 3, before=2))
+        move(*arguments)
+
+    monkeypatch.setattr(registry.client, "set_registered_model_alias", move_too_late)
+    history.record(decide(1, 2))
+    past = history.read()
+    assert [decision.version for decision in past.decisions] == [2, 3]
+    assert (past.champion, past.noticed, past.applied) == (3, None, {1, 2})
+
+
 def test_reigns_follow_each_other_without_a_gap(history: History) -> None:
     for number, version in enumerate((2, 3, 1), 1):
         history.record(decide(number, version))

@@ -1,7 +1,10 @@
 """Every stage in order, in a real DVC repository, on small data: the workflow as a user runs it."""
 
 import json
+import shutil
 import subprocess
+import sys
+from pathlib import Path
 
 import psutil
 import pytest
@@ -10,6 +13,8 @@ from experiment_queue import run_queue
 from modelyard.registry.versions import list_versions, resolve_version
 from modelyard.tracking.store import Tracking, open_tracking
 from small_project import TEST, Project
+
+RECONCILE = (sys.executable, "-m", "modelyard.cli", "reconcile")
 
 
 @pytest.fixture(scope="module")
@@ -72,21 +77,36 @@ def test_dvc_shows_metrics_and_plots(project: Project) -> None:
         assert title in page
 
 
-def test_an_empty_registry_gets_its_versions_without_training(
-    project: Project, tracking: Tracking, monkeypatch: pytest.MonkeyPatch
+def test_a_clone_of_a_remote_reconciles_and_serves_without_training(
+    project: Project, tracking: Tracking, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    known = resolve_version(tracking.client, "models:/mnist/1")
-    empty = f"sqlite:///{project.folder}/mlflow.db.empty"
-    (project.folder / "registered.json").unlink()
-    said = project.run("dvc", "repro", MLFLOW_TRACKING_URI=empty)
-    assert "Running stage 'train'" not in said
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", empty)
+    project.run("dvc", "remote", "add", "--default", "shared", str(tmp_path / "remote"))
+    project.commit("a remote")
+    project.run("dvc", "push")
+    clone = project.clone(tmp_path / "a clone")
+    assert "`dvc pull`" in clone.run(*RECONCILE, expect=1)
+    clone.run("dvc", "pull")
+    # The one is brought back, the other is not needed.
+    shutil.rmtree(clone.folder / "bundles")
+    shutil.rmtree(clone.folder / "data")
+    monkeypatch.chdir(clone.folder)
     filled = open_tracking("modelyard")
-    version = resolve_version(filled.client, "models:/mnist/1")
-    assert version.tags["content_key"] == known.tags["content_key"]
-    run = filled.client.get_run(version.run_id)
-    assert run.data.tags["rebuilt_from"] == known.run_id
-    assert run.data.metrics["train/loss"] > 0
+    _register_something_else(filled)
+    said = clone.run(*RECONCILE)
+    assert "Running stage 'train'" not in said
+    assert said.endswith("the registry is whole, and the tree's bundles are registered\n")
+    for name in ("mnist", "inception-v3"):
+        assert _keys(filled, name) == _keys(tracking, name)
+    rebuilt = filled.client.get_run(resolve_version(filled.client, "models:/mnist/1").run_id)
+    assert rebuilt.data.tags["rebuilt_from"] == resolve_version(tracking.client, "models:/mnist/1").run_id
+    assert rebuilt.data.metrics["train/loss"] > 0
+    assert "history_run" not in filled.client.get_registered_model("others").tags
+    assert not (clone.folder / "data").exists()
+    clone.run("dvc", "checkout")
+    stages = [line for line in clone.run("dvc", "repro").splitlines() if line.startswith("Running stage")]
+    assert stages == ["Running stage 'serve':"]
+    served = "served/predictions.json"
+    assert (clone.folder / served).read_bytes() == (project.folder / served).read_bytes()
 
 
 def test_a_killed_training_leaves_nothing_that_the_next_run_takes_for_whole(project: Project) -> None:
@@ -124,6 +144,17 @@ def test_queued_experiments_in_parallel_lose_no_run(project: Project, tracking: 
     assert len({run.data.tags["dvc.experiment"] for run in runs}) == 2
     assert all("test/accuracy" in run.data.metrics for run in runs)
     assert len(list_versions(tracking.client, "mnist")) == 3
+
+
+def _register_something_else(tracking: Tracking) -> None:
+    """Register a model that modelyard does not know, with a champion."""
+    tracking.client.create_registered_model("others")
+    tracking.client.create_model_version("others", "s3://elsewhere/model")
+    tracking.client.set_registered_model_alias("others", "champion", "1")
+
+
+def _keys(tracking: Tracking, name: str) -> list[str]:
+    return [version.tags["content_key"] for version in list_versions(tracking.client, name)]
 
 
 def _trainings(tracking: Tracking) -> list[object]:

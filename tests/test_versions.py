@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from unittest.mock import Mock
 
 import mlflow
 import numpy as np
@@ -185,6 +186,30 @@ def test_a_version_that_two_machines_made_at_once_is_kept_once(tracking: Trackin
     second = create_version(tracking.client, "mnist", first.run_id, first.tags, "")
     assert second.version == first.version
     assert [version.version for version in list_versions(tracking.client, "mnist")] == [first.version]
+
+
+def test_a_later_twin_that_a_killed_process_left_gives_way(
+    tracking: Tracking, make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = publish(tracking, make())
+    with monkeypatch.context() as killed:
+        killed.setattr(type(tracking.client), "delete_model_version", Mock(side_effect=KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            create_version(tracking.client, "mnist", first.run_id, first.tags, "")
+    tracking.client.set_registered_model_alias("mnist", "challenger", "2")
+    assert publish(tracking, make()).version == first.version
+    assert [version.version for version in list_versions(tracking.client, "mnist")] == [first.version]
+    assert int(tracking.client.get_registered_model("mnist").aliases["challenger"]) == 1
+
+
+def test_a_twin_that_somebody_made_champion_stays(tracking: Tracking, make: Make) -> None:
+    first = publish(tracking, make())
+    twin = tracking.client.create_model_version(
+        "mnist", first.source, tags={"content_key": first.tags["content_key"]}
+    )
+    tracking.client.set_registered_model_alias("mnist", "champion", str(twin.version))
+    publish(tracking, make())
+    assert len(list_versions(tracking.client, "mnist")) == 2
 
 
 def test_the_first_version_becomes_champion_and_the_newest_challenger(tracking: Tracking, make: Make) -> None:

@@ -5,6 +5,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import psutil
@@ -21,33 +22,43 @@ def find_free_port() -> int:
 
 def wait_until_healthy(uri: str) -> None:
     """Return as soon as the MLflow server at `uri` answers; give up after a minute."""
+    wait_until_answered(f"{uri}/health")
+
+
+def wait_until_answered(url: str) -> None:
+    """Return as soon as a server gives a page without an error; give up after a minute."""
     for _ in range(240):
         try:
-            requests.get(f"{uri}/health", timeout=1).raise_for_status()
+            requests.get(url, timeout=1).raise_for_status()
         except requests.RequestException:
             time.sleep(0.25)
         else:
             return
-    raise AssertionError(f"the MLflow server at {uri} did not answer within a minute")
+    raise AssertionError(f"{url} did not answer within a minute")
 
 
-class TrackingServer:
-    """`mlflow server` with SQLite and a folder for artifacts, which it proxies."""
+class MlflowServer:
+    """A server on a free port of 127.0.0.1.
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._port = find_free_port()
-        self.uri = f"http://127.0.0.1:{self._port}"
+    Args:
+        command: what starts it; where it listens is added.
+        environment: beside that of the tests.
+    """
+
+    def __init__(self, command: Sequence[str], environment: Mapping[str, str]) -> None:
+        port = find_free_port()
+        self.uri = f"http://127.0.0.1:{port}"
+        # The last of two options counts.
+        self._command = [*command, "--host=127.0.0.1", f"--port={port}"]
+        self._environment = environment
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
         """Start it, and wait until it answers."""
-        command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(self._port)]
-        command += ["--backend-store-uri", f"sqlite:///{self._folder}/server.db", "--workers", "1"]
-        command += ["--artifacts-destination", (self._folder / "server-artifacts").as_uri()]
         path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+        environment = {**os.environ, "PATH": path, **self._environment}
         self._process = subprocess.Popen(
-            command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env={**os.environ, "PATH": path}
+            self._command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment
         )
         wait_until_healthy(self.uri)
 
@@ -60,3 +71,12 @@ class TrackingServer:
             process.kill()
         self._process.wait()
         self._process = None
+
+
+class TrackingServer(MlflowServer):
+    """One with SQLite and a folder for artifacts, which it proxies."""
+
+    def __init__(self, folder: Path) -> None:
+        database, artifacts = f"sqlite:///{folder}/server.db", (folder / "server-artifacts").as_uri()
+        options = [f"--backend-store-uri={database}", f"--artifacts-destination={artifacts}", "--workers=1"]
+        super().__init__([sys.executable, "-m", "mlflow", "server", *options], {})

@@ -73,22 +73,52 @@ def _tell(findings: "Iterator[Finding]", as_json: bool) -> int:
 
 
 def _reconcile(given: argparse.Namespace) -> int:
-    from modelyard.registry.history import History
-    from modelyard.registry.versions import list_names
     from modelyard.repository import find_root
     from modelyard.tracking.store import open_store
 
     root = find_root()
-    _run_dvc(root, "checkout")
+    absent = (
+        "what the cache lacks comes with `dvc pull`; where there is no remote, `dvc repro` makes it again"
+    )
+    _run_dvc(root, "checkout", *_list_registered_outs(root), remedy=absent)
     # Registering is idempotent: what is registered already is found again.
-    _run_dvc(root, "repro", "--force", "--single-item", "register")
+    again = "when that is mended, reconcile again"
+    _run_dvc(root, "repro", "--force", "--single-item", "register", remedy=again)
     store = open_store()
-    for name in list_names(store.client):
-        History(store, name).settle()
+    _settle_histories(store)
     return _tell(_look(store), given.json)
 
 
-def _run_dvc(root: Path, *arguments: str) -> None:
+def _list_registered_outs(root: Path) -> list[str]:
+    """Return what stages made and `register` reads; the data of a training need not be at hand.
+
+    Raises:
+        ModelyardError: nothing was ever registered.
+    """
+    import yaml
+
+    from modelyard.errors import ModelyardError
+
+    lock = root / "dvc.lock"
+    stages = yaml.safe_load(lock.read_text())["stages"] if lock.is_file() else {}
+    if "register" not in stages:
+        raise ModelyardError(f"expected the stage register in {lock}, found none: `dvc repro` runs it")
+    read = [dependency["path"] for dependency in stages["register"]["deps"]]
+    made = [out["path"] for stage in stages.values() for out in stage.get("outs", [])]
+    return sorted(out for out in made if any(Path(out).is_relative_to(path) for path in read))
+
+
+def _settle_histories(store: "Store") -> None:
+    """Settle those of the models that modelyard published; others' models are left alone."""
+    from modelyard.registry.history import History
+    from modelyard.registry.versions import CONTENT_KEY, list_names, list_versions
+
+    for name in list_names(store.client):
+        if any(CONTENT_KEY in version.tags for version in list_versions(store.client, name)):
+            History(store, name).settle()
+
+
+def _run_dvc(root: Path, *arguments: str, remedy: str) -> None:
     """Run DVC in the repository; what it says goes to stderr, where it does not mix with answers.
 
     Raises:
@@ -100,10 +130,7 @@ def _run_dvc(root: Path, *arguments: str) -> None:
         [sys.executable, "-m", "dvc", *arguments], cwd=root, stdout=sys.stderr.fileno(), check=False
     )
     if done.returncode != 0:
-        raise ModelyardError(
-            f"`dvc {' '.join(arguments)}` failed, its reason stands above. Where the cache lacks something: "
-            "`dvc pull`"
-        )
+        raise ModelyardError(f"`dvc {arguments[0]}` failed, its reason stands above: {remedy}")
 
 
 def _prune(given: argparse.Namespace) -> None:

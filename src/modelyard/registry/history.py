@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from modelyard.errors import ModelyardError
 from modelyard.registry.decisions import Decision, Kind
 from modelyard.registry.versions import CHAMPION, get_model, list_versions
-from modelyard.tracking.store import Store, ensure_experiment
+from modelyard.tracking.store import Store, ensure_experiment, write_past_others
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -140,17 +140,27 @@ class History:
             UsageError: there is no such model.
             ModelyardError: a record cannot be read.
         """
+        past = self._read()
+        # What looks like a move by hand may be a decision that came between the two.
+        return self._read() if past.noticed else past
+
+    def _read(self) -> Past:
+        """Read the decisions, then the alias.
+
+        In this order a decision that comes between them is never put on record as a move by hand: its
+        number, the next one, is taken by then.
+        """
         model = get_model(self._client, self._name)
-        version = dict(model.aliases).get(CHAMPION)
-        champion = None if version is None else int(version)
         self._run_id = self._run_id or self._find(model.tags)
-        if self._run_id is None:
-            return Past((), frozenset(), champion)
-        params = self._client.get_run(self._run_id).data.params
+        params: Mapping[str, str] = {}
+        if self._run_id is not None:
+            params = self._client.get_run(self._run_id).data.params
+            model = get_model(self._client, self._name)
+        version = dict(model.aliases).get(CHAMPION)
         numbers = sorted(int(key.removeprefix("decision/")) for key in params if key.startswith("decision/"))
         applied = frozenset(int(key.removeprefix("applied/")) for key in params if key.startswith("applied/"))
         decisions = tuple(self._parse(number, params[_key(number)]) for number in numbers)
-        return Past(decisions, applied, champion)
+        return Past(decisions, applied, None if version is None else int(version))
 
     def settle(self) -> Past:
         """Complete what was left undone, put on record what was done by hand, and read what is then known.
@@ -217,6 +227,10 @@ class History:
             told = f"decision {decision.number}, {decision.at:%Y-%m-%d}, {decision.kind} by {decision.by}"
             self._client.set_model_version_tag(self._name, str(decision.version), "champion_by", told)
         self._mark_applied(decision)
+        # A writer that was held up moves the alias after the next one did: then it is put right again.
+        last = self.read().last_move
+        if last and last.number > decision.number:
+            self._apply(last)
 
     def _mark_applied(self, decision: Decision) -> None:
         _log_once(self._client, self._open(), f"applied/{decision.number:04}", "true")
@@ -235,8 +249,9 @@ class History:
                 self._client.delete_run(made)
                 made = self._client.get_run(first).data.params[FIRST]
             self._run_id = made
-        self._client.set_registered_model_tag(self._name, HISTORY_RUN, self._run_id)
-        return self._run_id
+        run_id = self._run_id
+        write_past_others(lambda: self._client.set_registered_model_tag(self._name, HISTORY_RUN, run_id))
+        return run_id
 
     def _find(self, tags: Mapping[str, str]) -> str | None:
         """Return the id of the model's run, where there is one; the tag comes a moment after it."""

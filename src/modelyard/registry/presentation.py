@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from modelyard.registry.model_card import ModelCard
 from modelyard.tracking.lineage import digest, plain
+from modelyard.tracking.store import write_past_others
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -33,7 +34,8 @@ def present_version(client: "MlflowClient", version: "ModelVersion", card: Model
     client.update_registered_model(version.name, card.text.about)
     client.update_model_version(version.name, str(version.version), card.description())
     _link_model(client, version, card.model_id)
-    client.set_model_version_tag(version.name, str(version.version), CARD, words)
+    number = str(version.version)
+    write_past_others(lambda: client.set_model_version_tag(version.name, number, CARD, words))
 
 
 def _link_model(client: "MlflowClient", version: "ModelVersion", model_id: str) -> None:
@@ -41,4 +43,4 @@ def _link_model(client: "MlflowClient", version: "ModelVersion", model_id: str) 
     from mlflow.utils.mlflow_tags import MLFLOW_MODEL_VERSIONS
 
     versions = json.dumps([{"name": version.name, "version": int(version.version)}])
-    client.set_logged_model_tags(model_id, {MLFLOW_MODEL_VERSIONS: versions})
+    write_past_others(lambda: client.set_logged_model_tags(model_id, {MLFLOW_MODEL_VERSIONS: versions}))

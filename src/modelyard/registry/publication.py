@@ -25,15 +25,17 @@ from modelyard.registry.versions import (
     PUBLISHED,
     SAME_BUNDLE_AS,
     create_version,
+    keep_first,
     list_versions,
     update_challenger,
 )
 from modelyard.repository import find_root
 from modelyard.tracking.lineage import digest, lineage_tags, plain
 from modelyard.tracking.runs import Dataset, RunDescription, find_or_rebuild_run, log_dataset
-from modelyard.tracking.store import Tracking
+from modelyard.tracking.store import Tracking, write_past_others
 
 if TYPE_CHECKING:
+    from mlflow import MlflowClient
     from mlflow.entities.model_registry import ModelVersion
 
 
@@ -136,23 +138,24 @@ def publish(tracking: Tracking, publication: Publication) -> "ModelVersion":
     """
     bundle, client = publication.bundle, tracking.client
     run_id = _find_run(tracking, publication)
-    known = list_versions(client, bundle.name, bundle.content_key)
-    if known and known[0].tags.get(PUBLISHED):
-        if known[0].run_id != run_id:
-            _log_evaluation(tracking, publication, run_id, known[0].tags[MODEL_ID])
-            client.set_tag(run_id, SAME_BUNDLE_AS, f"models:/{bundle.name}/{known[0].version}")
-        if EVALUATION not in known[0].tags:
-            _keep_evaluation(tracking, publication, known[0])
-        present_version(tracking.client, known[0], _make_card(publication, known[0]))
-        return known[0]
-    version = known[0] if known else _register(tracking, publication, run_id)
-    present_version(tracking.client, version, _make_card(publication, version))
+    twins = list_versions(client, bundle.name, bundle.content_key)
+    known = keep_first(client, twins) if twins else None
+    if known and known.tags.get(PUBLISHED):
+        if known.run_id != run_id:
+            _log_evaluation(tracking, publication, run_id, known.tags[MODEL_ID])
+            client.set_tag(run_id, SAME_BUNDLE_AS, f"models:/{bundle.name}/{known.version}")
+        if EVALUATION not in known.tags:
+            _keep_evaluation(tracking, publication, known)
+        present_version(client, known, _make_card(publication, known))
+        return known
+    version = known or _register(tracking, publication, run_id)
+    present_version(client, version, _make_card(publication, version))
     update_challenger(client, bundle.name)
     reason = "int8, and close enough to its source" if publication.promote else "the first of its name"
     register_champion(tracking, bundle.name, int(version.version), reason, replace=publication.promote)
     if publication.gates is not None:
         _ask_gate(tracking, version, publication.gates)
-    client.set_model_version_tag(bundle.name, str(version.version), PUBLISHED, "true")
+    _set_tag(client, version, PUBLISHED, "true")
     return version
 
 
@@ -161,7 +164,10 @@ def _register(tracking: Tracking, publication: Publication, run_id: str) -> "Mod
     model_id = _log_model(tracking, publication, run_id)
     _log_evaluation(tracking, publication, run_id, model_id)
     tags = {**_tags(publication), MODEL_ID: model_id, EVALUATION: evaluation_folder(bundle)}
-    return create_version(tracking.client, bundle.name, run_id, tags, publication.card.about)
+    version = create_version(tracking.client, bundle.name, run_id, tags, publication.card.about)
+    if version.run_id != run_id:
+        tracking.client.set_tag(run_id, SAME_BUNDLE_AS, f"models:/{bundle.name}/{version.version}")
+    return version
 
 
 def _make_card(publication: Publication, version: "ModelVersion") -> ModelCard:
@@ -269,7 +275,12 @@ def _keep_evaluation(tracking: Tracking, publication: Publication, version: "Mod
     # The folder is named last: a version that names one has it.
     tags = {**_evaluation_tags(dataset), EVALUATION: evaluation_folder(bundle)}
     for key, value in tags.items():
-        client.set_model_version_tag(version.name, str(version.version), key, value)
+        _set_tag(client, version, key, value)
+
+
+def _set_tag(client: "MlflowClient", version: "ModelVersion", key: str, value: str) -> None:
+    number = str(version.version)
+    write_past_others(lambda: client.set_model_version_tag(version.name, number, key, value))
 
 
 def _evaluation_tags(dataset: Dataset) -> dict[str, str]:

@@ -2,18 +2,21 @@
 
 import re
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from modelyard.errors import ModelyardError, UsageError
 from modelyard.inference.bundle import Bundle, BundleError, read_bundle
-from modelyard.tracking.store import Store
+from modelyard.tracking.store import Store, write_past_others
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities.model_registry import ModelVersion, RegisteredModel
+
+T = TypeVar("T")
 
 CHAMPION, CHALLENGER = "champion", "challenger"
 CONTENT_KEY = "content_key"
@@ -148,8 +151,8 @@ def create_version(
 ) -> "ModelVersion":
     """Register the logged model that the tags name, and return the one version that has its content key.
 
-    Two processes on two machines may come here at once: each sees the other's version afterwards, and the
-    later number gives way.
+    Two processes on two machines may come here at once, or MLflow may ask its server twice when the first
+    answer was lost: each sees the other's version afterwards, and the later number gives way.
     """
     from mlflow.exceptions import MlflowException
 
@@ -158,7 +161,7 @@ def create_version(
     except MlflowException as error:
         if error.error_code != "RESOURCE_ALREADY_EXISTS":
             raise
-    created = client.create_model_version(
+    client.create_model_version(
         name,
         f"models:/{tags[MODEL_ID]}",
         run_id=run_id,
@@ -166,18 +169,34 @@ def create_version(
         description=description,
         model_id=tags[MODEL_ID],
     )
-    first = list_versions(client, name, tags[CONTENT_KEY])[0]
-    if first.version != created.version:
-        client.delete_model_version(name, str(created.version))
+    return keep_first(client, list_versions(client, name, tags[CONTENT_KEY]))
+
+
+def keep_first(client: "MlflowClient", twins: "Sequence[ModelVersion]") -> "ModelVersion":
+    """Return the first of versions that hold the same; the others are deleted, unless one is champion.
+
+    Whoever made a later one deletes it at once; where he was killed over it, the next who comes by does.
+    """
+    first, *later = twins
+    for twin in later:
+        number = str(twin.version)
+        current = _find(partial(client.get_model_version, twin.name, number))
+        if current is not None and CHAMPION not in current.aliases:
+            _find(partial(client.delete_model_version, twin.name, number))
+    if later:
+        # An alias goes with its version.
+        update_challenger(client, first.name)
     return first
 
 
 def update_challenger(client: "MlflowClient", name: str) -> None:
-    """Point `challenger` at the newest version."""
-    newest = newest_version(client, name)
-    aliases = client.get_registered_model(name).aliases
-    if newest is not None and str(aliases.get(CHALLENGER)) != str(newest.version):
-        client.set_registered_model_alias(name, CHALLENGER, str(newest.version))
+    """Point `challenger` at the newest version, also while others come and give way."""
+    while (newest := newest_version(client, name)) is not None:
+        number = str(newest.version)
+        if str(client.get_registered_model(name).aliases.get(CHALLENGER)) == number:
+            return
+        point = partial(client.set_registered_model_alias, name, CHALLENGER, number)
+        _find(partial(write_past_others, point))
 
 
 def fetch_bundle(store: Store, version: "ModelVersion", folder: Path | None = None) -> Bundle:
@@ -248,8 +267,8 @@ def use_stand_in(store: Store, uri: str, stand_ins: Mapping[str, str]) -> str:
     return uri.replace(f"models:/{name}", f"models:/{stand_ins[name]}")
 
 
-def _find(ask: Callable[[], "ModelVersion"]) -> "ModelVersion | None":
-    """Ask, and take for None what MLflow says of names, numbers and aliases that there are not."""
+def _find(ask: Callable[[], T]) -> T | None:
+    """Ask, or do, and take for None what MLflow says of names, numbers and aliases that there are not."""
     from mlflow.exceptions import MlflowException
 
     try:

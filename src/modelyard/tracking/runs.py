@@ -15,7 +15,7 @@ from modelyard.digits.dataset import Digits
 from modelyard.nesting import flatten
 from modelyard.params import Params
 from modelyard.tracking.lineage import digest, lineage_tags, plain
-from modelyard.tracking.store import Tracking
+from modelyard.tracking.store import Tracking, write_past_others
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -171,7 +171,8 @@ def log_dataset(client: "MlflowClient", run_id: str, dataset: Dataset, context: 
         source=json.dumps({"url": dataset.source}),
         profile=json.dumps({"images": dataset.images}),
     )
-    client.log_inputs(run_id, [DatasetInput(entity, [InputTag("mlflow.data.context", context)])])
+    inputs = [DatasetInput(entity, [InputTag("mlflow.data.context", context)])]
+    write_past_others(lambda: client.log_inputs(run_id, inputs))
 
 
 def _create_run(tracking: Tracking, description: RunDescription, tags: Mapping[str, str]) -> str:

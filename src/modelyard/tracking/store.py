@@ -3,11 +3,11 @@
 import gc
 import os
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from modelyard.errors import ModelyardError
 from modelyard.repository import find_root
@@ -15,9 +15,13 @@ from modelyard.repository import find_root
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
+T = TypeVar("T")
+
 # A writer of SQLite waits so long for the others before it gives up.
 SQLITE_TIMEOUT_S = 120
 SERVER_TIMEOUT_S = 5
+# Others come between a few times at most.
+WRITE_ATTEMPTS = 5
 
 
 @dataclass(frozen=True)
@@ -119,6 +123,22 @@ def ensure_experiment(client: "MlflowClient", uri: str, name: str) -> str:
             "conf/registry"
         )
     return str(experiment.experiment_id)
+
+
+def write_past_others(write: Callable[[], T]) -> T:
+    """Write, and again where somebody else wrote the same row at that moment.
+
+    MLflow lets one of the two fail with BAD_REQUEST, as the database told it; the next time it finds the row.
+    """
+    from mlflow.exceptions import MlflowException
+
+    for _ in range(WRITE_ATTEMPTS - 1):
+        try:
+            return write()
+        except MlflowException as error:
+            if error.error_code != "BAD_REQUEST":
+                raise
+    return write()
 
 
 def _open_client(uri: str) -> "MlflowClient":
