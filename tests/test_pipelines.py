@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -131,19 +132,17 @@ def test_a_killed_training_leaves_nothing_that_the_next_run_takes_for_whole(proj
     assert (project.folder / "models/mnist/model.keras").exists()
 
 
-def test_queued_experiments_in_parallel_lose_no_run(project: Project, tracking: Tracking) -> None:
-    before = _trainings(tracking)
-    project.run("dvc", "exp", "run", "-q", "--queue", "-S", "train.seed=2", "-S", "model=mlp,cnn")
-    run_queue(project.folder, project.environment, jobs=2)
-    runs = [run for run in _trainings(tracking) if run.info.run_id not in {old.info.run_id for old in before}]
-    assert [run.info.status for run in runs] == ["FINISHED"] * 2
-    assert {(run.data.params["model.name"], run.data.params["train.seed"]) for run in runs} == {
-        ("mlp", "2"),
-        ("cnn", "2"),
-    }
-    assert len({run.data.tags["dvc.experiment"] for run in runs}) == 2
-    assert all("test/accuracy" in run.data.metrics for run in runs)
-    assert len(list_versions(tracking.client, "mnist")) == 3
+def test_a_queued_experiment_loses_no_run(project: Project, tracking: Tracking) -> None:
+    """It runs in a copy of the repository, which is gone afterwards."""
+    before = {run.info.run_id for run in _trainings(tracking)}
+    project.run("dvc", "exp", "run", "-q", "--queue", "-S", "train.seed=2", "-S", "model=mlp")
+    run_queue(project.folder, project.environment, jobs=1)
+    (run,) = [run for run in _trainings(tracking) if run.info.run_id not in before]
+    assert run.info.status == "FINISHED"
+    assert (run.data.params["model.name"], run.data.params["train.seed"]) == ("mlp", "2")
+    assert run.data.tags["dvc.experiment"]
+    assert "test/accuracy" in run.data.metrics
+    assert len(list_versions(tracking.client, "mnist")) == 2
 
 
 def _register_something_else(tracking: Tracking) -> None:
@@ -157,5 +156,5 @@ def _keys(tracking: Tracking, name: str) -> list[str]:
     return [version.tags["content_key"] for version in list_versions(tracking.client, name)]
 
 
-def _trainings(tracking: Tracking) -> list[object]:
+def _trainings(tracking: Tracking) -> list[Any]:
     return list(tracking.client.search_runs([tracking.experiment_id], "tags.kind = 'training'"))

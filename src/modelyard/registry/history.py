@@ -267,7 +267,11 @@ class History:
 
     def _make_run(self) -> str:
         experiment = ensure_experiment(self._client, self._store.uri, EXPERIMENT)
-        tags = {"kind": "history", "model": self._name}
+        note = (
+            f"Who was champion of {self._name}, and why: each decision is a parameter, which MLflow never "
+            f"lets change, and a file. `modelyard history {self._name}` tells it."
+        )
+        tags = {"kind": "history", "model": self._name, "mlflow.note.content": note}
         run = self._client.create_run(experiment, run_name=f"history of {self._name}", tags=tags)
         self._client.set_terminated(run.info.run_id)
         return str(run.info.run_id)
