@@ -66,6 +66,8 @@ def test_every_decision_is_an_artifact_and_a_parameter_of_one_run(
 def test_a_refusal_is_on_record_and_moves_nothing(registry: SmallRegistry, history: History) -> None:
     history.record(decide(1, 2))
     history.record(decide(2, 3, before=2, moved=False))
+    tags = registry.client.get_model_version("mnist", "3").tags
+    assert tags["refused_by"].startswith("decision 2, ")
     past = history.read()
     assert past.champion == 2
     assert [decision.champion for decision in past.decisions] == [2, 2]

@@ -195,6 +195,7 @@ class History:
         """
         self._append(decision)
         if not decision.moved:
+            self._tag_version(decision, "refused_by")
             return
         if datetime.now(UTC) - decision.at > GRACE / 2:
             raise OvertakenError(
@@ -224,13 +225,21 @@ class History:
     def _apply(self, decision: Decision) -> None:
         if decision.version is not None:
             self._client.set_registered_model_alias(self._name, CHAMPION, str(decision.version))
-            told = f"decision {decision.number}, {decision.at:%Y-%m-%d}, {decision.kind} by {decision.by}"
-            self._client.set_model_version_tag(self._name, str(decision.version), "champion_by", told)
+            self._tag_version(decision, "champion_by")
         self._mark_applied(decision)
         # A writer that was held up moves the alias after the next one did: then it is put right again.
         last = self.read().last_move
         if last and last.number > decision.number:
             self._apply(last)
+
+    def _tag_version(self, decision: Decision, key: str) -> None:
+        told = f"decision {decision.number}, {decision.at:%Y-%m-%d}, {decision.kind} by {decision.by}"
+        if failed := [rule.rule for rule in decision.rules if not rule.passed]:
+            told += f"; it fails {', '.join(failed)}"
+        if decision.reason:
+            told += f"; {decision.reason}"
+        number = str(decision.version)
+        write_past_others(lambda: self._client.set_model_version_tag(self._name, number, key, told))
 
     def _mark_applied(self, decision: Decision) -> None:
         _log_once(self._client, self._open(), f"applied/{decision.number:04}", "true")
