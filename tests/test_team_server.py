@@ -29,7 +29,6 @@ from small_registry import make_bundle
 from team_clients import MARKS
 from team_server import SECRETS, TeamServer, run_team_server
 
-pytestmark = pytest.mark.filterwarnings("ignore:XDG_RUNTIME_DIR is not set")
 GATES = load_params(ROOT / "params.yaml").registry.gates
 PATIENCE_S = 30
 
