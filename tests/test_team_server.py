@@ -24,12 +24,12 @@ from modelyard.registry.versions import PUBLISHED, list_versions
 from modelyard.service.local_copy import LocalCopy
 from modelyard.service.models import Models
 from modelyard.service.registry_source import open_source
+from modelyard.tracking.runs import Dataset, log_dataset
 from modelyard.tracking.store import QUIET, Store, open_store
 from small_registry import make_bundle
 from team_clients import MARKS
 from team_server import SECRETS, TeamServer, run_team_server
 
-pytestmark = pytest.mark.filterwarnings("ignore:XDG_RUNTIME_DIR is not set")
 GATES = load_params(ROOT / "params.yaml").registry.gates
 PATIENCE_S = 30
 
@@ -71,7 +71,7 @@ def test_of_several_values_for_one_parameter_one_wins_and_the_others_are_told(st
     """What the history stands on."""
     client = store.client
     run = client.create_run(client.create_experiment("race")).info.run_id
-    start = Barrier(8)
+    start = Barrier(8, timeout=20)
 
     def log(value: str) -> str:
         start.wait()
@@ -85,6 +85,23 @@ def test_of_several_values_for_one_parameter_one_wins_and_the_others_are_told(st
         first, *others = sorted(threads.map(log, "abcdefgh"), reverse=True)
     assert others == ["INVALID_PARAMETER_VALUE"] * 7
     assert client.get_run(run).data.params == {"decision/0001": first.removeprefix("won by ")}
+
+
+def test_a_dataset_that_eight_runs_bring_at_once_is_kept_with_each(store: Store) -> None:
+    """PostgreSQL lets one of them insert its row."""
+    experiment = store.client.create_experiment("datasets")
+    runs = [store.client.create_run(experiment).info.run_id for _ in range(8)]
+    datasets = [Dataset(f"set {number}", "d" * 64, "https://example.org", 10) for number in range(3)]
+    start = Barrier(8, timeout=20)
+
+    def log(run: str) -> int:
+        for dataset in datasets:
+            start.wait()
+            log_dataset(store.client, run, dataset, "evaluation")
+        return len(store.client.get_run(run).inputs.dataset_inputs)
+
+    with ThreadPoolExecutor(8) as threads:
+        assert list(threads.map(log, runs)) == [3] * 8
 
 
 def test_the_server_was_killed_while_all_were_at_work(told: list[dict[str, Any]]) -> None:
