@@ -21,8 +21,10 @@ from modelyard.digits.dataset import Digits
 from modelyard.errors import ModelyardError
 from modelyard.evaluation.reports import Predictions, describe_bundle, write_predictions
 from modelyard.inference.bundle import Bundle, write_bundle
-from modelyard.params import Params
+from modelyard.params import Gate, Params
+from modelyard.registry.decisions import Kind
 from modelyard.registry.evidence import read_evidence, read_predictions_of
+from modelyard.registry.history import History
 from modelyard.registry.publication import Publication, publish, publishing, read_publication
 from modelyard.registry.versions import (
     create_version,
@@ -267,6 +269,32 @@ def test_a_training_whose_run_is_missing_is_registered_with_a_rebuilt_run(
     run = tracking.client.get_run(version.run_id)
     assert run.data.tags["rebuilt_from"] == "0" * 32
     assert run.data.metrics["train/loss"] == 0.5
+
+
+def test_auto_promote_asks_the_gate_once_about_every_new_version(
+    tracking: Tracking, make: Make, capsys: pytest.CaptureFixture[str]
+) -> None:
+    open_gate = Gate(**dict.fromkeys(Gate.model_fields, None) | {"allow_dirty": True})
+    closed_gate = open_gate.model_copy(update={"min_accuracy": 1.0})
+    publish(tracking, make(gain=20.0))
+    publish(tracking, replace(make(gain=21.0), gates={"mnist": open_gate}))
+    refused = replace(make(gain=22.0), gates={"mnist": closed_gate})
+    publish(tracking, refused)
+    publish(tracking, refused)
+    assert "mnist: version 3 does not become champion, for it fails min_accuracy" in capsys.readouterr().out
+    past = History(tracking, "mnist").read()
+    assert [(one.kind, one.version, one.moved) for one in past.decisions] == [
+        (Kind.REGISTER, 1, True),
+        (Kind.PROMOTE, 2, True),
+        (Kind.PROMOTE, 3, False),
+    ]
+    assert past.champion == 2
+
+
+def test_the_gate_is_asked_where_conf_says_so(tracking: Tracking, params: Params, repository: Path) -> None:
+    asking = params.model_copy(update={"registry": params.registry.model_copy(update={"auto_promote": True})})
+    assert make_publication(repository, tracking, params).gates is None
+    assert make_publication(repository, tracking, asking).gates == params.registry.gates
 
 
 @pytest.mark.parametrize(
