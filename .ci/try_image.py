@@ -4,6 +4,7 @@ After `make repro`. What the image calls /opt/modelyard lies below a folder here
 machine's; everything else is as the Dockerfile says: what is copied, installed and started, and as whom.
 """
 
+import contextlib
 import os
 import shutil
 import signal
@@ -139,11 +140,10 @@ class Container:
         """Return as soon as it has a champion."""
         for _ in range(READY_TIMEOUT_S * 10):
             check(self.process.poll() is None, "the container ended before it was ready")
-            try:
+            # Until it listens, it refuses connections.
+            with contextlib.suppress(requests.ConnectionError):
                 if requests.get(f"{self.address}/readyz", timeout=5).ok:
                     return
-            except requests.ConnectionError:
-                pass
             time.sleep(0.1)
         check(False, f"the container was not ready within {READY_TIMEOUT_S} s")
 

@@ -14,7 +14,7 @@ from itertools import zip_longest
 from typing import TYPE_CHECKING
 
 from modelyard.errors import ModelyardError
-from modelyard.registry.decisions import Decision, Kind
+from modelyard.registry.decisions import Decision, Kind, RuleResult
 from modelyard.registry.versions import CHAMPION, get_model, list_versions
 from modelyard.tracking.store import Store, ensure_experiment, write_past_others
 
@@ -93,6 +93,20 @@ class Past:
             reason=f"moved without modelyard, {when}; noticed now",
             by="",
         )
+
+    def decide(
+        self,
+        kind: Kind,
+        version: int,
+        *,
+        moved: bool = True,
+        reason: str = "",
+        rules: tuple[RuleResult, ...] = (),
+        forced: bool = False,
+    ) -> Decision:
+        """Make the next decision; it is on record once `History.record` has taken it."""
+        number = len(self.decisions) + 1
+        return Decision(number, kind, version, self.champion, moved, reason, rules, forced)
 
     @property
     def reigns(self) -> tuple[Reign, ...]:

@@ -38,7 +38,6 @@ def promote(
     *,
     reason: str = "",
     force: bool = False,
-    kind: Kind = Kind.PROMOTE,
 ) -> Decision | None:
     """Make a version champion, if the gate lets it through; the decision is on record either way.
 
@@ -49,7 +48,6 @@ def promote(
         gates: by registered name.
         reason: a person's words.
         force: move it although a rule does not hold; a reason is then asked for.
-        kind: what asks for it.
 
     Returns:
         The decision; None where the version is champion already.
@@ -71,15 +69,9 @@ def promote(
     evidence = read_evidence(store, version)
     rules = ask_gate(choose_gate(gates, evidence), _make_candidate(store, evidence, past.champion))
     passed = all(rule.passed for rule in rules)
-    decision = Decision(
-        number=_next(past),
-        kind=kind,
-        version=number,
-        before=past.champion,
-        moved=passed or force,
-        reason=reason,
-        rules=rules,
-        forced=force and not passed,
+    forced = force and not passed
+    decision = past.decide(
+        Kind.PROMOTE, number, moved=passed or force, reason=reason, rules=rules, forced=forced
     )
     history.record(decision)
     if not decision.moved:
@@ -107,15 +99,8 @@ def roll_back(store: Store, name: str, to: str | None = None, *, reason: str = "
     if number == past.champion:
         raise UsageError(f"{name}: version {number} is champion already: name another with --to")
     fetch_bundle(store, target)
-    decision = Decision(
-        number=_next(past),
-        kind=Kind.ROLLBACK,
-        version=number,
-        before=past.champion,
-        moved=True,
-        reason=reason,
-        rules=(RuleResult("bundle", True, "artifacts that match their digest", "they do"),),
-    )
+    whole = RuleResult("bundle", True, "artifacts that match their digest", "they do")
+    decision = past.decide(Kind.ROLLBACK, number, reason=reason, rules=(whole,))
     history.record(decision)
     return decision
 
@@ -134,16 +119,7 @@ def register_champion(store: Store, name: str, number: int, reason: str, *, repl
             past = history.settle()
             if past.champion == number or (past.champion and not replace):
                 return
-            history.record(
-                Decision(
-                    number=_next(past),
-                    kind=Kind.REGISTER,
-                    version=number,
-                    before=past.champion,
-                    moved=True,
-                    reason=reason,
-                )
-            )
+            history.record(past.decide(Kind.REGISTER, number, reason=reason))
             return
         except OvertakenError:
             if time.monotonic() > end:
@@ -184,7 +160,3 @@ def _previous(name: str, past: Past) -> str:
             "with --to"
         )
     return str(past.champions[-2])
-
-
-def _next(past: Past) -> int:
-    return len(past.decisions) + 1

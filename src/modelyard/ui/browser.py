@@ -1,5 +1,6 @@
 """A browser, where a person sits in front of a screen."""
 
+import contextlib
 import time
 import webbrowser
 from collections.abc import Mapping
@@ -27,10 +28,9 @@ def open_when_up(server: str, link: str) -> None:
 
     end = time.monotonic() + PATIENCE_S
     while time.monotonic() < end:
-        try:
+        # Until it listens, it refuses connections.
+        with contextlib.suppress(requests.ConnectionError):
             if requests.get(f"{server.rstrip('/')}/health", timeout=PATIENCE_S).ok:
                 webbrowser.open(link)
                 return
-        except requests.ConnectionError:
-            pass
         time.sleep(0.3)
