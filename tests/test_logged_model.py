@@ -1,6 +1,7 @@
 """A logged bundle loads anywhere with its own requirements, and MLflow's stock server answers from it."""
 
 import base64
+import importlib
 import json
 import os
 import socket
@@ -20,9 +21,10 @@ import numpy as np
 import pandas as pd
 import pytest
 from mlflow.exceptions import MlflowException
+from mlflow.pyfunc.scoring_server import _SERVER_MODEL_PATH
 
 from modelyard.inference.bundle import Bundle
-from modelyard.inference.mlflow_model import InputError, collect_images
+from modelyard.inference.mlflow_model import SCORING_SERVER, InputError, collect_images
 from modelyard.inference.predictor import Predictor
 from modelyard.registry.logged_model import model_arguments
 from tflite_models import NAN_GAIN, digit_bundle, digit_model, draw_band, encode, photo_bundle
@@ -94,6 +96,19 @@ def test_two_models_in_one_process_answer_each_from_its_own_bundle(model: Any, t
     images = {"image": [TEXTS[7]]}
     assert model.predict(images)[0][0]["label"] == "7"
     assert other.predict(images)[0][0]["label"] == "red"
+
+
+def test_only_mlflows_server_holds_text_as_python_strings(
+    saved: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(_SERVER_MODEL_PATH, str(saved))
+    monkeypatch.setenv("_MLFLOW_IS_IN_SERVING_ENVIRONMENT", "true")
+    monkeypatch.delitem(sys.modules, SCORING_SERVER, raising=False)
+    with pd.option_context("mode.string_storage", "auto"):
+        mlflow.pyfunc.load_model(str(saved))
+        assert pd.get_option("mode.string_storage") == "auto"
+        importlib.import_module(SCORING_SERVER)
+        assert pd.get_option("mode.string_storage") == "python"
 
 
 # Called from Python

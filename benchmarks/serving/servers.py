@@ -75,7 +75,7 @@ def door_2(subjects: Mapping[str, Subject], registry: str, copy: Path) -> Launch
 
 def _door_1(model: str, subject: Subject, registry: str) -> Launch:
     question = subject.ask_with_base64(
-        "/invocations", "instances", True, lambda answer: str(answer["predictions"][0][0]["label"])
+        "/invocations", "inputs", True, lambda answer: str(answer["predictions"][0][0]["label"])
     )
     return _mlflow(DOOR_1, model, f"models:/{subject.name}@champion", question, registry)
 

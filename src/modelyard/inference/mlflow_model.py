@@ -1,5 +1,6 @@
 """The bundle as an MLflow model: MLflow runs this file when it loads a version (models from code)."""
 
+import sys
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,8 @@ from modelyard.inference.interpreters import ModelError
 from modelyard.inference.predictor import DEFAULT_TOP_K, Predictor
 
 COLUMN = "image"
+# The application that `mlflow models serve` starts; no other process imports it.
+SCORING_SERVER = "mlflow.pyfunc.scoring_server.app"
 
 
 class OneLineError(MlflowException):  # type: ignore[misc]  # MLflow is read as untyped here
@@ -48,6 +51,8 @@ class BundleModel(PythonModel):  # type: ignore[misc]
 
     def load_context(self, context: Any) -> None:
         """Load the bundle at `context.artifacts["bundle"]`."""
+        if SCORING_SERVER in sys.modules:
+            keep_strings_in_python()
         self._predictor = Predictor(read_bundle(Path(context.artifacts["bundle"])))
 
     def predict(
@@ -83,6 +88,16 @@ class BundleModel(PythonModel):  # type: ignore[misc]
             raise InputError(str(error)) from error
         except ModelError as error:
             raise OneLineError(str(error), error_code=INTERNAL_ERROR) from error
+
+
+def keep_strings_in_python() -> None:
+    """Tell pandas to hold text as Python strings in this process, not in Arrow's memory.
+
+    MLflow's server makes two DataFrames a request, in six threads. Each of Arrow's conversions lets go of the
+    interpreter's lock, and the threads spend their time handing it on: at 8 connections that cost a quarter
+    of the requests. The option belongs to the whole process, so only a server, which has one model, sets it.
+    """
+    pd.set_option("mode.string_storage", "python")
 
 
 def collect_images(model_input: Any) -> list[Any]:
