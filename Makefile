@@ -55,7 +55,7 @@ clean:  ## remove what stages and tools made; DVC's cache, the registry and .ven
 	find src pipelines tests benchmarks -name __pycache__ -prune -exec rm -rf {} +
 
 distclean: clean  ## remove everything that Git does not have: the registry and all versions too
-	rm -rf .venv .bench .downloads .dvc/cache .dvc/tmp mlflow.db* mlartifacts src/*.egg-info
+	rm -rf .venv .bench .downloads .checkpoints .dvc/cache .dvc/tmp mlflow.db* mlartifacts src/*.egg-info
 
 # A file in .venv says which requirements are installed, so that a second run installs nothing.
 .venv/requirements: requirements.txt pyproject.toml

@@ -1,4 +1,4 @@
-"""train: fit the network, with an MLflow run that grows epoch by epoch."""
+"""train: fit the network, with an MLflow run that grows epoch by epoch; a killed one goes on."""
 
 import json
 import time
@@ -11,13 +11,9 @@ from modelyard.registry.versions import fetch_network
 from modelyard.stage import run_stage
 from modelyard.tracking.runs import describe_training, training_run
 from modelyard.tracking.store import open_tracking
-from modelyard.training.fitting import (
-    fit_network,
-    prepare_network,
-    save_network,
-    seed_everything,
-    write_history,
-)
+from modelyard.training.checkpoints import Checkpoints
+from modelyard.training.examples import examples_of
+from modelyard.training.fitting import Task, fit_members, save_network, write_history
 
 
 def train(paths: Namespace, params: Params) -> None:
@@ -25,18 +21,25 @@ def train(paths: Namespace, params: Params) -> None:
     tracking = open_tracking(params.registry.experiment)
     digits, validation = read_digits(paths.train), read_digits(paths.validation)
     description = describe_training(params, digits, json.loads(paths.source.read_text()))
-    with training_run(tracking, description) as run:
-        resume_from = fetch_network(tracking, params.train.resume_from)
-        seed_everything(params.train.seed)
-        network = prepare_network(params.model, params.train, len(digits), resume_from)
+    checkpoints = Checkpoints(paths.checkpoints, description.identity)
+    with training_run(tracking, description, checkpoints.read_run()) as run:
+        checkpoints.begin(run.run_id)
+        task = Task(
+            params.model,
+            params.train,
+            examples_of(digits).first(params.train.images),
+            examples_of(validation),
+            fetch_network(tracking, params.train.resume_from),
+        )
         began = time.perf_counter()
-        history = fit_network(network, digits, validation, params.train, run.log_epoch)
+        network, history = fit_members(task, run.log_epoch, checkpoints)
         fit_s = time.perf_counter() - began
         save_network(network, paths.network)
     write_history(paths.history, history)
     facts = {"fit_s": fit_s, "weights": network.count_params(), "history": history}
     write_json(paths.record, {"run_id": run.run_id, **facts, "run": description.plain()})
+    checkpoints.clear()
 
 
 if __name__ == "__main__":
-    run_stage(train, "train", "validation", "source", "network", "record", "history")
+    run_stage(train, "train", "validation", "source", "network", "record", "history", "checkpoints")

@@ -1,0 +1,72 @@
+"""params.yaml as typed parameters, and what is said of a wrong one."""
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import ValidationError
+
+from modelyard.errors import ModelyardError
+from modelyard.params.data import Data
+from modelyard.params.evaluate import Evaluate
+from modelyard.params.group import Group
+from modelyard.params.model import Model
+from modelyard.params.package import Package
+from modelyard.params.pretrained import Pretrained
+from modelyard.params.registry import Registry
+from modelyard.params.serve import Serve
+from modelyard.params.train import Train
+
+
+class Params(Group):
+    """All of params.yaml."""
+
+    data: Data
+    model: Model
+    train: Train
+    pretrained: Pretrained
+    package: Package
+    evaluate: Evaluate
+    registry: Registry
+    serve: Serve
+
+
+def validate_params(values: Any, origin: str = "params.yaml") -> Params:
+    """Make parameters of plain values, as YAML gives them.
+
+    Raises:
+        ModelyardError: a key is unknown or missing, a type is wrong, a value is out of range. Every fault has
+            a line of its own that names the key, what was expected and what came.
+    """
+    try:
+        return Params.model_validate(values)
+    except ValidationError as error:
+        faults = [_describe(fault) for fault in error.errors(include_url=False)]
+        raise ModelyardError(f"{origin}: {len(faults)} wrong:\n  " + "\n  ".join(faults)) from None
+
+
+def load_params(path: Path | str = "params.yaml") -> Params:
+    """Read params.yaml.
+
+    Raises:
+        ModelyardError: the file is missing, is not YAML, or holds something wrong (see `validate_params`).
+    """
+    try:
+        values = yaml.safe_load(Path(path).read_text())
+    except FileNotFoundError:
+        raise ModelyardError(f"{path} is missing: `dvc repro compose` makes it from conf/") from None
+    except yaml.YAMLError as error:
+        raise ModelyardError(
+            f"{path} is not YAML ({error}): `git checkout HEAD {path}`, then edit conf/"
+        ) from None
+    return validate_params(values, str(path))
+
+
+def _describe(fault: Any) -> str:
+    key = ".".join(str(part) for part in fault["loc"]) or "params"
+    if fault["type"] == "extra_forbidden":
+        return f"{key}: unknown key, got {fault['input']!r}"
+    if fault["type"] == "missing":
+        return f"{key}: missing"
+    expected = fault["msg"].removeprefix("Input should be ").removeprefix("Value error, ")
+    return f"{key}: expected {expected}, got {fault['input']!r} ({type(fault['input']).__name__})"

@@ -1,0 +1,69 @@
+"""Batches: examples in a new order every epoch, changed by augmentation, without a step of Python."""
+
+from typing import TYPE_CHECKING
+
+from modelyard.params import Train
+from modelyard.training.augmentation import augment, changes_pictures
+from modelyard.training.examples import Examples
+
+if TYPE_CHECKING:
+    import tensorflow as tf
+
+VALIDATION_BATCH = 1000
+
+
+def steps_per_epoch(examples: int, batch_size: int) -> int:
+    """Count the steps of an epoch; the last batch may be smaller, no example is left out."""
+    return -(-examples // batch_size)
+
+
+def training_batches(examples: Examples, train: Train, epoch: "tf.Variable") -> "tf.data.Dataset":
+    """Make the batches of one epoch: whoever iterates gets those of the epoch that `epoch` holds then.
+
+    Order and augmentation follow from seed and epoch alone, so that a training that goes on after a kill sees
+    what an uninterrupted one does. The examples stay in memory as they are (uint8 pixels, a quarter of
+    float32), and a batch is one gather.
+
+    Args:
+        examples: all of them.
+        train: batch size, seed and augmentation.
+        epoch: int64, counted from 0.
+    """
+    import tensorflow as tf
+
+    inputs, labels = tf.constant(examples.inputs), tf.constant(examples.labels)
+    count, size = len(examples), train.batch_size
+
+    def shuffle(_: "tf.Tensor") -> "tf.data.Dataset":
+        order = tf.random.experimental.stateless_shuffle(tf.range(count), seed=_seed(train.seed, epoch))
+        return tf.data.Dataset.from_tensors(order).flat_map(
+            lambda order: tf.data.Dataset.range(steps_per_epoch(count, size)).map(
+                lambda step: _take(order, step)
+            )
+        )
+
+    def _take(order: "tf.Tensor", step: "tf.Tensor") -> tuple["tf.Tensor", "tf.Tensor"]:
+        chosen = order[step * size : (step + 1) * size]
+        batch = tf.gather(inputs, chosen)
+        if changes_pictures(train.augmentation):
+            seed = _seed(train.seed, epoch * steps_per_epoch(count, size) + step)
+            batch = augment(batch, train.augmentation, seed)
+        return batch, tf.gather(labels, chosen)
+
+    batches = tf.data.Dataset.range(1).flat_map(shuffle)
+    known = tf.data.experimental.assert_cardinality(steps_per_epoch(count, size))
+    return batches.apply(known).prefetch(2)
+
+
+def validation_batches(examples: Examples) -> "tf.data.Dataset":
+    """Make large batches, in order."""
+    import tensorflow as tf
+
+    whole = tf.data.Dataset.from_tensor_slices((examples.inputs, examples.labels))
+    return whole.batch(VALIDATION_BATCH)
+
+
+def _seed(seed: int, number: "tf.Tensor | tf.Variable") -> "tf.Tensor":
+    import tensorflow as tf
+
+    return tf.stack([tf.constant(seed, tf.int64), tf.cast(number, tf.int64)])
