@@ -39,9 +39,7 @@ def augment(pictures: "tf.Tensor", how: Augmentation, seed: "tf.Tensor") -> "tf.
     return tf.cast(tf.round(sampled), tf.uint8)[..., None]
 
 
-def displace(
-    shape: "tf.Tensor", how: Augmentation, seed: "tf.Tensor"
-) -> tuple["tf.Tensor", "tf.Tensor"]:
+def displace(shape: "tf.Tensor", how: Augmentation, seed: "tf.Tensor") -> tuple["tf.Tensor", "tf.Tensor"]:
     """Return the row and the column in the old picture for each pixel of the new: float32 (n, h, w) both."""
     import tensorflow as tf
 

@@ -178,7 +178,9 @@ def write_history(path: Path, history: list[Metrics]) -> None:
         writer.writerows({"epoch": epoch, **row} for epoch, row in enumerate(history, 1))
 
 
-def _fit(network: "keras.Model", task: Task, progress: Progress, end_epoch: Callable[[Metrics], None]) -> None:
+def _fit(
+    network: "keras.Model", task: Task, progress: Progress, end_epoch: Callable[[Metrics], None]
+) -> None:
     """Let Keras fit the epochs that are left."""
     import keras
     import tensorflow as tf
@@ -192,7 +194,7 @@ def _fit(network: "keras.Model", task: Task, progress: Progress, end_epoch: Call
         current.assign(epoch)
         _seed_layers(network, task.train.seed, epoch)
 
-    def end(epoch: int, logs: Metrics) -> None:
+    def end(_epoch: int, logs: Metrics) -> None:
         row = {name: float(value) for name, value in logs.items()}
         end_epoch(row | {"seconds": time.perf_counter() - began})
         network.stop_training = _has_stalled(task.train, progress)
@@ -201,8 +203,8 @@ def _fit(network: "keras.Model", task: Task, progress: Progress, end_epoch: Call
         if not math.isfinite(logs["loss"]):
             done = int(current) * steps_per_epoch(len(task.training), task.train.batch_size) + batch + 1
             raise ModelyardError(
-                f"the loss is no number at step {done} of {task.steps}, in epoch {int(current) + 1} (looked at "
-                f"every {STEPS_PER_CALL} steps): try a smaller train.optimizer.learning_rate"
+                f"the loss is no number at step {done} of {task.steps}, in epoch {int(current) + 1} (looked "
+                f"at every {STEPS_PER_CALL} steps): try a smaller train.optimizer.learning_rate"
             )
 
     callbacks = [keras.callbacks.LambdaCallback(on_epoch_begin=begin, on_train_batch_end=look)]

@@ -25,8 +25,8 @@ def take_over(network: "keras.Model", earlier: "keras.Model", origin: Path) -> N
     source, target = _state(earlier.optimizer), _state(network.optimizer)
     if [variable.shape for variable in source] != [variable.shape for variable in target]:
         raise ModelyardError(
-            f"train.optimizer: expected the one of {origin}, {earlier.optimizer.name}, whose state it goes on "
-            f"with, got {network.optimizer.name}"
+            f"train.optimizer: expected the one of {origin}, {earlier.optimizer.name}, whose state it goes "
+            f"on with, got {network.optimizer.name}"
         )
     for variable, value in zip(target, source, strict=True):
         variable.assign(value)
