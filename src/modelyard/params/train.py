@@ -84,8 +84,11 @@ class Train(Group):
         images: so many of the training images, the first ones; null is all.
         ema_momentum: of the average of the weights over the steps, with which it validates and ends; null
             takes the last weights.
-        precision: of the computation; weights are float32 always.
-        strategy: of tf.distribute.
+        precision: of the computation; weights, and the network that comes out, are float32 always. bfloat16
+            is faster on processors that have it; float16 is for GPUs, and five times slower on a processor.
+        strategy: none is one device; mirrored all GPUs that CUDA_VISIBLE_DEVICES names, each with a part of
+            every batch; multi_worker several machines, each with a part: the same command on each, with
+            TF_CONFIG set. The first worker alone writes.
         resume_from: a .keras file or a registered version to go on training from.
     """
 

@@ -27,6 +27,7 @@ from modelyard.training.strategy import (
     read_cluster,
     refuse_disagreement,
     refuse_small_batches,
+    run_outside,
     scope,
 )
 
@@ -131,7 +132,7 @@ def fit_network(
         _note_best(network, task.train, progress)
         on_epoch(len(progress.history) - 1, row)
         if checkpoints and len(progress.history) < task.train.epochs:
-            checkpoints.write(member, network, progress)
+            run_outside(task.train.strategy, lambda: checkpoints.write(member, network, progress))
 
     if len(progress.history) < task.train.epochs and not _has_stalled(task.train, progress):
         _fit(network, task, progress, end_epoch)

@@ -22,7 +22,7 @@ def take_over(network: "keras.Model", earlier: "keras.Model", origin: Path) -> N
     """
     refuse_other_layers(network, earlier, origin)
     network.set_weights(earlier.get_weights())
-    source, target = _state(earlier.optimizer), _state(network.optimizer)
+    source, target = _states(earlier.optimizer, network.optimizer)
     if [variable.shape for variable in source] != [variable.shape for variable in target]:
         raise ModelyardError(
             f"train.optimizer: expected the one of {origin}, {earlier.optimizer.name}, whose state it goes "
@@ -72,6 +72,15 @@ def refuse_other_layers(expected: "keras.Model", got: "keras.Model", path: Path)
         )
 
 
-def _state(optimizer: "keras.optimizers.Optimizer") -> list["keras.Variable"]:
-    """Return step count and moments; the learning rate stays the new one's."""
-    return [variable for variable in optimizer.variables if not variable.path.endswith("/learning_rate")]
+def _states(*optimizers: "keras.optimizers.Optimizer") -> list[list["keras.Variable"]]:
+    """Return step counts and moments; the learning rate stays the new one's.
+
+    Those of mixed_float16 have the scale of the loss too, which counts where both have one.
+    """
+    inner = [getattr(optimizer, "inner_optimizer", None) for optimizer in optimizers]
+    if not all(inner):
+        optimizers = tuple(found or whole for found, whole in zip(inner, optimizers, strict=True))
+    return [
+        [variable for variable in optimizer.variables if not variable.path.endswith("/learning_rate")]
+        for optimizer in optimizers
+    ]

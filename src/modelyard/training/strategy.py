@@ -1,11 +1,18 @@
-"""Where a network is trained: here, on all processors of this machine, or on several machines at once."""
+"""Where a network is trained: on one device, on all GPUs of this machine, or on several machines.
+
+Keras 3.15 fits with MirroredStrategy and MultiWorkerMirroredStrategy of TensorFlow 2.21 only with some help,
+which is all in here; what does not work without it stands beside each piece. With mirrored, Keras splits each
+batch among the devices; with multi_worker each process makes its own share. One device gives the weights that
+`none` gives, to the bit; several give them up to rounding where all batches divide evenly. Where the last one
+does not, its parts weigh the same, though one has an example more. Each device normalises its own part of a
+batch, and dropout draws the same for each.
+"""
 
 import json
 import os
-import socket
-import threading
 import zlib
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import cache
@@ -13,14 +20,15 @@ from typing import TYPE_CHECKING, Any
 
 from modelyard.errors import ModelyardError, UsageError
 from modelyard.quiet import import_tensorflow, quiet_tensorflow
+from modelyard.training.meeting import meet
 
 if TYPE_CHECKING:
     import keras
     import tensorflow as tf
 
 Step = Callable[[Any], Mapping[str, "tf.Tensor"]]
-# How long a worker waits for the others to start.
-WAIT_S = 300.0
+# For the last worker to start.
+WAIT_S = 180.0
 
 
 @dataclass(frozen=True)
@@ -78,12 +86,15 @@ def read_cluster(strategy: str, environment: Mapping[str, str] = os.environ) -> 
         workers, task = config["cluster"]["worker"], config["task"]
         if set(config["cluster"]) != {"worker"} or task["type"] != "worker":
             raise ValueError("workers alone")
-        return Cluster(tuple(str(worker) for worker in workers), int(task["index"]))
-    except (ValueError, KeyError, TypeError):
+        ports = [int(worker.rpartition(":")[2]) for worker in workers]
+        if not all(0 < port < 2**16 for port in ports):
+            raise ValueError("ports")
+        return Cluster(tuple(workers), int(task["index"]))
+    except (ValueError, KeyError, TypeError, AttributeError):
         raise UsageError(
             "train.strategy=multi_worker: expected TF_CONFIG in the environment, on each machine with its "
-            'own index: {"cluster": {"worker": ["10.0.0.1:4000", "10.0.0.2:4000"]}, "task": {"type": "worker", '
-            f'"index": 0}}}}; got {text!r}'
+            'own index: {"cluster": {"worker": ["10.0.0.1:4000", "10.0.0.2:4000"]}, '
+            f'"task": {{"type": "worker", "index": 0}}}}; got {text!r}'
         ) from None
 
 
@@ -107,6 +118,18 @@ def open_strategy(name: str) -> "tf.distribute.Strategy":
 def scope(strategy: str) -> AbstractContextManager[Any]:
     """Return where a strategy's networks are compiled and fitted."""
     return nullcontext() if strategy == "none" else open_strategy(strategy).scope()
+
+
+def run_outside(strategy: str, action: Callable[[], None]) -> None:
+    """Do something from a callback of `fit` that makes variables: in a scope, all workers had to make them.
+
+    A scope holds in its own thread alone. Keras makes an optimizer, to compare with, when it saves one.
+    """
+    if strategy == "none":
+        action()
+        return
+    with ThreadPoolExecutor(1) as thread:
+        thread.submit(action).result()
 
 
 def build_in(strategy: str, build: Callable[[], "keras.Sequential"]) -> "keras.Sequential":
@@ -164,10 +187,7 @@ def fit_together(network: "keras.Model", strategy: str) -> Iterator[None]:
     except lost as error:
         if strategy != "multi_worker":
             raise
-        raise ModelyardError(
-            "train.strategy=multi_worker: a worker is lost, or out of reach: start all of them again, the "
-            f"training goes on from its last checkpoint ({str(error).splitlines()[0]})"
-        ) from error
+        raise _tell_lost(error) from error
 
 
 def refuse_disagreement(strategy: str, what: str) -> None:
@@ -180,8 +200,8 @@ def refuse_disagreement(strategy: str, what: str) -> None:
         return
     import tensorflow as tf
 
-    opened, own = open_strategy(strategy), float(zlib.crc32(what.encode()))
-    mean = opened.reduce("MEAN", opened.run(lambda: tf.constant(own, tf.float64)), axis=None)
+    own = float(zlib.crc32(what.encode()))
+    mean = open_strategy(strategy).reduce("MEAN", tf.constant(own, tf.float64), axis=None)
     if float(mean) != own:
         raise ModelyardError(
             "train.strategy=multi_worker: expected the same parameters, data and checkpoint on all machines, "
@@ -190,42 +210,23 @@ def refuse_disagreement(strategy: str, what: str) -> None:
 
 
 def _join_workers(cluster: Cluster) -> "tf.distribute.Strategy":
-    """Wait for the other workers, in a thread: TensorFlow itself would wait for ever."""
+    """Connect this process with the other workers, once all are there."""
+    meet(cluster.workers, cluster.index, WAIT_S)
     import_tensorflow(look_for_devices=False)
     import tensorflow as tf
 
-    outcome: list[Any] = []
-
-    def join() -> None:
-        try:
-            outcome.append(tf.distribute.MultiWorkerMirroredStrategy())
-        except Exception as error:
-            outcome.append(error)
-
-    waiting = threading.Thread(target=join, daemon=True)
-    with quiet_tensorflow():
-        waiting.start()
-        waiting.join(WAIT_S)
-        if not outcome or isinstance(outcome[0], Exception):
-            reason = str(outcome[0]).splitlines()[0] if outcome else "no answer"
-            raise ModelyardError(
-                f"train.strategy=multi_worker: expected {len(cluster.workers)} workers within {WAIT_S:.0f} "
-                f"s, {_find_missing(cluster) or 'one'} did not come ({reason}): start the same command on each "
-                "machine, with its own index in TF_CONFIG"
-            )
-    return outcome[0]
+    try:
+        with quiet_tensorflow():
+            return tf.distribute.MultiWorkerMirroredStrategy()
+    except tf.errors.OpError as error:
+        raise _tell_lost(error) from error
 
 
-def _find_missing(cluster: Cluster) -> str:
-    """Name the workers whose port nobody listens on."""
-    missing = []
-    for worker in cluster.workers:
-        host, _, port = worker.rpartition(":")
-        try:
-            socket.create_connection((host, int(port)), timeout=3).close()
-        except (OSError, ValueError):
-            missing.append(worker)
-    return ", ".join(missing)
+def _tell_lost(error: Exception) -> ModelyardError:
+    return ModelyardError(
+        "train.strategy=multi_worker: a worker is lost, or out of reach: start all of them again, the "
+        f"training goes on from its last checkpoint ({type(error).__name__})"
+    )
 
 
 def _leave_scope(network: "keras.Sequential") -> "keras.Sequential":
