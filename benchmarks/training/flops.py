@@ -41,7 +41,7 @@ def count_multiply_adds(layer: "keras.Layer") -> int:
         return 0
     _, *places, _ = layer.output.shape
     kernels = [weight for weight in layer.weights if weight.name.endswith("kernel")]
-    return math.prod(places) * sum(math.prod(kernel.shape) for kernel in kernels)
+    return int(math.prod(places) * sum(math.prod(kernel.shape) for kernel in kernels))
 
 
 def _count_member(network: "keras.Model") -> int:

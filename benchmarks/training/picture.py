@@ -1,8 +1,12 @@
 """One picture: validation accuracy against seconds of fitting, and the test accuracy at the end."""
 
+import itertools
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
 
 from benchmarks.training.goals import show_accuracy
 from benchmarks.training.report import show_seconds
@@ -12,6 +16,8 @@ from modelyard.plots.charts import BLUE, GREY, INK, PALE_GREY, VERMILION, pictur
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.text import Annotation
+    from matplotlib.transforms import Bbox
 
 # Okabe and Ito's colours: told apart by any eye. The textbook's is grey.
 COLOURS = (VERMILION, BLUE, "#009E73", "#CC79A7", "#E69F00", "#56B4E9", INK)
@@ -20,7 +26,28 @@ TICKS = (0.5, 0.8, 0.9, 0.95, 0.97, 0.98, 0.99, 0.995, 0.997, 0.998, 0.999)
 SECONDS = (0.5, 1, 2, 5, 10, 20, 60, 120, 300, 600, 1800, 3600)
 # No accuracy is drawn above this, and no axis begins above that.
 MOST, LEAST = 0.9995, 0.97
-LABEL_GAP_PT = 13.0
+# Of a label from its dot: at the right of it, then above and below, then at the left.
+PLACES_PT = (
+    (9, 0),
+    (8, 13),
+    (8, -13),
+    (0, 20),
+    (0, -20),
+    (1, 20),
+    (1, -20),
+    (-1, 20),
+    (-1, -20),
+    (-8, 13),
+    (-8, -13),
+    (-9, 0),
+    (1, 32),
+    (1, -32),
+)
+POINTS_A_LINE = 30
+EXPLAINED = (
+    "dots: the final network on the test images (faint: each seed, large: their median); "
+    "lines: validation images, after each epoch"
+)
 
 
 def plot_rows(path: Path, rows: Sequence[Row]) -> None:
@@ -34,7 +61,8 @@ def plot_rows(path: Path, rows: Sequence[Row]) -> None:
     """
     with picture(path, WIDTH_IN, HEIGHT_IN) as figure:
         axes = figure.add_subplot()
-        axes.set_title("Accuracy against seconds of fitting", pad=12)
+        axes.set_title("Accuracy against seconds of fitting", pad=30)
+        axes.text(0, 1.02, EXPLAINED, transform=axes.transAxes, color=GREY, va="bottom", fontsize=9.5)
         colours = _choose_colours(rows)
         for row in rows:
             _draw_row(axes, row, colours[row.name])
@@ -73,7 +101,7 @@ def _scale(axes: "Axes", rows: Sequence[Row]) -> None:
     seconds = [epoch.elapsed_s for row in rows for run in row.runs for epoch in run.epochs]
     ends = [run.fit_s for row in rows for run in row.runs]
     # Room at the right for the labels.
-    axes.set_xlim(min(seconds + ends) / 1.25, max(ends) * (max(ends) / min(seconds + ends)) ** 0.28 * 1.6)
+    axes.set_xlim(min(seconds + ends) / 1.25, max(ends) * (max(ends) / min(seconds + ends)) ** 0.1 * 1.6)
     seen = [epoch.val_accuracy for row in rows for run in row.runs for epoch in run.epochs]
     seen += [run.test_accuracy for row in rows for run in row.runs]
     axes.set_ylim(_to_error(min(*seen, LEAST)) * 1.15, _to_error(max(seen)) / 1.3)
@@ -83,31 +111,57 @@ def _scale(axes: "Axes", rows: Sequence[Row]) -> None:
     axes.yaxis.set_major_formatter(FuncFormatter(lambda error, _: f"{100 * (1 - error):.4g} %"))
     for axis in (axes.xaxis, axes.yaxis):
         axis.set_minor_locator(NullLocator())
-    axes.set_xlabel("seconds of fitting (logarithmic); thin: every seed, thick: their median")
-    axes.set_ylabel("line: validation accuracy after each epoch; dot: test accuracy at the end")
+    axes.set_xlabel("seconds of fitting")
+    axes.set_ylabel("accuracy")
     axes.grid(color=PALE_GREY, linewidth=0.8)
     axes.set_axisbelow(True)
 
 
 def _write_labels(axes: "Axes", rows: Sequence[Row], colours: dict[str, str]) -> None:
-    """Write beside each end what it is, lower where another label stands already."""
-    ends = {row.name: (row.fit_s.median, _to_error(row.test_accuracy.median)) for row in rows}
-    to_points = 72 / axes.figure.dpi
-    heights: list[float] = []
-    for row in sorted(rows, key=lambda row: ends[row.name][1]):
-        _, end_y = axes.transData.transform(ends[row.name]) * to_points
-        height = min([end_y, *(other - LABEL_GAP_PT for other in heights)])
-        heights.append(height)
-        axes.annotate(
-            f"{row.name}  {show_accuracy(row.test_accuracy.median)} in {show_seconds(row.fit_s.median)} s",
-            ends[row.name],
-            xytext=(9, height - end_y),
+    """Write beside each end what it is, at the nearest place where nothing else is drawn."""
+    taken = _list_points(axes, rows)
+    labels: list[Bbox] = []
+    for row in sorted(rows, key=lambda row: row.fit_s.median, reverse=True):
+        label = axes.annotate(
+            f"{row.name}\n{show_accuracy(row.test_accuracy.median)} in {show_seconds(row.fit_s.median)} s",
+            (row.fit_s.median, _to_error(row.test_accuracy.median)),
+            xytext=PLACES_PT[0],
             textcoords="offset points",
             va="center",
             color=colours[row.name],
             fontweight="bold",
             fontsize=9.5,
+            linespacing=1.1,
         )
+        # The axes shall not make room for it.
+        label.set_in_layout(False)
+
+        def count_crossed(place: tuple[int, int], label: "Annotation" = label) -> int:
+            box = _move(label, place)
+            outside = axes.bbox.count_contains(box.corners()) < len(box.corners())
+            worse = sum(box.overlaps(other) for other in labels) + outside
+            return len(taken) * worse + box.count_contains(taken)
+
+        labels.append(_move(label, min(PLACES_PT, key=count_crossed)))
+
+
+def _move(label: "Annotation", place_pt: tuple[int, int]) -> "Bbox":
+    """Put a label so far from its dot, and return the box it fills, in pixels of the figure."""
+    label.set_position(place_pt)
+    label.set_horizontalalignment("left" if place_pt[0] > 0 else "right" if place_pt[0] < 0 else "center")
+    return label.get_window_extent()
+
+
+def _list_points(axes: "Axes", rows: Sequence[Row]) -> NDArray[np.float64]:
+    """Return points (n, 2) along all that was drawn of the medians, in pixels of the figure."""
+    points = []
+    for row in rows:
+        ends = [(epoch.elapsed_s, _to_error(epoch.val_accuracy)) for epoch in row.curve]
+        ends.append((row.fit_s.median, _to_error(row.test_accuracy.median)))
+        corners = axes.transData.transform(ends)
+        points.append(corners[-1:])
+        points += [np.linspace(one, other, POINTS_A_LINE) for one, other in itertools.pairwise(corners)]
+    return np.concatenate(points)
 
 
 def _to_error(accuracy: float) -> float:
