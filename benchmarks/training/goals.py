@@ -43,7 +43,7 @@ def _judge_fast(rows: dict[str, Row], peak_flops_per_s: float) -> Iterator[Goal]
         return
     reached = row.test_accuracy.median >= FAST_ACCURACY
     share = f"{show_accuracy(row.test_accuracy.median)}; {_count(row, FAST_ACCURACY)}"
-    subject = f"cnn_fast, time to {FAST_ACCURACY:.1%} test accuracy"
+    subject = f"cnn_fast, time to {show_accuracy(FAST_ACCURACY, 1)} test accuracy"
     seconds = row.fit_s.median
     yield Goal(subject, f"under {FAST_S:g} s", f"{seconds:.2f} s ({share})", reached and seconds < FAST_S)
     if textbook := rows.get(TEXTBOOK):

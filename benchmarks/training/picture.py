@@ -22,10 +22,11 @@ if TYPE_CHECKING:
 # Okabe and Ito's colours: told apart by any eye. The textbook's is grey.
 COLOURS = (VERMILION, BLUE, "#009E73", "#CC79A7", "#E69F00", "#56B4E9", INK)
 WIDTH_IN, HEIGHT_IN = 11.0, 6.6
-TICKS = (0.5, 0.8, 0.9, 0.95, 0.97, 0.98, 0.99, 0.995, 0.997, 0.998, 0.999)
+TICKS = (0.5, 0.8, 0.9, 0.93, 0.95, 0.97, 0.98, 0.99, 0.995, 0.997, 0.998, 0.999)
 SECONDS = (0.5, 1, 2, 5, 10, 20, 60, 120, 300, 600, 1800, 3600)
-# No accuracy is drawn above this, and no axis begins above that.
-MOST, LEAST = 0.9995, 0.97
+# No accuracy is drawn above the first. The axis begins between the others, lower only for a test accuracy:
+# averages of weights know nothing in their first epochs, and would squeeze all that follows.
+MOST, HIGHEST_BEGIN, LOWEST_BEGIN = 0.9995, 0.97, 0.93
 # Of a label from its dot: at the right of it, then above and below, then at the left.
 PLACES_PT = (
     (9, 0),
@@ -103,8 +104,9 @@ def _scale(axes: "Axes", rows: Sequence[Row]) -> None:
     # Room at the right for the labels.
     axes.set_xlim(min(seconds + ends) / 1.25, max(ends) * (max(ends) / min(seconds + ends)) ** 0.1 * 1.6)
     seen = [epoch.val_accuracy for row in rows for run in row.runs for epoch in run.epochs]
-    seen += [run.test_accuracy for row in rows for run in row.runs]
-    axes.set_ylim(_to_error(min(*seen, LEAST)) * 1.15, _to_error(max(seen)) / 1.3)
+    tested = [run.test_accuracy for row in rows for run in row.runs]
+    begin = min(*tested, HIGHEST_BEGIN, max(LOWEST_BEGIN, min(seen)))
+    axes.set_ylim(_to_error(begin) * 1.15, _to_error(max(seen + tested)) / 1.3)
     axes.xaxis.set_major_locator(FixedLocator(SECONDS))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,g}"))
     axes.yaxis.set_major_locator(FixedLocator([1 - accuracy for accuracy in TICKS]))
@@ -153,13 +155,15 @@ def _move(label: "Annotation", place_pt: tuple[int, int]) -> "Bbox":
 
 
 def _list_points(axes: "Axes", rows: Sequence[Row]) -> NDArray[np.float64]:
-    """Return points (n, 2) along all that was drawn of the medians, in pixels of the figure."""
+    """Return points (n, 2) along the medians' lines and at every run's end, in pixels of the figure."""
     points = []
     for row in rows:
         ends = [(epoch.elapsed_s, _to_error(epoch.val_accuracy)) for epoch in row.curve]
         ends.append((row.fit_s.median, _to_error(row.test_accuracy.median)))
         corners = axes.transData.transform(ends)
-        points.append(corners[-1:])
+        points.append(
+            axes.transData.transform([(run.fit_s, _to_error(run.test_accuracy)) for run in row.runs])
+        )
         points += [np.linspace(one, other, POINTS_A_LINE) for one, other in itertools.pairwise(corners)]
     return np.concatenate(points)
 

@@ -16,13 +16,10 @@ from modelyard.files import write_json
 
 PACKAGES = ("tensorflow", "keras", "numpy")
 PARTS = ("train", "validation", "test")
-# What training and measuring follow from; the rest only tells of it.
+# What every measurement follows from; each has a module of its own beside.
 CODE = (
     *Path(modelyard.training.__file__).parent.glob("*.py"),
-    *(
-        Path(__file__).with_name(f"{name}.py")
-        for name in ("fit", "textbook", "augmentation", "outcome", "flops")
-    ),
+    *(Path(__file__).with_name(f"{name}.py") for name in ("outcome", "flops")),
 )
 
 
@@ -70,7 +67,9 @@ class Processes:
             ModelyardError: the process fails; the end of what it told is in the message.
         """
         kept = self.scratch / f"{name}.json"
-        identity = hashlib.sha256((json.dumps(settings, sort_keys=True) + self._common).encode()).hexdigest()
+        own = Path(__file__).with_name(f"{module}.py").read_text()
+        text = json.dumps(settings, sort_keys=True) + self._common + own
+        identity = hashlib.sha256(text.encode()).hexdigest()
         if self.resume and (measured := read_kept(kept, identity)) is not None:
             self.reused += 1
             return measured
