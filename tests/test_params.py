@@ -70,7 +70,11 @@ def test_the_committed_params_are_what_the_configuration_gives(values: dict[str,
         ("train.early_stopping.patience", 0, "train.early_stopping.patience: expected greater than"),
         ("train.strategy", "horovod", "train.strategy: expected 'none', 'mirrored' or 'multi_worker'"),
         ("model.input", "inception_features", "expected no convolutions on inception_features"),
-        ("model.convolutions", [], "expected head flatten where there are no convolutions"),
+        (
+            "model.convolutions",
+            [{"filters": 1, "kernel": 28, "stride": 1, "padding": "valid", "pool": 2}],
+            "expected pictures large enough, convolution 1 leaves nothing of 28x28",
+        ),
     ],
 )
 def test_a_wrong_value_is_named_with_what_was_expected_and_what_came(
@@ -105,7 +109,7 @@ def test_a_stage_with_a_wrong_parameter_stops_before_tensorflow_is_imported(
 ) -> None:
     _set(values, "train.epochs", -1)
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(values))
-    names = ("train", "validation", "source", "network", "record", "history")
+    names = ("train", "validation", "source", "network", "record", "history", "checkpoints")
     paths = [word for name in names for word in (f"--{name}", str(tmp_path / name))]
     script = [sys.executable, "-X", "importtime", str(ROOT / "pipelines/train.py")]
     stage = subprocess.run([*script, *paths], cwd=tmp_path, capture_output=True, text=True, check=False)
