@@ -1,8 +1,10 @@
-"""Three sweeps of one study: the first is killed in its first trial, the other two then run at once.
+"""Sweeps in processes of their own, which all are forks of one that has imported TensorFlow, but not used it.
 
-    python sweep_processes.py URL
+    python sweep_processes.py < ROUNDS
 
-prints their exit codes as JSON. All are forks of one process that has imported TensorFlow, but not used it.
+ROUNDS is JSON: a list of rounds, one after the other, each a list of sweeps that run at once, each
+{"folder": where, "arguments": [of the command], "dies": whether it is killed in its first trial}.
+Prints, as JSON, the exit code and the output of each.
 """
 
 import json
@@ -10,6 +12,8 @@ import multiprocessing
 import os
 import signal
 import sys
+from pathlib import Path
+from typing import Any
 
 import keras  # noqa: F401  # imported once for all
 import mlflow  # noqa: F401
@@ -17,31 +21,34 @@ import optuna  # noqa: F401
 import tensorflow as tf  # noqa: F401
 
 from modelyard.cli import main
-from modelyard.tracking.runs import TrainingRun
+from modelyard.sweeps import trials
 
 
-def sweep(url: str) -> None:
-    sys.exit(main(["sweep", "--trials", "6", "--storage", url]))
+def sweep(told: dict[str, Any], output: Path) -> None:
+    os.chdir(told["folder"])
+    file = os.open(output, os.O_WRONLY | os.O_CREAT)
+    os.dup2(file, 1)
+    os.dup2(file, 2)
+    if told.get("dies"):
+        trials.fit_members = lambda *_: os.kill(os.getpid(), signal.SIGKILL)  # type: ignore[assignment]
+    sys.exit(main(["sweep", *told["arguments"]]))
 
 
-def sweep_and_die(url: str) -> None:
-    """Sweep until the first epoch has ended."""
-    TrainingRun.log_epoch = lambda *_: os.kill(os.getpid(), signal.SIGKILL)  # type: ignore[method-assign]
-    sweep(url)
-
-
-def main_of_all(url: str) -> None:
+def run_rounds(rounds: list[list[dict[str, Any]]]) -> list[tuple[int | None, str]]:
     fork = multiprocessing.get_context("fork")
-    codes = []
-    for targets in ([sweep_and_die], [sweep, sweep]):
-        processes = [fork.Process(target=target, args=(url,)) for target in targets]
-        for process in processes:
+    ends: list[tuple[int | None, str]] = []
+    for sweeps in rounds:
+        begun = []
+        for told in sweeps:
+            output = Path(told["folder"], f"output-{len(ends) + len(begun)}")
+            process = fork.Process(target=sweep, args=(told, output))
             process.start()
-        for process in processes:
+            begun.append((process, output))
+        for process, output in begun:
             process.join()
-            codes.append(process.exitcode)
-    print(json.dumps(codes))
+            ends.append((process.exitcode, output.read_text()))
+    return ends
 
 
 if __name__ == "__main__":
-    main_of_all(sys.argv[1])
+    print(json.dumps(run_rounds(json.load(sys.stdin))))

@@ -11,11 +11,7 @@ import yaml
 from conftest import ROOT
 from modelyard.digits.dataset import Digits, write_digits
 
-STAGES = {
-    "stages": {
-        "train": {"cmd": "python train.py --train a.npz --validation b.npz --source c.json --network d"}
-    }
-}
+STAGES = {"stages": {"train": {"cmd": "python train.py --train a.npz --validation b.npz --source c.json"}}}
 SMALL = {
     "model.name": "mlp",
     "model.convolutions": [],
@@ -36,7 +32,8 @@ def make_project(folder: Path, values: dict[str, Any], **changes: Any) -> Path:
 
     Args:
         folder: is made.
-        values: the shipped configuration; changed to SMALL and to `changes`, with `__` for a dot.
+        values: the shipped configuration, whose values become those of SMALL.
+        **changes: further values; `__` stands for a dot.
     """
     shutil.copytree(ROOT / "conf", folder / "conf")
     (folder / "dvc.yaml").write_text(yaml.safe_dump(STAGES))

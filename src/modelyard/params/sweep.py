@@ -39,6 +39,13 @@ class Dimension(Group):
     step: Annotated[int, Field(gt=0)] | Annotated[float, Field(gt=0)] | None = None
     choices: Annotated[tuple[Any, ...], Field(strict=False, min_length=1)] | None = None
 
+    @property
+    def bounds(self) -> tuple[float, float]:
+        """The smallest and the largest value of a range; an int where YAML has one."""
+        if self.low is None or self.high is None:
+            raise TypeError("this dimension has choices and no bounds")
+        return self.low, self.high
+
     @model_validator(mode="after")
     def _is_one_or_the_other(self) -> Self:
         if self.choices is not None:

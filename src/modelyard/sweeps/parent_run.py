@@ -1,6 +1,7 @@
 """The MLflow run of a whole study, below which its trials are nested; all who sweep share it."""
 
 import json
+
 from modelyard.params import Params
 from modelyard.sweeps.study import Study
 from modelyard.tracking.store import Tracking

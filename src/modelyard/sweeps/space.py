@@ -43,11 +43,13 @@ class Space:
     def suggest(self, trial: "optuna.Trial") -> None:
         """Let a trial choose a value for each parameter; Optuna keeps them as the trial's `params`."""
         for name, dimension in self._dimensions.items():
-            low, high = dimension.low, dimension.high
             if dimension.choices is not None:
                 trial.suggest_categorical(name, [_label(choice) for choice in dimension.choices])
-            elif self._is_whole(name):
-                trial.suggest_int(name, low, high, step=dimension.step or 1, log=dimension.log)
+                continue
+            low, high = dimension.bounds
+            if self._is_whole(name):
+                step = int(dimension.step or 1)
+                trial.suggest_int(name, int(low), int(high), step=step, log=dimension.log)
             else:
                 trial.suggest_float(name, low, high, step=dimension.step, log=dimension.log)
 
@@ -67,8 +69,9 @@ class Space:
         dimension = self._dimensions[name]
         if dimension.choices is not None:
             return next(choice for choice in dimension.choices if _label(choice) == value)
-        if isinstance(value, float) and dimension.low is not None and dimension.high is not None:
-            return min(max(float(f"{value:.{_DIGITS}g}"), float(dimension.low)), float(dimension.high))
+        if isinstance(value, float):
+            low, high = map(float, dimension.bounds)
+            return min(max(float(f"{value:.{_DIGITS}g}"), low), high)
         return value
 
     def _replace(self, values: Mapping[str, Any]) -> dict[str, Any]:
@@ -82,7 +85,7 @@ class Space:
         """Say whether a range is one of whole numbers."""
         place, last = _find(self._base, name)
         dimension = self._dimensions[name]
-        numbers = (dimension.low, dimension.high, dimension.step or 1)
+        numbers = (*dimension.bounds, dimension.step or 1)
         return not isinstance(place[last], float) and all(isinstance(number, int) for number in numbers)
 
     def _find_faults(self, plain: dict[str, Any]) -> Iterator[str]:
@@ -105,7 +108,7 @@ class Space:
         if dimension.choices is None:
             if isinstance(place[last], bool | str | list | dict):
                 return f"expected choices for it, which is {place[last]!r}, got a range"
-            values: tuple[Any, ...] = (dimension.low, dimension.high)
+            values: tuple[Any, ...] = dimension.bounds
             if isinstance(place[last], float) or not self._is_whole(name):
                 values = tuple(map(float, values))
         else:

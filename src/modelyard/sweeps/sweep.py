@@ -1,5 +1,6 @@
 """A sweep: trials one after the other, as long as the study lacks some; the best one becomes a preset."""
 
+import gc
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -76,7 +77,6 @@ def _run_trials(study: Study, space: Space, params: Params, data: TrainingData, 
 
 def _prepare(study: Study, space: Space, params: Params, data: TrainingData) -> "Trials":
     """Open MLflow, and import TensorFlow, with the first trial in sight."""
-    from modelyard.quiet import import_tensorflow
     from modelyard.registry.versions import fetch_network
     from modelyard.sweeps.trials import Trials
     from modelyard.tracking.runs import describe_training
@@ -90,8 +90,21 @@ def _prepare(study: Study, space: Space, params: Params, data: TrainingData) -> 
     parent = open_parent(tracking, study, params, dict(description.tags))
     start = fetch_network(tracking, params.train.resume_from)
     training, validation = examples_of(data.training), examples_of(data.validation)
-    import_tensorflow()
+    _start_tensorflow()
     return Trials(params, space, training, validation, start, tracking, description, parent)
+
+
+def _start_tensorflow() -> None:
+    """Import TensorFlow for many networks, one after the other."""
+    from modelyard.quiet import import_tensorflow
+
+    import_tensorflow()
+    import tensorflow as tf
+
+    # It warns that functions are traced again and again: each network has its own.
+    tf.get_logger().setLevel("ERROR")
+    # What is there now stays: to look through it after every trial would take half a second.
+    gc.freeze()
 
 
 def _run_trial(study: Study, trial: "optuna.Trial", trials: "Trials") -> str:

@@ -1,26 +1,24 @@
 """Trials: each a training with the parameters it chose, measured on the validation split."""
 
 import contextlib
-import gc
 import io
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from modelyard.nesting import flatten
-from modelyard.params import Params, validate_params
+from modelyard.params import EarlyStopping, Params, validate_params
 from modelyard.sweeps.parent_run import PARENT
 from modelyard.sweeps.space import Space
 from modelyard.tracking.lineage import digest
 from modelyard.tracking.runs import RunDescription, TrainingRun, training_run
 from modelyard.tracking.store import Tracking
-from modelyard.training.batches import validation_batches
 from modelyard.training.checkpoints import Metrics
 from modelyard.training.examples import Examples
 from modelyard.training.fitting import Task, fit_members
 
 if TYPE_CHECKING:
-    import keras
     import optuna
 
 # Of a trial's run: what the sweep looks for.
@@ -110,19 +108,30 @@ class Trials:
         # Keras has a line for every epoch; the sweep has one for every trial.
         with contextlib.redirect_stdout(io.StringIO()):
             try:
-                network, _ = fit_members(task, tell)
-                return _measure(network, task.validation)
+                _, rows = fit_members(task, tell)
             finally:
                 _free_memory()
+        return final_accuracy(rows, task.train.early_stopping)
 
 
-def _measure(network: "keras.Model", validation: Examples) -> float:
-    return float(network.evaluate(validation_batches(validation), verbose=0, return_dict=True)["accuracy"])
+def final_accuracy(rows: Sequence[Metrics], stopping: EarlyStopping) -> float:
+    """Return the validation accuracy of a network as it comes out of its training.
+
+    Args:
+        rows: one an epoch.
+        stopping: where it may stop early, it has the weights of the epoch that counted as the best.
+    """
+    if stopping.patience is None:
+        return rows[-1]["val_accuracy"]
+    best = rows[0]["val_accuracy"]
+    for row in rows:
+        if row["val_accuracy"] > best + stopping.min_improvement:
+            best = row["val_accuracy"]
+    return best
 
 
 def _free_memory() -> None:
-    """Drop what Keras keeps of a network: a sweep makes hundreds."""
+    """Drop what Keras keeps of a network, and collect the rest: a sweep makes hundreds."""
     import keras
 
     keras.backend.clear_session()
-    gc.collect()
