@@ -11,6 +11,7 @@ from modelyard.params.package import Int8, Package
 from modelyard.params.pretrained import Fallback, GraphInput, GraphOutput, Member, Members, Pretrained, Proof
 from modelyard.params.registry import Card, Gate, Prune, Registry
 from modelyard.params.serve import Serve
+from modelyard.params.sweep import Dimension, Pruner, Sampler, Sweep
 from modelyard.params.train import Augmentation, EarlyStopping, Optimizer, Schedule, Train
 
 __all__ = [
@@ -18,6 +19,7 @@ __all__ = [
     "Card",
     "Convolution",
     "Data",
+    "Dimension",
     "EarlyStopping",
     "Evaluate",
     "Fallback",
@@ -37,9 +39,12 @@ __all__ = [
     "Pretrained",
     "Proof",
     "Prune",
+    "Pruner",
     "Registry",
+    "Sampler",
     "Schedule",
     "Serve",
+    "Sweep",
     "Train",
     "load_params",
     "validate_params",

@@ -15,6 +15,7 @@ from modelyard.params.package import Package
 from modelyard.params.pretrained import Pretrained
 from modelyard.params.registry import Registry
 from modelyard.params.serve import Serve
+from modelyard.params.sweep import Sweep
 from modelyard.params.train import Train
 
 
@@ -29,6 +30,7 @@ class Params(Group):
     evaluate: Evaluate
     registry: Registry
     serve: Serve
+    sweep: Sweep
 
 
 def validate_params(values: Any, origin: str = "params.yaml") -> Params:

@@ -120,15 +120,19 @@ def describe_training(params: Params, digits: Digits, source: Mapping[str, Any])
 
 @contextmanager
 def training_run(
-    tracking: Tracking, description: RunDescription, begun: str | None = None
+    tracking: Tracking,
+    description: RunDescription,
+    begun: str | None = None,
+    stops: tuple[type[BaseException], ...] = (KeyboardInterrupt,),
 ) -> Iterator[TrainingRun]:
-    """Open a run for the body; it ends FINISHED, or FAILED with its error.
+    """Open a run for the body; it ends FINISHED, KILLED where it is stopped, or FAILED with its error.
 
     Args:
         tracking: the store.
         description: of a new run.
         begun: the id of the run that the same training has begun before it was killed; it is the one that
             goes on, unless the store does not know it.
+        stops: what stops the body without a failure.
     """
     _end_abandoned_runs(tracking)
     owner = {"host": socket.gethostname(), "pid": str(os.getpid())}
@@ -139,7 +143,7 @@ def training_run(
     try:
         yield run
     except BaseException as error:
-        run.end("KILLED" if isinstance(error, KeyboardInterrupt) else "FAILED", error)
+        run.end("KILLED" if isinstance(error, stops) else "FAILED", error)
         raise
     run.end("FINISHED")
 
