@@ -11,6 +11,7 @@ from modelyard.pretrained.imported import read_imported
 from modelyard.stage import run_stage
 from modelyard.training.examples import choose_validation
 from modelyard.transfer.features import read_features
+from modelyard.transfer.trunk import load_trunk
 
 
 def package_trained(paths: Namespace, params: Params) -> None:
@@ -26,9 +27,8 @@ def _convert(paths: Namespace, params: Params) -> Candidate:
         return convert_trained(paths.network, paths.images, paths.record, precision)
     pictures = choose_validation(params, read_digits(paths.images))
     features = read_features(paths.features, None, pictures).validation
-    tensor = params.pretrained.features_tensor
-    imported = read_imported(paths.pretrained)
-    return convert_transferred(paths.network, paths.record, imported, tensor, precision, pictures, features)
+    trunk = load_trunk(read_imported(paths.pretrained), params.pretrained.features_tensor)
+    return convert_transferred(paths.network, paths.record, trunk, precision, pictures, features)
 
 
 if __name__ == "__main__":

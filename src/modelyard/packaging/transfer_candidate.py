@@ -7,10 +7,9 @@ from modelyard.digits.dataset import SIDE_PIXELS
 from modelyard.packaging.bundling import Candidate
 from modelyard.packaging.convert import Precision, convert_function
 from modelyard.packaging.digit_candidate import ask_network, load_trained, make_candidate, read_record
-from modelyard.pretrained.imported import Imported
 from modelyard.training.examples import Examples
 from modelyard.transfer.features import WIDTH
-from modelyard.transfer.trunk import Trunk, load_trunk, read_variables
+from modelyard.transfer.trunk import Trunk, read_variables
 
 if TYPE_CHECKING:
     import keras
@@ -19,8 +18,7 @@ if TYPE_CHECKING:
 def convert_transferred(
     network: Path,
     record: Path,
-    imported: Imported,
-    tensor: str,
+    trunk: Trunk,
     precision: Precision,
     pictures: Examples,
     features: Examples,
@@ -30,8 +28,7 @@ def convert_transferred(
     Args:
         network: a .keras file; input float32 (n, 2048), output (n, 10), probabilities.
         record: the JSON that its training left; it goes into the provenance.
-        imported: the network that the features come from; its provenance goes there too.
-        tensor: see `trunk.load_trunk`.
+        trunk: where the features come from; its provenance goes there too.
         precision: of all weights.
         pictures: digits to prove it on, uint8 (n, 28, 28, 1).
         features: theirs, float32 (n, 2048); what `network` makes of them is what is to be answered.
@@ -45,8 +42,8 @@ def convert_transferred(
     with quiet_tensorflow():
         head = load_trained(network, (WIDTH,))
         answers = ask_network(head, features.inputs)
-        model = convert_joined(load_trunk(imported, tensor), head, precision)
-    provenance = {"training": training, "trunk": imported.provenance}
+        model = convert_joined(trunk, head, precision)
+    provenance = {"training": training, "trunk": trunk.provenance}
     return make_candidate(model, precision, provenance, pictures.inputs[..., 0], answers)
 
 

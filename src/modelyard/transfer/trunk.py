@@ -1,8 +1,8 @@
 """The trunk: the imported network up to its last pooling, taking digits as they are."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 from modelyard.errors import ModelyardError
 from modelyard.inference.bundle import Preprocessing
@@ -10,6 +10,7 @@ from modelyard.pretrained.graphdef import cut_graph, fold_batch_norm, parse_grap
 from modelyard.pretrained.imported import GRAPH, WEIGHTS, Imported
 from modelyard.pretrained.quantized_weights import read_weights
 from modelyard.pretrained.stand_in import build_network
+from modelyard.quiet import quiet_tensorflow
 
 if TYPE_CHECKING:
     import keras
@@ -24,11 +25,13 @@ class Trunk:
         features: float32 (1, height, width, 3), normalised, to the pooled features (1, ..., n).
         preprocessing: how the imported network wants a photo; a digit is prepared in the same way.
         variables: all that `features` reads.
+        provenance: of the imported network, plain JSON values.
     """
 
     features: "Callable[[tf.Tensor], tf.Tensor]"
     preprocessing: Preprocessing
     variables: "Sequence[tf.Variable]" = ()
+    provenance: dict[str, Any] = field(default_factory=dict)
 
     def __call__(self, image: "tf.Tensor") -> "tf.Tensor":
         """Return the features, float32 (1, n), of one digit, float32 (1, h, w, 1), 0..255."""
@@ -43,7 +46,7 @@ class Trunk:
 
 
 def load_trunk(imported: Imported, tensor: str) -> Trunk:
-    """Make the trunk of an imported network.
+    """Make the trunk of an imported network, in silence.
 
     Args:
         imported: the official graph, or the stand-in for it.
@@ -52,15 +55,19 @@ def load_trunk(imported: Imported, tensor: str) -> Trunk:
     Raises:
         ModelyardError: a file is missing or wrong, or the graph has no such tensor.
     """
-    if imported.format == "keras-weights":
-        return cut_network(build_network(read_weights(imported.folder / WEIGHTS)), imported.preprocessing)
-    origin = str(imported.folder / GRAPH)
-    graph = fold_batch_norm(parse_graph((imported.folder / GRAPH).read_bytes(), origin), origin)
-    entrance = imported.provenance["tensors"]["input"]
-    return Trunk(cut_graph(graph, entrance, tensor), imported.preprocessing)
+    with quiet_tensorflow():
+        if imported.format == "keras-weights":
+            network = build_network(read_weights(imported.folder / WEIGHTS))
+            return cut_network(network, imported.preprocessing, imported.provenance)
+        origin = str(imported.folder / GRAPH)
+        graph = fold_batch_norm(parse_graph((imported.folder / GRAPH).read_bytes(), origin), origin)
+        features = cut_graph(graph, imported.provenance["tensors"]["input"], tensor)
+        return Trunk(features, imported.preprocessing, provenance=imported.provenance)
 
 
-def cut_network(network: "keras.Model", preprocessing: Preprocessing) -> Trunk:
+def cut_network(
+    network: "keras.Model", preprocessing: Preprocessing, provenance: dict[str, Any] | None = None
+) -> Trunk:
     """Cut a Keras network after the one layer that averages over all places.
 
     Raises:
@@ -71,8 +78,10 @@ def cut_network(network: "keras.Model", preprocessing: Preprocessing) -> Trunk:
     pooled = [layer for layer in network.layers if isinstance(layer, keras.layers.GlobalAveragePooling2D)]
     if len(pooled) != 1:
         raise ModelyardError(f"{network.name}: expected one layer that averages, got {len(pooled)}")
-    cut = keras.Model(network.input, pooled[0].output)
-    return Trunk(lambda image: cut(image, training=False), preprocessing, read_variables(cut))
+    cut = keras.Model(network.inputs[0], pooled[0].output)
+    return Trunk(
+        lambda image: cut(image, training=False), preprocessing, read_variables(cut), provenance or {}
+    )
 
 
 def read_variables(network: "keras.Model") -> "list[tf.Variable]":
