@@ -15,6 +15,8 @@ import keras
 import numpy as np
 import pytest
 import yaml
+from hydra import compose, initialize_config_dir
+from omegaconf import OmegaConf
 
 from conftest import ROOT
 from legacy_archive import SIZE, make_graph, make_photo
@@ -30,6 +32,7 @@ from modelyard.pretrained.imported import GRAPH, Imported, read_imported, write_
 from modelyard.pretrained.legacy_graph import LegacyGraph, Tensors
 from modelyard.tracking.runs import describe_training
 from modelyard.training.examples import Examples, Split, examples_of
+from modelyard.training.network import build_network
 from modelyard.transfer.extraction import compute_features, convert_trunk, extract_features
 from modelyard.transfer.features import WIDTH, read_features, write_features
 from modelyard.transfer.trunk import cut_network, load_trunk
@@ -87,11 +90,11 @@ def file(pictures: Split, rows: np.ndarray, tmp_path: Path) -> Path:
 
 def make_head() -> keras.Model:
     """Ten answers to features, far enough apart that a wrong feature shows."""
-    keras.utils.set_random_seed(7)
-    layer = keras.layers.Dense(
-        10, activation="softmax", kernel_initializer=keras.initializers.RandomNormal(0, 1)
-    )
-    return keras.Sequential([keras.Input((WIDTH,)), layer])
+    with initialize_config_dir(str(ROOT / "conf"), version_base=None):
+        composed: Any = OmegaConf.to_container(compose("config", overrides=["model=inception_features"]))
+    head = build_network(validate_params(composed).model)
+    head.layers[-1].kernel.assign(np.random.default_rng(7).normal(size=(WIDTH, 10)))
+    return head
 
 
 def test_a_digits_features_are_the_networks_for_it_as_a_photo(
