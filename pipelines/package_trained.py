@@ -7,11 +7,9 @@ from modelyard.packaging.bundling import Candidate, describe_proof, keep_proved
 from modelyard.packaging.digit_candidate import convert_trained
 from modelyard.packaging.transfer_candidate import convert_transferred
 from modelyard.params import Params
-from modelyard.pretrained.imported import read_imported
 from modelyard.stage import run_stage
 from modelyard.training.examples import choose_validation
-from modelyard.transfer.features import read_features
-from modelyard.transfer.trunk import load_trunk
+from modelyard.transfer.features import read_features, read_origin
 
 
 def package_trained(paths: Namespace, params: Params) -> None:
@@ -22,14 +20,13 @@ def package_trained(paths: Namespace, params: Params) -> None:
 
 
 def _convert(paths: Namespace, params: Params) -> Candidate:
-    precision = params.package.precision
     if params.model.input == "pixels":
-        return convert_trained(paths.network, paths.images, paths.record, precision)
+        return convert_trained(paths.network, paths.images, paths.record, params.package.precision)
     pictures = choose_validation(params, read_digits(paths.images))
     features = read_features(paths.features, None, pictures).validation
-    trunk = load_trunk(read_imported(paths.pretrained), params.pretrained.features_tensor)
-    return convert_transferred(paths.network, paths.record, trunk, precision, pictures, features)
+    origin = read_origin(paths.features)
+    return convert_transferred(paths.network, paths.record, origin, pictures, features)
 
 
 if __name__ == "__main__":
-    run_stage(package_trained, "network", "record", "images", "features", "pretrained", "bundle", "answers")
+    run_stage(package_trained, "network", "record", "images", "features", "bundle", "answers")

@@ -26,7 +26,8 @@ from modelyard.errors import ModelyardError
 from modelyard.inference.bundle import Label, Preprocessing, read_bundle
 from modelyard.inference.resize import resize_bilinear
 from modelyard.packaging.bundling import keep_proved
-from modelyard.packaging.transfer_candidate import convert_joined, convert_transferred
+from modelyard.packaging.joining import join_models
+from modelyard.packaging.transfer_candidate import convert_transferred
 from modelyard.params import Params, validate_params
 from modelyard.pretrained.imported import GRAPH, Imported, read_imported, write_facts
 from modelyard.pretrained.legacy_graph import LegacyGraph, Tensors
@@ -34,7 +35,7 @@ from modelyard.tracking.runs import describe_training
 from modelyard.training.examples import Examples, Split, examples_of
 from modelyard.training.network import build_network
 from modelyard.transfer.extraction import compute_features, convert_trunk, extract_features
-from modelyard.transfer.features import WIDTH, read_features, write_features
+from modelyard.transfer.features import WIDTH, Origin, read_features, read_origin, write_features
 from modelyard.transfer.trunk import cut_network, load_trunk
 
 IMAGES, VALIDATION = 67, 20
@@ -77,14 +78,20 @@ def official(tmp_path_factory: pytest.TempPathFactory) -> Imported:
 
 
 @pytest.fixture(scope="module")
-def rows(network: keras.Model, pictures: Split) -> np.ndarray:
+def origin(network: keras.Model) -> Origin:
+    about = {"name": "stand-in", "source": "npm", "licence": "MIT"}
+    return Origin(convert_trunk(cut_network(network, PHOTO), "float32"), "float32", about)
+
+
+@pytest.fixture(scope="module")
+def rows(origin: Origin, pictures: Split) -> np.ndarray:
     """The features of all pictures, through LiteRT."""
-    return compute_features(convert_trunk(cut_network(network, PHOTO), "float32"), pictures.training, "all")
+    return compute_features(origin.model, pictures.training, "all")
 
 
 @pytest.fixture
-def file(pictures: Split, rows: np.ndarray, tmp_path: Path) -> Path:
-    write_features(tmp_path / "features.npz", pictures, rows, rows[:VALIDATION], "a trunk")
+def file(pictures: Split, rows: np.ndarray, origin: Origin, tmp_path: Path) -> Path:
+    write_features(tmp_path / "features.npz", pictures, rows, rows[:VALIDATION], origin)
     return tmp_path / "features.npz"
 
 
@@ -93,7 +100,7 @@ def make_head() -> keras.Model:
     with initialize_config_dir(str(ROOT / "conf"), version_base=None):
         composed: Any = OmegaConf.to_container(compose("config", overrides=["model=inception_features"]))
     head = build_network(validate_params(composed).model)
-    head.layers[-1].kernel.assign(np.random.default_rng(7).normal(size=(WIDTH, 10)))
+    head.layers[-1].kernel.assign(np.random.default_rng(7).normal(0, 8, (WIDTH, 10)))
     return head
 
 
@@ -124,39 +131,35 @@ def test_the_official_graphs_features_are_those_of_the_untouched_graph(
     np.testing.assert_allclose(given, expected, atol=1e-4 * np.abs(expected).max())
 
 
-def test_the_joined_model_answers_what_the_head_makes_of_the_features(
-    network: keras.Model,
-    pictures: Split,
-    rows: np.ndarray,
-    params: Params,
-    tmp_path: Path,
+@pytest.mark.parametrize("precision", ["float32", "int8"])
+def test_the_joined_model_answers_what_the_network_makes_of_the_features(
+    network: keras.Model, pictures: Split, params: Params, tmp_path: Path, precision: Any
 ) -> None:
     head = make_head()
     head.save(tmp_path / "model.keras")
     (tmp_path / "training.json").write_text(json.dumps({"run_id": "4711"}))
-    features = Examples(rows[:VALIDATION], pictures.validation.labels)
+    origin = Origin(convert_trunk(cut_network(network, PHOTO), precision), precision, {"licence": "MIT"})
+    rows = compute_features(origin.model, pictures.validation, "some")
     candidate = convert_transferred(
         tmp_path / "model.keras",
         tmp_path / "training.json",
-        cut_network(network, PHOTO, {"licence": "MIT"}),
-        "float32",
+        origin,
         pictures.validation,
-        features,
+        Examples(rows, pictures.validation.labels),
     )
     proof = keep_proved(candidate, tmp_path / "bundle", tmp_path / "answers.npz", params.package)
     assert proof["images"] == VALIDATION
-    assert proof["max_difference"] < 1e-5
+    assert proof["max_difference"] < 1e-4
     bundle = read_bundle(tmp_path / "bundle")
-    assert (bundle.name, bundle.preprocessing.kind) == ("mnist", "digit")
+    assert (bundle.name, bundle.precision, bundle.preprocessing.kind) == ("mnist", precision, "digit")
     assert bundle.provenance["trunk"]["licence"] == "MIT"
-    np.testing.assert_allclose(candidate.answers, head(features.inputs), atol=1e-6)
-    assert np.ptp(candidate.answers, axis=0).max() > 0.01
+    np.testing.assert_allclose(candidate.answers, head(rows), atol=1e-5)
+    assert np.ptp(candidate.answers, axis=0).max() > 0.1
 
 
-def test_int8_is_a_quarter_of_float32(network: keras.Model) -> None:
-    head = make_head()
-    small, large = (convert_joined(cut_network(network, PHOTO), head, how) for how in ("int8", "float32"))
-    assert len(small) < 0.35 * len(large)
+def test_models_that_do_not_fit_together_are_refused(origin: Origin) -> None:
+    with pytest.raises(ModelyardError, match=r"fit together, got \[1, 2048\] into \[1, 28, 28, 1\]"):
+        join_models(origin.model, origin.model)
 
 
 def test_features_come_back_with_what_they_were_made_of(
@@ -165,13 +168,14 @@ def test_features_come_back_with_what_they_were_made_of(
     split = read_features(file, pictures.training, pictures.validation)
     np.testing.assert_array_equal(split.training.inputs, rows)
     np.testing.assert_array_equal(split.validation.labels, pictures.validation.labels)
-    assert split.lineage["features.trunk"] == "a trunk"
+    assert split.lineage["features.trunk"] == "stand-in (float32) from npm, licence MIT"
+    assert read_origin(file) == origin
 
 
 def test_the_same_features_give_the_same_bytes(
-    file: Path, pictures: Split, rows: np.ndarray, tmp_path: Path
+    file: Path, pictures: Split, rows: np.ndarray, origin: Origin, tmp_path: Path
 ) -> None:
-    write_features(tmp_path / "again.npz", pictures, rows, rows[:VALIDATION], "a trunk")
+    write_features(tmp_path / "again.npz", pictures, rows, rows[:VALIDATION], origin)
     assert (tmp_path / "again.npz").read_bytes() == file.read_bytes()
 
 
@@ -203,12 +207,13 @@ def spoil(rows: np.ndarray) -> np.ndarray:
 def test_wrong_features_are_refused(
     pictures: Split,
     rows: np.ndarray,
+    origin: Origin,
     tmp_path: Path,
     change: Callable[[np.ndarray], np.ndarray],
     message: str,
 ) -> None:
     path = tmp_path / "features.npz"
-    write_features(path, pictures, change(rows), rows[:VALIDATION], "a trunk")
+    write_features(path, pictures, change(rows), rows[:VALIDATION], origin)
     with pytest.raises(ModelyardError, match=message):
         read_features(path, pictures.training, pictures.validation)
 
@@ -268,7 +273,7 @@ def test_other_features_are_another_training(file: Path, pictures: Split, params
     ]
     assert len({description.identity for description in described}) == 3
     assert described[0].dataset.digest == digits.digest
-    assert described[1].tags["features.trunk"] == "a trunk"
+    assert described[1].tags["features.trunk"].startswith("stand-in")
 
 
 def test_pictures_that_nobody_looks_at_again_cannot_be_augmented(values: dict[str, Any]) -> None:

@@ -17,7 +17,7 @@ from modelyard.packaging.convert import Precision, convert_function
 from modelyard.pretrained.imported import read_imported
 from modelyard.quiet import quiet_tensorflow
 from modelyard.training.examples import Examples, Split
-from modelyard.transfer.features import WIDTH, write_features
+from modelyard.transfer.features import WIDTH, Origin, write_features
 from modelyard.transfer.trunk import Trunk, load_trunk
 
 Floats = NDArray[np.float32]
@@ -47,9 +47,8 @@ def extract_features(imported: Path, tensor: str, precision: Precision, pictures
             f"pretrained.features_tensor: expected {WIDTH} features, {network.name} gives {width}"
         )
     training = compute_features(model, pictures.training, "training features")
-    about = network.provenance
-    trunk = f"{network.name} ({precision}) from {about['source']}, licence {about['licence']}"
-    write_features(out, pictures, training, validation, trunk)
+    origin = Origin(model, precision, network.provenance)
+    write_features(out, pictures, training, validation, origin)
 
 
 def convert_trunk(trunk: Trunk, precision: Precision) -> bytes:

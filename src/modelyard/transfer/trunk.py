@@ -1,8 +1,8 @@
 """The trunk: the imported network up to its last pooling, taking digits as they are."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from modelyard.errors import ModelyardError
 from modelyard.inference.bundle import Preprocessing
@@ -25,13 +25,11 @@ class Trunk:
         features: float32 (1, height, width, 3), normalised, to the pooled features (1, ..., n).
         preprocessing: how the imported network wants a photo; a digit is prepared in the same way.
         variables: all that `features` reads.
-        provenance: of the imported network, plain JSON values.
     """
 
     features: "Callable[[tf.Tensor], tf.Tensor]"
     preprocessing: Preprocessing
     variables: "Sequence[tf.Variable]" = ()
-    provenance: dict[str, Any] = field(default_factory=dict)
 
     def __call__(self, image: "tf.Tensor") -> "tf.Tensor":
         """Return the features, float32 (1, n), of one digit, float32 (1, h, w, 1), 0..255."""
@@ -58,16 +56,14 @@ def load_trunk(imported: Imported, tensor: str) -> Trunk:
     with quiet_tensorflow():
         if imported.format == "keras-weights":
             network = build_network(read_weights(imported.folder / WEIGHTS))
-            return cut_network(network, imported.preprocessing, imported.provenance)
+            return cut_network(network, imported.preprocessing)
         origin = str(imported.folder / GRAPH)
         graph = fold_batch_norm(parse_graph((imported.folder / GRAPH).read_bytes(), origin), origin)
         features = cut_graph(graph, imported.provenance["tensors"]["input"], tensor)
-        return Trunk(features, imported.preprocessing, provenance=imported.provenance)
+        return Trunk(features, imported.preprocessing)
 
 
-def cut_network(
-    network: "keras.Model", preprocessing: Preprocessing, provenance: dict[str, Any] | None = None
-) -> Trunk:
+def cut_network(network: "keras.Model", preprocessing: Preprocessing) -> Trunk:
     """Cut a Keras network after the one layer that averages over all places.
 
     Raises:
@@ -79,11 +75,5 @@ def cut_network(
     if len(pooled) != 1:
         raise ModelyardError(f"{network.name}: expected one layer that averages, got {len(pooled)}")
     cut = keras.Model(network.inputs[0], pooled[0].output)
-    return Trunk(
-        lambda image: cut(image, training=False), preprocessing, read_variables(cut), provenance or {}
-    )
-
-
-def read_variables(network: "keras.Model") -> "list[tf.Variable]":
-    """Return a network's variables as TensorFlow has them."""
-    return [variable.value for variable in network.variables]
+    variables = [variable.value for variable in cut.variables]
+    return Trunk(lambda image: cut(image, training=False), preprocessing, variables)
