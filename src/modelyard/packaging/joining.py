@@ -71,7 +71,7 @@ def _read(model: bytes) -> Any:
 
 def _check_seam(graph: Any, more: Any) -> None:
     left, right = graph.tensors[graph.outputs[0]], more.tensors[more.inputs[0]]
-    seams = [(tensor.type, list(tensor.shape)) for tensor in (left, right)]
+    seams = [(tensor.type, [int(size) for size in tensor.shape]) for tensor in (left, right)]
     if seams[0] != seams[1]:
         raise ModelyardError(f"expected models that fit together, got {seams[0][1]} into {seams[1][1]}")
 
