@@ -12,23 +12,28 @@ from modelyard.stage import run_stage
 from modelyard.tracking.runs import describe_training, training_run
 from modelyard.tracking.store import open_tracking
 from modelyard.training.checkpoints import Checkpoints
-from modelyard.training.examples import examples_of
+from modelyard.training.examples import choose_pictures
 from modelyard.training.fitting import Task, fit_members, save_network, write_history
+from modelyard.transfer.features import read_features
 
 
 def train(paths: Namespace, params: Params) -> None:
     """Write the network with its optimizer, the record of its training, and a row of metrics an epoch."""
     tracking = open_tracking(params.registry.experiment)
     digits, validation = read_digits(paths.train), read_digits(paths.validation)
-    description = describe_training(params, digits, json.loads(paths.source.read_text()))
+    split = choose_pictures(params, digits, validation)
+    if params.model.input == "inception_features":
+        split = read_features(paths.features, split.training, split.validation)
+    source = json.loads(paths.source.read_text())
+    description = describe_training(params, digits, source, split.lineage)
     checkpoints = Checkpoints(paths.checkpoints, description.identity)
     with training_run(tracking, description, checkpoints.read_run()) as run:
         checkpoints.begin(run.run_id)
         task = Task(
             params.model,
             params.train,
-            examples_of(digits).first(params.train.images),
-            examples_of(validation),
+            split.training,
+            split.validation,
             fetch_network(tracking, params.train.resume_from),
         )
         began = time.perf_counter()
@@ -42,4 +47,6 @@ def train(paths: Namespace, params: Params) -> None:
 
 
 if __name__ == "__main__":
-    run_stage(train, "train", "validation", "source", "network", "record", "history", "checkpoints")
+    run_stage(
+        train, "train", "validation", "features", "source", "network", "record", "history", "checkpoints"
+    )

@@ -109,7 +109,7 @@ def test_a_stage_with_a_wrong_parameter_stops_before_tensorflow_is_imported(
 ) -> None:
     _set(values, "train.epochs", -1)
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(values))
-    names = ("train", "validation", "source", "network", "record", "history", "checkpoints")
+    names = ("train", "validation", "features", "source", "network", "record", "history", "checkpoints")
     paths = [word for name in names for word in (f"--{name}", str(tmp_path / name))]
     script = [sys.executable, "-X", "importtime", str(ROOT / "pipelines/train.py")]
     stage = subprocess.run([*script, *paths], cwd=tmp_path, capture_output=True, text=True, check=False)

@@ -5,6 +5,7 @@ One file a group of conf/, with the range of every value. A unit stands in the n
 
 from modelyard.params.data import Data, IdxGzSource, NpmSource, NpzSource
 from modelyard.params.evaluate import Evaluate
+from modelyard.params.features import Features
 from modelyard.params.load import Params, load_params, validate_params
 from modelyard.params.model import Convolution, Model
 from modelyard.params.package import Int8, Package
@@ -23,6 +24,7 @@ __all__ = [
     "EarlyStopping",
     "Evaluate",
     "Fallback",
+    "Features",
     "Gate",
     "GraphInput",
     "GraphOutput",

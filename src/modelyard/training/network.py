@@ -32,6 +32,8 @@ def build_network(model: Model, precision: str = "float32") -> "keras.Model":
     network = [keras.Input(SHAPES[model.input], name="image")]
     if model.input == "pixels":
         network.append(layers.Rescaling(1 / 255, dtype=precision))
+    elif model.batch_norm:
+        network.append(layers.BatchNormalization(dtype=precision))
     for shape in model.convolutions:
         network += _convolve(shape, model.batch_norm, precision)
     if model.head == "average":
