@@ -48,10 +48,12 @@ class Checkpoints:
     Attributes:
         folder: made when it is needed.
         identity: a digest of all that decides the outcome: parameters, data, layers.
+        writes: whether `write` does anything: of several workers, one alone writes, and all read.
     """
 
     folder: Path
     identity: str
+    writes: bool = True
 
     def read_run(self) -> str | None:
         """Return the id of the run that this training has begun, if any."""
@@ -68,6 +70,8 @@ class Checkpoints:
 
     def write(self, member: int, network: "keras.Model", progress: Progress) -> None:
         """Keep a network after an epoch; the checkpoint before it is removed once this one is whole."""
+        if not self.writes:
+            return
         final = self.folder / f"member-{member}-epoch-{len(progress.history)}"
         with replace_folder(final) as new:
             network.save(new / _NETWORK)

@@ -19,6 +19,16 @@ from modelyard.training.examples import Examples
 from modelyard.training.network import build_network, join_members
 from modelyard.training.optimizers import STEPS_PER_CALL, compile_network
 from modelyard.training.resuming import load_network, take_over
+from modelyard.training.strategy import (
+    build_in,
+    fit_together,
+    hand_out,
+    open_strategy,
+    read_cluster,
+    refuse_disagreement,
+    refuse_small_batches,
+    scope,
+)
 
 if TYPE_CHECKING:
     import keras
@@ -70,13 +80,15 @@ def prepare_network(task: Task) -> "keras.Model":
             f"train.batch_size: expected at most {len(task.training)}, the training images, "
             f"got {task.train.batch_size}"
         )
-    network = build_network(task.model, task.train.precision)
-    if task.start is None:
-        compile_network(network, task.train, 0, task.steps)
-        return network
-    earlier = load_network(task.start)
-    compile_network(network, task.train, int(earlier.optimizer.iterations), task.steps)
-    take_over(network, earlier, task.start)
+    strategy = task.train.strategy
+    refuse_small_batches(strategy, task.train.batch_size, len(task.training))
+    earlier = None if task.start is None else load_network(task.start)
+    first_step = 0 if earlier is None else int(earlier.optimizer.iterations)
+    network = build_in(strategy, lambda: build_network(task.model, task.train.precision))
+    with scope(strategy):
+        compile_network(network, task.train, first_step, task.steps)
+    if task.start is not None:
+        take_over(network, earlier, task.start)
     return network
 
 
@@ -104,6 +116,9 @@ def fit_network(
     network = prepare_network(task)
     progress = Progress()
     kept = checkpoints and checkpoints.read(member)
+    if checkpoints:
+        begun = len(kept[1].history) if kept else 0
+        refuse_disagreement(task.train.strategy, f"training {checkpoints.identity} after epoch {begun}")
     if kept:
         file, progress = kept
         take_over(network, load_network(file), file)
@@ -147,6 +162,7 @@ def fit_members(
     count = task.model.members
     if count > 1 and task.start is not None:
         raise ModelyardError(f"train.resume_from: expected null for {count} members, got {task.start}")
+    open_strategy(task.train.strategy)
     members, rows = [], []
     for member in range(count):
         train = task.train.model_copy(update={"seed": task.train.seed + member})
@@ -158,7 +174,7 @@ def fit_members(
 
         own = replace(task, train=train)
         network, _ = fit_network(own, tell, checkpoints, member)
-        members.append(_compute_in_float32(network, own))
+        members.append(_make_plain(network, own))
     return join_members(task.model, members), rows
 
 
@@ -212,15 +228,18 @@ def _fit(
     if task.train.ema_momentum is not None:
         callbacks.append(keras.callbacks.SwapEMAWeights())
     callbacks.append(keras.callbacks.LambdaCallback(on_epoch_end=end))
-    network.fit(
-        training_batches(task.training, task.train, current),
-        validation_data=validation_batches(task.validation),
-        initial_epoch=len(progress.history),
-        epochs=task.train.epochs,
-        shuffle=False,
-        callbacks=callbacks,
-        verbose=1 if sys.stdout.isatty() else 2,
-    )
+    strategy = task.train.strategy
+    cluster = read_cluster(strategy)
+    with fit_together(network, strategy):
+        network.fit(
+            hand_out(training_batches(task.training, task.train, current, cluster), strategy),
+            validation_data=hand_out(validation_batches(task.validation, cluster), strategy),
+            initial_epoch=len(progress.history),
+            epochs=task.train.epochs,
+            shuffle=False,
+            callbacks=callbacks,
+            verbose=1 if sys.stdout.isatty() else 2,
+        )
 
 
 def _seed_layers(network: "keras.Model", seed: int, epoch: int) -> None:
@@ -258,13 +277,13 @@ def _validated_weights(network: "keras.Model", train: Train) -> Weights:
     return list(weights.values())
 
 
-def _compute_in_float32(network: "keras.Model", task: Task) -> "keras.Model":
-    """Return the same network with layers that compute in float32, as it will be converted and served."""
-    if task.train.precision == "float32":
+def _make_plain(network: "keras.Model", task: Task) -> "keras.Model":
+    """Return the same network in float32, on one device, as it will be converted and served."""
+    if task.train.precision == "float32" and task.train.strategy == "none":
         return network
     plain = build_network(task.model)
     plain.set_weights(network.get_weights())
     compile_network(plain, task.train, 0, task.steps)
     for variable, value in zip(plain.optimizer.variables, network.optimizer.variables, strict=True):
-        variable.assign(value)
+        variable.assign(value.numpy())
     return plain
