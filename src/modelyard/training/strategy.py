@@ -82,8 +82,8 @@ def read_cluster(strategy: str, environment: Mapping[str, str] = os.environ) -> 
     except (ValueError, KeyError, TypeError):
         raise UsageError(
             "train.strategy=multi_worker: expected TF_CONFIG in the environment, on each machine with its "
-            'own index: {"cluster": {"worker": ["10.0.0.1:4000", "10.0.0.2:4000"]}, "task": {"type": "worker", '
-            f'"index": 0}}}}; got {text!r}'
+            'own index: {"cluster": {"worker": ["10.0.0.1:4000", "10.0.0.2:4000"]}, '
+            f'"task": {{"type": "worker", "index": 0}}}}; got {text!r}'
         ) from None
 
 
@@ -210,8 +210,8 @@ def _join_workers(cluster: Cluster) -> "tf.distribute.Strategy":
             reason = str(outcome[0]).splitlines()[0] if outcome else "no answer"
             raise ModelyardError(
                 f"train.strategy=multi_worker: expected {len(cluster.workers)} workers within {WAIT_S:.0f} "
-                f"s, {_find_missing(cluster) or 'one'} did not come ({reason}): start the same command on each "
-                "machine, with its own index in TF_CONFIG"
+                f"s, {_find_missing(cluster) or 'one'} did not come ({reason}): start the same command on "
+                "each machine, with its own index in TF_CONFIG"
             )
     return outcome[0]
 
