@@ -15,6 +15,8 @@ STAGES = {"stages": {"train": {"cmd": "python train.py --train a.npz --validatio
 SMALL = {
     "model.name": "mlp",
     "model.convolutions": [],
+    "model.batch_norm": False,
+    "model.head": "flatten",
     "model.dense": [8],
     "train.epochs": 2,
     "train.batch_size": 16,

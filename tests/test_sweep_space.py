@@ -34,7 +34,7 @@ WRONG = [
     ("train.epochs", {"choices": [1, "two"]}, "train.epochs: expected a valid integer"),
     ("train.schedule", {"choices": [{"name": "cosine"}]}, "train.schedule.warmup: missing"),
     ("model.dropout", {"low": 0.0, "high": 0.5, "log": True}, "expected low above 0, and no step"),
-    ("model.batch_norm", {"low": 0, "high": 1}, "model.batch_norm: expected choices for it, which is False"),
+    ("model.batch_norm", {"low": 0, "high": 1}, "model.batch_norm: expected choices for it, which is"),
     ("model.members", {"low": 1, "high": 3}, "model.members: expected 1, a sweep fits single networks"),
 ]
 

@@ -16,6 +16,7 @@ from typing import Any
 import mlflow
 import optuna
 import pytest
+import sqlalchemy
 import yaml
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
@@ -49,7 +50,13 @@ class Swept:
 
 
 @pytest.fixture(scope="module")
-def swept(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Swept, Swept]]:
+def postgres() -> Iterator[str]:
+    with run_postgres() as url:
+        yield url
+
+
+@pytest.fixture(scope="module")
+def swept(tmp_path_factory: pytest.TempPathFactory, postgres: str) -> tuple[Swept, Swept]:
     """Two projects, one swept by three processes in PostgreSQL, one by one in a file; one tracking store."""
     folder = tmp_path_factory.mktemp("sweeps")
     values = yaml.safe_load((ROOT / "params.yaml").read_text())
@@ -64,15 +71,11 @@ def swept(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Swept, Swe
         sweep__pruner={"name": "median", "startup_trials": 1, "warmup_epochs": 0},
         sweep__space={"train.optimizer": {"choices": [GOOD, SLOW, WILD]}},
     )
-    with run_postgres() as url:
-        both = {"folder": str(shared), "arguments": ["--trials", "3", "--storage", url, "--preset", "found"]}
-        one = {"folder": str(alone), "arguments": []}
-        ends = _run([[both | {"dies": True}], [both, both, one]], folder)
-        found = [
-            Swept(shared, ends[:3], _load(url).trials),
-            Swept(alone, ends[3:], _load(f"sqlite:///{alone / 'sweeps.db'}").trials),
-        ]
-    return found[0], found[1]
+    both = {"folder": str(shared), "arguments": ["--trials", "3", "--storage", postgres, "--preset", "found"]}
+    one = {"folder": str(alone), "arguments": []}
+    ends = _run([[both | {"dies": True}], [both, both, one]], folder)
+    url = f"sqlite:///{alone / 'sweeps.db'}"
+    return Swept(shared, ends[:3], _load(postgres).trials), Swept(alone, ends[3:], _load(url).trials)
 
 
 def test_processes_share_a_study_in_postgresql_and_go_on_where_one_was_killed(
@@ -190,6 +193,17 @@ def test_a_trial_of_a_process_that_fell_silent_begins_again_but_not_for_ever(
         assert not study.end(running, "COMPLETE", 0.5)
         study.begin(1)
     assert study.count_finished() == 1
+
+
+def test_one_at_a_time_has_the_lock_of_a_shared_database(postgres: str, tmp_path: Path) -> None:
+    database = Database(postgres, tmp_path)
+    other = sqlalchemy.create_engine(postgres, poolclass=sqlalchemy.NullPool)
+    ask = sqlalchemy.text("SELECT pg_try_advisory_lock(:number)")
+    number = {"number": int.from_bytes(b"sweep")}
+    with database.lock(), other.connect() as connection:
+        assert not connection.execute(ask, number).scalar()
+    with other.connect() as connection:
+        assert connection.execute(ask, number).scalar()
 
 
 def test_a_database_that_does_not_answer_is_named_without_its_password(
