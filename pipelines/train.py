@@ -17,9 +17,10 @@ from modelyard.stage import run_stage
 from modelyard.tracking.runs import RunDescription, describe_training, training_run
 from modelyard.tracking.store import open_tracking
 from modelyard.training.checkpoints import Checkpoints
-from modelyard.training.examples import examples_of
+from modelyard.training.examples import choose_pictures
 from modelyard.training.fitting import Task, fit_members, save_network, write_history
 from modelyard.training.strategy import read_cluster
+from modelyard.transfer.features import read_features
 
 
 def train(paths: Namespace, params: Params) -> None:
@@ -56,10 +57,15 @@ def fit_along(paths: Namespace, params: Params) -> None:
 def read_task(paths: Namespace, params: Params) -> tuple[Task, RunDescription]:
     """Return what is to be fitted, from fresh weights, and its description."""
     digits, validation = read_digits(paths.train), read_digits(paths.validation)
-    description = describe_training(params, digits, json.loads(paths.source.read_text()))
-    training = examples_of(digits).first(params.train.images)
-    return Task(params.model, params.train, training, examples_of(validation)), description
+    split = choose_pictures(params, digits, validation)
+    if params.model.input == "inception_features":
+        split = read_features(paths.features, split.training, split.validation)
+    source = json.loads(paths.source.read_text())
+    description = describe_training(params, digits, source, split.lineage)
+    return Task(params.model, params.train, split.training, split.validation), description
 
 
 if __name__ == "__main__":
-    run_stage(train, "train", "validation", "source", "network", "record", "history", "checkpoints")
+    run_stage(
+        train, "train", "validation", "features", "source", "network", "record", "history", "checkpoints"
+    )

@@ -28,7 +28,7 @@ def test_every_optimizer_moves_weights_downhill(values: dict[str, Any], name: st
 
     values["train"]["optimizer"] |= {"name": name, "learning_rate": 0.01}
     optimizer = make_optimizer(chosen(values, schedule={"name": "constant", "warmup": 0.0}), 0, STEPS)
-    assert optimizer.name == name
+    assert type(optimizer).__name__.lower() == name
     weight = keras.Variable(np.ones(3, np.float32))
     optimizer.apply([2 * weight], [weight])
     assert np.all(weight.numpy() < 1)

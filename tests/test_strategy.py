@@ -155,7 +155,12 @@ def start_worker(folder: Path, ports: list[int], index: int) -> "subprocess.Pope
         "history": "history.csv",
         "checkpoints": "kept",
     }
-    paths = {"train": "train.npz", "validation": "validation.npz", "source": "source.json"}
+    paths = {
+        "train": "train.npz",
+        "validation": "validation.npz",
+        "source": "source.json",
+        "features": "none",
+    }
     paths |= {name: f"worker-{index}/{file}" for name, file in outputs.items()}
     arguments = [word for name, path in paths.items() for word in (f"--{name}", path)]
     return start(folder, {"TF_CONFIG": json.dumps(config)}, str(ROOT / "pipelines/train.py"), *arguments)

@@ -5,12 +5,14 @@ One file a group of conf/, with the range of every value. A unit stands in the n
 
 from modelyard.params.data import Data, IdxGzSource, NpmSource, NpzSource
 from modelyard.params.evaluate import Evaluate
+from modelyard.params.features import Features
 from modelyard.params.load import Params, load_params, validate_params
 from modelyard.params.model import Convolution, Model
 from modelyard.params.package import Int8, Package
 from modelyard.params.pretrained import Fallback, GraphInput, GraphOutput, Member, Members, Pretrained, Proof
 from modelyard.params.registry import Card, Gate, Prune, Registry
 from modelyard.params.serve import Serve
+from modelyard.params.sweep import Dimension, Pruner, Sampler, Sweep
 from modelyard.params.train import Augmentation, EarlyStopping, Optimizer, Schedule, Train
 
 __all__ = [
@@ -18,9 +20,11 @@ __all__ = [
     "Card",
     "Convolution",
     "Data",
+    "Dimension",
     "EarlyStopping",
     "Evaluate",
     "Fallback",
+    "Features",
     "Gate",
     "GraphInput",
     "GraphOutput",
@@ -37,9 +41,12 @@ __all__ = [
     "Pretrained",
     "Proof",
     "Prune",
+    "Pruner",
     "Registry",
+    "Sampler",
     "Schedule",
     "Serve",
+    "Sweep",
     "Train",
     "load_params",
     "validate_params",

@@ -1,20 +1,22 @@
 """params.yaml as typed parameters, and what is said of a wrong one."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import yaml
-from pydantic import ValidationError
+from pydantic import ValidationError, model_validator
 
 from modelyard.errors import ModelyardError
 from modelyard.params.data import Data
 from modelyard.params.evaluate import Evaluate
+from modelyard.params.features import Features
 from modelyard.params.group import Group
 from modelyard.params.model import Model
 from modelyard.params.package import Package
 from modelyard.params.pretrained import Pretrained
 from modelyard.params.registry import Registry
 from modelyard.params.serve import Serve
+from modelyard.params.sweep import Sweep
 from modelyard.params.train import Train
 
 
@@ -24,11 +26,22 @@ class Params(Group):
     data: Data
     model: Model
     train: Train
-    pretrained: Pretrained
+    features: Features
     package: Package
+    pretrained: Pretrained
     evaluate: Evaluate
     registry: Registry
     serve: Serve
+    sweep: Sweep
+
+    @model_validator(mode="after")
+    def _pictures_are_there_to_change(self) -> Self:
+        if self.model.input == "inception_features" and any(self.train.augmentation.model_dump().values()):
+            raise ValueError(
+                "train.augmentation: expected 0.0 throughout for model.input inception_features, which are "
+                f"computed once for every picture, got {self.train.augmentation}"
+            )
+        return self
 
 
 def validate_params(values: Any, origin: str = "params.yaml") -> Params:
@@ -64,6 +77,9 @@ def load_params(path: Path | str = "params.yaml") -> Params:
 
 def _describe(fault: Any) -> str:
     key = ".".join(str(part) for part in fault["loc"]) or "params"
+    if not fault["loc"] and fault["type"] == "value_error":
+        # Groups that do not fit together: the message names the key.
+        return str(fault["msg"]).removeprefix("Value error, ")
     if fault["type"] == "extra_forbidden":
         return f"{key}: unknown key, got {fault['input']!r}"
     if fault["type"] == "missing":

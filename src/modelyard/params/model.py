@@ -32,7 +32,8 @@ class Model(Group):
     Attributes:
         input: what the first layer sees: the digit's 28x28 pixels, or the 2,048 features that the imported
             Inception has for it; those have no convolutions before them.
-        batch_norm: whether the channels are normalised between each convolution and its relu.
+        batch_norm: whether the channels are normalised between each convolution and its relu; of
+            inception_features, whether those are, whose scale is the imported network's own.
         head: what becomes of the last convolution's channels: all their pixels, or one average each.
         dense: units of the layers between that and the ten outputs, each with relu.
         dropout: the share of inputs that each dense layer loses while it is trained.

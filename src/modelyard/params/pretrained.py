@@ -73,6 +73,7 @@ class Pretrained(Group):
     members: Members
     input: GraphInput
     output: GraphOutput
+    features_tensor: str
     contents_tensor: str
     cast_tensor: str
     proof: Proof

@@ -37,10 +37,12 @@ class Schedule(Group):
     """
 
     name: Literal["constant", "cosine", "one_cycle"]
-    warmup: Annotated[int, Field(ge=0)] | Annotated[float, Field(ge=0, lt=1)]
+    warmup: Annotated[int | float, Field(ge=0)]
 
     @model_validator(mode="after")
     def _warms_up_to_something(self) -> Self:
+        if isinstance(self.warmup, float) and self.warmup >= 1:
+            raise ValueError("warmup below 1, a share of all steps, or a whole number of steps")
         if self.name == "constant" and self.warmup:
             raise ValueError("warmup 0.0 with the constant schedule")
         if self.name == "one_cycle" and not self.warmup:

@@ -99,36 +99,51 @@ class TrainingRun:
             _warn(f"run {self.run_id} could not be ended as {status}: {refused}")
 
 
-def describe_training(params: Params, digits: Digits, source: Mapping[str, Any]) -> RunDescription:
-    """Say what a training is: its parameters, its code, its data (`source` is what download wrote)."""
+def describe_training(
+    params: Params, digits: Digits, source: Mapping[str, Any], lineage: Mapping[str, str] | None = None
+) -> RunDescription:
+    """Say what a training is: its parameters, its code, its data.
+
+    Args:
+        params: all of them.
+        digits: all training images.
+        source: what download wrote.
+        lineage: what else the network's inputs were made with, as tags; the data's digest includes it.
+    """
     chosen = {"model": plain(params.model), "train": plain(params.train)}
     experiment = os.environ.get("DVC_EXP_NAME")
+    data = digest({"digits": digits.digest, **lineage}) if lineage else digits.digest
     return RunDescription(
         name=f"{params.data.name} {params.model.name}" + (f" {experiment}" if experiment else ""),
         params={key: str(value) for key, value in flatten(chosen, ".").items()},
         tags={
             **lineage_tags(Path.cwd()),
             "kind": "training",
-            "data.digest": digits.digest,
+            **(lineage or {}),
+            "data.digest": data,
             "params.digest": digest(chosen),
             "source": source["source"],
             "licence": source["licence"],
         },
-        dataset=Dataset(params.data.name, digits.digest, source["source"], len(digits)),
+        dataset=Dataset(params.data.name, data, source["source"], len(digits)),
     )
 
 
 @contextmanager
 def training_run(
-    tracking: Tracking, description: RunDescription, begun: str | None = None
+    tracking: Tracking,
+    description: RunDescription,
+    begun: str | None = None,
+    stops: tuple[type[BaseException], ...] = (KeyboardInterrupt,),
 ) -> Iterator[TrainingRun]:
-    """Open a run for the body; it ends FINISHED, or FAILED with its error.
+    """Open a run for the body; it ends FINISHED, KILLED where it is stopped, or FAILED with its error.
 
     Args:
         tracking: the store.
         description: of a new run.
         begun: the id of the run that the same training has begun before it was killed; it is the one that
             goes on, unless the store does not know it.
+        stops: what stops the body without a failure.
     """
     _end_abandoned_runs(tracking)
     owner = {"host": socket.gethostname(), "pid": str(os.getpid())}
@@ -139,7 +154,7 @@ def training_run(
     try:
         yield run
     except BaseException as error:
-        run.end("KILLED" if isinstance(error, KeyboardInterrupt) else "FAILED", error)
+        run.end("KILLED" if isinstance(error, stops) else "FAILED", error)
         raise
     run.end("FINISHED")
 

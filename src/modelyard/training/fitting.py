@@ -218,7 +218,8 @@ def _fit(
 
     def look(batch: int, logs: Metrics) -> None:
         if not math.isfinite(logs["loss"]):
-            done = int(current) * steps_per_epoch(len(task.training), task.train.batch_size) + batch + 1
+            of_epoch = steps_per_epoch(len(task.training), task.train.batch_size)
+            done = int(current) * of_epoch + min(batch + 1, of_epoch)
             raise ModelyardError(
                 f"the loss is no number at step {done} of {task.steps}, in epoch {int(current) + 1} (looked "
                 f"at every {STEPS_PER_CALL} steps): try a smaller train.optimizer.learning_rate"

@@ -38,7 +38,8 @@ def make_optimizer(train: Train, first_step: int, steps: int) -> "keras.optimize
     chosen = train.optimizer
     common = {
         "learning_rate": make_learning_rate(train, first_step, steps),
-        "weight_decay": chosen.weight_decay or None,
+        # None costs nothing; adamw, which is made of it, takes a number alone.
+        "weight_decay": chosen.weight_decay if chosen.weight_decay or chosen.name == "adamw" else None,
         "use_ema": train.ema_momentum is not None,
         "ema_momentum": 0.99 if train.ema_momentum is None else train.ema_momentum,
     }

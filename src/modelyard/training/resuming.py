@@ -51,7 +51,7 @@ def load_network(path: Path) -> "keras.Model":
         raise ModelyardError(
             f"train.resume_from: expected a .keras file, {path} cannot be read as one ({error})"
         ) from error
-    if network.optimizer is None:
+    if getattr(network, "optimizer", None) is None:
         raise ModelyardError(
             f"train.resume_from: {path} holds no optimizer: it is an ensemble, or was saved without training"
         )
