@@ -17,9 +17,9 @@ from modelyard.stage import run_stage
 from modelyard.tracking.runs import RunDescription, describe_training, training_run
 from modelyard.tracking.store import open_tracking
 from modelyard.training.checkpoints import Checkpoints
+from modelyard.training.cluster import read_cluster
 from modelyard.training.examples import choose_pictures
 from modelyard.training.fitting import Task, fit_members, save_network, write_history
-from modelyard.training.strategy import read_cluster
 from modelyard.transfer.features import read_features
 
 

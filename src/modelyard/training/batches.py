@@ -4,8 +4,8 @@ from typing import TYPE_CHECKING
 
 from modelyard.params import Train
 from modelyard.training.augmentation import augment, changes_pictures
+from modelyard.training.cluster import ALONE, Cluster
 from modelyard.training.examples import Examples
-from modelyard.training.strategy import ALONE, Cluster
 
 if TYPE_CHECKING:
     import tensorflow as tf

@@ -15,6 +15,7 @@ from modelyard.params import Model, Train
 from modelyard.quiet import import_tensorflow
 from modelyard.training.batches import steps_per_epoch, training_batches, validation_batches
 from modelyard.training.checkpoints import Checkpoints, Metrics, Progress, Weights
+from modelyard.training.cluster import read_cluster
 from modelyard.training.examples import Examples
 from modelyard.training.network import build_network, join_members
 from modelyard.training.optimizers import STEPS_PER_CALL, compile_network
@@ -24,7 +25,6 @@ from modelyard.training.strategy import (
     fit_together,
     hand_out,
     open_strategy,
-    read_cluster,
     refuse_disagreement,
     refuse_small_batches,
     run_outside,
