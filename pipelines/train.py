@@ -19,7 +19,9 @@ from modelyard.tracking.store import open_tracking
 from modelyard.training.checkpoints import Checkpoints
 from modelyard.training.cluster import read_cluster
 from modelyard.training.examples import choose_pictures
-from modelyard.training.fitting import Task, fit_members, save_network, write_history
+from modelyard.training.members import fit_members
+from modelyard.training.outcome import save_network, write_history
+from modelyard.training.task import Task
 from modelyard.transfer.features import read_features
 
 

@@ -12,13 +12,9 @@ from modelyard.errors import ModelyardError
 from modelyard.params import Params, validate_params
 from modelyard.training.batches import training_batches
 from modelyard.training.examples import Examples, examples_of
-from modelyard.training.fitting import (
-    Task,
-    fit_members,
-    prepare_network,
-    save_network,
-    write_history,
-)
+from modelyard.training.members import fit_members
+from modelyard.training.outcome import save_network, write_history
+from modelyard.training.task import Task, prepare_network
 
 IMAGES = 67
 LAYERS = {

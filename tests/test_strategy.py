@@ -39,7 +39,9 @@ from modelyard.params import load_params
 from modelyard.training.batches import training_batches
 from modelyard.training.cluster import Cluster
 from modelyard.training.examples import examples_of
-from modelyard.training.fitting import Task, fit_members, save_network
+from modelyard.training.members import fit_members
+from modelyard.training.outcome import save_network
+from modelyard.training.task import Task
 params = load_params(Path("params.yaml"))
 training, validation = (examples_of(read_digits(Path(name))) for name in ("train.npz", "validation.npz"))
 for strategy in ("mirrored", "none"):

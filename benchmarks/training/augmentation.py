@@ -11,7 +11,8 @@ from modelyard.errors import ModelyardError
 from modelyard.params import EarlyStopping, Params, Schedule
 from modelyard.quiet import import_tensorflow
 from modelyard.training.augmentation import changes_pictures
-from modelyard.training.fitting import Task, fit_members
+from modelyard.training.members import fit_members
+from modelyard.training.task import Task
 
 UNCHANGED = {"shift_pixels": 0.0, "rotate_degrees": 0.0, "scale": 0.0, "elastic_pixels": 0.0}
 

@@ -10,7 +10,8 @@ from benchmarks.training.runs import Epoch, Run, measure_peak_rss_mb
 from modelyard.errors import ModelyardError
 from modelyard.quiet import import_tensorflow
 from modelyard.training.checkpoints import Metrics
-from modelyard.training.fitting import Task, fit_members
+from modelyard.training.members import fit_members
+from modelyard.training.task import Task
 
 
 def fit_preset(preset: str, seed: int, data: Path, keep: Path | None) -> Run:

@@ -16,7 +16,8 @@ from modelyard.tracking.runs import RunDescription, TrainingRun, training_run
 from modelyard.tracking.store import Tracking
 from modelyard.training.checkpoints import Metrics
 from modelyard.training.examples import Examples
-from modelyard.training.fitting import Task, fit_members
+from modelyard.training.members import fit_members
+from modelyard.training.task import Task
 
 if TYPE_CHECKING:
     import optuna

@@ -1,96 +1,30 @@
 """Fitting a network to examples: seeded, resumable after a kill, told epoch by epoch."""
 
-import csv
 import math
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from modelyard.errors import ModelyardError
-from modelyard.files import replace_file
-from modelyard.params import Model, Train
-from modelyard.quiet import import_tensorflow
+from modelyard.params import Train
 from modelyard.training.batches import steps_per_epoch, training_batches, validation_batches
 from modelyard.training.checkpoints import Checkpoints, Metrics, Progress, Weights
 from modelyard.training.cluster import read_cluster
-from modelyard.training.examples import Examples
-from modelyard.training.network import build_network, join_members
-from modelyard.training.optimizers import STEPS_PER_CALL, compile_network
+from modelyard.training.optimizers import STEPS_PER_CALL
 from modelyard.training.resuming import load_network, take_over
 from modelyard.training.strategy import (
-    build_in,
     fit_together,
     hand_out,
-    open_strategy,
     refuse_disagreement,
-    refuse_small_batches,
     run_outside,
-    scope,
 )
+from modelyard.training.task import Task, prepare_network
 
 if TYPE_CHECKING:
     import keras
 
 OnEpoch = Callable[[int, Metrics], None]
-
-
-@dataclass(frozen=True)
-class Task:
-    """What is to be fitted, and to what.
-
-    Attributes:
-        training: the examples to fit to.
-        validation: the examples that every epoch is measured on.
-        start: a `.keras` file to go on training from, or None.
-    """
-
-    model: Model
-    train: Train
-    training: Examples
-    validation: Examples
-    start: Path | None = None
-
-    @property
-    def steps(self) -> int:
-        """The steps of all epochs."""
-        return self.train.epochs * steps_per_epoch(len(self.training), self.train.batch_size)
-
-
-def seed_everything(seed: int) -> None:
-    """Make the same seed give the same weights on the same machine."""
-    import_tensorflow()
-    import keras
-    import tensorflow as tf
-
-    keras.utils.set_random_seed(seed)
-    tf.config.experimental.enable_op_determinism()
-
-
-def prepare_network(task: Task) -> "keras.Model":
-    """Make a compiled network: a fresh one, or the one in a `.keras` file with its optimizer's state.
-
-    Raises:
-        ModelyardError: the batch is larger than the data, the warm-up longer than the training; the file is
-            no network, or another one.
-    """
-    if task.train.batch_size > len(task.training):
-        raise ModelyardError(
-            f"train.batch_size: expected at most {len(task.training)}, the training images, "
-            f"got {task.train.batch_size}"
-        )
-    strategy = task.train.strategy
-    refuse_small_batches(strategy, task.train.batch_size, len(task.training))
-    earlier = None if task.start is None else load_network(task.start)
-    first_step = 0 if earlier is None else int(earlier.optimizer.iterations)
-    network = build_in(strategy, lambda: build_network(task.model, task.train.precision))
-    with scope(strategy):
-        compile_network(network, task.train, first_step, task.steps)
-    if task.start is not None:
-        take_over(network, earlier, task.start)
-    return network
 
 
 def fit_network(
@@ -141,58 +75,6 @@ def fit_network(
     if checkpoints:
         checkpoints.write(member, network, progress)
     return network, progress.history
-
-
-def fit_members(
-    task: Task, on_epoch: OnEpoch, checkpoints: Checkpoints | None = None
-) -> tuple["keras.Model", list[Metrics]]:
-    """Fit as many networks as `model.members` says, one after the other, and join them.
-
-    Args:
-        task: what to fit; member n takes the seed `train.seed + n`.
-        on_epoch: as for `fit_network`; the epochs of all members are counted through.
-        checkpoints: as well.
-
-    Returns:
-        The network that answers with their average, float32 throughout, and all rows; those of an ensemble
-        have the number of their `member`, from 0.
-
-    Raises:
-        ModelyardError: as `fit_network`, or an ensemble is to go on from a file.
-    """
-    count = task.model.members
-    if count > 1 and task.start is not None:
-        raise ModelyardError(f"train.resume_from: expected null for {count} members, got {task.start}")
-    open_strategy(task.train.strategy)
-    members, rows = [], []
-    for member in range(count):
-        train = task.train.model_copy(update={"seed": task.train.seed + member})
-        seed_everything(train.seed)
-
-        def tell(_: int, row: Metrics, member: int = member) -> None:
-            rows.append(row if count == 1 else {"member": float(member), **row})
-            on_epoch(len(rows) - 1, rows[-1])
-
-        own = replace(task, train=train)
-        network, _ = fit_network(own, tell, checkpoints, member)
-        members.append(_make_plain(network, own))
-    return join_members(task.model, members), rows
-
-
-def save_network(network: "keras.Model", path: Path) -> None:
-    """Write the network with its optimizer's state, as a `.keras` file."""
-    with replace_file(path.with_suffix(".keras")) as new:
-        whole = new.with_suffix(".keras")
-        network.save(whole)
-        whole.replace(new)
-
-
-def write_history(path: Path, history: list[Metrics]) -> None:
-    """Write one line an epoch, counted from 1, as CSV."""
-    with replace_file(path) as new, new.open("w", newline="") as file:
-        writer = csv.DictWriter(file, ["epoch", *history[0]])
-        writer.writeheader()
-        writer.writerows({"epoch": epoch, **row} for epoch, row in enumerate(history, 1))
 
 
 def _fit(
@@ -276,15 +158,3 @@ def _validated_weights(network: "keras.Model", train: Train) -> Weights:
         for weight, average in zip(network.trainable_weights, averages, strict=True):
             weights[id(weight)] = average.numpy()
     return list(weights.values())
-
-
-def _make_plain(network: "keras.Model", task: Task) -> "keras.Model":
-    """Return the same network in float32, on one device, as it will be converted and served."""
-    if task.train.precision == "float32" and task.train.strategy == "none":
-        return network
-    plain = build_network(task.model)
-    plain.set_weights(network.get_weights())
-    compile_network(plain, task.train, 0, task.steps)
-    for variable, value in zip(plain.optimizer.variables, network.optimizer.variables, strict=True):
-        variable.assign(value.numpy())
-    return plain
