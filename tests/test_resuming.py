@@ -66,6 +66,7 @@ def network(values: dict[str, Any]) -> Any:
 
 def paths_of(folder: str) -> dict[str, str]:
     inputs = {"train": "train.npz", "validation": "validation.npz", "source": "source.json"}
+    inputs |= {"features": "none"}
     names = {"network": "model.keras", "record": "training.json", "history": "history.csv"}
     made = {key: f"{folder}/{name}" for key, name in names.items()}
     return inputs | made | {"checkpoints": f"{folder}/checkpoints"}
