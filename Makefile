@@ -6,6 +6,8 @@ PORT   ?= 5000
 SECONDS  ?= 5
 ROUNDS   ?= 3
 REQUESTS ?= 200000
+# Of `make bench-training`: options, such as "--seeds 1 --presets mlp cnn_fast".
+TRAINING ?=
 
 BIN := .venv/bin
 # Stages call `python`, and `mlflow models serve` calls `uvicorn`: both must be the environment's.
@@ -15,11 +17,11 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 unexport PYTHONPATH
 unexport PYTHONHOME
 
-.PHONY: help repro test check bench ui serve lock clean distclean
+.PHONY: help repro test check bench bench-training ui serve lock clean distclean
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' Makefile
 
 repro: .venv/requirements  ## download, train, import, package, evaluate, register, serve: what changed
 	@python -m dvc repro
@@ -32,6 +34,9 @@ check: .venv/requirements-dev  ## lint, formatting, types
 
 bench: .venv/requirements  ## measure serving beside its peers; for a look SECONDS=1 ROUNDS=1 REQUESTS=10000
 	@python -m benchmarks.serving --seconds $(SECONDS) --rounds $(ROUNDS) --requests $(REQUESTS)
+
+bench-training: .venv/requirements  ## fit all presets beside the textbook script; for a look TRAINING="--seeds 1"
+	@python -m benchmarks.training $(TRAINING)
 
 ui: .venv/requirements  ## compare versions in the MLflow UI, on loopback (PORT=5000)
 	@python -m modelyard.ui --port $(PORT)
@@ -55,7 +60,7 @@ clean:  ## remove what stages and tools made; DVC's cache, the registry and .ven
 	find src pipelines tests benchmarks -name __pycache__ -prune -exec rm -rf {} +
 
 distclean: clean  ## remove everything that Git does not have: the registry and all versions too
-	rm -rf .venv .bench .downloads .dvc/cache .dvc/tmp mlflow.db* mlartifacts src/*.egg-info
+	rm -rf .venv .bench .downloads .checkpoints .dvc/cache .dvc/tmp mlflow.db* mlartifacts src/*.egg-info
 
 # A file in .venv says which requirements are installed, so that a second run installs nothing.
 .venv/requirements: requirements.txt pyproject.toml

@@ -2,18 +2,31 @@
 
 from argparse import Namespace
 
-from modelyard.packaging.bundling import describe_proof, keep_proved
+from modelyard.digits.dataset import read_digits
+from modelyard.packaging.bundling import Candidate, describe_proof, keep_proved
 from modelyard.packaging.digit_candidate import convert_trained
+from modelyard.packaging.transfer_candidate import convert_transferred
 from modelyard.params import Params
 from modelyard.stage import run_stage
+from modelyard.training.examples import choose_validation
+from modelyard.transfer.features import read_features, read_origin
 
 
 def package_trained(paths: Namespace, params: Params) -> None:
     """Write the bundle and the network's own answers, once both agree."""
-    candidate = convert_trained(paths.network, paths.images, paths.record, params.package.precision)
+    candidate = _convert(paths, params)
     proof = keep_proved(candidate, paths.bundle, paths.answers, params.package)
     print(describe_proof(candidate, proof))
 
 
+def _convert(paths: Namespace, params: Params) -> Candidate:
+    if params.model.input == "pixels":
+        return convert_trained(paths.network, paths.images, paths.record, params.package.precision)
+    pictures = choose_validation(params, read_digits(paths.images))
+    features = read_features(paths.features, None, pictures).validation
+    origin = read_origin(paths.features)
+    return convert_transferred(paths.network, paths.record, origin, pictures, features)
+
+
 if __name__ == "__main__":
-    run_stage(package_trained, "network", "images", "record", "bundle", "answers")
+    run_stage(package_trained, "network", "record", "images", "features", "bundle", "answers")

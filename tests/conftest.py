@@ -28,13 +28,18 @@ def _no_settings_of_the_caller(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name, raising=False)
 
 
-@pytest.fixture
-def values() -> dict[str, Any]:
-    """The shipped configuration, composed as the compose stage does it; free to change."""
+def compose_values() -> dict[str, Any]:
+    """Return the shipped configuration, composed as the compose stage does it."""
     with initialize_config_dir(str(ROOT / "conf"), version_base=None):
         config = compose("config")
     composed: Any = OmegaConf.to_container(config, resolve=True)
     return dict(composed)
+
+
+@pytest.fixture
+def values() -> dict[str, Any]:
+    """The shipped configuration; free to change."""
+    return compose_values()
 
 
 @pytest.fixture

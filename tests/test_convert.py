@@ -31,7 +31,16 @@ from modelyard.training.network import build_network
 from stand_in_package import weight_shapes
 
 ROOT = Path(__file__).parents[1]
-MODEL = Model(name="small", convolutions=(Convolution(filters=4, kernel=3),), dense=(64,))
+MODEL = Model(
+    name="small",
+    input="pixels",
+    convolutions=(Convolution(filters=4, kernel=3, stride=1, padding="same", pool=2),),
+    batch_norm=False,
+    head="flatten",
+    dense=(64,),
+    dropout=0.0,
+    members=1,
+)
 RECORD = {"run_id": "4711", "run": {"tags": {"data.digest": "d1"}}}
 
 

@@ -6,99 +6,126 @@ from typing import Any
 import numpy as np
 import pytest
 
-from modelyard.digits.dataset import Digits
+from conftest import compose_values
+from made_digits import make_digits
 from modelyard.errors import ModelyardError
 from modelyard.params import Params, validate_params
-from modelyard.training.fitting import (
-    fit_network,
-    prepare_network,
-    save_network,
-    seed_everything,
-    write_history,
-)
+from modelyard.training.batches import training_batches
+from modelyard.training.examples import Examples, examples_of
+from modelyard.training.members import fit_members
+from modelyard.training.outcome import save_network, write_history
+from modelyard.training.task import Task, prepare_network
 
 IMAGES = 67
+LAYERS = {
+    "name": "small",
+    "input": "pixels",
+    "convolutions": [{"filters": 2, "kernel": 3, "stride": 1, "padding": "same", "pool": 2}],
+    "batch_norm": False,
+    "head": "flatten",
+    "dense": [8],
+    "dropout": 0.0,
+    "members": 1,
+}
 
 
-@pytest.fixture
-def small(values: dict[str, Any]) -> Params:
-    """The shipped configuration with a network that trains in no time."""
-    values["model"] = {"name": "small", "convolutions": [{"filters": 2, "kernel": 3}], "dense": [8]}
+def shrink(values: dict[str, Any]) -> Params:
+    """Put a network that trains in no time into the shipped configuration."""
+    values["model"] = LAYERS
     values["train"] |= {"epochs": 2, "batch_size": 16}
     return validate_params(values)
 
 
+@pytest.fixture
+def small(values: dict[str, Any]) -> Params:
+    return shrink(values)
+
+
 @pytest.fixture(scope="module")
-def digits() -> Digits:
-    """Bars whose place is the label, so that there is something to learn."""
-    generator = np.random.default_rng(0)
-    labels = generator.integers(0, 10, IMAGES).astype(np.uint8)
-    images = generator.integers(0, 60, (IMAGES, 28, 28)).astype(np.uint8)
-    for image, label in zip(images, labels, strict=True):
-        image[:, 2 * label + 4 : 2 * label + 7] = 250
-    return Digits(images, labels)
+def examples() -> Examples:
+    return examples_of(make_digits(IMAGES))
+
+
+def changed(values: dict[str, Any], **train: Any) -> Params:
+    values["train"] |= train
+    return validate_params(values)
+
+
+def make_task(params: Params, examples: Examples, start: Path | None = None) -> Task:
+    return Task(params.model, params.train, examples, examples, start)
 
 
 def train(
-    params: Params, digits: Digits, resume_from: Path | None = None
+    params: Params, examples: Examples, start: Path | None = None
 ) -> tuple[Any, list[dict[str, float]]]:
-    seed_everything(params.train.seed)
-    network = prepare_network(params.model, params.train, len(digits), resume_from)
-    return network, fit_network(network, digits, digits, params.train, lambda _epoch, _row: None)
+    return fit_members(make_task(params, examples, start), lambda _epoch, _row: None)
 
 
-def test_training_lowers_the_loss_and_tells_every_epoch(small: Params, digits: Digits) -> None:
+@pytest.fixture(scope="module")
+def trained(examples: Examples) -> tuple[Any, list[dict[str, float]]]:
+    """The network of `small`, trained once for all that look at it."""
+    return train(shrink(compose_values()), examples)
+
+
+@pytest.fixture(scope="module")
+def file(trained: tuple[Any, Any], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("trained") / "small.keras"
+    save_network(trained[0], path)
+    return path
+
+
+def equal_weights(first: Any, second: Any) -> bool:
+    return all(np.array_equal(a, b) for a, b in zip(first.get_weights(), second.get_weights(), strict=True))
+
+
+def test_training_lowers_the_loss_and_tells_every_epoch(small: Params, examples: Examples) -> None:
     seen: list[int] = []
-    seed_everything(0)
-    network = prepare_network(small.model, small.train, len(digits), None)
-    history = fit_network(network, digits, digits, small.train, lambda epoch, _row: seen.append(epoch))
+    _, history = fit_members(make_task(small, examples), lambda epoch, _row: seen.append(epoch))
     assert seen == [0, 1]
     assert history[1]["val_loss"] < history[0]["loss"]
     assert set(history[0]) == {"loss", "accuracy", "val_loss", "val_accuracy", "seconds"}
 
 
-def test_no_image_is_left_out_of_an_epoch(small: Params, digits: Digits) -> None:
-    network, _ = train(small, digits)
-    assert int(network.optimizer.iterations) == 2 * -(-IMAGES // 16)
+def test_no_image_is_left_out_of_an_epoch(trained: Any) -> None:
+    assert int(trained[0].optimizer.iterations) == 2 * -(-IMAGES // 16)
 
 
-def test_the_same_seed_gives_the_same_weights(small: Params, digits: Digits) -> None:
-    first, second = train(small, digits)[0], train(small, digits)[0]
-    assert all(np.array_equal(a, b) for a, b in zip(first.get_weights(), second.get_weights(), strict=True))
+def test_the_same_seed_gives_the_same_weights(small: Params, examples: Examples, trained: Any) -> None:
+    assert equal_weights(train(small, examples)[0], trained[0])
 
 
-def test_another_seed_gives_other_weights(values: dict[str, Any], small: Params, digits: Digits) -> None:
-    values["train"]["seed"] = 1
-    first, second = train(small, digits)[0], train(validate_params(values), digits)[0]
-    assert not np.array_equal(first.get_weights()[0], second.get_weights()[0])
+def test_another_seed_gives_other_weights(
+    values: dict[str, Any], small: Params, examples: Examples, trained: Any
+) -> None:
+    other, _ = train(changed(values, seed=1), examples)
+    assert not np.array_equal(other.get_weights()[0], trained[0].get_weights()[0])
 
 
-def test_the_network_takes_plain_pixels_and_gives_probabilities(small: Params, digits: Digits) -> None:
-    network, _ = train(small, digits)
-    answers = network.predict(digits.images[..., None].astype(np.float32), verbose=0)
+def test_the_network_takes_plain_pixels_and_gives_probabilities(trained: Any, examples: Examples) -> None:
+    answers = trained[0].predict(examples.inputs.astype(np.float32), verbose=0)
     np.testing.assert_allclose(answers.sum(axis=1), 1, atol=1e-5)
     assert "float32" in str(answers.dtype)
 
 
-def test_a_resumed_training_starts_where_the_file_ends(small: Params, digits: Digits, tmp_path: Path) -> None:
-    first, history = train(small, digits)
-    save_network(first, tmp_path / "first.keras")
-    resumed = prepare_network(small.model, small.train, len(digits), tmp_path / "first.keras")
+def test_a_resumed_training_starts_where_the_file_ends(
+    small: Params, examples: Examples, trained: Any, file: Path
+) -> None:
+    first, history = trained
+    resumed = prepare_network(make_task(small, examples, file))
     assert int(resumed.optimizer.iterations) == int(first.optimizer.iterations)
     for name in ("velocity", "momentum"):
         before = [v.numpy() for v in first.optimizer.variables if name in v.path]
         after = [v.numpy() for v in resumed.optimizer.variables if name in v.path]
         assert before
         assert all(np.array_equal(a, b) for a, b in zip(before, after, strict=True))
-    again = fit_network(resumed, digits, digits, small.train, lambda _epoch, _row: None)
+    _, again = train(small, examples, file)
     assert again[0]["loss"] < history[0]["loss"]
 
 
 def test_a_resumed_warm_up_begins_at_zero_and_the_cosine_ends_there(
-    values: dict[str, Any], small: Params, digits: Digits, tmp_path: Path
+    small: Params, examples: Examples, file: Path
 ) -> None:
-    save_network(train(small, digits)[0], tmp_path / "first.keras")
-    resumed = prepare_network(small.model, small.train, len(digits), tmp_path / "first.keras")
+    resumed = prepare_network(make_task(small, examples, file))
     schedule, steps = resumed.optimizer._learning_rate, 2 * -(-IMAGES // 16)
     peak = small.train.optimizer.learning_rate
     rates = [float(schedule(step)) for step in range(steps, 2 * steps + 1)]
@@ -108,53 +135,137 @@ def test_a_resumed_warm_up_begins_at_zero_and_the_cosine_ends_there(
 
 
 def test_a_file_of_another_network_is_refused(
-    values: dict[str, Any], small: Params, digits: Digits, tmp_path: Path
+    values: dict[str, Any], small: Params, examples: Examples, file: Path
 ) -> None:
-    save_network(train(small, digits)[0], tmp_path / "small.keras")
-    values["model"]["dense"] = [9]
+    values["model"] = {**LAYERS, "dense": [9]}
     with pytest.raises(ModelyardError, match=r"expected a network like model=small .*small\.keras has"):
-        train(validate_params(values), digits, tmp_path / "small.keras")
+        train(validate_params(values), examples, file)
 
 
-def test_a_file_that_is_no_network_is_refused(small: Params, digits: Digits, tmp_path: Path) -> None:
+def test_a_file_that_is_no_network_is_refused(small: Params, examples: Examples, tmp_path: Path) -> None:
     (tmp_path / "page.keras").write_text("<html>not found</html>")
     with pytest.raises(ModelyardError, match=r"page\.keras cannot be read"):
-        train(small, digits, tmp_path / "page.keras")
+        train(small, examples, tmp_path / "page.keras")
 
 
 def test_a_missing_file_says_that_dvc_may_have_removed_it(
-    small: Params, digits: Digits, tmp_path: Path
+    small: Params, examples: Examples, tmp_path: Path
 ) -> None:
     with pytest.raises(ModelyardError, match="DVC removes a stage's own output"):
-        train(small, digits, tmp_path / "gone.keras")
+        train(small, examples, tmp_path / "gone.keras")
 
 
 def test_a_batch_larger_than_the_data_is_refused(
-    values: dict[str, Any], small: Params, digits: Digits
+    values: dict[str, Any], small: Params, examples: Examples
 ) -> None:
     values["train"]["batch_size"] = IMAGES + 1
     with pytest.raises(ModelyardError, match="expected at most 67"):
-        train(validate_params(values), digits)
+        train(validate_params(values), examples)
 
 
-def test_a_loss_that_is_no_number_stops_the_training(
-    values: dict[str, Any], small: Params, digits: Digits
+def test_a_loss_that_is_no_number_stops_the_training_and_names_the_step(
+    small: Params, examples: Examples, file: Path, tmp_path: Path
 ) -> None:
-    values["train"]["optimizer"]["learning_rate"] = 10.0
-    network = prepare_network(small.model, validate_params(values).train, len(digits), None)
+    network = prepare_network(make_task(small, examples, file))
     network.set_weights([np.full_like(weight, np.nan) for weight in network.get_weights()])
-    with pytest.raises(ModelyardError, match="the loss is no number after epoch 1"):
-        fit_network(network, digits, digits, small.train, lambda _epoch, _row: None)
+    save_network(network, tmp_path / "bad.keras")
+    with pytest.raises(ModelyardError, match="the loss is no number at step 5 of 10, in epoch 1"):
+        train(small, examples, tmp_path / "bad.keras")
 
 
-def test_a_failed_save_leaves_no_file(small: Params, digits: Digits, tmp_path: Path) -> None:
-    network, _ = train(small, digits)
+def test_a_failed_save_leaves_no_file(trained: Any, tmp_path: Path) -> None:
     (tmp_path / "blocked").write_text("a file where a folder is expected")
     with pytest.raises(OSError, match="blocked"):
-        save_network(network, tmp_path / "blocked" / "model.keras")
+        save_network(trained[0], tmp_path / "blocked" / "model.keras")
     assert [path.name for path in tmp_path.iterdir()] == ["blocked"]
 
 
 def test_the_history_is_a_table_with_a_line_an_epoch(tmp_path: Path) -> None:
     write_history(tmp_path / "history.csv", [{"loss": 0.5}, {"loss": 0.25}])
     assert (tmp_path / "history.csv").read_text().split() == ["epoch,loss", "1,0.5", "2,0.25"]
+
+
+def test_an_epoch_has_every_image_once_in_an_order_of_its_own(small: Params, examples: Examples) -> None:
+    import tensorflow as tf
+
+    epoch = tf.Variable(0, dtype=tf.int64)
+    batches = training_batches(examples, small.train, epoch)
+
+    def order() -> list[bytes]:
+        return [picture.tobytes() for inputs, _ in batches for picture in inputs.numpy()]
+
+    first = order()
+    assert sorted(first) == sorted(picture.tobytes() for picture in examples.inputs)
+    assert order() == first
+    epoch.assign(1)
+    second = order()
+    assert second != first
+    assert sorted(second) == sorted(first)
+
+
+def test_labels_go_with_their_pictures(small: Params, examples: Examples) -> None:
+    import tensorflow as tf
+
+    pairs = zip(examples.inputs, examples.labels, strict=True)
+    label_of = {picture.tobytes(): int(label) for picture, label in pairs}
+    for inputs, labels in training_batches(examples, small.train, tf.Variable(3, dtype=tf.int64)):
+        assert [label_of[picture.tobytes()] for picture in inputs.numpy()] == list(labels.numpy())
+
+
+def test_averaged_weights_are_validated_and_kept(
+    values: dict[str, Any], small: Params, examples: Examples, trained: Any
+) -> None:
+    network, history = train(changed(values, ema_momentum=0.9), examples)
+    assert not equal_weights(network, trained[0])
+    loss, accuracy = network.evaluate(examples.inputs, examples.labels, batch_size=1000, verbose=0)
+    assert (loss, accuracy) == pytest.approx((history[-1]["val_loss"], history[-1]["val_accuracy"]), rel=1e-5)
+
+
+@pytest.mark.parametrize("ema_momentum", [None, 0.9])
+def test_it_stops_early_and_keeps_the_best_epoch(
+    values: dict[str, Any], small: Params, examples: Examples, ema_momentum: float | None
+) -> None:
+    early = {"patience": 2, "min_improvement": 0.0}
+    params = changed(values, epochs=60, early_stopping=early, ema_momentum=ema_momentum)
+    network, history = train(params, examples)
+    accuracies = [row["val_accuracy"] for row in history]
+    assert len(history) == int(np.argmax(accuracies)) + 3 < 60
+    _, accuracy = network.evaluate(examples.inputs, examples.labels, batch_size=1000, verbose=0)
+    assert accuracy == pytest.approx(max(accuracies))
+
+
+def test_members_differ_and_answer_with_their_average(
+    values: dict[str, Any], small: Params, examples: Examples, trained: Any, tmp_path: Path
+) -> None:
+    values["model"] = {**LAYERS, "members": 2}
+    joined, history = train(validate_params(values), examples)
+    values["model"] = LAYERS
+    alone = [trained[0], train(changed(values, seed=1), examples)[0]]
+    answers = [network.predict(examples.inputs, verbose=0) for network in (joined, *alone)]
+    np.testing.assert_allclose(answers[0], (answers[1] + answers[2]) / 2, atol=1e-6)
+    assert [row["member"] for row in history] == [0, 0, 1, 1]
+    save_network(joined, tmp_path / "joined.keras")
+    with pytest.raises(ModelyardError, match="it is an ensemble"):
+        train(changed(values, seed=0), examples, tmp_path / "joined.keras")
+
+
+def test_another_optimizer_does_not_go_on_with_the_state_of_this_one(
+    values: dict[str, Any], small: Params, examples: Examples, file: Path
+) -> None:
+    values["train"]["optimizer"]["name"] = "sgd"
+    with pytest.raises(ModelyardError, match=r"train\.optimizer: expected the one of .*small\.keras, adam"):
+        train(validate_params(values), examples, file)
+
+
+def test_only_the_first_images_are_used_on_request(examples: Examples) -> None:
+    assert len(examples.first(10)) == 10
+    assert len(examples.first(None)) == IMAGES
+    with pytest.raises(ModelyardError, match="expected at most the 67 there are, got 68"):
+        examples.first(68)
+
+
+def test_labels_out_of_range_are_refused_before_training(examples: Examples) -> None:
+    with pytest.raises(ModelyardError, match=r"labels: expected 0\.\.9, got 10"):
+        Examples(examples.inputs, np.full(IMAGES, 10, np.uint8))
+    with pytest.raises(ModelyardError, match="expected a label for each of 67, got 66"):
+        Examples(examples.inputs, examples.labels[1:])

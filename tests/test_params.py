@@ -54,6 +54,27 @@ def test_the_committed_params_are_what_the_configuration_gives(values: dict[str,
             {"name": "constant", "warmup": 0.5},
             "expected warmup 0.0 with the constant schedule",
         ),
+        (
+            "train.schedule",
+            {"name": "cosine", "warmup": 1.0},
+            "expected warmup below 1, a share of all steps",
+        ),
+        ("train.schedule", {"name": "one_cycle", "warmup": 0.0}, "expected warmup above 0"),
+        (
+            "train.schedule.name",
+            "linear",
+            "train.schedule.name: expected 'constant', 'cosine' or 'one_cycle'",
+        ),
+        ("train.optimizer.name", "adagrad", "train.optimizer.name: expected 'adam', 'adamw'"),
+        ("train.augmentation.scale", 1.0, "train.augmentation.scale: expected less than 1"),
+        ("train.early_stopping.patience", 0, "train.early_stopping.patience: expected greater than"),
+        ("train.strategy", "horovod", "train.strategy: expected 'none', 'mirrored' or 'multi_worker'"),
+        ("model.input", "inception_features", "expected no convolutions on inception_features"),
+        (
+            "model.convolutions",
+            [{"filters": 1, "kernel": 28, "stride": 1, "padding": "valid", "pool": 2}],
+            "expected pictures large enough, convolution 1 leaves nothing of 28x28",
+        ),
     ],
 )
 def test_a_wrong_value_is_named_with_what_was_expected_and_what_came(
@@ -88,7 +109,7 @@ def test_a_stage_with_a_wrong_parameter_stops_before_tensorflow_is_imported(
 ) -> None:
     _set(values, "train.epochs", -1)
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(values))
-    names = ("train", "validation", "source", "network", "record", "history")
+    names = ("train", "validation", "features", "source", "network", "record", "history", "checkpoints")
     paths = [word for name in names for word in (f"--{name}", str(tmp_path / name))]
     script = [sys.executable, "-X", "importtime", str(ROOT / "pipelines/train.py")]
     stage = subprocess.run([*script, *paths], cwd=tmp_path, capture_output=True, text=True, check=False)

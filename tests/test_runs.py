@@ -37,7 +37,7 @@ def test_a_run_says_what_was_trained_on_what(tracking: Tracking, description: Ru
         training.log_epoch(0, HISTORY[0])
     run = tracking.client.get_run(training.run_id)
     assert run.info.status == "FINISHED"
-    assert run.data.params["train.optimizer.learning_rate"] == "0.01"
+    assert run.data.params["train.optimizer.name"] == "adam"
     assert run.data.metrics == {"train/loss": 0.5, "validation/accuracy": 0.8}
     assert run.data.tags["data.digest"] == description.dataset.digest
     assert run.inputs.dataset_inputs[0].dataset.digest == description.dataset.digest[:36]

@@ -5,7 +5,7 @@ import importlib.metadata
 import os
 import platform
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import psutil
@@ -13,9 +13,9 @@ import psutil
 PACKAGES = ("tensorflow", "keras", "mlflow", "fastapi", "uvicorn", "ai-edge-litert")
 
 
-def describe_machine(environments: Mapping[str, Path]) -> str:
+def describe_machine(environments: Mapping[str, Path], packages: Sequence[str] = PACKAGES) -> str:
     """Return processor, memory, date and versions; those of the peers from their own environments."""
-    versions = [f"{name} {importlib.metadata.version(name)}" for name in PACKAGES]
+    versions = [f"{name} {importlib.metadata.version(name)}" for name in packages]
     versions += [f"{name} {_ask_version(programs, name)}" for name, programs in environments.items()]
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     memory = f"{psutil.virtual_memory().total / 2**30:.0f} GiB"

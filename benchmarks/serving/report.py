@@ -8,9 +8,8 @@ from pathlib import Path
 from benchmarks.serving.goals import Goal
 from benchmarks.serving.measurements import Row, Spread
 from benchmarks.serving.servers import TITLES
+from benchmarks.tables import Table, align, mark_down
 from modelyard.files import replace_file
-
-Table = list[list[str]]
 
 
 @dataclass(frozen=True)
@@ -47,16 +46,14 @@ class Report:
         """Return the tables for a terminal."""
         parts = [self.about]
         for title, table in self.tables():
-            parts.append("\n".join([title, *_align(table)]))
+            parts.append("\n".join([title, *align(table)]))
         return "\n\n".join(parts)
 
     def to_markdown(self, picture: str) -> str:
         """Return the same for a page; `picture` is the name of the file beside it."""
         parts = ["# Serving, side by side", self.about, f"![requests a second and latency]({picture})"]
         for title, table in self.tables():
-            head, *lines = [f"| {' | '.join(line)} |" for line in table]
-            rule = "|" + "|".join("---" if place == 0 else "---:" for place in range(len(table[0]))) + "|"
-            parts.append("\n".join([f"## {title}", "", head, rule, *lines]))
+            parts.append("\n".join([f"## {title}", "", *mark_down(table)]))
         return "\n\n".join(parts) + "\n"
 
     def write_csv(self, path: Path) -> None:
@@ -97,21 +94,6 @@ def _show_row(row: Row) -> list[str]:
 def show(value: float) -> str:
     """Show three digits that count."""
     return f"{value:.2f}" if value < 10 else f"{value:.1f}" if value < 100 else f"{value:,.0f}"
-
-
-def _is_number(cell: str) -> bool:
-    return not cell or cell[0].isdigit()
-
-
-def _align(table: Table) -> list[str]:
-    """Make columns of a table: numbers to the right, with their heads, and words to the left."""
-    columns = []
-    for head, *cells in zip(*table, strict=True):
-        column = [head, *cells]
-        width = max(len(cell) for cell in column)
-        right = all(_is_number(cell) for cell in cells)
-        columns.append([cell.rjust(width) if right else cell.ljust(width) for cell in column])
-    return ["  " + "  ".join(line).rstrip() for line in zip(*columns, strict=True)]
 
 
 def _flatten(row: Row) -> dict[str, str]:

@@ -43,13 +43,18 @@ def quiet_tensorflow() -> Iterator[None]:
                     shutil.copyfileobj(held, stderr)
 
 
-def import_tensorflow() -> None:
-    """Import TensorFlow and Keras, on the processors alone and in silence; later imports are quiet then."""
+def import_tensorflow(look_for_devices: bool = True) -> None:
+    """Import TensorFlow and Keras, on the processors alone and in silence; later imports are quiet then.
+
+    Args:
+        look_for_devices: not before the workers of one training have joined.
+    """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
     with quiet_tensorflow():
         import keras  # noqa: F401
         import tensorflow as tf
 
-        # Devices are looked for at the first use, with a message for each that is missing.
-        tf.constant(0)
+        if look_for_devices:
+            # At the first use, with a message for each that is missing.
+            tf.constant(0)

@@ -4,12 +4,12 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from modelyard.cli import audit, compare, decide, serve
+from modelyard.cli import audit, compare, decide, serve, sweep
 from modelyard.errors import UsageError
 from modelyard.failures import explain
 
 # Each adds its commands to the parser, with the function that runs them as the default of `run`.
-GROUPS = (compare, decide, audit, serve)
+GROUPS = (compare, decide, audit, serve, sweep)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -4,13 +4,16 @@ Both go through a SavedModel: the converter takes a Keras 3 network itself witho
 """
 
 import tempfile
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from modelyard.errors import ModelyardError
+from modelyard.pretrained.graphdef import cut_graph
 
 if TYPE_CHECKING:
     import keras
+    import tensorflow as tf
     from tensorflow.core.framework.graph_pb2 import GraphDef
 
 Precision = Literal["float32", "int8"]
@@ -46,19 +49,35 @@ def convert_graph(
     Raises:
         ModelyardError: the converter refuses the graph.
     """
+    return convert_function(cut_graph(graph, entrance, exit_), shape, precision)
+
+
+def convert_function(
+    answer: "Callable[[tf.Tensor], tf.Tensor]",
+    shape: tuple[int, int, int],
+    precision: Precision,
+    variables: "Sequence[tf.Variable]" = (),
+) -> bytes:
+    """Convert a function of TensorFlow operations to a LiteRT model.
+
+    Args:
+        answer: takes one image, float32 (1, *shape), and gives a row of numbers, float32 (1, n).
+        shape: height, width and channels of the input.
+        precision: as for `convert_network`.
+        variables: all that the function reads; a SavedModel keeps what it is told of.
+
+    Raises:
+        ModelyardError: the converter refuses the function.
+    """
     import tensorflow as tf
 
-    # wrap_function and prune are the only way from a v1 graph to a function of today.
-    imported = tf.compat.v1.wrap_function(lambda: tf.graph_util.import_graph_def(graph, name=""), [])
-    pruned = imported.prune(entrance, exit_)
-
     signature = [tf.TensorSpec((1, *shape), tf.float32, name="image")]
-    answer = tf.function(lambda image: {"probabilities": pruned(image)}, input_signature=signature)
+    signed = tf.function(lambda image: {"probabilities": answer(image)}, input_signature=signature)
 
     module = tf.Module()
-    module.answer = answer
+    module.answer, module.read = signed, list(variables)
     with tempfile.TemporaryDirectory(prefix="modelyard-") as saved:
-        tf.saved_model.save(module, saved, signatures=answer)
+        tf.saved_model.save(module, saved, signatures=signed)
         return _convert(saved, precision)
 
 

@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,25 +37,41 @@ def convert_trained(network: Path, images: Path, record: Path, precision: Precis
     from modelyard.quiet import quiet_tensorflow
 
     digits = read_digits(images)
-    training = _read_record(record)
+    training = read_record(record)
     with quiet_tensorflow():
-        trained = _load(network)
-        answers = _ask(trained, digits.images)
+        trained = load_trained(network, (SIDE_PIXELS, SIDE_PIXELS, 1))
+        answers = ask_network(trained, digits.images[..., None])
         model = convert_network(trained, precision)
+    return make_candidate(model, precision, {"training": training}, digits.images, answers)
+
+
+def make_candidate(
+    model: bytes,
+    precision: Precision,
+    provenance: dict[str, Any],
+    images: NDArray[np.uint8],
+    answers: NDArray[np.float32],
+) -> Candidate:
+    """Return a converted digit network with images (n, 28, 28) and its source's answers (n, 10) to them."""
     return Candidate(
         model=model,
         name=NAME,
         precision=precision,
         labels=[Label(str(digit), None) for digit in range(CLASSES)],
         preprocessing=PREPROCESSING,
-        provenance={"training": training},
-        image_names=[str(index) for index in range(len(digits))],
-        pixels=list(digits.images),
+        provenance=provenance,
+        image_names=[str(index) for index in range(len(images))],
+        pixels=list(images),
         answers=answers,
     )
 
 
-def _read_record(path: Path) -> object:
+def read_record(path: Path) -> object:
+    """Read the JSON that a training left.
+
+    Raises:
+        ModelyardError: it is missing, or no JSON.
+    """
     try:
         return json.loads(path.read_text())
     except (OSError, ValueError) as error:
@@ -64,7 +80,12 @@ def _read_record(path: Path) -> object:
         ) from error
 
 
-def _load(path: Path) -> "keras.Model":
+def load_trained(path: Path, shape: tuple[int, ...]) -> "keras.Model":
+    """Read a network from a .keras file.
+
+    Raises:
+        ModelyardError: the file is none, or the network does not make 10 numbers of inputs (n, *shape).
+    """
     import keras
 
     try:
@@ -72,17 +93,13 @@ def _load(path: Path) -> "keras.Model":
     except (OSError, ValueError) as error:
         raise ModelyardError(f"{path}: expected a Keras network ({error}): run `dvc repro train`") from error
     shapes = (network.input_shape, network.output_shape)
-    if shapes != ((None, SIDE_PIXELS, SIDE_PIXELS, 1), (None, CLASSES)):
-        raise ModelyardError(
-            f"{path}: expected a network from (n, {SIDE_PIXELS}, {SIDE_PIXELS}, 1) to (n, {CLASSES}), "
-            f"got {shapes}"
-        )
+    if shapes != ((None, *shape), (None, CLASSES)):
+        sizes = ", ".join(str(size) for size in shape)
+        raise ModelyardError(f"{path}: expected a network from (n, {sizes}) to (n, {CLASSES}), got {shapes}")
     return network
 
 
-def _ask(network: "keras.Model", images: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Return the network's probabilities for images (n, 28, 28): float32 (n, 10)."""
-    batches = (images[start : start + _BATCH] for start in range(0, len(images), _BATCH))
-    return np.concatenate(
-        [network(batch[..., None].astype(np.float32), training=False).numpy() for batch in batches]
-    )
+def ask_network(network: "keras.Model", inputs: NDArray[Any]) -> NDArray[np.float32]:
+    """Return the network's probabilities for inputs (n, ...): float32 (n, 10)."""
+    batches = (inputs[start : start + _BATCH] for start in range(0, len(inputs), _BATCH))
+    return np.concatenate([network(batch.astype(np.float32), training=False).numpy() for batch in batches])

@@ -5,6 +5,7 @@ graph of an older version; SavedModel and LiteRT do not, so its batch norm is fo
 """
 
 from collections import Counter
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 from modelyard.errors import ModelyardError
 
 if TYPE_CHECKING:
+    import tensorflow as tf
     from tensorflow.core.framework.graph_pb2 import GraphDef
     from tensorflow.core.framework.node_def_pb2 import NodeDef
 
@@ -82,6 +84,26 @@ def fold_batch_norm(graph: "GraphDef", origin: str) -> "GraphDef":
     folded.versions.producer = tf.version.GRAPH_DEF_VERSION
     folded.versions.min_consumer = 0
     return folded
+
+
+def cut_graph(graph: "GraphDef", entrance: str, exit_: str) -> "Callable[[tf.Tensor], tf.Tensor]":
+    """Return the part of a graph of today's version between two tensors, such as "Mul:0", as a function.
+
+    Raises:
+        ModelyardError: the graph has no node of that name.
+    """
+    import tensorflow as tf
+
+    names = {node.name for node in graph.node}
+    for tensor in (entrance, exit_):
+        if _base(tensor) not in names:
+            raise ModelyardError(
+                f"expected a tensor {tensor!r}, the graph has none: correct pretrained in conf/"
+            )
+    # wrap_function and prune are the only way from a v1 graph to a function of today.
+    imported = tf.compat.v1.wrap_function(lambda: tf.graph_util.import_graph_def(graph, name=""), [])
+    cut: Callable[[tf.Tensor], tf.Tensor] = imported.prune(entrance, exit_)
+    return cut
 
 
 def _check_ops(graph: "GraphDef", origin: str) -> None:

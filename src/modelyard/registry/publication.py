@@ -39,7 +39,15 @@ if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion
 
 
-OF_TRAINING = ("git.commit", "git.dirty", "dvc.experiment", "libraries", "data.digest", "params.digest")
+OF_TRAINING = (
+    "git.commit",
+    "git.dirty",
+    "dvc.experiment",
+    "libraries",
+    "data.digest",
+    "params.digest",
+    "features.trunk",
+)
 
 
 @dataclass(frozen=True)

@@ -49,6 +49,11 @@ class RunDescription:
         """Return it as JSON has it."""
         return asdict(self)
 
+    @property
+    def identity(self) -> str:
+        """A digest of what decides the outcome of a training: its parameters and its data."""
+        return digest({"params": dict(self.params), "data": self.dataset.digest})
+
     @classmethod
     def from_plain(cls, values: dict[str, Any]) -> "RunDescription":
         """Take back what `plain` gave."""
@@ -62,15 +67,18 @@ class TrainingRun:
     register stage completes from the training's record.
     """
 
-    def __init__(self, tracking: Tracking, run_id: str) -> None:
+    def __init__(self, tracking: Tracking, run_id: str, logged: int = 0) -> None:
         self.run_id = run_id
         self._client = tracking.client
+        self._logged = logged
         self._pending: dict[int, Mapping[str, float]] = {}
 
     def log_epoch(self, epoch: int, metrics: Mapping[str, float]) -> None:
-        """Log one epoch's metrics, and those that are still pending."""
+        """Log one epoch's metrics, and those that are still pending; what the run has is not logged again."""
         from mlflow.exceptions import MlflowException
 
+        if epoch < self._logged:
+            return
         self._pending[epoch] = metrics
         try:
             for number in list(self._pending):
@@ -91,35 +99,62 @@ class TrainingRun:
             _warn(f"run {self.run_id} could not be ended as {status}: {refused}")
 
 
-def describe_training(params: Params, digits: Digits, source: Mapping[str, Any]) -> RunDescription:
-    """Say what a training is: its parameters, its code, its data (`source` is what download wrote)."""
+def describe_training(
+    params: Params, digits: Digits, source: Mapping[str, Any], lineage: Mapping[str, str] | None = None
+) -> RunDescription:
+    """Say what a training is: its parameters, its code, its data.
+
+    Args:
+        params: all of them.
+        digits: all training images.
+        source: what download wrote.
+        lineage: what else the network's inputs were made with, as tags; the data's digest includes it.
+    """
     chosen = {"model": plain(params.model), "train": plain(params.train)}
     experiment = os.environ.get("DVC_EXP_NAME")
+    data = digest({"digits": digits.digest, **lineage}) if lineage else digits.digest
     return RunDescription(
         name=f"{params.data.name} {params.model.name}" + (f" {experiment}" if experiment else ""),
         params={key: str(value) for key, value in flatten(chosen, ".").items()},
         tags={
             **lineage_tags(Path.cwd()),
             "kind": "training",
-            "data.digest": digits.digest,
+            **(lineage or {}),
+            "data.digest": data,
             "params.digest": digest(chosen),
             "source": source["source"],
             "licence": source["licence"],
         },
-        dataset=Dataset(params.data.name, digits.digest, source["source"], len(digits)),
+        dataset=Dataset(params.data.name, data, source["source"], len(digits)),
     )
 
 
 @contextmanager
-def training_run(tracking: Tracking, description: RunDescription) -> Iterator[TrainingRun]:
-    """Open a run for the body; it ends FINISHED, or FAILED with its error."""
+def training_run(
+    tracking: Tracking,
+    description: RunDescription,
+    begun: str | None = None,
+    stops: tuple[type[BaseException], ...] = (KeyboardInterrupt,),
+) -> Iterator[TrainingRun]:
+    """Open a run for the body; it ends FINISHED, KILLED where it is stopped, or FAILED with its error.
+
+    Args:
+        tracking: the store.
+        description: of a new run.
+        begun: the id of the run that the same training has begun before it was killed; it is the one that
+            goes on, unless the store does not know it.
+        stops: what stops the body without a failure.
+    """
     _end_abandoned_runs(tracking)
     owner = {"host": socket.gethostname(), "pid": str(os.getpid())}
-    run = TrainingRun(tracking, _create_run(tracking, description, owner))
+    if begun is not None and _run_exists(tracking.client, begun):
+        run = _reopen_run(tracking, begun, owner)
+    else:
+        run = TrainingRun(tracking, _create_run(tracking, description, owner))
     try:
         yield run
     except BaseException as error:
-        run.end("KILLED" if isinstance(error, KeyboardInterrupt) else "FAILED", error)
+        run.end("KILLED" if isinstance(error, stops) else "FAILED", error)
         raise
     run.end("FINISHED")
 
@@ -143,7 +178,7 @@ def find_or_rebuild_run(
             else _create_run(tracking, description, {"rebuilt_from": run_id})
         )
     if client.get_run(run_id).info.status != "FINISHED":
-        logged = len(client.get_metric_history(run_id, _metric_name("loss")))
+        logged = _count_epochs(client, run_id)
         for epoch, metrics in list(enumerate(history))[logged:]:
             log_epoch(client, run_id, epoch, metrics)
         client.set_terminated(run_id, "FINISHED")
@@ -186,6 +221,21 @@ def _create_run(tracking: Tracking, description: RunDescription, tags: Mapping[s
     client.log_batch(run_id, params=[Param(key, value) for key, value in description.params.items()])
     log_dataset(client, run_id, description.dataset, "training")
     return run_id
+
+
+def _reopen_run(tracking: Tracking, run_id: str, owner: Mapping[str, str]) -> TrainingRun:
+    """Let a run that has ended, however it did, go on."""
+    client = tracking.client
+    for key, value in owner.items():
+        client.set_tag(run_id, key, value)
+    if "error" in client.get_run(run_id).data.tags:
+        client.delete_tag(run_id, "error")
+    client.update_run(run_id, status="RUNNING")
+    return TrainingRun(tracking, run_id, _count_epochs(client, run_id))
+
+
+def _count_epochs(client: "MlflowClient", run_id: str) -> int:
+    return len(client.get_metric_history(run_id, _metric_name("loss")))
 
 
 def _metric_name(key: str) -> str:

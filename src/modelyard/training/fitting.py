@@ -1,178 +1,160 @@
-"""Fitting a network to digits: seeded, resumable, told epoch by epoch."""
+"""Fitting a network to examples: seeded, resumable after a kill, told epoch by epoch."""
 
-import csv
+import math
 import sys
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from modelyard.digits.dataset import Digits
 from modelyard.errors import ModelyardError
-from modelyard.files import replace_file
-from modelyard.params import Model, Train
-from modelyard.quiet import import_tensorflow
-from modelyard.training.network import build_network, compile_network
+from modelyard.params import Train
+from modelyard.training.batches import steps_per_epoch, training_batches, validation_batches
+from modelyard.training.checkpoints import Checkpoints, Metrics, Progress, Weights
+from modelyard.training.cluster import read_cluster
+from modelyard.training.optimizers import STEPS_PER_CALL
+from modelyard.training.resuming import load_network, take_over
+from modelyard.training.strategy import (
+    fit_together,
+    hand_out,
+    refuse_disagreement,
+    run_outside,
+)
+from modelyard.training.task import Task, prepare_network
 
 if TYPE_CHECKING:
     import keras
-    import tensorflow as tf
 
-Metrics = dict[str, float]
-
-
-def seed_everything(seed: int) -> None:
-    """Make the same seed give the same weights on the same machine."""
-    import_tensorflow()
-    import keras
-    import tensorflow as tf
-
-    keras.utils.set_random_seed(seed)
-    tf.config.experimental.enable_op_determinism()
-
-
-def prepare_network(model: Model, train: Train, images: int, resume_from: Path | None) -> "keras.Model":
-    """Make a compiled network: a fresh one, or the one in a `.keras` file with its optimizer's state.
-
-    Args:
-        model: the layers; a resumed network must have them too.
-        train: optimizer, schedule, epochs and batch size.
-        images: how many images an epoch has.
-        resume_from: the file of an earlier training, or None.
-
-    Raises:
-        ModelyardError: the batch is larger than the data; the file is no network, or another one.
-    """
-    if train.batch_size > images:
-        raise ModelyardError(
-            f"train.batch_size: expected at most {images}, the training images, got {train.batch_size}"
-        )
-    steps = train.epochs * steps_per_epoch(images, train.batch_size)
-    network = build_network(model)
-    if resume_from is None:
-        compile_network(network, train, 0, steps)
-        return network
-    earlier = _load_network(resume_from)
-    _refuse_other_layers(network, earlier, resume_from)
-    network.set_weights(earlier.get_weights())
-    compile_network(network, train, int(earlier.optimizer.iterations), steps)
-    _copy_optimizer_state(earlier.optimizer, network.optimizer)
-    return network
-
-
-def steps_per_epoch(images: int, batch_size: int) -> int:
-    """Count the steps of an epoch; the last batch may be smaller, no image is left out."""
-    return -(-images // batch_size)
+OnEpoch = Callable[[int, Metrics], None]
 
 
 def fit_network(
-    network: "keras.Model",
-    training: Digits,
-    validation: Digits,
-    train: Train,
-    on_epoch: Callable[[int, Metrics], None],
-) -> list[Metrics]:
-    """Fit a compiled network, and return one row of metrics an epoch.
+    task: Task, on_epoch: OnEpoch, checkpoints: Checkpoints | None = None, member: int = 0
+) -> tuple["keras.Model", list[Metrics]]:
+    """Fit one network, from the last checkpoint where there is one.
 
-    A row holds `loss`, `accuracy`, `val_loss`, `val_accuracy` and `seconds` (of fitting and validation).
-    `on_epoch` gets the epoch's number, from 0, and the row as soon as the epoch ends. The terminal shows a
-    progress bar, a file one line an epoch.
+    A row of the history holds `loss`, `accuracy`, `val_loss`, `val_accuracy` and `seconds` (of fitting and
+    validation). The terminal shows a progress bar, a file one line an epoch.
+
+    Args:
+        task: what to fit.
+        on_epoch: gets the epoch's number, from 0, and its row as soon as it ends, before its checkpoint is
+            written; those of a checkpoint too. What it raises ends the fit.
+        checkpoints: where to keep a checkpoint after each epoch.
+        member: its number in an ensemble, for the checkpoints.
+
+    Returns:
+        The network, with the weights of its best epoch where it may stop early, and a row an epoch.
 
     Raises:
-        ModelyardError: the loss is no number any more.
+        ModelyardError: the loss is no number any more, at the step it names; the last checkpoint stays.
     """
-    import keras
+    network = prepare_network(task)
+    progress = Progress()
+    kept = checkpoints and checkpoints.read(member)
+    if checkpoints:
+        begun = len(kept[1].history) if kept else 0
+        refuse_disagreement(task.train.strategy, f"training {checkpoints.identity} after epoch {begun}")
+    if kept:
+        file, progress = kept
+        take_over(network, load_network(file), file)
+        for epoch, row in enumerate(progress.history):
+            on_epoch(epoch, row)
+        print(f"goes on after epoch {len(progress.history)} of {task.train.epochs}", flush=True)
 
-    history: list[Metrics] = []
+    def end_epoch(row: Metrics) -> None:
+        progress.history.append(row)
+        _note_best(network, task.train, progress)
+        on_epoch(len(progress.history) - 1, row)
+        if checkpoints and len(progress.history) < task.train.epochs:
+            run_outside(task.train.strategy, lambda: checkpoints.write(member, network, progress))
+
+    if len(progress.history) < task.train.epochs and not _has_stalled(task.train, progress):
+        _fit(network, task, progress, end_epoch)
+    if progress.best is not None:
+        network.set_weights(progress.best)
+    if checkpoints:
+        checkpoints.write(member, network, progress)
+    return network, progress.history
+
+
+def _fit(
+    network: "keras.Model", task: Task, progress: Progress, end_epoch: Callable[[Metrics], None]
+) -> None:
+    """Let Keras fit the epochs that are left."""
+    import keras
+    import tensorflow as tf
+
+    current = tf.Variable(0, dtype=tf.int64, trainable=False)
     began = time.perf_counter()
 
-    def end_epoch(epoch: int, logs: dict[str, float]) -> None:
+    def begin(epoch: int, _logs: object) -> None:
         nonlocal began
-        now = time.perf_counter()
-        row = {name: float(value) for name, value in logs.items()} | {"seconds": now - began}
-        began = now
-        if row["loss"] != row["loss"]:
+        began = time.perf_counter()
+        current.assign(epoch)
+        _seed_layers(network, task.train.seed, epoch)
+
+    def end(_epoch: int, logs: Metrics) -> None:
+        row = {name: float(value) for name, value in logs.items()}
+        end_epoch(row | {"seconds": time.perf_counter() - began})
+        network.stop_training = _has_stalled(task.train, progress)
+
+    def look(batch: int, logs: Metrics) -> None:
+        if not math.isfinite(logs["loss"]):
+            of_epoch = steps_per_epoch(len(task.training), task.train.batch_size)
+            done = int(current) * of_epoch + min(batch + 1, of_epoch)
             raise ModelyardError(
-                f"the loss is no number after epoch {epoch + 1}: try a smaller train.optimizer.learning_rate"
+                f"the loss is no number at step {done} of {task.steps}, in epoch {int(current) + 1} (looked "
+                f"at every {STEPS_PER_CALL} steps): try a smaller train.optimizer.learning_rate"
             )
-        history.append(row)
-        on_epoch(epoch, row)
 
-    network.fit(
-        _batches(training, train),
-        validation_data=_whole(validation),
-        epochs=train.epochs,
-        shuffle=False,
-        callbacks=[keras.callbacks.LambdaCallback(on_epoch_end=end_epoch)],
-        verbose=1 if sys.stdout.isatty() else 2,
-    )
-    return history
-
-
-def save_network(network: "keras.Model", path: Path) -> None:
-    """Write the network with its optimizer's state, as a `.keras` file."""
-    with replace_file(path.with_suffix(".keras")) as new:
-        whole = new.with_suffix(".keras")
-        network.save(whole)
-        whole.replace(new)
-
-
-def write_history(path: Path, history: list[Metrics]) -> None:
-    """Write one line an epoch, counted from 1, as CSV."""
-    with replace_file(path) as new, new.open("w", newline="") as file:
-        writer = csv.DictWriter(file, ["epoch", *history[0]])
-        writer.writeheader()
-        writer.writerows({"epoch": epoch, **row} for epoch, row in enumerate(history, 1))
-
-
-def _batches(digits: Digits, train: Train) -> "tf.data.Dataset":
-    """uint8 batches in a new seeded order every epoch; Keras casts them inside the compiled step."""
-    import tensorflow as tf
-
-    images = tf.data.Dataset.from_tensor_slices((digits.images[..., None], digits.labels))
-    shuffled = images.shuffle(len(digits), seed=train.seed, reshuffle_each_iteration=True)
-    return shuffled.batch(train.batch_size).prefetch(2)
-
-
-def _whole(digits: Digits) -> "tf.data.Dataset":
-    import tensorflow as tf
-
-    return tf.data.Dataset.from_tensor_slices((digits.images[..., None], digits.labels)).batch(1000)
-
-
-def _load_network(path: Path) -> "keras.Model":
-    import keras
-
-    if not path.is_file():
-        raise ModelyardError(
-            f"train.resume_from: expected a .keras file, {path} is not there. DVC removes a stage's own "
-            "output before it runs: copy it first, or name a version (models:/mnist/3)"
-        )
-    try:
-        network = keras.saving.load_model(path)
-    except Exception as error:  # Keras raises whatever its parts raise: zipfile, json, h5py, its own.
-        raise ModelyardError(
-            f"train.resume_from: expected a .keras file, {path} cannot be read as one ({error})"
-        ) from error
-    if network.optimizer is None:
-        raise ModelyardError(f"train.resume_from: {path} holds no optimizer: it was saved without training")
-    return network
-
-
-def _refuse_other_layers(expected: "keras.Model", got: "keras.Model", path: Path) -> None:
-    shapes = [[tuple(weight.shape) for weight in network.weights] for network in (expected, got)]
-    if shapes[0] != shapes[1]:
-        raise ModelyardError(
-            f"train.resume_from: expected a network like model={expected.name} with weights {shapes[0]}, "
-            f"{path} has {shapes[1]}"
+    callbacks = [keras.callbacks.LambdaCallback(on_epoch_begin=begin, on_train_batch_end=look)]
+    if task.train.ema_momentum is not None:
+        callbacks.append(keras.callbacks.SwapEMAWeights())
+    callbacks.append(keras.callbacks.LambdaCallback(on_epoch_end=end))
+    strategy = task.train.strategy
+    cluster = read_cluster(strategy)
+    with fit_together(network, strategy):
+        network.fit(
+            hand_out(training_batches(task.training, task.train, current, cluster), strategy),
+            validation_data=hand_out(validation_batches(task.validation, cluster), strategy),
+            initial_epoch=len(progress.history),
+            epochs=task.train.epochs,
+            shuffle=False,
+            callbacks=callbacks,
+            verbose=1 if sys.stdout.isatty() else 2,
         )
 
 
-def _copy_optimizer_state(earlier: "keras.optimizers.Optimizer", new: "keras.optimizers.Optimizer") -> None:
-    """Copy step count and moments; the learning rate stays the new one's."""
-    states = [
-        [variable for variable in optimizer.variables if not variable.path.endswith("/learning_rate")]
-        for optimizer in (earlier, new)
-    ]
-    for source, target in zip(*states, strict=True):
-        target.assign(source)
+def _seed_layers(network: "keras.Model", seed: int, epoch: int) -> None:
+    """Let dropout draw from seed and epoch alone; a `.keras` file does not keep where it was."""
+    for layer in network.layers:
+        if generator := getattr(layer, "seed_generator", None):
+            generator.state.assign([seed, epoch])
+
+
+def _has_stalled(train: Train, progress: Progress) -> bool:
+    """Say whether validation has not become better for as long as may be."""
+    patience, best = train.early_stopping.patience, progress.best_epoch
+    return patience is not None and best is not None and len(progress.history) - 1 - best >= patience
+
+
+def _note_best(network: "keras.Model", train: Train, progress: Progress) -> None:
+    """Keep the weights of the epoch that validated best, where the fit may stop early."""
+    if train.early_stopping.patience is None:
+        return
+    least = train.early_stopping.min_improvement
+    accuracies = [row["val_accuracy"] for row in progress.history]
+    if progress.best_epoch is None or accuracies[-1] > accuracies[progress.best_epoch] + least:
+        progress.best_epoch = len(accuracies) - 1
+        progress.best = _validated_weights(network, train)
+
+
+def _validated_weights(network: "keras.Model", train: Train) -> Weights:
+    """Return the weights that validation has seen: the averages, where there are any."""
+    weights = dict(zip((id(weight) for weight in network.weights), network.get_weights(), strict=True))
+    if train.ema_momentum is not None:
+        optimizer = getattr(network.optimizer, "inner_optimizer", network.optimizer)
+        averages = optimizer._model_variables_moving_average
+        for weight, average in zip(network.trainable_weights, averages, strict=True):
+            weights[id(weight)] = average.numpy()
+    return list(weights.values())

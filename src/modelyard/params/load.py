@@ -1,0 +1,88 @@
+"""params.yaml as typed parameters, and what is said of a wrong one."""
+
+from pathlib import Path
+from typing import Any, Self
+
+import yaml
+from pydantic import ValidationError, model_validator
+
+from modelyard.errors import ModelyardError
+from modelyard.params.data import Data
+from modelyard.params.evaluate import Evaluate
+from modelyard.params.features import Features
+from modelyard.params.group import Group
+from modelyard.params.model import Model
+from modelyard.params.package import Package
+from modelyard.params.pretrained import Pretrained
+from modelyard.params.registry import Registry
+from modelyard.params.serve import Serve
+from modelyard.params.sweep import Sweep
+from modelyard.params.train import Train
+
+
+class Params(Group):
+    """All of params.yaml."""
+
+    data: Data
+    model: Model
+    train: Train
+    features: Features
+    package: Package
+    pretrained: Pretrained
+    evaluate: Evaluate
+    registry: Registry
+    serve: Serve
+    sweep: Sweep
+
+    @model_validator(mode="after")
+    def _pictures_are_there_to_change(self) -> Self:
+        if self.model.input == "inception_features" and any(self.train.augmentation.model_dump().values()):
+            raise ValueError(
+                "train.augmentation: expected 0.0 throughout for model.input inception_features, which are "
+                f"computed once for every picture, got {self.train.augmentation}"
+            )
+        return self
+
+
+def validate_params(values: Any, origin: str = "params.yaml") -> Params:
+    """Make parameters of plain values, as YAML gives them.
+
+    Raises:
+        ModelyardError: a key is unknown or missing, a type is wrong, a value is out of range. Every fault has
+            a line of its own that names the key, what was expected and what came.
+    """
+    try:
+        return Params.model_validate(values)
+    except ValidationError as error:
+        faults = [_describe(fault) for fault in error.errors(include_url=False)]
+        raise ModelyardError(f"{origin}: {len(faults)} wrong:\n  " + "\n  ".join(faults)) from None
+
+
+def load_params(path: Path | str = "params.yaml") -> Params:
+    """Read params.yaml.
+
+    Raises:
+        ModelyardError: the file is missing, is not YAML, or holds something wrong (see `validate_params`).
+    """
+    try:
+        values = yaml.safe_load(Path(path).read_text())
+    except FileNotFoundError:
+        raise ModelyardError(f"{path} is missing: `dvc repro compose` makes it from conf/") from None
+    except yaml.YAMLError as error:
+        raise ModelyardError(
+            f"{path} is not YAML ({error}): `git checkout HEAD {path}`, then edit conf/"
+        ) from None
+    return validate_params(values, str(path))
+
+
+def _describe(fault: Any) -> str:
+    key = ".".join(str(part) for part in fault["loc"]) or "params"
+    if not fault["loc"] and fault["type"] == "value_error":
+        # Groups that do not fit together: the message names the key.
+        return str(fault["msg"]).removeprefix("Value error, ")
+    if fault["type"] == "extra_forbidden":
+        return f"{key}: unknown key, got {fault['input']!r}"
+    if fault["type"] == "missing":
+        return f"{key}: missing"
+    expected = fault["msg"].removeprefix("Input should be ").removeprefix("Value error, ")
+    return f"{key}: expected {expected}, got {fault['input']!r} ({type(fault['input']).__name__})"

@@ -1,0 +1,70 @@
+"""model: the layers of the network."""
+
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from modelyard.params.group import Group, Positive, Several
+
+_DEEPEST = 12
+
+
+class Convolution(Group):
+    """A convolution with relu.
+
+    Attributes:
+        kernel: its side, in pixels.
+        stride: of the convolution, in pixels; 2 halves the sides of the picture.
+        padding: "same" keeps the sides, "valid" takes `kernel - 1` off them.
+        pool: the side of the max-pool that follows; 1 is none.
+    """
+
+    filters: Positive
+    kernel: Annotated[int, Field(ge=1, le=28)]
+    stride: Annotated[int, Field(ge=1, le=4)]
+    padding: Literal["same", "valid"]
+    pool: Annotated[int, Field(ge=1, le=4)]
+
+
+class Model(Group):
+    """The network: convolutions, then dense layers, softmax at the end.
+
+    Attributes:
+        input: what the first layer sees: the digit's 28x28 pixels, or the 2,048 features that the imported
+            Inception has for it; those have no convolutions before them.
+        batch_norm: whether the channels are normalised between each convolution and its relu; of
+            inception_features, whether those are, whose scale is the imported network's own.
+        head: what becomes of the last convolution's channels: all their pixels, or one average each.
+        dense: units of the layers between that and the ten outputs, each with relu.
+        dropout: the share of inputs that each dense layer loses while it is trained.
+        members: so many networks, each with a seed of its own; they answer with their average.
+    """
+
+    name: Annotated[str, Field(pattern=r"^[\w.-]+$")]
+    input: Literal["pixels", "inception_features"]
+    convolutions: Annotated[tuple[Convolution, ...], Field(strict=False, max_length=_DEEPEST)]
+    batch_norm: bool
+    head: Literal["flatten", "average"]
+    dense: Annotated[tuple[Positive, ...], Several]
+    dropout: Annotated[float, Field(ge=0, lt=1)]
+    members: Annotated[int, Field(ge=1, le=20)]
+
+    @model_validator(mode="after")
+    def _layers_fit(self) -> Self:
+        if self.input == "inception_features" and self.convolutions:
+            raise ValueError("no convolutions on inception_features, which are one row of numbers")
+        if self.head == "average" and not self.convolutions:
+            raise ValueError("head flatten where there are no convolutions to average")
+        side = 28
+        for place, layer in enumerate(self.convolutions, 1):
+            side = _shrink(side, layer)
+            if side < 1:
+                raise ValueError(f"pictures large enough, convolution {place} leaves nothing of 28x28")
+        return self
+
+
+def _shrink(side: int, layer: Convolution) -> int:
+    """Return the side of the picture after a convolution and its pool, as Keras counts it."""
+    if layer.padding == "valid":
+        side -= layer.kernel - 1
+    return -(-side // layer.stride) // layer.pool

@@ -1,0 +1,1 @@
+"""Sweeps: many trainings with other parameters, in search of the best validation accuracy."""

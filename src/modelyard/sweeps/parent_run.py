@@ -1,0 +1,51 @@
+"""The MLflow run of a whole study, below which its trials are nested; all who sweep share it."""
+
+import json
+
+from modelyard.params import Params
+from modelyard.sweeps.study import Study
+from modelyard.tracking.store import Tracking
+
+PARENT = "mlflow.parentRunId"
+BEST = "sweep/best_accuracy"
+
+
+def open_parent(tracking: Tracking, study: Study, params: Params, tags: dict[str, str]) -> str:
+    """Return the id of the study's run, which is made where it is missing, and let it go on.
+
+    Args:
+        tracking: the store, and the experiment of sweeps.
+        study: it is found again by its id.
+        params: what no trial changes, and the space.
+        tags: of lineage.
+    """
+    client = tracking.client
+    with study.lock():
+        query = f"tags.study_id = '{study.id}' and tags.kind = 'sweep'"
+        found = client.search_runs([tracking.experiment_id], query)
+        if found:
+            run_id = str(found[0].info.run_id)
+            client.update_run(run_id, status="RUNNING")
+            return run_id
+        own = {"kind": "sweep", "study": study.name, "study_id": study.id}
+        run = client.create_run(tracking.experiment_id, run_name=study.name, tags={**tags, **own})
+    for name, dimension in params.sweep.space.items():
+        told = dimension.model_dump(mode="json", exclude_defaults=True)
+        client.log_param(run.info.run_id, f"space.{name}", json.dumps(told))
+    return str(run.info.run_id)
+
+
+def note_best(tracking: Tracking, run_id: str, study: Study) -> None:
+    """Log the best accuracy so far, with the number of finished trials as the step."""
+    if study.best is not None:
+        client = tracking.client
+        client.log_metric(run_id, BEST, study.best.value, step=study.count_finished())
+        client.set_tag(run_id, "best_trial", str(study.best.number))
+        client.set_tag(run_id, "best_params", json.dumps(study.best.params))
+
+
+def close_parent(tracking: Tracking, run_id: str, study: Study, status: str) -> None:
+    """End the study's run, unless trials of other processes still run."""
+    with study.lock():
+        if not study.count("RUNNING"):
+            tracking.client.set_terminated(run_id, status)

@@ -1,0 +1,120 @@
+"""The best trial as a preset: a file below conf/model that `dvc exp run -S model=NAME` takes."""
+
+import hashlib
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from modelyard.errors import UsageError
+from modelyard.files import replace_file
+from modelyard.sweeps.study import Study
+
+if TYPE_CHECKING:
+    import optuna
+
+# Of train, what every preset says although it may be what conf/train says too.
+ALWAYS = {
+    "epochs": None,
+    "batch_size": None,
+    "optimizer": ("name", "learning_rate", "beta_1", "beta_2"),
+    "schedule": ("name", "warmup"),
+}
+
+
+class Preset:
+    """A preset's file.
+
+    Args:
+        conf: the folder of the configuration.
+        name: of the preset, and of the model in it.
+        force: whether a file may be overwritten that no sweep of the same study has written.
+
+    Raises:
+        UsageError: the name is none for a file.
+    """
+
+    def __init__(self, conf: Path, name: str, *, force: bool = False) -> None:
+        if not re.fullmatch(r"[A-Za-z0-9_][\w.-]*", name):
+            raise UsageError(f"--preset: expected letters, digits and _ . - for a file's name, got {name!r}")
+        self.name, self.file = name, conf / "model" / f"{name}.yaml"
+        self._defaults, self._force = conf / "train/default.yaml", force
+
+    def refuse_to_overwrite(self, study: Study) -> None:
+        """Refuse where the file is a person's, or another study's.
+
+        Raises:
+            UsageError: it is.
+        """
+        if self._force or not self.file.exists():
+            return
+        if _digest(self.file.read_text()) not in study.presets:
+            raise UsageError(
+                f"{self.file} is there, and is not as a sweep of the study {study.name!r} wrote it: give "
+                "--preset another name, or overwrite it with --force"
+            )
+
+    def write(
+        self, study: Study, best: "optuna.trial.FrozenTrial", values: Mapping[str, Any], seed: int
+    ) -> None:
+        """Write it, unless it says the same already.
+
+        Args:
+            study: that has the trial.
+            best: the trial.
+            values: its groups model and train.
+            seed: of the sweep.
+
+        Raises:
+            UsageError: see `refuse_to_overwrite`.
+        """
+        comment = (
+            f"# {best.value:.2%} of the validation split: trial {best.number}, the best of "
+            f"{study.count_finished()} of the study {study.name!r}, seed {seed}."
+        )
+        text = f"# @package _global_\n{comment}\n{self._compose(values)}"
+        if self.file.exists() and self.file.read_text() == text:
+            return
+        self.refuse_to_overwrite(study)
+        study.note_preset(_digest(text))
+        with replace_file(self.file) as new:
+            new.write_text(text)
+
+    def _compose(self, values: Mapping[str, Any]) -> str:
+        defaults = yaml.safe_load(self._defaults.read_text())
+        told = {
+            "model": {**values["model"], "name": self.name},
+            "train": _differing(values["train"], defaults, ALWAYS),
+        }
+        return yaml.dump(told, Dumper=_Dumper, sort_keys=False, default_flow_style=None, width=115)
+
+
+class _Dumper(yaml.SafeDumper):
+    """Writes lists deeper than what they belong to, as the other presets have them."""
+
+    def increase_indent(self, flow: bool = False, indentless: bool = False) -> None:  # noqa: ARG002
+        super().increase_indent(flow, False)
+
+    def ignore_aliases(self, data: object) -> bool:  # noqa: ARG002
+        return True
+
+
+def _differing(
+    values: Mapping[str, Any], defaults: Mapping[str, Any], always: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Return the values that are not the defaults, and of the others those in `always`."""
+    kept: dict[str, Any] = {}
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            below = _differing(value, defaults.get(key) or {}, dict.fromkeys(always.get(key) or ()))
+            if below:
+                kept[key] = below
+        elif key in always or key not in defaults or value != defaults[key]:
+            kept[key] = value
+    return kept
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()

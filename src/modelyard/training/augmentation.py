@@ -1,0 +1,85 @@
+"""Augmentation: every picture shifted, turned, stretched and bent a little, anew each time it is seen.
+
+All changes are one map from each pixel of the new picture to a place in the old one, so that a picture is
+sampled once. It runs as TensorFlow operations over a whole batch, beside the steps of the network.
+"""
+
+import math
+from typing import TYPE_CHECKING
+
+from modelyard.params import Augmentation
+
+if TYPE_CHECKING:
+    import tensorflow as tf
+
+# Elastic: displacements are drawn on a grid of so many points a side, and interpolated between them.
+GRID = 5
+
+
+def changes_pictures(how: Augmentation) -> bool:
+    """Say whether any change is asked for."""
+    return any((how.shift_pixels, how.rotate_degrees, how.scale, how.elastic_pixels))
+
+
+def augment(pictures: "tf.Tensor", how: Augmentation, seed: "tf.Tensor") -> "tf.Tensor":
+    """Change a batch of pictures.
+
+    Args:
+        pictures: uint8 (n, h, w, 1); what lies outside is 0, the background.
+        how: by how much, at most; every picture draws its own amounts, uniformly.
+        seed: int64 (2,); the same seed changes the same pictures in the same way.
+
+    Returns:
+        uint8 (n, h, w, 1).
+    """
+    import tensorflow as tf
+
+    rows, columns = displace(tf.shape(pictures), how, seed)
+    sampled = sample(tf.cast(pictures[..., 0], tf.float32), rows, columns)
+    return tf.cast(tf.round(sampled), tf.uint8)[..., None]
+
+
+def displace(shape: "tf.Tensor", how: Augmentation, seed: "tf.Tensor") -> tuple["tf.Tensor", "tf.Tensor"]:
+    """Return the row and the column in the old picture for each pixel of the new: float32 (n, h, w) both."""
+    import tensorflow as tf
+
+    count, height, width = shape[0], shape[1], shape[2]
+    seeds = tf.unstack(tf.random.split(seed, 2))
+    amounts = tf.random.stateless_uniform((count, 5, 1, 1), seeds[0], -1.0, 1.0)
+    turn, larger, wider, down, right = tf.unstack(amounts, axis=1)
+    angle = turn * math.radians(how.rotate_degrees)
+    cosine, sine = tf.cos(angle), tf.sin(angle)
+    middle = tf.cast(tf.stack([height - 1, width - 1]), tf.float32) / 2
+    row = (tf.range(height, dtype=tf.float32) - middle[0])[None, :, None]
+    column = (tf.range(width, dtype=tf.float32) - middle[1])[None, None, :]
+    scale_y, scale_x = 1 + larger * how.scale, 1 + wider * how.scale
+    rows = (cosine * row - sine * column) * scale_y + middle[0] + down * how.shift_pixels
+    columns = (sine * row + cosine * column) * scale_x + middle[1] + right * how.shift_pixels
+    if how.elastic_pixels:
+        drawn = tf.random.stateless_uniform((count, GRID, GRID, 2), seeds[1], -1.0, 1.0)
+        bend = tf.image.resize(drawn * how.elastic_pixels, (height, width), "bicubic")
+        rows, columns = rows + bend[..., 0], columns + bend[..., 1]
+    return rows, columns
+
+
+def sample(pictures: "tf.Tensor", rows: "tf.Tensor", columns: "tf.Tensor") -> "tf.Tensor":
+    """Read pictures, float32 (n, h, w), between their pixels: bilinear, 0 outside; returns (n, h, w)."""
+    import tensorflow as tf
+
+    # A frame of background: what lies outside is found in there.
+    padded = tf.pad(pictures, ((0, 0), (1, 1), (1, 1)))
+    shape = tf.shape(padded)
+    rows = tf.clip_by_value(rows + 1, 0.0, tf.cast(shape[1], tf.float32) - 1.001)
+    columns = tf.clip_by_value(columns + 1, 0.0, tf.cast(shape[2], tf.float32) - 1.001)
+    top, left = tf.floor(rows), tf.floor(columns)
+    below, beside = rows - top, columns - left
+    corner = tf.cast(top, tf.int32) * shape[2] + tf.cast(left, tf.int32)
+    first = tf.range(shape[0])[:, None, None] * (shape[1] * shape[2]) + corner
+    flat = tf.reshape(padded, [-1])
+
+    def read(step: "tf.Tensor | int") -> "tf.Tensor":
+        return tf.gather(flat, first + step)
+
+    upper = read(0) * (1 - beside) + read(1) * beside
+    lower = read(shape[2]) * (1 - beside) + read(shape[2] + 1) * beside
+    return upper * (1 - below) + lower * below

@@ -1,0 +1,74 @@
+"""What is to be fitted, and the network that it begins with."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from modelyard.errors import ModelyardError
+from modelyard.params import Model, Train
+from modelyard.quiet import import_tensorflow
+from modelyard.training.batches import steps_per_epoch
+from modelyard.training.examples import Examples
+from modelyard.training.network import build_network
+from modelyard.training.optimizers import compile_network
+from modelyard.training.resuming import load_network, take_over
+from modelyard.training.strategy import build_in, refuse_small_batches, scope
+
+if TYPE_CHECKING:
+    import keras
+
+
+@dataclass(frozen=True)
+class Task:
+    """What is to be fitted, and to what.
+
+    Attributes:
+        training: the examples to fit to.
+        validation: the examples that every epoch is measured on.
+        start: a `.keras` file to go on training from, or None.
+    """
+
+    model: Model
+    train: Train
+    training: Examples
+    validation: Examples
+    start: Path | None = None
+
+    @property
+    def steps(self) -> int:
+        """The steps of all epochs."""
+        return self.train.epochs * steps_per_epoch(len(self.training), self.train.batch_size)
+
+
+def seed_everything(seed: int) -> None:
+    """Make the same seed give the same weights on the same machine."""
+    import_tensorflow()
+    import keras
+    import tensorflow as tf
+
+    keras.utils.set_random_seed(seed)
+    tf.config.experimental.enable_op_determinism()
+
+
+def prepare_network(task: Task) -> "keras.Model":
+    """Make a compiled network: a fresh one, or the one in a `.keras` file with its optimizer's state.
+
+    Raises:
+        ModelyardError: the batch is larger than the data, the warm-up longer than the training; the file is
+            no network, or another one.
+    """
+    if task.train.batch_size > len(task.training):
+        raise ModelyardError(
+            f"train.batch_size: expected at most {len(task.training)}, the training images, "
+            f"got {task.train.batch_size}"
+        )
+    strategy = task.train.strategy
+    refuse_small_batches(strategy, task.train.batch_size, len(task.training))
+    earlier = None if task.start is None else load_network(task.start)
+    first_step = 0 if earlier is None else int(earlier.optimizer.iterations)
+    network = build_in(strategy, lambda: build_network(task.model, task.train.precision))
+    with scope(strategy):
+        compile_network(network, task.train, first_step, task.steps)
+    if task.start is not None:
+        take_over(network, earlier, task.start)
+    return network

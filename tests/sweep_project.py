@@ -1,0 +1,68 @@
+"""A repository with training data so small that a trial takes no time, and with a sweep over it."""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+
+from conftest import ROOT
+from modelyard.digits.dataset import Digits, write_digits
+
+STAGES = {"stages": {"train": {"cmd": "python train.py --train a.npz --validation b.npz --source c.json"}}}
+SMALL = {
+    "model.name": "mlp",
+    "model.convolutions": [],
+    "model.batch_norm": False,
+    "model.head": "flatten",
+    "model.dense": [8],
+    "train.epochs": 2,
+    "train.batch_size": 16,
+    "train.optimizer.learning_rate": 0.01,
+    "train.schedule": {"name": "constant", "warmup": 0.0},
+    "sweep.trials": 3,
+    "sweep.sampler": {"name": "random", "startup_trials": 0},
+    "sweep.pruner": {"name": "none", "startup_trials": 0, "warmup_epochs": 0},
+    "sweep.space": {"train.optimizer.learning_rate": {"low": 0.001, "high": 0.1, "log": True}},
+}
+
+
+def make_project(folder: Path, values: dict[str, Any], **changes: Any) -> Path:
+    """Write dvc.yaml, conf/, data and params.yaml; there is no test split, for a sweep reads none.
+
+    Args:
+        folder: is made.
+        values: the shipped configuration, whose values become those of SMALL.
+        **changes: further values; `__` stands for a dot.
+    """
+    shutil.copytree(ROOT / "conf", folder / "conf")
+    (folder / "dvc.yaml").write_text(yaml.safe_dump(STAGES))
+    for name, seed in (("a.npz", 0), ("b.npz", 1)):
+        write_digits(folder / name, make_digits(67, seed))
+    (folder / "c.json").write_text(json.dumps({"source": "https://example.org", "licence": "CC0"}))
+    set_values(folder, values, **changes)
+    return folder
+
+
+def set_values(folder: Path, values: dict[str, Any], **changes: Any) -> None:
+    """Write params.yaml anew."""
+    told = {key.replace("__", "."): value for key, value in changes.items()}
+    for key, value in (SMALL | told).items():
+        *path, last = key.split(".")
+        place = values
+        for part in path:
+            place = place[part]
+        place[last] = value
+    (folder / "params.yaml").write_text(yaml.safe_dump(values, sort_keys=False))
+
+
+def make_digits(count: int, seed: int) -> Digits:
+    """Bars whose place is the label, in noise, so that there is something to learn."""
+    generator = np.random.default_rng(seed)
+    labels = generator.integers(0, 10, count).astype(np.uint8)
+    images = generator.integers(0, 60, (count, 28, 28)).astype(np.uint8)
+    for image, label in zip(images, labels, strict=True):
+        image[:, 2 * label + 4 : 2 * label + 7] = 250
+    return Digits(images, labels)

@@ -1,0 +1,295 @@
+"""The training benchmark's own arithmetic and its files; `make bench-training` measures."""
+
+import argparse
+import csv
+import json
+import re
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from benchmarks.serving.goals import Goal
+from benchmarks.training import processes as measuring
+from benchmarks.training.__main__ import RESULTS, SCRATCH, choose_results, main, make_parser
+from benchmarks.training.augmentation import Augmented
+from benchmarks.training.ensembles import average_runs
+from benchmarks.training.flops import count_training_flops
+from benchmarks.training.goals import judge
+from benchmarks.training.outcome import name_kept
+from benchmarks.training.picture import plot_rows
+from benchmarks.training.presets import choose_presets, compose_preset, repeats_another
+from benchmarks.training.processes import PARTS, Processes
+from benchmarks.training.report import Report
+from benchmarks.training.rounds import count_seeds
+from benchmarks.training.runs import TEXTBOOK, Epoch, Run, measure_peak_rss_mb
+from benchmarks.training.summary import Row, summarise
+from modelyard.errors import ModelyardError, UsageError
+from modelyard.params import Params
+from modelyard.training.network import build_network, join_members
+
+ROOT = Path(__file__).resolve().parent.parent
+PEAK = 100e9
+
+
+def run_of(
+    name: str, seed: int | None = 0, fit_s: float = 2.0, accuracy: float = 0.99, **changes: Any
+) -> Run:
+    epochs = (Epoch(fit_s / 2, accuracy - 0.03), Epoch(fit_s * 0.95, accuracy - 0.01))
+    run = Run(name, seed, fit_s, 5.0, epochs, accuracy, accuracy, 5_000, 430, 100e9, 900.0)
+    return replace(run, **changes)
+
+
+def rows_of(*runs: Run) -> list[Row]:
+    return summarise(runs)
+
+
+def find(goals: list[Goal], subject: str, asked: str = "") -> Goal:
+    (goal,) = [goal for goal in goals if goal.subject.startswith(subject) and goal.asked.startswith(asked)]
+    return goal
+
+
+def test_operations_are_counted_as_by_hand(params: Params) -> None:
+    shape = {"filters": 4, "kernel": 3, "stride": 2, "padding": "same", "pool": 2}
+    small = {"convolutions": (shape, {**shape, "filters": 8, "padding": "valid", "pool": 1}), "dense": (16,)}
+    values = {**params.model.model_dump(), **small, "head": "flatten", "batch_norm": False, "dropout": 0.5}
+    model = type(params.model).model_validate(values)
+    # 28x28 to 14x14, pooled to 7x7, to 3x3; multiply-adds of the four layers.
+    forward = [14 * 14 * 9 * 1 * 4, 3 * 3 * 9 * 4 * 8, 3 * 3 * 8 * 16, 16 * 10]
+    by_hand = 2 * (3 * sum(forward) - forward[0])
+    network = build_network(model)
+    assert count_training_flops(network) == by_hand
+    normal = build_network(model.model_copy(update={"batch_norm": True}))
+    assert count_training_flops(normal) == by_hand
+    assert count_training_flops(join_members(model, [network, normal])) == 2 * by_hand
+
+
+def test_a_layer_that_cannot_be_counted_is_refused() -> None:
+    import keras
+
+    network = keras.Sequential([keras.Input((5, 3)), keras.layers.LSTM(2)])
+    with pytest.raises(ModelyardError, match=r"expected layers of Conv2D, .*, got LSTM"):
+        count_training_flops(network)
+
+
+def test_a_run_stays_the_same_as_json() -> None:
+    run = run_of("cnn", 3)
+    assert Run.of_plain(json.loads(json.dumps(run.plain()))) == run
+
+
+def test_the_peak_of_memory_is_in_megabytes() -> None:
+    # This process has Python and NumPy at least, and no machine for tests has a terabyte.
+    assert 30 < measure_peak_rss_mb() < 1e6
+
+
+def test_runs_become_rows_with_medians_by_seed() -> None:
+    runs = [run_of("cnn", seed, fit_s) for seed, fit_s in ((2, 3.0), (0, 1.0), (1, 9.0))]
+    textbook, cnn = rows_of(run_of(TEXTBOOK, fit_s=20.0), *runs)
+    assert (textbook.name, cnn.name) == (TEXTBOOK, "cnn")
+    assert [run.seed for run in cnn.runs] == [0, 1, 2]
+    assert (cnn.fit_s.median, cnn.fit_s.least, cnn.fit_s.most) == (3.0, 1.0, 9.0)
+    assert [epoch.elapsed_s for epoch in cnn.curve] == [1.5, pytest.approx(2.85)]
+    stopped_early = replace(runs[0], epochs=runs[0].epochs[:1])
+    assert len(rows_of(stopped_early, *runs[1:])[0].curve) == 1
+
+
+def test_time_to_accuracy_needs_both() -> None:
+    def judge_fast(fit_s: float, accuracies: tuple[float, ...], textbook_s: float = 20.0) -> list[Goal]:
+        runs = [run_of("cnn_fast", seed, fit_s, accuracy) for seed, accuracy in enumerate(accuracies)]
+        return judge(rows_of(run_of(TEXTBOOK, fit_s=textbook_s), *runs), PEAK, None)
+
+    good = judge_fast(3.9, (0.9899, 0.99, 0.9912))
+    time = find(good, "cnn_fast, time", "under 4 s")
+    assert time.holds
+    assert time.measured == "3.90 s (99.00 %; 2 of 3 seeds)"
+    assert find(good, "cnn_fast, time", "under a quarter").measured == "0.20 of 20.0 s"
+    assert find(good, "cnn_fast, time", "under a quarter").holds
+    assert not find(judge_fast(3.9, (0.9899, 0.9899, 0.9912)), "cnn_fast, time", "under 4 s").holds
+    assert not find(judge_fast(4.0, (0.991,)), "cnn_fast, time", "under 4 s").holds
+    slow = judge_fast(3.9, (0.991,), textbook_s=15.6)
+    assert not find(slow, "cnn_fast, time", "under a quarter").holds
+
+
+def test_the_share_of_the_peak_is_operations_over_seconds() -> None:
+    share = find(judge(rows_of(run_of("cnn_fast", flops=100e9, fit_s=2.0)), PEAK, None), "cnn_fast, share")
+    assert (share.measured, share.holds) == ("50%", True)
+    assert not find(judge(rows_of(run_of("cnn_fast", flops=99e9)), PEAK, None), "cnn_fast, share").holds
+
+
+def test_accuracies_are_judged_at_their_limits() -> None:
+    def holds(run: Run) -> bool:
+        return find(judge(rows_of(run), PEAK, None), f"{run.name}, test accuracy").holds
+
+    assert holds(run_of("cnn", fit_s=9.9, accuracy=0.992))
+    assert not holds(run_of("cnn", fit_s=10.0, accuracy=0.992))
+    assert not holds(run_of("cnn", fit_s=9.9, accuracy=0.9919))
+    assert holds(run_of("cnn_tiny", weights=5_999))
+    assert not holds(run_of("cnn_tiny", weights=6_000))
+    assert not holds(run_of("cnn_tiny", weights=5_999, accuracy=0.9899))
+
+
+def test_the_best_is_judged_by_its_mean_and_by_its_slowest() -> None:
+    runs = [
+        run_of("cnn_best", seed, 600.0, accuracy) for seed, accuracy in enumerate((0.9964, 0.9966, 0.9965))
+    ]
+    goals = judge(rows_of(*runs), PEAK, None)
+    assert [goal.holds for goal in goals[:3]] == [True, False, True]
+    assert find(goals, "cnn_best, test accuracy", "99.65 %").measured == "99.650 % (mean of 3)"
+    runs[1] = replace(runs[1], fit_s=900.0, test_accuracy=0.9965)
+    assert [goal.holds for goal in judge(rows_of(*runs), PEAK, None)[:3]] == [False, False, False]
+
+
+def test_memory_is_that_of_the_largest_preset_and_augmentation_may_not_double_an_epoch() -> None:
+    rows = rows_of(run_of(TEXTBOOK, peak_rss_mb=9_000.0), run_of("mlp"), run_of("cnn", peak_rss_mb=1_500.0))
+    memory, *_ = [goal for goal in judge(rows, PEAK, None) if goal.subject == "memory of training"]
+    assert (memory.measured, memory.holds) == ("1,500 MB at most (cnn)", False)
+    assert find(judge([], PEAK, Augmented("cnn_best", 10.0, 19.9)), "cnn_best, an epoch").holds
+    assert not find(judge([], PEAK, Augmented("cnn_best", 10.0, 20.0)), "cnn_best, an epoch").holds
+    assert judge([], PEAK, None) == []
+
+
+def test_an_ensemble_answers_with_the_average_of_what_was_kept(tmp_path: Path) -> None:
+    sure, unsure = [0.1, 0.9], [0.6, 0.4]
+    for seed, rows in enumerate(([sure, unsure], [unsure, unsure])):
+        answers = np.array(rows, np.float32)
+        labels = np.array([1, 0], np.uint8)
+        parts = {"validation": answers, "test": answers, "validation_labels": labels, "test_labels": labels}
+        np.savez(name_kept(tmp_path, "cnn_best", seed), **parts)
+    runs = [run_of("cnn_best", seed, 100.0 + seed, accuracy=0.5) for seed in range(2)]
+    joined = average_runs(runs, tmp_path)
+    assert (joined.name, joined.test_accuracy, joined.fit_s) == ("ensemble of 2 cnn_best", 1.0, 201.0)
+    assert (joined.weights, joined.steps, joined.seed) == (10_000, 860, None)
+
+
+def test_presets_are_found_in_conf_and_others_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    known = choose_presets(None)
+    assert [*known][:2] == ["mlp", "cnn"]
+    assert all(params.model.input == "pixels" for params in known.values())
+    assert [*choose_presets(["cnn", "mlp"])] == ["mlp", "cnn"]
+    assert compose_preset("mlp", 3).train.seed == 3
+    with pytest.raises(UsageError, match=r"--presets: expected some of mlp, cnn.*, got cnm"):
+        choose_presets(["mlp", "cnm"])
+    with pytest.raises(UsageError, match=r"expected a preset of conf/model \(mlp, cnn.*\), got cnm"):
+        compose_preset("cnm")
+
+
+def test_an_ensemble_of_another_presets_seeds_is_recognised(params: Params) -> None:
+    def change(**changes: Any) -> Params:
+        return params.model_copy(update={"model": params.model.model_copy(update=changes)})
+
+    ensemble = change(name="ensemble", members=3)
+    assert repeats_another(ensemble, [change(name="mlp", dense=(1,)), params, ensemble])
+    assert not repeats_another(params, [params, ensemble])
+    assert not repeats_another(change(members=3, dropout=0.5), [params])
+    longer = params.train.model_copy(update={"epochs": params.train.epochs + 1})
+    assert not repeats_another(ensemble.model_copy(update={"train": longer}), [params])
+
+
+def test_the_long_ones_have_fewer_seeds_unless_asked(params: Params) -> None:
+    presets = dict.fromkeys(("cnn", "cnn_best"), params)
+    assert count_seeds(presets, None) == {TEXTBOOK: 5, "cnn": 5, "cnn_best": 3}
+    assert count_seeds(presets, 1) == {TEXTBOOK: 1, "cnn": 1, "cnn_best": 1}
+
+
+def test_only_a_full_run_replaces_the_committed_figures(tmp_path: Path) -> None:
+    def parse(*arguments: str) -> argparse.Namespace:
+        return make_parser().parse_args(arguments)
+
+    assert choose_results(parse()) == choose_results(parse("--seeds", "5", "--resume")) == RESULTS
+    for arguments in (["--seeds", "1"], ["--presets", "mlp"], ["--data", "elsewhere"]):
+        assert choose_results(parse(*arguments)) == SCRATCH / "results"
+    assert choose_results(parse("--seeds", "1", "--results", str(tmp_path))) == tmp_path
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    for part in PARTS:
+        (tmp_path / f"{part}.npz").write_bytes(part.encode())
+    return tmp_path
+
+
+def test_what_was_measured_is_taken_again_only_when_asked_and_when_nothing_changed(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def measure(resume: bool, seed: int, answer: int) -> int:
+        # Stands for a measurement: a process that prints JSON, whatever it is called with.
+        program = f"#!/bin/sh\necho '{{\"answer\": {answer}}}'\n"
+        (tmp_path / "python").write_text(program)
+        (tmp_path / "python").chmod(0o755)
+        processes = Processes(tmp_path / "scratch", data, resume)
+        return int(processes.measure("fit", "cnn-0", {"seed": seed})["answer"])
+
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "python"))
+    assert measure(resume=True, seed=0, answer=1) == 1
+    assert measure(resume=True, seed=0, answer=2) == 1
+    assert measure(resume=False, seed=0, answer=3) == 3
+    assert measure(resume=True, seed=1, answer=4) == 4
+    (data / "train.npz").write_bytes(b"other digits")
+    assert measure(resume=True, seed=1, answer=5) == 5
+    monkeypatch.setattr(measuring, "CODE", [data / "test.npz"])
+    assert measure(resume=True, seed=1, answer=6) == 6
+
+
+def test_a_measurement_that_fails_is_told_with_the_end_of_its_log(data: Path, tmp_path: Path) -> None:
+    processes = Processes(tmp_path / "scratch", data, resume=False)
+    with pytest.raises(ModelyardError, match=r"(?s)training\.fit .*failed.*cnm\.log:.*--preset.*required"):
+        processes.measure("fit", "cnm", {}, "--seed", "0")
+    assert not (tmp_path / "scratch" / "cnm.json").exists()
+
+
+def test_missing_data_and_unknown_presets_end_before_anything_is_measured(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(ROOT)
+    assert main(["--presets", "cnm"]) == 2
+    assert "bench: --presets: expected some of mlp, cnn" in capsys.readouterr().err
+    assert main(["--presets", "mlp", "--data", str(tmp_path / "empty")]) == 1
+    assert "empty/train.npz is missing: `make repro` makes it" in capsys.readouterr().err
+
+
+def make_report() -> Report:
+    runs = [run_of("cnn", seed, 3.0 + seed, 0.99 + seed / 1000) for seed in range(3)]
+    best = run_of("ensemble of 2 cnn_best", None, 1234.0, 0.998, epochs=())
+    rows = rows_of(run_of(TEXTBOOK, fit_s=20.0, accuracy=0.976), *runs, best)
+    return Report("2 cores, a date", rows, PEAK, [Goal("memory", "under 1", "2", False)])
+
+
+def test_the_tables_show_every_seed_and_what_does_not_hold() -> None:
+    text = make_report().to_text()
+    assert re.search(
+        r"cnn +3 +4\.00 +3\.00\.\.5\.00 +99\.10 % +99\.00\.\.99\.20 +5,000 +2 +25 +25% +900", text
+    )
+    assert re.search(r"cnn +99\.00 % +99\.10 % +99\.20 % +99\.100 %", text)
+    assert re.search(r"textbook +97\.60 % +97\.600 %", text)
+    assert re.search(r"ensemble of 2 cnn_best +99\.800 %", text)
+    assert re.search(r"memory +under 1 +2 +NO", text)
+    page = make_report().to_markdown("training.png")
+    assert "| memory | under 1 | 2 | NO |" in page
+    assert "![accuracy against seconds](training.png)" in page
+
+
+def test_the_csv_has_a_line_for_every_run(tmp_path: Path) -> None:
+    make_report().write_csv(tmp_path / "training.csv")
+    with (tmp_path / "training.csv").open() as file:
+        textbook, *cnn, ensemble = csv.DictReader(file)
+    assert [line["seed"] for line in cnn] == ["0", "1", "2"]
+    assert (textbook["fit_s"], textbook["test_accuracy"], textbook["share_of_peak"]) == (
+        "20.000",
+        "0.9760",
+        "0.0500",
+    )
+    assert textbook["seconds_and_val_accuracy_of_epochs"] == "10.000:0.9460 19.000:0.9660"
+    assert (ensemble["seed"], ensemble["about"]) == ("", "2 cores, a date")
+
+
+def test_the_picture_has_a_colour_for_each_network(tmp_path: Path) -> None:
+    plot_rows(tmp_path / "training.png", make_report().rows)
+    with Image.open(tmp_path / "training.png") as drawn:
+        pixels = np.asarray(drawn.convert("RGB"))
+    for colour in ([0x73, 0x73, 0x73], [0xD5, 0x5E, 0x00], [0x00, 0x72, 0xB2]):
+        assert (pixels == colour).all(axis=2).sum() > 200

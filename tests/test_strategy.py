@@ -1,0 +1,190 @@
+"""Several devices and several machines: the same weights as one device, one writer, and no endless waiting.
+
+The devices are two parts of one processor, the machines two processes; all start TensorFlow anew.
+"""
+
+import io
+import json
+import socket
+import subprocess
+import sys
+import threading
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import pytest
+import yaml
+
+from conftest import ROOT, clean_environment
+from made_digits import make_digits
+from modelyard.digits.dataset import write_digits
+from modelyard.errors import ModelyardError, UsageError
+from modelyard.training.cluster import Cluster, read_cluster
+from modelyard.training.meeting import meet
+from tracking_server import find_free_port
+
+# Sixty-four images make four whole batches: no part of one differs from another.
+TRAINING, VALIDATION = make_digits(64), make_digits(33, seed=1)
+ON_ONE_AND_ON_TWO_DEVICES = """
+import json
+from pathlib import Path
+import tensorflow as tf
+half = tf.config.LogicalDeviceConfiguration()
+tf.config.set_logical_device_configuration(tf.config.list_physical_devices("CPU")[0], [half, half])
+from modelyard.digits.dataset import read_digits
+from modelyard.params import load_params
+from modelyard.training.batches import training_batches
+from modelyard.training.cluster import Cluster
+from modelyard.training.examples import examples_of
+from modelyard.training.members import fit_members
+from modelyard.training.outcome import save_network
+from modelyard.training.task import Task
+params = load_params(Path("params.yaml"))
+training, validation = (examples_of(read_digits(Path(name))) for name in ("train.npz", "validation.npz"))
+for strategy in ("mirrored", "none"):
+    train = params.train.model_copy(update={"strategy": strategy})
+    network, rows = fit_members(Task(params.model, train, training, validation), lambda *_: None)
+    save_network(network, Path(strategy).with_suffix(".keras"))
+    Path("history.json").write_text(json.dumps(rows))
+
+epoch, pair = tf.Variable(1, dtype=tf.int64), ("a:1", "b:2")
+clusters = (Cluster(), Cluster(pair, 0), Cluster(pair, 1))
+every = [training_batches(training, params.train, epoch, cluster) for cluster in clusters]
+for (whole, _), (first, _), (second, _) in zip(*every, strict=True):
+    assert first.shape == second.shape
+    tf.debugging.assert_equal(whole, tf.concat([first, second], 0))
+"""
+
+
+def test_two_devices_and_two_workers_train_as_one_device_does(tmp_path: Path, values: dict[str, Any]) -> None:
+    layer = {"filters": 2, "kernel": 3, "stride": 2, "padding": "same", "pool": 2}
+    # Each device normalises its own part of a batch: that gives other weights.
+    values["model"] |= {"name": "small", "convolutions": [layer], "batch_norm": False, "dense": [8]}
+    values["train"] |= {"epochs": 2, "batch_size": 16, "strategy": "multi_worker"}
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(values))
+    write_digits(tmp_path / "train.npz", TRAINING)
+    write_digits(tmp_path / "validation.npz", VALIDATION)
+    (tmp_path / "source.json").write_text(json.dumps({"source": "made", "licence": "none"}))
+
+    ports = [find_free_port(), find_free_port()]
+    workers = [start_worker(tmp_path, ports, index) for index in (0, 1)]
+    devices = start(tmp_path, {}, "-c", ON_ONE_AND_ON_TWO_DEVICES)
+    for process in (*workers, devices):
+        said, _ = process.communicate(timeout=300)
+        assert process.returncode == 0, said
+
+    alone = read_numbers(tmp_path / "none.keras")
+    for other in ("mirrored.keras", "worker-0/model.keras"):
+        numbers = read_numbers(tmp_path / other)
+        assert numbers.keys() == alone.keys()
+        for name, expected in alone.items():
+            np.testing.assert_allclose(numbers[name], expected, atol=1e-5, err_msg=f"{other}: {name}")
+    validated = [row["val_loss"] for row in json.loads((tmp_path / "history.json").read_text())]
+    rows = json.loads((tmp_path / "worker-0/training.json").read_text())["history"]
+    assert [row["val_loss"] for row in rows] == pytest.approx(validated, rel=1e-5)
+    # The other one has written nothing.
+    assert not (tmp_path / "worker-1").exists()
+
+
+def test_workers_meet_and_leave_their_ports_free() -> None:
+    workers = [f"127.0.0.1:{find_free_port()}" for _ in range(3)]
+    threads = [threading.Thread(target=meet, args=(workers, index, 60)) for index in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for worker in workers:
+        socket.create_server(("", int(worker.rpartition(":")[2]))).close()
+
+
+def test_a_worker_that_does_not_come_is_named() -> None:
+    workers = [f"127.0.0.1:{find_free_port()}" for _ in range(2)]
+    with pytest.raises(ModelyardError, match=rf"expected 2 workers within 0.1 s, {workers[1]} did not come"):
+        meet(workers, 0, 0.1)
+
+
+def test_a_port_that_is_taken_is_told() -> None:
+    with socket.create_server(("", 0)) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(ModelyardError, match=f"expected a free port for this worker, {port} is not"):
+            meet([f"127.0.0.1:{port}"], 0, 1)
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        "",
+        "two workers",
+        "[]",
+        '{"cluster": {"worker": ["a:1", "b:2"]}}',
+        '{"cluster": {"worker": ["a:1", "b"]}, "task": {"type": "worker", "index": 0}}',
+        '{"cluster": {"worker": ["a:1", 2]}, "task": {"type": "worker", "index": 0}}',
+        '{"cluster": {"worker": ["a:1"], "ps": ["b:2"]}, "task": {"type": "worker", "index": 0}}',
+        '{"cluster": {"worker": ["a:1", "b:2"]}, "task": {"type": "evaluator", "index": 0}}',
+    ],
+)
+def test_a_cluster_that_is_none_is_refused(config: str) -> None:
+    with pytest.raises(UsageError, match=r"train\.strategy=multi_worker: expected TF_CONFIG"):
+        read_cluster("multi_worker", {"TF_CONFIG": config})
+
+
+@pytest.mark.parametrize(
+    ("workers", "index"), [(["a:1", "b:2"], 2), (["a:1", "a:1"], 0), ([], 0), (["a:1"], -1)]
+)
+def test_a_worker_that_cannot_be_is_refused(workers: list[str], index: int) -> None:
+    config = {"cluster": {"worker": workers}, "task": {"type": "worker", "index": index}}
+    with pytest.raises(UsageError, match="expected different workers and an index of one of them"):
+        read_cluster("multi_worker", {"TF_CONFIG": json.dumps(config)})
+
+
+def test_the_first_worker_is_the_chief_and_other_strategies_have_one() -> None:
+    config = {"cluster": {"worker": ["a:1", "b:2"]}, "task": {"type": "worker", "index": 1}}
+    environment = {"TF_CONFIG": json.dumps(config)}
+    assert read_cluster("multi_worker", environment) == Cluster(("a:1", "b:2"), 1)
+    assert not read_cluster("multi_worker", environment).is_chief
+    assert read_cluster("mirrored", environment).is_chief
+
+
+def start_worker(folder: Path, ports: list[int], index: int) -> "subprocess.Popen[str]":
+    """Start the stage as DVC does, with outputs of its own."""
+    workers = [f"127.0.0.1:{port}" for port in ports]
+    config = {"cluster": {"worker": workers}, "task": {"type": "worker", "index": index}}
+    outputs = {
+        "network": "model.keras",
+        "record": "training.json",
+        "history": "history.csv",
+        "checkpoints": "kept",
+    }
+    paths = {
+        "train": "train.npz",
+        "validation": "validation.npz",
+        "source": "source.json",
+        "features": "none",
+    }
+    paths |= {name: f"worker-{index}/{file}" for name, file in outputs.items()}
+    arguments = [word for name, path in paths.items() for word in (f"--{name}", path)]
+    return start(folder, {"TF_CONFIG": json.dumps(config)}, str(ROOT / "pipelines/train.py"), *arguments)
+
+
+def start(folder: Path, environment: dict[str, str], *arguments: str) -> "subprocess.Popen[str]":
+    return subprocess.Popen(
+        [sys.executable, *arguments],
+        cwd=folder,
+        env=clean_environment() | environment | {"MLFLOW_TRACKING_URI": f"sqlite:///{folder}/mlflow.db"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def read_numbers(network: Path) -> dict[str, Any]:
+    """Return all arrays in a `.keras` file by their names: weights, steps and moments."""
+    arrays: dict[str, Any] = {}
+    with zipfile.ZipFile(network) as file, h5py.File(io.BytesIO(file.read("model.weights.h5"))) as weights:
+        weights.visititems(
+            lambda name, item: arrays.update({name: item[()]}) if isinstance(item, h5py.Dataset) else None
+        )
+    return arrays

@@ -1,0 +1,274 @@
+"""Sweeps over tiny networks: counted, resumed, pruned, shared by processes, and written as a preset.
+
+All that need TensorFlow run once, in processes that share its import; the tests look at what they left.
+"""
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import mlflow
+import optuna
+import pytest
+import sqlalchemy
+import yaml
+from hydra import compose, initialize_config_dir
+from omegaconf import OmegaConf
+
+from conftest import ROOT, clean_environment
+from modelyard.cli import main
+from modelyard.params import EarlyStopping, Params, load_params, validate_params
+from modelyard.sweeps.database import Database
+from modelyard.sweeps.space import Space
+from modelyard.sweeps.study import ATTEMPTS, PATIENCE_S, Study
+from modelyard.sweeps.trials import final_accuracy
+from sweep_project import make_project
+from team_server import run_postgres
+
+ADAM = yaml.safe_load((ROOT / "params.yaml").read_text())["train"]["optimizer"]
+GOOD, SLOW = ADAM | {"learning_rate": 0.02}, ADAM | {"learning_rate": 1e-7}
+WILD = ADAM | {"name": "sgd", "learning_rate": 10.0, "weight_decay": 0.99}
+
+
+@dataclass
+class Swept:
+    """A project after its sweeps: how each ended, with what it said, and what the study has."""
+
+    folder: Path
+    ends: list[tuple[int, str]]
+    trials: list[optuna.trial.FrozenTrial]
+
+    @property
+    def best(self) -> optuna.trial.FrozenTrial:
+        return max(self.trials, key=lambda trial: trial.value if trial.state.name == "COMPLETE" else 0)
+
+
+@pytest.fixture(scope="module")
+def postgres() -> Iterator[str]:
+    with run_postgres() as url:
+        yield url
+
+
+@pytest.fixture(scope="module")
+def swept(tmp_path_factory: pytest.TempPathFactory, postgres: str) -> tuple[Swept, Swept]:
+    """Two projects, one swept by three processes in PostgreSQL, one by one in a file; one tracking store."""
+    folder = tmp_path_factory.mktemp("sweeps")
+    values = yaml.safe_load((ROOT / "params.yaml").read_text())
+    shared = make_project(folder / "a shared one", values)
+    alone = make_project(
+        folder / "alone",
+        values,
+        train__epochs=3,
+        train__batch_size=2,
+        sweep__trials=3,
+        sweep__seed=4,
+        sweep__pruner={"name": "median", "startup_trials": 1, "warmup_epochs": 0},
+        sweep__space={"train.optimizer": {"choices": [GOOD, SLOW, WILD]}},
+    )
+    both = {"folder": str(shared), "arguments": ["--trials", "3", "--storage", postgres, "--preset", "found"]}
+    one = {"folder": str(alone), "arguments": []}
+    ends = _run([[both | {"dies": True}], [both, both, one]], folder)
+    url = f"sqlite:///{alone / 'sweeps.db'}"
+    return Swept(shared, ends[:3], _load(postgres).trials), Swept(alone, ends[3:], _load(url).trials)
+
+
+def test_processes_share_a_study_in_postgresql_and_go_on_where_one_was_killed(
+    swept: tuple[Swept, Swept],
+) -> None:
+    shared, _ = swept
+    assert [code for code, _ in shared.ends] == [-signal.SIGKILL, 0, 0], shared.ends
+    trials = shared.trials
+    assert [trial.number for trial in trials] == [0, 1, 2, 3]
+    assert [trial.state.name for trial in trials] == ["FAIL", "COMPLETE", "COMPLETE", "COMPLETE"]
+    assert trials[1].params == trials[0].params
+    assert len({json.dumps(trial.params) for trial in trials}) == 3
+    assert len({trial.user_attrs["owner"]["pid"] for trial in trials}) == 3
+    [parent], nested = _runs_of(shared, "mnist mlp", len(trials))
+    assert (parent.info.status, parent.data.tags["best_trial"]) == ("FINISHED", str(shared.best.number))
+    assert sorted(run.info.status for run in nested) == ["FINISHED"] * 3 + ["KILLED"]
+    accuracies = {run.data.metrics.get("sweep/accuracy") for run in nested}
+    assert accuracies == {trial.value for trial in trials}
+    assert parent.data.metrics["sweep/best_accuracy"] == shared.best.value
+
+
+def test_the_best_trial_is_a_preset_that_can_be_used_at_once(swept: tuple[Swept, Swept]) -> None:
+    shared, _ = swept
+    text = (shared.folder / "conf/model/found.yaml").read_text()
+    assert text.startswith(f"# @package _global_\n# {shared.best.value:.2%} of the validation split: trial")
+    assert "  dense: [8]\n" in text
+    rate = float(f"{shared.best.params['train.optimizer.learning_rate']:.6g}")
+    base = load_params(shared.folder / "params.yaml")
+    chosen = _compose_preset(shared.folder, "found")
+    assert chosen.model == base.model.model_copy(update={"name": "found"})
+    optimizer = base.train.optimizer.model_copy(update={"learning_rate": rate})
+    assert chosen.train == base.train.model_copy(update={"optimizer": optimizer})
+
+
+def test_a_trial_that_is_behind_is_pruned_and_one_whose_loss_is_no_number_fails_alone(
+    swept: tuple[Swept, Swept],
+) -> None:
+    _, alone = swept
+    [(code, out)] = alone.ends
+    assert code == 0, out
+    told = [line.split()[2] for line in out.splitlines() if line.startswith("trial")]
+    assert set(told) == {"complete", "pruned", "failed"}, out
+    assert "failed    the loss is no number at step" in out
+    assert "pruned    behind half of the others after epoch 1" in out
+    assert len(out.splitlines()) == 3 + 2, out
+    words = {"COMPLETE": "complete", "PRUNED": "pruned", "FAIL": "failed"}
+    assert [words[trial.state.name] for trial in alone.trials] == told
+    [parent], nested = _runs_of(alone, "mnist mlp", 3)
+    ends = {"complete": ("FINISHED", None), "pruned": ("KILLED", "true"), "failed": ("FAILED", None)}
+    assert {
+        int(run.data.tags["trial"]): (run.info.status, run.data.tags.get("pruned")) for run in nested
+    } == {number: ends[word] for number, word in enumerate(told)}
+    assert parent.data.params["space.train.optimizer"].startswith('{"choices": [{')
+
+
+def test_a_sweep_that_is_done_does_nothing_and_says_so(
+    swept: tuple[Swept, Swept], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _, alone = swept
+    monkeypatch.chdir(alone.folder)
+    assert main(["sweep"]) == 0
+    assert "the study 'mnist mlp' has its 3 trials: nothing to do" in capsys.readouterr().out
+    assert len(_load(f"sqlite:///{alone.folder / 'sweeps.db'}").trials) == 3
+
+
+def test_a_preset_that_a_person_has_changed_is_not_overwritten_without_force(
+    swept: tuple[Swept, Swept], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _, alone = swept
+    monkeypatch.chdir(alone.folder)
+    preset = alone.folder / "conf/model/mlp_swept.yaml"
+    written = preset.read_text()
+    preset.write_text(f"{written}# a word of mine\n")
+    assert main(["sweep", "--trials", "99"]) == 2
+    assert "overwrite it with --force" in capsys.readouterr().err
+    assert preset.read_text() == f"{written}# a word of mine\n"
+    assert main(["sweep", "--force"]) == 0
+    assert preset.read_text() == written
+    assert main(["sweep", "--preset", "../mine"]) == 2
+    assert "--preset: expected letters, digits" in capsys.readouterr().err
+
+
+def test_a_study_of_other_values_is_refused(
+    swept: tuple[Swept, Swept], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _, alone = swept
+    monkeypatch.chdir(alone.folder)
+    kept = (alone.folder / "params.yaml").read_text()
+    try:
+        (alone.folder / "params.yaml").write_text(kept.replace("epochs: 3", "epochs: 4"))
+        assert main(["sweep"]) == 2
+        assert "train.epochs: the study has 3, now it is 4" in capsys.readouterr().err
+    finally:
+        (alone.folder / "params.yaml").write_text(kept)
+    assert main(["sweep", "--trials", "0"]) == 2
+    assert "sweep.trials: expected greater than or equal to 1, got 0" in capsys.readouterr().err
+
+
+def test_a_trial_of_a_process_that_fell_silent_begins_again_but_not_for_ever(
+    repository: Path, params: Params
+) -> None:
+    database = Database(None, repository)
+    study = Study(database, "s", params.sweep, Space(params.sweep.space, params), "a digest")
+    first = study.begin(1)
+    assert first is not None
+    first.set_user_attr("owner", {"host": "another machine", "pid": 1})
+    assert not study.has_room(1)
+    for attempt in range(1, ATTEMPTS + 1):
+        trial = study.trials[-1]
+        assert trial.params == first.params
+        running = optuna.Trial(_load(f"sqlite:///{repository / 'sweeps.db'}"), trial._trial_id)
+        running.set_user_attr("owner", {"host": "another machine", "pid": 1})
+        running.set_user_attr("alive_at", time.time() - PATIENCE_S - 1)
+        assert study.has_room(1) == (attempt < ATTEMPTS)
+        assert not study.end(running, "COMPLETE", 0.5)
+        study.begin(1)
+    assert study.count_finished() == 1
+
+
+def test_one_at_a_time_has_the_lock_of_a_shared_database(postgres: str, tmp_path: Path) -> None:
+    database = Database(postgres, tmp_path)
+    other = sqlalchemy.create_engine(postgres, poolclass=sqlalchemy.NullPool)
+    ask = sqlalchemy.text("SELECT pg_try_advisory_lock(:number)")
+    number = {"number": int.from_bytes(b"sweep")}
+    with database.lock(), other.connect() as connection:
+        assert not connection.execute(ask, number).scalar()
+    with other.connect() as connection:
+        assert connection.execute(ask, number).scalar()
+
+
+def test_a_database_that_does_not_answer_is_named_without_its_password(
+    tmp_path: Path,
+    values: dict[str, Any],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(make_project(tmp_path / "a project", values))
+    assert main(["sweep", "--storage", "postgresql://me:secret@127.0.0.1:1/sweeps"]) == 1
+    told = capsys.readouterr().err
+    assert "sweep.storage: the database postgresql+psycopg2://me:***@127.0.0.1:1/sweeps failed (" in told
+    assert "secret" not in told
+    assert main(["sweep", "--storage", "mysql://127.0.0.1/sweeps"]) == 2
+    assert "sweep.storage: expected a URL with sqlite:///" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("patience", "least", "expected"), [(None, 0.0, 0.7), (3, 0.0, 0.92), (3, 0.05, 0.9)]
+)
+def test_the_accuracy_of_a_trial_is_that_of_the_network_that_it_ends_with(
+    patience: int | None, least: float, expected: float
+) -> None:
+    rows = [{"val_accuracy": accuracy} for accuracy in (0.5, 0.9, 0.92, 0.7)]
+    assert final_accuracy(rows, EarlyStopping(patience=patience, min_improvement=least)) == expected
+
+
+def _run(rounds: list[list[dict[str, Any]]], folder: Path) -> list[tuple[int, str]]:
+    done = subprocess.run(
+        [sys.executable, str(ROOT / "tests/sweep_processes.py")],
+        env=clean_environment() | {"MLFLOW_TRACKING_URI": f"sqlite:///{folder / 'mlflow.db'}?timeout=60"},
+        input=json.dumps(rounds),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return [(code, out) for code, out in json.loads(done.stdout.splitlines()[-1])]
+
+
+def _load(url: str) -> optuna.Study:
+    [name] = optuna.get_all_study_names(url)
+    return optuna.load_study(study_name=name, storage=url)
+
+
+def _runs_of(swept: Swept, study: str, count: int) -> tuple[list[Any], list[Any]]:
+    """The runs of a project's study, and those of its trials, which must all be nested in them."""
+    client = mlflow.MlflowClient(f"sqlite:///{swept.folder.parent / 'mlflow.db'}")
+    experiment = client.get_experiment_by_name("modelyard sweeps")
+    found = client.search_runs([experiment.experiment_id])
+    own = {trial.user_attrs["run_id"] for trial in swept.trials}
+    nested = [run for run in found if run.info.run_id in own]
+    assert len(nested) == count
+    above = {run.data.tags["mlflow.parentRunId"] for run in nested}
+    parents = [run for run in found if run.info.run_id in above]
+    assert {run.data.tags["study"] for run in parents + nested} == {study}
+    assert [run.data.tags["kind"] for run in parents] == ["sweep"]
+    assert {run.data.tags["kind"] for run in nested} == {"trial"}
+    # One for each of the two projects.
+    assert sum(run.data.tags["kind"] == "sweep" for run in found) == 2
+    return parents, nested
+
+
+def _compose_preset(project: Path, name: str) -> Params:
+    """As `dvc exp run -S model=NAME` composes it; what the test changed is not in conf/."""
+    with initialize_config_dir(str(project / "conf"), version_base=None):
+        composed: Any = OmegaConf.to_container(compose("config", overrides=[f"model={name}"]), resolve=True)
+    return validate_params(composed)
