@@ -7,8 +7,10 @@ from typing import Any
 import pytest
 
 from modelyard.inference.bundle import Bundle, Label, Preprocessing
+from modelyard.nesting import flatten
 from modelyard.params import Params
 from modelyard.registry.model_card import MOST_CHARACTERS, ModelCard
+from modelyard.tracking.lineage import plain
 from modelyard.tracking.runs import Dataset
 
 DIGEST = "0123456789abcdef" * 4
@@ -61,9 +63,9 @@ TAGS = {
 @pytest.fixture
 def digits(params: Params) -> ModelCard:
     """The card of a network that was trained here, on figures as the shipped configuration gives them."""
-    plain = {f"model.{key}": str(value) for key, value in params.model.model_dump().items()}
-    plain |= {f"train.{key}": str(value) for key, value in params.train.model_dump().items()}
-    run = {"params": plain, "dataset": {"name": "mnist", "images": 55_000}}
+    chosen = {"model": plain(params.model), "train": plain(params.train)}
+    told = {key: str(value) for key, value in flatten(chosen, ".").items()}
+    run = {"params": told, "dataset": {"name": "mnist", "images": 55_000}}
     provenance = {"training": {"run": run, "fit_s": 11.2, "weights": 411_802}}
     preprocessing = Preprocessing("digit", 28, 28, 1, mean=0.0, scale=1 / 255)
     return ModelCard(

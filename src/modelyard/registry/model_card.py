@@ -19,6 +19,8 @@ PICTURES = {
 # MLflow's databases take no longer description; what its run or README.md tells too is left out first.
 MOST_CHARACTERS = 5000
 DISPENSABLE = ("How it was trained", "How to serve it", "What it costs", "Where it comes from")
+# A parameter that is off is not told, nor that a network is one.
+OFF = ("None", "none", "0.0")
 # MLflow's pages show an artifact of a logged model at this address, with its path behind.
 ARTIFACTS = "ajax-api/2.0/mlflow/logged-models/{model_id}/artifacts/files?artifact_file_path="
 
@@ -209,7 +211,7 @@ class ModelCard:
         training = self._trained_with()
         if not training:
             return
-        chosen = {key: value for key, value in training["run"]["params"].items() if value != "None"}
+        chosen = join_groups(training["run"]["params"])
         if "weights" in training:
             chosen["weights"] = f"{training['weights']:,}"
         if "fit_s" in training:
@@ -258,3 +260,17 @@ def _known(tags: Mapping[str, str], *wanted: tuple[str, str]) -> Iterator[tuple[
 def _interval(bounds: tuple[float, float]) -> str:
     low, high = bounds
     return f"{low:.2%} to {high:.2%}"
+
+
+def join_groups(params: Mapping[str, str]) -> dict[str, str]:
+    """Put a run's parameters into a row each group below model or train, without those that are off.
+
+    `{"train.schedule.name": "cosine", "train.schedule.warmup": "0.1"}` becomes
+    `{"train.schedule": "name cosine, warmup 0.1"}`.
+    """
+    rows: dict[str, list[str]] = {}
+    for key, value in params.items():
+        if value not in OFF and (key, value) != ("model.members", "1"):
+            group, name, *below = key.split(".")
+            rows.setdefault(f"{group}.{name}", []).append(" ".join([*below, value.replace("'", "")]))
+    return {key: ", ".join(values) for key, values in rows.items()}
