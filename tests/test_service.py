@@ -397,6 +397,7 @@ def test_every_request_leaves_one_line_with_its_id_and_nothing_of_the_image(fold
     made = service.post("/models/mnist/predict?top_k=x", FILES[3], headers={"X-Request-ID": 'a"b c'})
     body = json.dumps({"instances": [TEXTS[3], "what?"]})
     service.post("/invocations", body, JSON, headers={"X-Request-ID": "third"})
+    service.get("/livez", headers={"X-Request-ID": "probe-1"})
     assert service.stop() == 0
     lines = {line["id"]: line for line in map(json.loads, service.lines)}
     assert given.headers["X-Request-ID"] == "order-66"
@@ -405,6 +406,7 @@ def test_every_request_leaves_one_line_with_its_id_and_nothing_of_the_image(fold
     assert (line["method"], line["path"], line["body_bytes"]) == ("POST", PREDICT, len(FILES[3]))
     assert lines[made.headers["X-Request-ID"]]["status"] == 400
     assert lines["third"]["status"] == 400
+    assert (lines["probe-1"]["path"], lines["probe-1"]["status"]) == ("/livez", 200)
     assert TEXTS[3][:30] not in "".join(service.lines)
 
 

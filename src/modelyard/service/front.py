@@ -106,9 +106,6 @@ class Front:
 
     def _record(self, scope: Scope, record: Record, status: int, seconds: float) -> None:
         self._metrics.leave(record.model, record.version, status, seconds)
-        if scope["path"] in OPEN and status == 200:
-            # Probes come every few seconds for ever; one that fails is worth a line.
-            return
         self._log.write(
             {
                 "time": datetime.now(UTC),
