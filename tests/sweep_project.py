@@ -5,11 +5,11 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import yaml
 
 from conftest import ROOT
-from modelyard.digits.dataset import Digits, write_digits
+from made_digits import make_digits
+from modelyard.digits.dataset import write_digits
 
 STAGES = {"stages": {"train": {"cmd": "python train.py --train a.npz --validation b.npz --source c.json"}}}
 SMALL = {
@@ -56,13 +56,3 @@ def set_values(folder: Path, values: dict[str, Any], **changes: Any) -> None:
             place = place[part]
         place[last] = value
     (folder / "params.yaml").write_text(yaml.safe_dump(values, sort_keys=False))
-
-
-def make_digits(count: int, seed: int) -> Digits:
-    """Bars whose place is the label, in noise, so that there is something to learn."""
-    generator = np.random.default_rng(seed)
-    labels = generator.integers(0, 10, count).astype(np.uint8)
-    images = generator.integers(0, 60, (count, 28, 28)).astype(np.uint8)
-    for image, label in zip(images, labels, strict=True):
-        image[:, 2 * label + 4 : 2 * label + 7] = 250
-    return Digits(images, labels)

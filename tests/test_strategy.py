@@ -95,9 +95,12 @@ def test_workers_meet_and_leave_their_ports_free() -> None:
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join()
+        thread.join(60)
+    assert not any(thread.is_alive() for thread in threads)
     for worker in workers:
-        socket.create_server(("", int(worker.rpartition(":")[2]))).close()
+        port = int(worker.rpartition(":")[2])
+        with socket.create_server(("", port)) as server:
+            assert server.getsockname()[1] == port
 
 
 def test_a_worker_that_does_not_come_is_named() -> None:

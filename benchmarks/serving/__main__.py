@@ -7,6 +7,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from benchmarks.arguments import count
 from benchmarks.serving.environments import make_environments
 from benchmarks.serving.goals import judge
 from benchmarks.serving.load import find_wrk
@@ -125,12 +126,10 @@ def make_parser() -> argparse.ArgumentParser:
         f"The outcome of a full run goes to {RESULTS}, that of a shorter one to {SCRATCH}/results.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
-    parser.add_argument(
-        "--seconds", type=_count, default=SECONDS, metavar="N", help="of load for each figure"
-    )
-    parser.add_argument("--rounds", type=_count, default=ROUNDS, metavar="N", help="whose medians are told")
+    parser.add_argument("--seconds", type=count, default=SECONDS, metavar="N", help="of load for each figure")
+    parser.add_argument("--rounds", type=count, default=ROUNDS, metavar="N", help="whose medians are told")
     requests = "after so many, door 2's memory is compared with that after a twentieth"
-    parser.add_argument("--requests", type=_count, default=REQUESTS, metavar="N", help=requests)
+    parser.add_argument("--requests", type=count, default=REQUESTS, metavar="N", help=requests)
     for name, known in (("servers", list(TITLES)), ("models", list(MODELS))):
         only = f"only these {name}"
         parser.add_argument(f"--{name}", nargs="+", choices=known, default=known, metavar="NAME", help=only)
@@ -138,13 +137,6 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("--results", type=Path, default=argparse.SUPPRESS, metavar="FOLDER", help=results)
     parser.set_defaults(results=None)
     return parser
-
-
-def _count(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"expected 1 or more, got {number}")
-    return number
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from benchmarks.arguments import count
 from benchmarks.serving.machine import describe_machine
 from benchmarks.training.ensembles import average_runs
 from benchmarks.training.goals import judge
@@ -110,7 +111,7 @@ def make_parser() -> argparse.ArgumentParser:
     )
     few = " and ".join(f"{count} of {name}" for name, count in FEWER_SEEDS.items())
     seeds = f"of every network, from 0 (default: {SEEDS}, but {few})"
-    parser.add_argument("--seeds", type=_count, metavar="N", help=seeds)
+    parser.add_argument("--seeds", type=count, metavar="N", help=seeds)
     presets = "only these files of conf/model (default: all, an ensemble out of its members' runs)"
     parser.add_argument("--presets", nargs="+", metavar="NAME", help=presets)
     parser.add_argument(
@@ -124,13 +125,6 @@ def make_parser() -> argparse.ArgumentParser:
     results = "for the outcome, whatever the run (default: see above)"
     parser.add_argument("--results", type=Path, metavar="FOLDER", help=results)
     return parser
-
-
-def _count(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"expected 1 or more, got {number}")
-    return number
 
 
 if __name__ == "__main__":
