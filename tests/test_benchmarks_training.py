@@ -66,6 +66,8 @@ def test_operations_are_counted_as_by_hand(params: Params) -> None:
     normal = build_network(model.model_copy(update={"batch_norm": True}))
     assert count_training_flops(normal) == by_hand
     assert count_training_flops(join_members(model, [network, normal])) == 2 * by_hand
+    computed = build_network(model.model_copy(update={"first_filters": "whitening"}))
+    assert count_training_flops(computed) == by_hand - 2 * (forward[0] + forward[1])
 
 
 def test_a_layer_that_cannot_be_counted_is_refused() -> None:

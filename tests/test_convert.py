@@ -34,6 +34,8 @@ ROOT = Path(__file__).parents[1]
 MODEL = Model(
     name="small",
     input="pixels",
+    crop=0,
+    first_filters="learned",
     convolutions=(Convolution(filters=4, kernel=3, stride=1, padding="same", pool=2),),
     batch_norm=False,
     head="flatten",

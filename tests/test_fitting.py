@@ -1,5 +1,6 @@
 """Training: small networks on made digits, 67 of them, so that a dropped remainder would show."""
 
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +16,14 @@ from modelyard.training.examples import Examples, examples_of
 from modelyard.training.members import fit_members
 from modelyard.training.outcome import save_network, write_history
 from modelyard.training.task import Task, prepare_network
+from modelyard.training.whitening import whiten_patches
 
 IMAGES = 67
 LAYERS = {
     "name": "small",
     "input": "pixels",
+    "crop": 0,
+    "first_filters": "learned",
     "convolutions": [{"filters": 2, "kernel": 3, "stride": 1, "padding": "same", "pool": 2}],
     "batch_norm": False,
     "head": "flatten",
@@ -88,6 +92,15 @@ def test_training_lowers_the_loss_and_tells_every_epoch(small: Params, examples:
 
 def test_no_image_is_left_out_of_an_epoch(trained: Any) -> None:
     assert int(trained[0].optimizer.iterations) == 2 * -(-IMAGES // 16)
+
+
+def test_more_steps_than_a_call_takes_are_all_taken(
+    values: dict[str, Any], small: Params, examples: Examples
+) -> None:
+    network, history = train(changed(values, batch_size=2), examples)
+    assert int(network.optimizer.iterations) == 2 * 34
+    right = [row["accuracy"] * IMAGES for row in history]
+    assert right == pytest.approx([round(count) for count in right], abs=1e-3)
 
 
 def test_the_same_seed_gives_the_same_weights(small: Params, examples: Examples, trained: Any) -> None:
@@ -247,6 +260,28 @@ def test_members_differ_and_answer_with_their_average(
     save_network(joined, tmp_path / "joined.keras")
     with pytest.raises(ModelyardError, match="it is an ensemble"):
         train(changed(values, seed=0), examples, tmp_path / "joined.keras")
+
+
+def test_the_network_is_of_keras_own_layers_and_answers_as_what_was_fitted(
+    values: dict[str, Any], small: Params, examples: Examples, tmp_path: Path
+) -> None:
+    values["model"] = {**LAYERS, "batch_norm": True}
+    network, history = train(changed(values, label_smoothing=0.1), examples)
+    save_network(network, tmp_path / "plain.keras")
+    with zipfile.ZipFile(tmp_path / "plain.keras") as file:
+        assert b"modelyard" not in file.read("config.json")
+    _, accuracy = network.evaluate(examples.inputs, examples.labels, batch_size=1000, verbose=0)
+    assert accuracy == pytest.approx(history[-1]["val_accuracy"])
+
+
+def test_filters_that_are_computed_stay_as_they_are(
+    values: dict[str, Any], small: Params, examples: Examples
+) -> None:
+    values["model"] = {**LAYERS, "crop": 2, "first_filters": "whitening", "batch_norm": True}
+    network, history = train(changed(values), examples)
+    computed = whiten_patches(examples.inputs[:, 2:-2, 2:-2], 3, 2)
+    np.testing.assert_array_equal(network.get_weights()[0], computed)
+    assert history[1]["val_loss"] < history[0]["val_loss"]
 
 
 def test_another_optimizer_does_not_go_on_with_the_state_of_this_one(

@@ -75,12 +75,33 @@ def test_the_committed_params_are_what_the_configuration_gives(values: dict[str,
             [{"filters": 1, "kernel": 28, "stride": 1, "padding": "valid", "pool": 2}],
             "expected pictures large enough, convolution 1 leaves nothing of 28x28",
         ),
+        ("model.crop", 12, "expected pictures large enough, convolution 1 leaves nothing of 4x4"),
+        ("train.label_smoothing", 1.0, "train.label_smoothing: expected less than 1"),
     ],
 )
 def test_a_wrong_value_is_named_with_what_was_expected_and_what_came(
     values: dict[str, Any], key: str, value: Any, expected: str
 ) -> None:
     _set(values, key, value)
+    with pytest.raises(ModelyardError) as refused:
+        validate_params(values)
+    assert expected in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("convolutions", "expected"),
+    [
+        ([], "expected first_filters learned where there are no convolutions"),
+        (
+            [{"filters": 20, "kernel": 3, "stride": 1, "padding": "valid", "pool": 1}],
+            "expected an even number of filters, at most 18, in a first convolution of 3x3",
+        ),
+    ],
+)
+def test_filters_that_cannot_be_computed_are_refused(
+    values: dict[str, Any], convolutions: list[Any], expected: str
+) -> None:
+    values["model"] |= {"first_filters": "whitening", "convolutions": convolutions}
     with pytest.raises(ModelyardError) as refused:
         validate_params(values)
     assert expected in str(refused.value)

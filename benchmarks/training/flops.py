@@ -18,9 +18,9 @@ LEFT_OUT = ("BatchNormalization",)
 def count_training_flops(network: "keras.Model") -> int:
     """Count the operations of one training step for one picture.
 
-    A multiply-add is two. Forward once; backward twice as much, for the gradients of weights and of inputs,
-    but the first layer's input needs none. What zero padding multiplies counts, as usual; activations, pools,
-    normalisation, loss and optimizer do not, and neither does augmentation.
+    A multiply-add is two. Forward once; backward as much again for the gradient of weights that are learned,
+    and for that of inputs where something below them is learned. What zero padding multiplies counts, as
+    usual; activations, pools, normalisation, loss and optimizer do not, and neither does augmentation.
 
     Raises:
         ModelyardError: a layer with weights is of a kind that is not known here.
@@ -45,8 +45,12 @@ def count_multiply_adds(layer: "keras.Layer") -> int:
 
 
 def _count_member(network: "keras.Model") -> int:
-    forward = [count for layer in network.layers if (count := count_multiply_adds(layer))]
-    return 2 * (3 * sum(forward) - forward[0]) if forward else 0
+    operations, learns_below = 0, False
+    for layer in network.layers:
+        learns = bool(layer.trainable_weights)
+        operations += 2 * count_multiply_adds(layer) * (1 + learns + learns_below)
+        learns_below = learns_below or learns
+    return operations
 
 
 def _list_members(network: "keras.Model") -> Iterator["keras.Model"]:

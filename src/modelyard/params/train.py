@@ -86,6 +86,8 @@ class Train(Group):
         images: so many of the training images, the first ones; null is all.
         ema_momentum: of the average of the weights over the steps, with which it validates and ends; null
             takes the last weights.
+        label_smoothing: the share of each label that all ten classes get alike while it learns; better
+            answers, with scores that are less sure. The losses are to such labels, in validation too.
         precision: of the computation; weights, and the network that comes out, are float32 always. bfloat16
             is faster on processors that have it; float16 is for GPUs, and five times slower on a processor.
         strategy: none is one device; mirrored all GPUs that CUDA_VISIBLE_DEVICES names, each with a part of
@@ -103,6 +105,7 @@ class Train(Group):
     augmentation: Augmentation
     early_stopping: EarlyStopping
     ema_momentum: Annotated[float, Field(gt=0, lt=1)] | None
+    label_smoothing: Annotated[float, Field(ge=0, lt=1)]
     precision: Literal["float32", "mixed_bfloat16", "mixed_float16"]
     strategy: Literal["none", "mirrored", "multi_worker"]
     resume_from: VersionUri | KerasFile | None

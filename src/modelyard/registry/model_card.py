@@ -19,8 +19,10 @@ PICTURES = {
 # MLflow's databases take no longer description; what its run or README.md tells too is left out first.
 MOST_CHARACTERS = 5000
 DISPENSABLE = ("How it was trained", "How to serve it", "What it costs", "Where it comes from")
-# A parameter that is off is not told, nor that a network is one.
+# A parameter that is off is not told.
 OFF = ("None", "none", "0.0")
+# Nor what most networks have.
+PLAIN = {"model.members": "1", "model.crop": "0", "model.first_filters": "learned"}
 # MLflow's pages show an artifact of a logged model at this address, with its path behind.
 ARTIFACTS = "ajax-api/2.0/mlflow/logged-models/{model_id}/artifacts/files?artifact_file_path="
 
@@ -270,7 +272,7 @@ def join_groups(params: Mapping[str, str]) -> dict[str, str]:
     """
     rows: dict[str, list[str]] = {}
     for key, value in params.items():
-        if value not in OFF and (key, value) != ("model.members", "1"):
+        if value not in OFF and PLAIN.get(key) != value:
             group, name, *below = key.split(".")
             rows.setdefault(f"{group}.{name}", []).append(" ".join([*below, value.replace("'", "")]))
     return {key: ", ".join(values) for key, values in rows.items()}

@@ -38,23 +38,18 @@ def training_batches(
     inputs, labels = tf.constant(examples.inputs), tf.constant(examples.labels)
     count, size, steps = len(examples), train.batch_size, steps_per_epoch(len(examples), train.batch_size)
 
-    def shuffle(_: "tf.Tensor") -> "tf.data.Dataset":
-        order = tf.random.experimental.stateless_shuffle(tf.range(count), seed=_seed(train.seed, epoch))
-        return tf.data.Dataset.from_tensors(order).flat_map(
-            lambda order: tf.data.Dataset.range(steps).map(lambda step: _take(order, step))
-        )
-
-    def _take(order: "tf.Tensor", step: "tf.Tensor") -> tuple["tf.Tensor", "tf.Tensor"]:
-        chosen = cluster.share(order[step * size : (step + 1) * size])
+    def take(step: "tf.Tensor") -> tuple["tf.Tensor", "tf.Tensor"]:
+        places = cluster.share(tf.range(step * size, tf.minimum((step + 1) * size, count)))
+        chosen = tf.random.experimental.index_shuffle(places, _seed(train.seed, epoch), count - 1)
         batch = tf.gather(inputs, chosen)
         if changes_pictures(train.augmentation):
             seed = _seed(train.seed, (epoch * steps + step) * len(cluster.workers) + cluster.index)
             batch = augment(batch, train.augmentation, seed)
         return batch, tf.gather(labels, chosen)
 
-    batches = tf.data.Dataset.range(1).flat_map(shuffle)
-    known = tf.data.experimental.assert_cardinality(steps)
-    return batches.apply(known).prefetch(2)
+    # There is nothing in it for AutoGraph, which would read and parse its source for 0.1 s.
+    as_it_is = tf.autograph.experimental.do_not_convert
+    return _leave_as_it_is(tf.data.Dataset.range(steps).map(as_it_is(take)).prefetch(2))
 
 
 def validation_batches(examples: Examples, cluster: Cluster = ALONE) -> "tf.data.Dataset":
@@ -62,9 +57,19 @@ def validation_batches(examples: Examples, cluster: Cluster = ALONE) -> "tf.data
     import tensorflow as tf
 
     whole = tf.data.Dataset.from_tensor_slices((examples.inputs, examples.labels)).batch(VALIDATION_BATCH)
-    if len(cluster.workers) == 1:
-        return whole
-    return whole.map(lambda inputs, labels: (cluster.share(inputs), cluster.share(labels)))
+    if len(cluster.workers) > 1:
+        whole = whole.map(lambda inputs, labels: (cluster.share(inputs), cluster.share(labels)))
+    return _leave_as_it_is(whole)
+
+
+def _leave_as_it_is(batches: "tf.data.Dataset") -> "tf.data.Dataset":
+    """Keep tf.data from tuning what is fixed: its thread can hold up the end of a fit for half a second."""
+    import tensorflow as tf
+
+    options = tf.data.Options()
+    options.autotune.enabled = False
+    options.experimental_optimization.apply_default_optimizations = False
+    return batches.with_options(options)
 
 
 def _seed(seed: int, number: "tf.Tensor | tf.Variable") -> "tf.Tensor":

@@ -11,8 +11,8 @@ from modelyard.params import Train
 from modelyard.training.batches import steps_per_epoch, training_batches, validation_batches
 from modelyard.training.checkpoints import Checkpoints, Metrics, Progress, Weights
 from modelyard.training.cluster import read_cluster
-from modelyard.training.optimizers import STEPS_PER_CALL
 from modelyard.training.resuming import load_network, take_over
+from modelyard.training.steps import STEPS_PER_CALL
 from modelyard.training.strategy import (
     fit_together,
     hand_out,

@@ -1,9 +1,9 @@
 """The Keras networks for digits: their layers, and an ensemble of them."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from modelyard.params import Convolution, Model
+from modelyard.params import Model
 
 if TYPE_CHECKING:
     import keras
@@ -14,7 +14,7 @@ BATCH_NORM_MOMENTUM = 0.95
 SHAPES = {"pixels": (28, 28, 1), "inception_features": (2048,)}
 
 
-def build_network(model: Model, precision: str = "float32") -> "keras.Model":
+def build_network(model: Model, precision: str = "float32", fused: bool = False) -> "keras.Model":
     """Make one network with fresh weights; `model.members` is not looked at.
 
     Args:
@@ -22,6 +22,8 @@ def build_network(model: Model, precision: str = "float32") -> "keras.Model":
             dark ground, normalised inside, so that what serves it sends plain pixels;
             `input: inception_features` one of float32 (n, 2048).
         precision: what the layers compute in, as Keras names it; weights and output are float32 always.
+        fused: whether one fast operation normalises the channels; the weights are the same, but a file of the
+            network needs this package.
 
     Returns:
         A network whose output is float32 (n, 10), probabilities.
@@ -32,10 +34,12 @@ def build_network(model: Model, precision: str = "float32") -> "keras.Model":
     network = [keras.Input(SHAPES[model.input], name="image")]
     if model.input == "pixels":
         network.append(layers.Rescaling(1 / 255, dtype=precision))
+        if model.crop:
+            network.append(layers.Cropping2D(model.crop, dtype=precision))
     elif model.batch_norm:
         network.append(layers.BatchNormalization(dtype=precision))
-    for shape in model.convolutions:
-        network += _convolve(shape, model.batch_norm, precision)
+    for number in range(len(model.convolutions)):
+        network += _convolve(model, number, precision, fused)
     if model.head == "average":
         network.append(layers.GlobalAveragePooling2D(dtype=precision))
     elif model.input == "pixels":
@@ -61,8 +65,21 @@ def join_members(model: Model, members: Sequence["keras.Model"]) -> "keras.Model
     return keras.Model(image, keras.layers.Average(name="average")(answers), name=model.name)
 
 
-def _convolve(shape: Convolution, batch_norm: bool, precision: str) -> list["keras.Layer"]:
+def _normalise(fused: bool, **settings: Any) -> "keras.Layer":
+    import keras
+
+    if not fused:
+        return keras.layers.BatchNormalization(**settings)
+    from modelyard.training.normalization import FusedBatchNormalization
+
+    return FusedBatchNormalization(**settings)
+
+
+def _convolve(model: Model, number: int, precision: str, fused: bool) -> list["keras.Layer"]:
     from keras import layers
+
+    shape = model.convolutions[number]
+    learns = number > 0 or model.first_filters == "learned"
 
     made = [
         layers.Conv2D(
@@ -71,15 +88,18 @@ def _convolve(shape: Convolution, batch_norm: bool, precision: str) -> list["ker
             strides=shape.stride,
             padding=shape.padding,
             # The normalisation takes a bias away again.
-            use_bias=not batch_norm,
+            use_bias=not model.batch_norm,
+            trainable=learns,
             dtype=precision,
         )
     ]
     # The largest of four comes first: what follows has a quarter of the work, and relu gives the same.
     if shape.pool > 1:
         made.append(layers.MaxPooling2D(shape.pool, dtype=precision))
-    if batch_norm:
-        made.append(layers.BatchNormalization(momentum=BATCH_NORM_MOMENTUM, dtype=precision))
+    if model.batch_norm:
+        # Where nothing is learned below, a gradient is not to go there for a scale.
+        affine = {"scale": learns, "center": learns}
+        made.append(_normalise(fused, momentum=BATCH_NORM_MOMENTUM, dtype=precision, **affine))
     return [*made, layers.ReLU(dtype=precision)]
 
 

@@ -4,12 +4,11 @@ from typing import TYPE_CHECKING
 
 from modelyard.errors import ModelyardError
 from modelyard.params import Optimizer, Train
+from modelyard.training.steps import STEPS_PER_CALL
 
 if TYPE_CHECKING:
     import keras
 
-# One Python call for so many steps; small networks gain a quarter of their time.
-STEPS_PER_CALL = 20
 # Of one_cycle, as in PyTorch's and fastai's: it begins at a 25th of the peak, and ends at a 10,000th of that.
 _BEGIN, _END = 1 / 25, 1 / 250_000
 
@@ -24,7 +23,7 @@ def compile_network(network: "keras.Model", train: Train, first_step: int, steps
     optimizer.build(network.trainable_variables)
     network.compile(
         optimizer=optimizer,
-        loss="sparse_categorical_crossentropy",
+        loss=_choose_loss(train.label_smoothing),
         metrics=["accuracy"],
         steps_per_execution=STEPS_PER_CALL,
         jit_compile=False,
@@ -94,6 +93,14 @@ def count_warmup(train: Train, steps: int) -> int:
             f"train.schedule.warmup: expected fewer than the {steps} steps of this training, got {count}"
         )
     return count
+
+
+def _choose_loss(smoothing: float) -> "str | keras.losses.Loss":
+    if not smoothing:
+        return "sparse_categorical_crossentropy"
+    from modelyard.training.loss import SmoothedCrossentropy
+
+    return SmoothedCrossentropy(smoothing)
 
 
 def _settings(chosen: Optimizer) -> dict[str, float | bool]:

@@ -40,6 +40,9 @@ def load_network(path: Path) -> "keras.Model":
     """
     import keras
 
+    # What a checkpoint is made of.
+    from modelyard.training import loss, normalization  # noqa: F401
+
     if not path.is_file():
         raise ModelyardError(
             f"train.resume_from: expected a .keras file, {path} is not there. DVC removes a stage's own "

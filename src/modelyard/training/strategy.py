@@ -19,6 +19,7 @@ from modelyard.errors import ModelyardError, UsageError
 from modelyard.quiet import import_tensorflow, quiet_tensorflow
 from modelyard.training.cluster import Cluster, read_cluster
 from modelyard.training.meeting import meet
+from modelyard.training.steps import take_many_steps
 
 if TYPE_CHECKING:
     import keras
@@ -107,7 +108,9 @@ def fit_together(network: "keras.Model", strategy: str) -> Iterator[None]:
     import tensorflow as tf
 
     lost = (tf.errors.UnavailableError, tf.errors.AbortedError, tf.errors.InternalError)
-    if strategy != "none":
+    if strategy == "none":
+        take_many_steps(network)
+    else:
         # With more, TensorFlow 2.21 fails: "You must feed a value for placeholder tensor".
         network.steps_per_execution = 1
     try:

@@ -13,6 +13,7 @@ from modelyard.training.network import build_network
 from modelyard.training.optimizers import compile_network
 from modelyard.training.resuming import load_network, take_over
 from modelyard.training.strategy import build_in, refuse_small_batches, scope
+from modelyard.training.whitening import whiten_patches
 
 if TYPE_CHECKING:
     import keras
@@ -66,9 +67,20 @@ def prepare_network(task: Task) -> "keras.Model":
     refuse_small_batches(strategy, task.train.batch_size, len(task.training))
     earlier = None if task.start is None else load_network(task.start)
     first_step = 0 if earlier is None else int(earlier.optimizer.iterations)
-    network = build_in(strategy, lambda: build_network(task.model, task.train.precision))
+    network = build_in(strategy, lambda: build_network(task.model, task.train.precision, fused=True))
+    if task.model.first_filters == "whitening":
+        _set_first_filters(network, task)
     with scope(strategy):
         compile_network(network, task.train, first_step, task.steps)
     if task.start is not None:
         take_over(network, earlier, task.start)
     return network
+
+
+def _set_first_filters(network: "keras.Model", task: Task) -> None:
+    """Compute the first convolution's filters from the part of the pictures that it sees."""
+    crop, first = task.model.crop, task.model.convolutions[0]
+    sides = slice(crop, -crop or None)
+    filters = whiten_patches(task.training.inputs[:, sides, sides], first.kernel, first.filters)
+    layer = next(layer for layer in network.layers if hasattr(layer, "kernel"))
+    layer.kernel.assign(filters)

@@ -1,0 +1,36 @@
+"""Filters that are computed in place of learned: the main components of the pictures' patches.
+
+The first layer of a network for pictures learns such filters anyway (Page 2018, "How to train your ResNet 8:
+bag of tricks"). Set from the start and left alone, it needs no gradient, and neither does the input of the
+second: a third of the work of a small network.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+# Enough for a stable outcome, in hundredths of a second.
+PICTURES, EVERY = 1000, 2
+# Added to each component's variance, of pixels from 0 to 1: the weakest are noise, and stay small.
+FLOOR = 0.01
+
+
+def whiten_patches(pictures: NDArray[np.uint8], side: int, filters: int) -> NDArray[np.float32]:
+    """Compute filters whose answers to the pictures are uncorrelated and of the same variance.
+
+    Args:
+        pictures: uint8 (n, height, width, 1), 0..255; the first 1,000 are looked at.
+        side: of the filters, in pixels.
+        filters: an even number, at most twice the pixels of one: each component comes with its negative,
+            since a relu that follows has but one side.
+
+    Returns:
+        The filters, float32 (side, side, 1, filters), for pixels from 0 to 1, strongest components first.
+    """
+    seen = pictures[:PICTURES, ..., 0].astype(np.float32) / 255
+    windows = np.lib.stride_tricks.sliding_window_view(seen, (side, side), axis=(1, 2))
+    patches = windows[:, ::EVERY, ::EVERY].reshape(-1, side * side)
+    variances, components = np.linalg.eigh(np.cov(patches, rowvar=False, bias=True))
+    strongest = np.argsort(variances)[::-1][: filters // 2]
+    scaled = components[:, strongest] / np.sqrt(variances[strongest].clip(min=0) + FLOOR)
+    both = np.concatenate([scaled, -scaled], axis=1)
+    return both.reshape(side, side, 1, filters).astype(np.float32)
