@@ -21,6 +21,7 @@ from modelyard.training.cluster import read_cluster
 from modelyard.training.examples import choose_pictures
 from modelyard.training.members import fit_members
 from modelyard.training.outcome import save_network, write_history
+from modelyard.training.strategy import open_strategy
 from modelyard.training.task import Task
 from modelyard.transfer.features import read_features
 
@@ -36,6 +37,8 @@ def train(paths: Namespace, params: Params) -> None:
     with training_run(tracking, description, checkpoints.read_run()) as run:
         checkpoints.begin(run.run_id)
         task = replace(task, start=fetch_network(tracking, params.train.resume_from))
+        # TensorFlow's import is no fitting, nor is waiting for other workers.
+        open_strategy(params.train.strategy)
         began = time.perf_counter()
         network, history = fit_members(task, run.log_epoch, checkpoints)
         fit_s = time.perf_counter() - began

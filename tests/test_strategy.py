@@ -24,6 +24,7 @@ from modelyard.digits.dataset import write_digits
 from modelyard.errors import ModelyardError, UsageError
 from modelyard.training.cluster import Cluster, read_cluster
 from modelyard.training.meeting import meet
+from modelyard.training.strategy import refuse_several_devices
 from tracking_server import find_free_port
 
 # Sixty-four images make four whole batches: no part of one differs from another.
@@ -141,6 +142,11 @@ def test_a_worker_that_cannot_be_is_refused(workers: list[str], index: int) -> N
     config = {"cluster": {"worker": workers}, "task": {"type": "worker", "index": index}}
     with pytest.raises(UsageError, match="expected different workers and an index of one of them"):
         read_cluster("multi_worker", {"TF_CONFIG": json.dumps(config)})
+
+
+def test_workers_with_several_devices_are_refused() -> None:
+    with pytest.raises(UsageError, match="expected one device for each of 2 workers, got 4: name one GPU"):
+        refuse_several_devices(4, 2)
 
 
 def test_the_first_worker_is_the_chief_and_other_strategies_have_one() -> None:

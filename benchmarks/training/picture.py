@@ -45,6 +45,8 @@ PLACES_PT = (
     (1, -32),
 )
 POINTS_A_LINE = 30
+# A large dot counts for much, all around it.
+POINTS_A_DOT, DOT_PT = 60, 9
 EXPLAINED = (
     "dots: the final network on the test images (faint: each seed, large: their median); "
     "lines: validation images, after each epoch"
@@ -91,7 +93,7 @@ def _draw_row(axes: "Axes", row: Row, colour: str) -> None:
         errors = [_to_error(epoch.val_accuracy) for epoch in row.curve]
         axes.plot(seconds, errors, color=colour, linewidth=1.8, marker=".", markersize=6)
         axes.plot([seconds[-1], end_s], [errors[-1], end], ":", color=colour, linewidth=1.2)
-    axes.plot([end_s], [end], "o", color=colour, markersize=9, markeredgecolor="white", zorder=3)
+    axes.plot([end_s], [end], "o", color=colour, markersize=DOT_PT, markeredgecolor="white", zorder=3)
 
 
 def _scale(axes: "Axes", rows: Sequence[Row]) -> None:
@@ -155,8 +157,10 @@ def _move(label: "Annotation", place_pt: tuple[int, int]) -> "Bbox":
 
 
 def _list_points(axes: "Axes", rows: Sequence[Row]) -> NDArray[np.float64]:
-    """Return points (n, 2) along the medians' lines and at every run's end, in pixels of the figure."""
+    """Return points (n, 2) along the medians' lines and dots, and at each run's end, in pixels."""
     points = []
+    angles = np.linspace(0, 2 * np.pi, POINTS_A_DOT, endpoint=False)
+    dot = np.stack([np.cos(angles), np.sin(angles)], axis=1) * DOT_PT / 2 * axes.figure.dpi / 72
     for row in rows:
         ends = [(epoch.elapsed_s, _to_error(epoch.val_accuracy)) for epoch in row.curve]
         ends.append((row.fit_s.median, _to_error(row.test_accuracy.median)))
@@ -164,6 +168,7 @@ def _list_points(axes: "Axes", rows: Sequence[Row]) -> NDArray[np.float64]:
         points.append(
             axes.transData.transform([(run.fit_s, _to_error(run.test_accuracy)) for run in row.runs])
         )
+        points.append(corners[-1] + dot)
         points += [np.linspace(one, other, POINTS_A_LINE) for one, other in itertools.pairwise(corners)]
     return np.concatenate(points)
 

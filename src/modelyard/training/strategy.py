@@ -98,6 +98,19 @@ def refuse_small_batches(strategy: str, batch_size: int, examples: int) -> None:
         )
 
 
+def refuse_several_devices(devices: int, workers: int) -> None:
+    """Refuse workers with more than one device: batches are shared out by worker.
+
+    Raises:
+        UsageError: there are more.
+    """
+    if devices != workers:
+        raise UsageError(
+            f"train.strategy=multi_worker: expected one device for each of {workers} workers, got {devices}: "
+            "name one GPU in CUDA_VISIBLE_DEVICES on each machine"
+        )
+
+
 @contextmanager
 def fit_together(network: "keras.Model", strategy: str) -> Iterator[None]:
     """Make ready for `fit` in the body, and tell when a worker is lost.
@@ -151,9 +164,11 @@ def _join_workers(cluster: Cluster) -> "tf.distribute.Strategy":
 
     try:
         with quiet_tensorflow():
-            return tf.distribute.MultiWorkerMirroredStrategy()
+            joined = tf.distribute.MultiWorkerMirroredStrategy()
     except tf.errors.OpError as error:
         raise _tell_lost(error) from error
+    refuse_several_devices(joined.num_replicas_in_sync, len(cluster.workers))
+    return joined
 
 
 def _tell_lost(error: Exception) -> ModelyardError:
