@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 # Enough for a stable outcome, in hundredths of a second.
-PICTURES, EVERY = 1000, 2
+PICTURES, EVERY = 400, 2
 # Added to each component's variance, of pixels from 0 to 1: the weakest are noise, and stay small.
 FLOOR = 0.01
 
@@ -18,7 +18,7 @@ def whiten_patches(pictures: NDArray[np.uint8], side: int, filters: int) -> NDAr
     """Compute filters whose answers to the pictures are uncorrelated and of the same variance.
 
     Args:
-        pictures: uint8 (n, height, width, 1), 0..255; the first 1,000 are looked at.
+        pictures: uint8 (n, height, width, 1), 0..255; the first 400 are looked at.
         side: of the filters, in pixels.
         filters: an even number, at most twice the pixels of one: each component comes with its negative,
             since a relu that follows has but one side.
