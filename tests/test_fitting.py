@@ -274,6 +274,15 @@ def test_the_network_is_of_keras_own_layers_and_answers_as_what_was_fitted(
     assert accuracy == pytest.approx(history[-1]["val_accuracy"])
 
 
+def test_no_loss_to_smoothed_labels_is_below_their_entropy(
+    values: dict[str, Any], small: Params, examples: Examples, trained: Any
+) -> None:
+    _, history = train(changed(values, label_smoothing=0.9), examples)
+    shares = np.array([0.19, *[0.09] * 9])
+    entropy = -(shares * np.log(shares)).sum()
+    assert history[-1]["val_loss"] > entropy > trained[1][-1]["val_loss"]
+
+
 def test_filters_that_are_computed_stay_as_they_are(
     values: dict[str, Any], small: Params, examples: Examples
 ) -> None:

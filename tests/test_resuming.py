@@ -20,12 +20,20 @@ from modelyard.digits.dataset import write_digits
 from modelyard.errors import ModelyardError
 from modelyard.params import validate_params
 from modelyard.training.checkpoints import Checkpoints, Progress
+from modelyard.training.examples import examples_of
 from modelyard.training.network import build_network
 from modelyard.training.resuming import load_network
+from modelyard.training.task import Task, prepare_network
 from test_fitting import LAYERS
 
-# Everything that draws numbers or keeps a state.
-DRAWING = {**LAYERS, "batch_norm": True, "dropout": 0.2}
+# Everything that draws numbers, keeps a state, or is no layer of Keras' own.
+DRAWING = {
+    **LAYERS,
+    "first_filters": "whitening",
+    "convolutions": [*LAYERS["convolutions"], *LAYERS["convolutions"]],
+    "batch_norm": True,
+    "dropout": 0.2,
+}
 
 # Kills itself once the third epoch is told, after the checkpoint of the second.
 KILLED_IN_THE_MIDDLE = """
@@ -55,6 +63,7 @@ def inputs(repository: Path, values: dict[str, Any]) -> dict[str, Any]:
     amounts = {"shift_pixels": 2.0, "rotate_degrees": 10.0, "scale": 0.1, "elastic_pixels": 1.0}
     values["model"] = DRAWING
     values["train"] |= {"epochs": 5, "batch_size": 16, "augmentation": amounts, "ema_momentum": 0.9}
+    values["train"]["label_smoothing"] = 0.1
     return values
 
 
@@ -131,6 +140,22 @@ def test_a_loss_that_is_no_number_keeps_the_last_checkpoint_and_fails_the_run(
     assert not Path("bad/model.keras").exists()
     [checkpoint] = Path("bad/checkpoints").glob("member-0-epoch-*/network.keras")
     assert all(np.isfinite(weight).all() for weight in load_network(checkpoint).get_weights())
+
+
+def test_a_process_that_has_made_no_network_reads_a_checkpoint(
+    inputs: dict[str, Any], tmp_path: Path
+) -> None:
+    params = validate_params(inputs)
+    examples = examples_of(make_digits(67))
+    prepare_network(Task(params.model, params.train, examples, examples)).save(tmp_path / "network.keras")
+    code = (
+        "from pathlib import Path; from modelyard.training.resuming import load_network; "
+        f"print(load_network(Path({str(tmp_path / 'network.keras')!r})).name)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=clean_environment(), capture_output=True, text=True, check=False
+    )
+    assert done.stdout.strip() == "small", done.stderr
 
 
 def test_checkpoints_of_another_training_are_not_read_and_go(network: Any, tmp_path: Path) -> None:
