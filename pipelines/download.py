@@ -2,9 +2,9 @@
 
 from argparse import Namespace
 
-from modelyard.digits.dataset import split, write_digits
-from modelyard.digits.mnist import describe_source, obtain_mnist
-from modelyard.digits.samples import write_samples
+from modelyard.images.dataset import split, write_digits
+from modelyard.images.idx_files import describe_source, obtain_mnist
+from modelyard.images.samples import write_samples
 from modelyard.files import write_json
 from modelyard.params import Params
 from modelyard.stage import run_stage

@@ -3,7 +3,7 @@
 import json
 from argparse import Namespace
 
-from modelyard.digits.dataset import read_digits
+from modelyard.images.dataset import read_digits
 from modelyard.evaluation.digit_evaluation import evaluate_digit_bundle
 from modelyard.evaluation.reports import write_predictions
 from modelyard.files import write_json

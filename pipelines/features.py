@@ -2,11 +2,11 @@
 
 from argparse import Namespace
 
-from modelyard.digits.dataset import read_digits
+from modelyard.images.dataset import read_digits
 from modelyard.params import Params
 from modelyard.stage import run_stage
-from modelyard.training.examples import choose_pictures
-from modelyard.transfer.features import write_no_features
+from modelyard.images.examples import choose_pictures
+from modelyard.networks.features import write_no_features
 
 
 def features(paths: Namespace, params: Params) -> None:
@@ -15,7 +15,7 @@ def features(paths: Namespace, params: Params) -> None:
         write_no_features(paths.out)
         return
     # It converts with TensorFlow, which takes seconds to import.
-    from modelyard.transfer.extraction import extract_features
+    from modelyard.networks.extraction import extract_features
 
     pictures = choose_pictures(params, read_digits(paths.train), read_digits(paths.validation))
     extract_features(

@@ -3,8 +3,8 @@
 from argparse import Namespace
 
 from modelyard.params import Params
-from modelyard.pretrained.imported import read_imported
-from modelyard.pretrained.importing import import_pretrained
+from modelyard.networks.imported import read_imported
+from modelyard.networks.importing import import_pretrained
 from modelyard.stage import run_stage
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from mlflow.entities import Metric
 
-from modelyard.digits.dataset import Digits
+from modelyard.images.dataset import Digits
 from modelyard.evaluation.measures import confusion_matrix, measure_answers, measure_classes
 from modelyard.evaluation.reports import Predictions, write_predictions
 from modelyard.registry.versions import find_version

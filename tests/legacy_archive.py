@@ -19,7 +19,7 @@ from tensorflow.core.framework.graph_pb2 import GraphDef
 
 from legacy_graph_builder import MEAN, SCALE, LegacyGraphBuilder
 from modelyard.params import Params, validate_params
-from modelyard.pretrained.imported import PHOTOS, find_photo
+from modelyard.networks.imported import PHOTOS, find_photo
 
 SIZE, CLASSES, SEED = 35, 1008, 8
 GRAPH = "classify_image_graph_def.pb"

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from modelyard.digits.dataset import Digits
+from modelyard.images.dataset import Digits
 
 
 def make_digits(count: int, seed: int = 0) -> Digits:

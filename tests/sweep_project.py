@@ -9,7 +9,7 @@ import yaml
 
 from conftest import ROOT
 from made_digits import make_digits
-from modelyard.digits.dataset import write_digits
+from modelyard.images.dataset import write_digits
 
 STAGES = {"stages": {"train": {"cmd": "python train.py --train a.npz --validation b.npz --source c.json"}}}
 SMALL = {

@@ -30,7 +30,7 @@ from benchmarks.training.runs import TEXTBOOK, Epoch, Run, measure_peak_rss_mb
 from benchmarks.training.summary import Row, summarise
 from modelyard.errors import ModelyardError, UsageError
 from modelyard.params import Params
-from modelyard.training.network import build_network, join_members
+from modelyard.networks.layers import build_network, join_members
 
 ROOT = Path(__file__).resolve().parent.parent
 PEAK = 100e9

@@ -11,7 +11,7 @@ import pytest
 from evaluated_registry import DIGITS, RIGHT, EvaluatedRegistry
 from fault_server import Fault, run_fault_server
 from modelyard.cli.main import main
-from modelyard.digits.dataset import Digits, write_digits
+from modelyard.images.dataset import Digits, write_digits
 from modelyard.tracking import store
 from small_registry import SmallRegistry
 

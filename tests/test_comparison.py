@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from evaluated_registry import DIGITS, RIGHT, EvaluatedRegistry
-from modelyard.digits.dataset import Digits, write_digits
+from modelyard.images.dataset import Digits, write_digits
 from modelyard.errors import ModelyardError
 from modelyard.evaluation.paired import PairedTest
 from modelyard.registry.comparison import Comparison, Measure, Setting, compare

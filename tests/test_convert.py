@@ -15,19 +15,19 @@ import pytest
 import yaml
 
 from legacy_archive import PANDA, PHOTO, fit_params, make_archive
-from modelyard.digits.dataset import Digits, write_digits
+from modelyard.images.dataset import Digits, write_digits
 from modelyard.errors import ModelyardError
 from modelyard.inference.bundle import read_bundle
 from modelyard.inference.predictor import Predictor
 from modelyard.packaging.bundling import Candidate, describe_proof, keep_proved
-from modelyard.packaging.convert import convert_network
+from modelyard.networks.convert import convert_network
 from modelyard.packaging.digit_candidate import convert_trained
 from modelyard.packaging.photo_candidate import convert_pretrained
 from modelyard.params import Convolution, Model, Package, Params
-from modelyard.pretrained.importing import import_pretrained
-from modelyard.pretrained.stand_in import build_network as build_stand_in
+from modelyard.networks.importing import import_pretrained
+from modelyard.networks.stand_in import build_network as build_stand_in
 from modelyard.quiet import quiet_tensorflow
-from modelyard.training.network import build_network
+from modelyard.networks.layers import build_network
 from stand_in_package import weight_shapes
 
 ROOT = Path(__file__).parents[1]

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from modelyard.digits.dataset import Digits, read_digits, split, write_digits
-from modelyard.digits.samples import write_samples
+from modelyard.images.dataset import Digits, read_digits, split, write_digits
+from modelyard.images.samples import write_samples
 from modelyard.errors import ModelyardError
 
 

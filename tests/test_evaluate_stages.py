@@ -15,7 +15,7 @@ import yaml
 from PIL import Image
 
 import tflite_models
-from modelyard.digits.dataset import Digits, write_digits
+from modelyard.images.dataset import Digits, write_digits
 from modelyard.errors import ModelyardError
 from modelyard.evaluation.latency import measure_latency
 from modelyard.evaluation.reports import read_predictions

@@ -12,7 +12,7 @@ from made_digits import make_digits
 from modelyard.errors import ModelyardError
 from modelyard.params import Params, validate_params
 from modelyard.training.batches import training_batches
-from modelyard.training.examples import Examples, examples_of
+from modelyard.images.examples import Examples, examples_of
 from modelyard.training.members import fit_members
 from modelyard.training.outcome import save_network, write_history
 from modelyard.training.task import Task, prepare_network

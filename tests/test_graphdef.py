@@ -8,8 +8,8 @@ from tensorflow.core.framework.graph_pb2 import GraphDef
 
 from legacy_archive import CLASSES, make_graph, make_photo
 from modelyard.errors import ModelyardError
-from modelyard.pretrained.graphdef import BATCH_NORM, CHECK, fold_batch_norm, parse_graph
-from modelyard.pretrained.legacy_graph import LegacyGraph, Tensors
+from modelyard.networks.graphdef import BATCH_NORM, CHECK, fold_batch_norm, parse_graph
+from modelyard.networks.legacy_graph import LegacyGraph, Tensors
 
 TENSORS = Tensors(contents="DecodeJpeg/contents:0", cast="Cast:0", input="Mul:0", output="softmax:0")
 PIXELS = np.random.default_rng(5).integers(0, 256, (4, 60, 47, 3), np.uint8)

@@ -11,7 +11,7 @@ from hypothesis.extra.numpy import array_shapes, arrays
 from numpy.typing import NDArray
 
 from bad_images import JPEGS, PNGS
-from modelyard.inference.digit import read_array
+from modelyard.inference.mnist_fit import read_array
 from modelyard.inference.images import ImageError, Limits, decode
 from tflite_models import encode
 

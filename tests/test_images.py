@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from bad_images import make_chunk, make_png, save
-from modelyard.inference.digit import fit_digit, read_array
+from modelyard.inference.mnist_fit import fit_digit, read_array
 from modelyard.inference.images import ImageError, Limits, decode
 from modelyard.inference.resize import resize_bilinear
 from tflite_models import encode

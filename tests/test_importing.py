@@ -22,8 +22,8 @@ from legacy_archive import (
     make_archive,
 )
 from modelyard.errors import ModelyardError
-from modelyard.pretrained.imported import Imported, find_photo, read_imported
-from modelyard.pretrained.importing import import_pretrained
+from modelyard.networks.imported import Imported, find_photo, read_imported
+from modelyard.networks.importing import import_pretrained
 from stand_in_package import LABELS, weight_shapes, write_package
 
 Values = dict[str, Any]
@@ -233,7 +233,7 @@ def test_the_stand_in_is_imported_without_tensorflow(values: Values, out: Path, 
     pretrained = fit_params(values, overrides).pretrained.model_dump_json()
     program = (
         "import sys\nfrom pathlib import Path\nfrom modelyard.params import Pretrained\n"
-        "from modelyard.pretrained.importing import import_pretrained\n"
+        "from modelyard.networks.importing import import_pretrained\n"
         "import_pretrained(Pretrained.model_validate_json(sys.argv[1]), Path(sys.argv[2]))\n"
         "print([name for name in ('tensorflow', 'keras', 'sklearn') if name in sys.modules])"
     )

@@ -9,7 +9,7 @@ import pytest
 from made_digits import make_digits
 from modelyard.params import Params, validate_params
 from modelyard.training.checkpoints import Checkpoints
-from modelyard.training.examples import examples_of
+from modelyard.images.examples import examples_of
 from modelyard.training.members import fit_members
 from modelyard.training.outcome import save_network
 from modelyard.training.task import Task, prepare_network

@@ -16,12 +16,12 @@ import yaml
 
 from conftest import ROOT, clean_environment
 from made_digits import make_digits
-from modelyard.digits.dataset import write_digits
+from modelyard.images.dataset import write_digits
 from modelyard.errors import ModelyardError
 from modelyard.params import validate_params
 from modelyard.training.checkpoints import Checkpoints, Progress
-from modelyard.training.examples import examples_of
-from modelyard.training.network import build_network
+from modelyard.images.examples import examples_of
+from modelyard.networks.layers import build_network
 from modelyard.training.resuming import load_network
 from modelyard.training.task import Task, prepare_network
 from test_fitting import LAYERS

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from modelyard.digits.dataset import Digits
+from modelyard.images.dataset import Digits
 from modelyard.params import Params
 from modelyard.tracking.runs import RunDescription, describe_training, find_or_rebuild_run, training_run
 from modelyard.tracking.store import Tracking, open_tracking

@@ -20,7 +20,7 @@ import yaml
 
 from conftest import ROOT, clean_environment
 from made_digits import make_digits
-from modelyard.digits.dataset import write_digits
+from modelyard.images.dataset import write_digits
 from modelyard.errors import ModelyardError, UsageError
 from modelyard.training.cluster import Cluster, read_cluster
 from modelyard.training.meeting import meet
@@ -35,11 +35,11 @@ from pathlib import Path
 import tensorflow as tf
 half = tf.config.LogicalDeviceConfiguration()
 tf.config.set_logical_device_configuration(tf.config.list_physical_devices("CPU")[0], [half, half])
-from modelyard.digits.dataset import read_digits
+from modelyard.images.dataset import read_digits
 from modelyard.params import load_params
 from modelyard.training.batches import training_batches
 from modelyard.training.cluster import Cluster
-from modelyard.training.examples import examples_of
+from modelyard.images.examples import examples_of
 from modelyard.training.members import fit_members
 from modelyard.training.outcome import save_network
 from modelyard.training.task import Task

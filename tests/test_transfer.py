@@ -21,22 +21,22 @@ from omegaconf import OmegaConf
 from conftest import ROOT
 from legacy_archive import SIZE, make_graph, make_photo
 from legacy_graph_builder import MEAN, SCALE
-from modelyard.digits.dataset import Digits
+from modelyard.images.dataset import Digits
 from modelyard.errors import ModelyardError
 from modelyard.inference.bundle import Label, Preprocessing, read_bundle
 from modelyard.inference.resize import resize_bilinear
 from modelyard.packaging.bundling import keep_proved
-from modelyard.packaging.joining import join_models
+from modelyard.networks.joining import join_models
 from modelyard.packaging.transfer_candidate import convert_transferred
 from modelyard.params import Params, validate_params
-from modelyard.pretrained.imported import GRAPH, Imported, read_imported, write_facts
-from modelyard.pretrained.legacy_graph import LegacyGraph, Tensors
+from modelyard.networks.imported import GRAPH, Imported, read_imported, write_facts
+from modelyard.networks.legacy_graph import LegacyGraph, Tensors
 from modelyard.tracking.runs import describe_training
-from modelyard.training.examples import Examples, Split, examples_of
-from modelyard.training.network import build_network
-from modelyard.transfer.extraction import compute_features, convert_trunk, extract_features
-from modelyard.transfer.features import WIDTH, Origin, read_features, read_origin, write_features
-from modelyard.transfer.trunk import cut_network, load_trunk
+from modelyard.images.examples import Examples, Split, examples_of
+from modelyard.networks.layers import build_network
+from modelyard.networks.extraction import compute_features, convert_trunk, extract_features
+from modelyard.networks.features import WIDTH, Origin, read_features, read_origin, write_features
+from modelyard.networks.trunk import cut_network, load_trunk
 
 IMAGES, VALIDATION = 67, 20
 FEATURES = "pool_3/_reshape:0"
@@ -124,7 +124,7 @@ def test_the_official_graphs_features_are_those_of_the_untouched_graph(
 ) -> None:
     model = convert_trunk(load_trunk(official, FEATURES), "float32")
     given = compute_features(model, pictures.validation, "some")
-    from modelyard.pretrained.graphdef import parse_graph
+    from modelyard.networks.graphdef import parse_graph
 
     graph = parse_graph((official.folder / GRAPH).read_bytes(), "the graph")
     tensors = Tensors(TENSORS.contents, TENSORS.cast, TENSORS.input, FEATURES)

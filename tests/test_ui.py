@@ -18,7 +18,7 @@ import pytest
 import requests
 
 from conftest import ROOT
-from modelyard.digits.dataset import Digits
+from modelyard.images.dataset import Digits
 from modelyard.nesting import flatten
 from modelyard.params import Params
 from modelyard.tracking.lineage import lineage_tags

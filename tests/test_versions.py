@@ -17,7 +17,7 @@ from mlflow.entities.model_registry import ModelVersion
 
 import tflite_models
 from conftest import ROOT
-from modelyard.digits.dataset import Digits
+from modelyard.images.dataset import Digits
 from modelyard.errors import ModelyardError
 from modelyard.evaluation.reports import Predictions, describe_bundle, write_predictions
 from modelyard.inference.bundle import Bundle, write_bundle

@@ -12,9 +12,9 @@ from PIL import Image
 
 from modelyard.inference.bundle import Bundle, Label, Preprocessing, write_bundle
 
-DIGIT = Preprocessing("digit", 28, 28, 1, mean=0.0, scale=1 / 255)
+DIGIT = Preprocessing("mnist", 28, 28, 1, mean=0.0, scale=1 / 255)
 # Not square, so that a mix-up of height and width shows.
-PHOTO = Preprocessing("photo", 32, 48, 3, mean=128.0, scale=1 / 128)
+PHOTO = Preprocessing("stretch", 32, 48, 3, mean=128.0, scale=1 / 128)
 DIGIT_LABELS = tuple(Label(str(digit)) for digit in range(10))
 # Two labels share their words, as two synsets of ImageNet do; the first output has no label.
 PHOTO_LABELS = (Label(None), Label("red", "n1"), Label("crane", "n2"), Label("crane", "n3"))

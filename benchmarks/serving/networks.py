@@ -20,8 +20,8 @@ from benchmarks.serving.questions import JPEG, PNG, Subject, write_photo
 from modelyard.errors import ModelyardError
 from modelyard.files import replace_folder, write_json
 from modelyard.params import load_params
-from modelyard.pretrained.imported import WEIGHTS, read_imported
-from modelyard.pretrained.quantized_weights import read_weights
+from modelyard.networks.imported import WEIGHTS, read_imported
+from modelyard.networks.quantized_weights import read_weights
 from modelyard.quiet import import_tensorflow, quiet_tensorflow
 
 if TYPE_CHECKING:
@@ -116,7 +116,7 @@ def _prepare_photos(folder: Path) -> None:
     if _is_current(folder / INCEPTION, digest):
         return
     import_tensorflow()
-    from modelyard.pretrained.stand_in import StandIn
+    from modelyard.networks.stand_in import StandIn
 
     stand_in = StandIn(read_weights(weights))
     how = imported.preprocessing

@@ -8,9 +8,9 @@ import numpy as np
 
 from benchmarks.training.flops import count_training_flops
 from benchmarks.training.runs import Epoch, Run
-from modelyard.digits.dataset import read_digits
+from modelyard.images.dataset import read_digits
 from modelyard.files import replace_file
-from modelyard.training.examples import Examples, examples_of
+from modelyard.images.examples import Examples, examples_of
 
 if TYPE_CHECKING:
     import keras

@@ -8,7 +8,7 @@ from benchmarks.training.entry import run_measurement
 from benchmarks.training.outcome import Fit, measure_outcome, read_examples
 from benchmarks.training.runs import TEXTBOOK, Epoch, Run, measure_peak_rss_mb
 from modelyard.quiet import import_tensorflow
-from modelyard.training.examples import Examples
+from modelyard.images.examples import Examples
 
 if TYPE_CHECKING:
     import keras

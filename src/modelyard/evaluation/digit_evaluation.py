@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from modelyard.digits.dataset import Digits
+from modelyard.images.dataset import Digits
 from modelyard.evaluation.latency import Latency, measure_latency
 from modelyard.evaluation.measures import (
     Floats,

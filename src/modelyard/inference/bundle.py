@@ -12,14 +12,18 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
+
+from modelyard.inference.fits import check_fit
 
 MODEL = "model.tflite"
 LABELS = "labels.json"
 PREPROCESSING = "preprocessing.json"
 PROVENANCE = "provenance.json"
 CONTENT = (MODEL, LABELS, PREPROCESSING)
-FORMAT = 1
+# Written; format 1, which had kinds of pictures in the place of fits, is read too.
+FORMAT = 2
+READABLE = (1, 2)
 
 
 class BundleError(ValueError):
@@ -41,25 +45,23 @@ class Label:
 
 @dataclass(frozen=True)
 class Preprocessing:
-    """How pixels of 0..255 become the model's float32 input: resize, then `(pixel - mean) * scale`.
+    """How an image becomes the model's input, float32 (1, height, width, channels).
 
     Attributes:
-        kind: "digit" fits a handwritten digit as MNIST's were (28, 28, 1); "photo" resizes RGB (h, w, 3).
+        fit: one of `fits.FITS`, which brings the decoded pixels, 0..255, to the input's size.
         height: of the input, in pixels.
         width: of the input, in pixels.
         channels: 1 (grey) or 3 (RGB).
-        mean: subtracted from every pixel.
-        scale: multiplied afterwards.
-        align_corners: of TensorFlow 1's bilinear resize; only photos are resized so.
+        mean: subtracted from every level of format 1's versions; later models do that themselves.
+        scale: multiplied afterwards; as well.
     """
 
-    kind: Literal["digit", "photo"]
+    fit: str
     height: int
     width: int
     channels: int
-    mean: float
-    scale: float
-    align_corners: bool = False
+    mean: float = 0.0
+    scale: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -146,9 +148,9 @@ def read_bundle(folder: Path) -> Bundle:
         BundleError: a file is missing, of an unknown format, or holds something else than it should.
     """
     about = _read_json(folder / PROVENANCE)
-    if not isinstance(about, dict) or about.get("format") != FORMAT:
+    if not isinstance(about, dict) or about.get("format") not in READABLE:
         found = about.get("format") if isinstance(about, dict) else about
-        raise BundleError(f"{folder / PROVENANCE}: expected format {FORMAT}, found {found!r}")
+        raise BundleError(f"{folder / PROVENANCE}: expected format 1 or 2, found {found!r}")
     _check_fields(
         folder / PROVENANCE, about, {"format": int, "name": str, "precision": str, "provenance": dict}
     )
@@ -159,7 +161,7 @@ def read_bundle(folder: Path) -> Bundle:
         name=about["name"],
         precision=about["precision"],
         labels=_read_labels(folder / LABELS),
-        preprocessing=_read_preprocessing(folder / PREPROCESSING),
+        preprocessing=_read_preprocessing(folder / PREPROCESSING, about["format"]),
         provenance=about["provenance"],
         content_key=content_key,
         size_bytes=sum((folder / name).stat().st_size for name in CONTENT),
@@ -197,24 +199,29 @@ def _read_labels(path: Path) -> tuple[Label, ...]:
     return labels
 
 
-def _read_preprocessing(path: Path) -> Preprocessing:
+def _read_preprocessing(path: Path, version: int) -> Preprocessing:
     value = _read_json(path)
     number = int | float
-    types = {"kind": str, "height": int, "width": int, "channels": int}
-    _check_fields(path, value, {**types, "mean": number, "scale": number, "align_corners": bool})
+    sizes = {"height": int, "width": int, "channels": int, "mean": number, "scale": number}
+    if version == 1:
+        _check_fields(path, value, {**sizes, "kind": str, "align_corners": bool})
+        value = _translate_format_1(path, value)
+    _check_fields(path, value, {**sizes, "fit": str})
     found = Preprocessing(**value)
-    shape = (found.height, found.width, found.channels)
-    if found.kind not in ("digit", "photo"):
-        raise BundleError(f"{path}: kind: expected 'digit' or 'photo', found {found.kind!r}")
-    if found.kind == "digit" and shape != (28, 28, 1):
-        raise BundleError(f"{path}: a digit is 28 x 28 x 1, found {shape}")
-    if found.kind == "photo" and not (
-        1 <= found.height <= 4096 and 1 <= found.width <= 4096 and shape[2] == 3
-    ):
-        raise BundleError(f"{path}: a photo is 1..4096 x 1..4096 x 3, found {shape}")
+    if wrong := check_fit(found.fit, found.height, found.width, found.channels):
+        raise BundleError(f"{path}: {wrong}")
     if not (math.isfinite(found.mean) and math.isfinite(found.scale) and found.scale != 0):
         raise BundleError(f"{path}: expected a finite mean and scale, found {found.mean} and {found.scale}")
     return found
+
+
+def _translate_format_1(path: Path, value: dict[str, Any]) -> dict[str, Any]:
+    """Name the fit of a bundle of before fits had names: it had two kinds of pictures."""
+    kind, corners = value["kind"], value["align_corners"]
+    if kind not in ("digit", "photo"):
+        raise BundleError(f"{path}: kind: expected 'digit' or 'photo', found {kind!r}")
+    fit = "mnist" if kind == "digit" else "stretch_corners" if corners else "stretch"
+    return {key: value[key] for key in ("height", "width", "channels", "mean", "scale")} | {"fit": fit}
 
 
 def _check_fields(path: Path, value: Any, types: dict[str, Any], where: str = "") -> None:

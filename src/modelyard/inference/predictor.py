@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from modelyard.inference.bundle import Bundle, BundleError
-from modelyard.inference.digit import fit_digit, read_array
+from modelyard.inference.fits import fit_pixels
 from modelyard.inference.images import ImageError, Limits, decode
 from modelyard.inference.interpreters import ModelError, Pool
-from modelyard.inference.resize import resize_bilinear
+from modelyard.inference.arrays import read_array
 
 Answer = list[dict[str, Any]]
 DEFAULT_TOP_K = 5
@@ -61,33 +61,30 @@ class Predictor:
         self._answered = np.array([i for i, label in enumerate(bundle.labels) if label.name is not None])
 
     def decode(self, image: Any) -> NDArray[np.uint8]:
-        """Return an image's pixels before any resize: RGB (h, w, 3) for a photo, grey (h, w) for a digit.
+        """Return an image's pixels before any resize: grey (h, w) or RGB (h, w, 3), as the model wants them.
 
         Args:
-            image: the bytes of a PNG or JPEG, or their base64 text; for a digit also numbers (see
-                `modelyard.inference.digit.read_array`).
+            image: the bytes of a PNG or JPEG, or their base64 text; for a model of grey pictures also numbers
+                (see `arrays.read_array`).
 
         Raises:
             ImageError: it cannot be read; its index is 0.
         """
-        if self.bundle.preprocessing.kind == "photo":
-            return decode(image, self.limits)
-        if not isinstance(image, np.ndarray | list | tuple):
-            return decode(image, self.limits, grey=True)
+        how = self.bundle.preprocessing
+        if how.channels != 1 or not isinstance(image, np.ndarray | list | tuple):
+            return decode(image, self.limits, grey=how.channels == 1)
         try:
-            return read_array(image)
+            return read_array(image, how.height, how.width)
         except ValueError as error:
             raise ImageError(str(error)) from None
 
     def prepare(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Make the model's input, float32 (h, w, c), of what `decode` returns."""
         how = self.bundle.preprocessing
-        if how.kind == "photo":
-            ready = resize_bilinear(pixels, how.height, how.width, how.align_corners)
-        else:
-            ready = fit_digit(pixels)[:, :, None].astype(np.float32)
-        ready -= np.float32(how.mean)
-        ready *= np.float32(how.scale)
+        ready = np.asarray(fit_pixels(how.fit, pixels, how.height, how.width), np.float32)
+        if (how.mean, how.scale) != (0.0, 1.0):
+            ready -= np.float32(how.mean)
+            ready *= np.float32(how.scale)
         return ready
 
     def preprocess(self, image: Any) -> NDArray[np.float32]:

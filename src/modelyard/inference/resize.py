@@ -1,13 +1,19 @@
-"""The bilinear resize of TensorFlow 1, which the networks of 2015 were trained with."""
+"""The bilinear resize of TensorFlow, in the three ways that networks were trained with."""
+
+from typing import Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
+# What lies on the same point in both pictures: their upper left pixels (TensorFlow 1), the pixels at all four
+# corners (its align_corners), or the corners of the pictures themselves (TensorFlow 2).
+Aligned: TypeAlias = Literal["origin", "corners", "centres"]
+
 
 def resize_bilinear(
-    pixels: NDArray[np.uint8] | NDArray[np.float32], height: int, width: int, align_corners: bool
+    pixels: NDArray[np.uint8] | NDArray[np.float32], height: int, width: int, aligned: Aligned
 ) -> NDArray[np.float32]:
-    """Resize as `tf.compat.v1.image.resize_bilinear` does, with half_pixel_centers=False.
+    """Resize as TensorFlow's op ResizeBilinear does.
 
     No antialiasing: each output is made of four input pixels, however much smaller the output is.
 
@@ -15,13 +21,13 @@ def resize_bilinear(
         pixels: (h, w, c).
         height: of the output, in pixels.
         width: of the output, in pixels.
-        align_corners: the corners of input and output are the same points.
+        aligned: "corners" is the op's align_corners, "centres" its half_pixel_centers.
 
     Returns:
         float32 (height, width, c) in the range of the input, equal to TensorFlow's to float rounding.
     """
-    above, below, down = _neighbours(pixels.shape[0], height, align_corners)
-    left, right, across = _neighbours(pixels.shape[1], width, align_corners)
+    above, below, down = _neighbours(pixels.shape[0], height, aligned)
+    left, right, across = _neighbours(pixels.shape[1], width, aligned)
     channels = pixels.shape[2]
     # Flat rows (h, w*c): copying single numbers is faster here than copying groups of three.
     rows = pixels.reshape(pixels.shape[0], -1).take(np.concatenate([above, below]), axis=0)
@@ -41,16 +47,16 @@ def resize_bilinear(
 
 
 def _neighbours(
-    size: int, new_size: int, align_corners: bool
+    size: int, new_size: int, aligned: Aligned
 ) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.float32]]:
     """For each output place: the places before and after it in the input, and the share of the one after.
 
     In float32 throughout, since TensorFlow rounds so.
     """
-    if align_corners and new_size > 1:
-        step = np.float32(size - 1) / np.float32(new_size - 1)
-    else:
-        step = np.float32(size) / np.float32(new_size)
-    place = np.arange(new_size, dtype=np.float32) * step
-    before = place.astype(np.intp)
-    return np.minimum(before, size - 1), np.minimum(before + 1, size - 1), place - before.astype(np.float32)
+    corners = aligned == "corners" and new_size > 1
+    step = np.float32(size - corners) / np.float32(new_size - corners)
+    half = np.float32(0.5 if aligned == "centres" else 0)
+    place = (np.arange(new_size, dtype=np.float32) + half) * step - half
+    before = np.floor(place)
+    first, last = before.astype(np.intp), size - 1
+    return first.clip(0, last), (first + 1).clip(0, last), place - before

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from modelyard.files import replace_file
 from modelyard.inference.bundle import Label, Preprocessing, write_bundle
 from modelyard.inference.predictor import Predictor
-from modelyard.packaging.convert import Precision
+from modelyard.networks.convert import Precision
 from modelyard.packaging.proof import prove
 from modelyard.params import Package
 

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from modelyard.digits.dataset import CLASSES, SIDE_PIXELS, read_digits
+from modelyard.images.dataset import CLASSES, SIDE_PIXELS, read_digits
 from modelyard.errors import ModelyardError
 from modelyard.inference.bundle import Label, Preprocessing
 from modelyard.packaging.bundling import Candidate
-from modelyard.packaging.convert import Precision, convert_network
+from modelyard.networks.convert import Precision, convert_network
 
 if TYPE_CHECKING:
     import keras

@@ -9,12 +9,12 @@ from numpy.typing import NDArray
 from modelyard.errors import ModelyardError
 from modelyard.inference.images import ImageError, Limits, decode
 from modelyard.packaging.bundling import Candidate
-from modelyard.packaging.convert import Precision, convert_graph, convert_network
-from modelyard.pretrained.graphdef import fold_batch_norm, parse_graph
-from modelyard.pretrained.imported import GRAPH, WEIGHTS, Imported, read_imported
-from modelyard.pretrained.legacy_graph import LegacyGraph, Tensors
-from modelyard.pretrained.quantized_weights import read_weights
-from modelyard.pretrained.stand_in import StandIn
+from modelyard.networks.convert import Precision, convert_graph, convert_network
+from modelyard.networks.graphdef import fold_batch_norm, parse_graph
+from modelyard.networks.imported import GRAPH, WEIGHTS, Imported, read_imported
+from modelyard.networks.legacy_graph import LegacyGraph, Tensors
+from modelyard.networks.quantized_weights import read_weights
+from modelyard.networks.stand_in import StandIn
 from modelyard.quiet import quiet_tensorflow
 
 Pixels = NDArray[np.uint8]

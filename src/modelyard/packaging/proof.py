@@ -10,7 +10,7 @@ from modelyard.errors import ModelyardError
 from modelyard.evaluation.agreement import measure_agreement
 from modelyard.inference.interpreters import ModelError
 from modelyard.inference.predictor import Predictor
-from modelyard.packaging.convert import Precision
+from modelyard.networks.convert import Precision
 from modelyard.params import Package
 
 

@@ -3,11 +3,11 @@
 from pathlib import Path
 
 from modelyard.packaging.bundling import Candidate
-from modelyard.packaging.convert import convert_network
+from modelyard.networks.convert import convert_network
 from modelyard.packaging.digit_candidate import ask_network, load_trained, make_candidate, read_record
-from modelyard.packaging.joining import join_models
-from modelyard.training.examples import Examples
-from modelyard.transfer.features import WIDTH, Origin
+from modelyard.networks.joining import join_models
+from modelyard.images.examples import Examples
+from modelyard.networks.features import WIDTH, Origin
 
 
 def convert_transferred(

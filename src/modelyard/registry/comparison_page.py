@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from modelyard.digits.dataset import Digits
+from modelyard.images.dataset import Digits
 from modelyard.evaluation.measures import Integers
 from modelyard.files import replace_file
 from modelyard.registry.comparison import Comparison, Disagreement, Measure, SameImages, Setting, Side

@@ -76,7 +76,7 @@ def _make_example(bundle: Bundle) -> Any:
     """A DataFrame with one image as base64 text, as a client would send it."""
     import pandas as pd  # type: ignore[import-untyped]
 
-    data = _draw_seven() if bundle.preprocessing.kind == "digit" else _draw_landscape()
+    data = _draw_seven() if bundle.preprocessing.channels == 1 else _draw_landscape()
     return pd.DataFrame({"image": [base64.b64encode(data).decode()]})
 
 

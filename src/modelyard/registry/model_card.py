@@ -230,8 +230,8 @@ class ModelCard:
 
     def _serving(self) -> Iterator[str]:
         name, number = self.bundle.name, self.version
-        photo = self.bundle.preprocessing.kind == "photo"
-        image, kind = ("photo.jpg", "image/jpeg") if photo else ("digit.png", "image/png")
+        grey = self.bundle.preprocessing.channels == 1
+        image, kind = ("picture.png", "image/png") if grey else ("photo.jpg", "image/jpeg")
         yield (
             "With MLflow, in an environment with the version's requirements.txt, and MLFLOW_TRACKING_URI as "
             "`python -m modelyard.tracking.store` prints it:"

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from modelyard.digits.dataset import Digits, read_digits
+from modelyard.images.dataset import Digits, read_digits
 from modelyard.errors import ModelyardError
 from modelyard.repository import find_root
 

@@ -143,5 +143,5 @@ def _warm_up(predictor: Predictor) -> None:
     picture = Image.new("L", (how.width, how.height))
     picture.paste(255, (0, 0, how.width // 2, how.height))
     stream = io.BytesIO()
-    picture.save(stream, "PNG" if how.kind == "digit" else "JPEG")
+    picture.save(stream, "PNG" if how.channels == 1 else "JPEG")
     predictor.predict([stream.getvalue()] * MOST_INTERPRETERS)

@@ -81,7 +81,7 @@ def _prepare(study: Study, space: Space, params: Params, data: TrainingData) -> 
     from modelyard.sweeps.trials import Trials
     from modelyard.tracking.runs import describe_training
     from modelyard.tracking.store import open_tracking
-    from modelyard.training.examples import examples_of
+    from modelyard.images.examples import examples_of
 
     tracking = open_tracking(EXPERIMENT)
     plain = describe_training(params, data.training, data.source)

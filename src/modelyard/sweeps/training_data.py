@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from modelyard.digits.dataset import Digits, read_digits
+from modelyard.images.dataset import Digits, read_digits
 from modelyard.errors import ModelyardError
 
 

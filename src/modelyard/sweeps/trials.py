@@ -15,7 +15,7 @@ from modelyard.tracking.lineage import digest
 from modelyard.tracking.runs import RunDescription, TrainingRun, training_run
 from modelyard.tracking.store import Tracking
 from modelyard.training.checkpoints import Metrics
-from modelyard.training.examples import Examples
+from modelyard.images.examples import Examples
 from modelyard.training.members import fit_members
 from modelyard.training.task import Task
 

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from modelyard.digits.dataset import Digits
+from modelyard.images.dataset import Digits
 from modelyard.nesting import flatten
 from modelyard.params import Params
 from modelyard.tracking.lineage import digest, lineage_tags, plain

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from modelyard.params import Train
 from modelyard.training.augmentation import augment, changes_pictures
 from modelyard.training.cluster import ALONE, Cluster
-from modelyard.training.examples import Examples
+from modelyard.images.examples import Examples
 
 if TYPE_CHECKING:
     import tensorflow as tf

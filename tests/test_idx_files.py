@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 from fault_server import Fault, FaultServer, run_fault_server
-from modelyard.digits.idx import idx_bytes, read_idx
-from modelyard.digits.mnist import FILES, describe_source, obtain_mnist
+from modelyard.images.idx import idx_bytes, read_idx
+from modelyard.images.idx_files import FILES, describe_source, obtain_mnist
 from modelyard.errors import ModelyardError
 from modelyard.params import Data
 from modelyard.sources.choice import NoSourceAnswers, WrongContent

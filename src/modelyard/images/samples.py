@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from modelyard.digits.dataset import Digits
+from modelyard.images.dataset import Digits
 from modelyard.files import replace_file
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from modelyard.digits.dataset import CLASSES, Digits
+from modelyard.images.dataset import CLASSES, Digits
 from modelyard.errors import ModelyardError
 from modelyard.params import Params
 

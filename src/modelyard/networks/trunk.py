@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 from modelyard.errors import ModelyardError
 from modelyard.inference.bundle import Preprocessing
-from modelyard.pretrained.graphdef import cut_graph, fold_batch_norm, parse_graph
-from modelyard.pretrained.imported import GRAPH, WEIGHTS, Imported
-from modelyard.pretrained.quantized_weights import read_weights
-from modelyard.pretrained.stand_in import build_network
+from modelyard.networks.graphdef import cut_graph, fold_batch_norm, parse_graph
+from modelyard.networks.imported import GRAPH, WEIGHTS, Imported
+from modelyard.networks.quantized_weights import read_weights
+from modelyard.networks.stand_in import build_network
 from modelyard.quiet import quiet_tensorflow
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from modelyard.errors import ModelyardError
-from modelyard.pretrained.graphdef import cut_graph
+from modelyard.networks.graphdef import cut_graph
 
 if TYPE_CHECKING:
     import keras

@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from modelyard.digits.dataset import Digits
-from modelyard.digits.idx import idx_bytes, read_idx
+from modelyard.images.dataset import Digits
+from modelyard.images.idx import idx_bytes, read_idx
 from modelyard.errors import ModelyardError
 from modelyard.params import Data, IdxGzSource, NpmSource, NpzSource
 from modelyard.repository import find_root

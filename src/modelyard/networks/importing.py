@@ -13,10 +13,10 @@ from modelyard.errors import ModelyardError
 from modelyard.files import replace_folder
 from modelyard.inference.bundle import Label, Preprocessing
 from modelyard.params import Member, Pretrained
-from modelyard.pretrained.fallback import import_stand_in
-from modelyard.pretrained.imported import GRAPH, PHOTOS, find_photo, write_facts, write_samples
-from modelyard.pretrained.label_map import join_labels
-from modelyard.pretrained.legacy_graph import LegacyGraph, Tensors
+from modelyard.networks.fallback import import_stand_in
+from modelyard.networks.imported import GRAPH, PHOTOS, find_photo, write_facts, write_samples
+from modelyard.networks.imagenet_labels import join_labels
+from modelyard.networks.legacy_graph import LegacyGraph, Tensors
 from modelyard.repository import find_root
 from modelyard.sources.archives import extract_members
 from modelyard.sources.choice import NoSourceAnswers, WrongContent, first_that_answers, kept_path
@@ -153,7 +153,7 @@ def _prove_graph(
 
     Without one the graph must still run on a photo, and have the outputs that conf/ says.
     """
-    from modelyard.pretrained.graphdef import parse_graph
+    from modelyard.networks.graphdef import parse_graph
     from modelyard.quiet import quiet_tensorflow
 
     photo = members.get("photo", find_photo(PHOTOS[0]))

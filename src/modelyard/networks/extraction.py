@@ -10,15 +10,15 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from modelyard.digits.dataset import SIDE_PIXELS
+from modelyard.images.dataset import SIDE_PIXELS
 from modelyard.errors import ModelyardError
 from modelyard.inference.interpreters import Pool
-from modelyard.packaging.convert import Precision, convert_function
-from modelyard.pretrained.imported import read_imported
+from modelyard.networks.convert import Precision, convert_function
+from modelyard.networks.imported import read_imported
 from modelyard.quiet import quiet_tensorflow
-from modelyard.training.examples import Examples, Split
-from modelyard.transfer.features import WIDTH, Origin, write_features
-from modelyard.transfer.trunk import Trunk, load_trunk
+from modelyard.images.examples import Examples, Split
+from modelyard.networks.features import WIDTH, Origin, write_features
+from modelyard.networks.trunk import Trunk, load_trunk
 
 Floats = NDArray[np.float32]
 

@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from modelyard.digits.dataset import SIDE_PIXELS
+from modelyard.images.dataset import SIDE_PIXELS
 from modelyard.errors import ModelyardError
 from modelyard.files import replace_file
-from modelyard.packaging.convert import Precision
-from modelyard.training.examples import Examples, Split
+from modelyard.networks.convert import Precision
+from modelyard.images.examples import Examples, Split
 
 WIDTH = 2048
 Floats = NDArray[np.float32]

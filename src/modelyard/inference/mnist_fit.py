@@ -6,14 +6,11 @@ centered in a 28x28 image by computing the center of mass of the pixels, and tra
 position this point at the center of the 28x28 field."
 """
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
 SIDE = 28
-SHAPES = ((SIDE, SIDE), (SIDE, SIDE, 1), (SIDE * SIDE,))
 BOX = 20
 # Paler than this share of the darkest stroke is paper, not ink.
 FAINTEST = 0.2
@@ -36,49 +33,6 @@ def fit_digit(grey: NDArray[np.uint8]) -> NDArray[np.uint8]:
     if not rows.size:
         return np.zeros((SIDE, SIDE), np.uint8)
     return _centre(_shrink(ink[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]))
-
-
-def read_array(array: Any) -> NDArray[np.uint8]:
-    """Read a digit given as numbers; the dtype says their range.
-
-    Args:
-        array: (28, 28), (28, 28, 1) or (784,), as an array or nested lists; whole numbers are 0..255, floats
-            are 0..1 (and rounded to 256 levels).
-
-    Raises:
-        ValueError: another shape, type or range; the message is the reason.
-    """
-    values = array if isinstance(array, np.ndarray) else _read_lists(array)
-    if values.shape not in SHAPES:
-        raise ValueError(f"an array of shape {values.shape}, expected (28, 28) or (784,)")
-    whole = values.dtype.kind in "ui"
-    if not whole and values.dtype.kind != "f":
-        raise ValueError(f"an array of {values.dtype.name}, expected whole numbers 0..255 or floats 0..1")
-    most = 255 if whole else 1
-    # Said so that NaN is refused too.
-    if not (values.min() >= 0 and values.max() <= most):
-        raise ValueError(f"an array of {values.dtype.name} with numbers outside 0..{most}")
-    levels = values if whole else np.rint(values.astype(np.float64) * 255)
-    return levels.reshape(SIDE, SIDE).astype(np.uint8)
-
-
-def _read_lists(lists: Any) -> NDArray[Any]:
-    """Make an array of nested lists, which is cheap whatever they hold.
-
-    NumPy by itself gives every cell the room of the longest text among them.
-    """
-    try:
-        cells = np.array(lists, dtype=object, ndmax=3)
-    except ValueError:
-        raise ValueError("an array with rows of different lengths") from None
-    if cells.shape not in SHAPES:
-        if any(isinstance(cell, list | tuple) for cell in cells.ravel().tolist()):
-            raise ValueError("an array with rows of different lengths")
-        return cells
-    kinds = set(map(type, cells.ravel().tolist()))
-    if others := [kind.__name__ for kind in kinds if not issubclass(kind, int | float | np.number)]:
-        raise ValueError(f"an array of {min(others)}, expected whole numbers 0..255 or floats 0..1")
-    return np.array(cells.tolist())
 
 
 def _is_light(grey: NDArray[np.uint8]) -> bool:

@@ -1,0 +1,54 @@
+"""A grey picture given as numbers in the place of a file."""
+
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+Shape: TypeAlias = tuple[int, ...]
+
+
+def read_array(array: Any, height: int, width: int) -> NDArray[np.uint8]:
+    """Read a grey picture of a model's own size given as numbers; the dtype says their range.
+
+    Args:
+        array: (height, width), (height, width, 1) or (height * width,), as an array or nested lists; whole
+            numbers are 0..255, floats are 0..1 (and rounded to 256 levels).
+        height: in pixels.
+        width: in pixels.
+
+    Raises:
+        ValueError: another shape, type or range; the message is the reason.
+    """
+    shapes = ((height, width), (height, width, 1), (height * width,))
+    values = array if isinstance(array, np.ndarray) else _read_lists(array, shapes)
+    if values.shape not in shapes:
+        raise ValueError(f"an array of shape {values.shape}, expected {shapes[0]} or {shapes[2]}")
+    whole = values.dtype.kind in "ui"
+    if not whole and values.dtype.kind != "f":
+        raise ValueError(f"an array of {values.dtype.name}, expected whole numbers 0..255 or floats 0..1")
+    most = 255 if whole else 1
+    # Said so that NaN is refused too.
+    if not (values.min() >= 0 and values.max() <= most):
+        raise ValueError(f"an array of {values.dtype.name} with numbers outside 0..{most}")
+    levels = values if whole else np.rint(values.astype(np.float64) * 255)
+    return levels.reshape(height, width).astype(np.uint8)
+
+
+def _read_lists(lists: Any, shapes: tuple[Shape, ...]) -> NDArray[Any]:
+    """Make an array of nested lists, which is cheap whatever they hold.
+
+    NumPy by itself gives every cell the room of the longest text among them.
+    """
+    try:
+        cells = np.array(lists, dtype=object, ndmax=3)
+    except ValueError:
+        raise ValueError("an array with rows of different lengths") from None
+    if cells.shape not in shapes:
+        if any(isinstance(cell, list | tuple) for cell in cells.ravel().tolist()):
+            raise ValueError("an array with rows of different lengths")
+        return cells
+    kinds = set(map(type, cells.ravel().tolist()))
+    if others := [kind.__name__ for kind in kinds if not issubclass(kind, int | float | np.number)]:
+        raise ValueError(f"an array of {min(others)}, expected whole numbers 0..255 or floats 0..1")
+    return np.array(cells.tolist())
