@@ -16,8 +16,10 @@ export VIRTUAL_ENV := $(CURDIR)/.venv
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 unexport PYTHONPATH
 unexport PYTHONHOME
+# Scripts in .venv name the place where it was made; a link to another environment is a person's own affair.
+STALE := $(shell test -L .venv || ! test -e $(BIN)/pip || grep -qF "$(CURDIR)/.venv/" $(BIN)/pip || echo moved-venv)
 
-.PHONY: help repro test check bench bench-training ui serve lock clean distclean
+.PHONY: help repro test check bench bench-training ui serve lock clean distclean moved-venv
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
@@ -63,13 +65,17 @@ distclean: clean  ## remove everything that Git does not have: the registry and 
 	rm -rf .venv .bench .downloads .checkpoints .dvc/cache .dvc/tmp mlflow.db* mlartifacts src/*.egg-info
 
 # A file in .venv says which requirements are installed, so that a second run installs nothing.
-.venv/requirements: requirements.txt pyproject.toml
+.venv/requirements: requirements.txt pyproject.toml $(STALE)
 	@$(call install,requirements.txt)
 	@touch $@
 
-.venv/requirements-dev: requirements-dev.txt pyproject.toml
+.venv/requirements-dev: requirements-dev.txt pyproject.toml $(STALE)
 	@$(call install,requirements-dev.txt)
 	@touch .venv/requirements $@
+
+moved-venv:
+	@echo "the folder was moved: .venv names its former place, and is made anew"
+	@rm -rf .venv
 
 define install
 "$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11) and "expected Python 3.11 or newer, PYTHON=$(PYTHON) is " + sys.version.split()[0])' && \

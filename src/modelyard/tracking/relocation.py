@@ -20,6 +20,8 @@ LOCATIONS = (
     ("model_versions", "storage_location"),
     ("trace_tags", "value"),
 )
+# MLflow puts the experiment Default into the second.
+FOLDERS = (ARTIFACTS, "mlruns")
 
 
 def find_former_folders(uri: str) -> list[Path]:
@@ -50,8 +52,8 @@ def relocate(uri: str) -> int:
             f"expected a SQLite database, the store is {uri}: a server is told where its artifacts are "
             "when it starts (`mlflow server --artifacts-destination`)"
         )
-    new = database.absolute().with_name(ARTIFACTS)
-    moves = [(folder / ARTIFACTS, new) for folder in find_former_folders(uri)]
+    here = database.absolute().parent
+    moves = [(former / name, here / name) for former in find_former_folders(uri) for name in FOLDERS]
     with _open(database) as connection, connection:
         return sum(
             _replace_prefix(connection, table, column, *prefixes)
