@@ -90,7 +90,8 @@ def _verify_artifacts(store: Store, version: "ModelVersion") -> Iterator[Finding
 def _verify_version(store: Store, version: "ModelVersion") -> Iterator[Finding]:
     subject = f"{version.name}/{version.version}"
     if PUBLISHED not in version.tags:
-        yield Finding(subject, "its publication was cut off", "`modelyard reconcile`")
+        remove = f"`modelyard prune {version.name} --unfinished --delete` removes it"
+        yield Finding(subject, "its publication was cut off", f"`modelyard reconcile` completes it, {remove}")
     if not _run_exists(store, version.run_id):
         yield Finding(subject, f"its run {version.run_id} is gone", "restore the run in MLflow")
 
