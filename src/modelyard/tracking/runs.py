@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from modelyard.images.dataset import Digits
 from modelyard.nesting import flatten
 from modelyard.params import Params
+from modelyard.processes import is_running
 from modelyard.tracking.lineage import digest, lineage_tags, plain
 from modelyard.tracking.store import Tracking, write_past_others
 
@@ -265,6 +266,6 @@ def _end_abandoned_runs(tracking: Tracking) -> None:
         f"attributes.status = 'RUNNING' and tags.host = '{socket.gethostname()}'",
     )
     for run in running:
-        if not Path(f"/proc/{run.data.tags['pid']}").exists():
+        if not is_running(int(run.data.tags["pid"])):
             tracking.client.set_tag(run.info.run_id, "error", "the process was killed")
             tracking.client.set_terminated(run.info.run_id, "KILLED")
