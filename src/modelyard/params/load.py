@@ -35,13 +35,30 @@ class Params(Group):
     sweep: Sweep
 
     @model_validator(mode="after")
-    def _pictures_are_there_to_change(self) -> Self:
-        if self.model.input == "inception_features" and any(self.train.augmentation.model_dump().values()):
+    def _groups_fit_together(self) -> Self:
+        if self.model.input == "features" and any(self.train.augmentation.model_dump().values()):
             raise ValueError(
-                "train.augmentation: expected 0.0 throughout for model.input inception_features, which are "
-                f"computed once for every picture, got {self.train.augmentation}"
+                "train.augmentation: expected 0.0 throughout for model.input features, which are computed "
+                f"once for every picture, got {self.train.augmentation}"
             )
+        if misfit := self.model.find_misfit(self.data.input):
+            raise ValueError(misfit)
+        _refuse_other_names("data", self.data.name, self.serve.trained, "trained")
+        _refuse_other_names("pretrained", self.pretrained.name, self.serve.imported, "imported")
+        if self.data.name in (names := _names_of(self.pretrained)):
+            raise ValueError(f"data.name: expected another name than {', '.join(names)} of pretrained")
         return self
+
+
+def _names_of(pretrained: Pretrained) -> list[str]:
+    return [pretrained.name, *([pretrained.fallback.name] if pretrained.fallback else [])]
+
+
+def _refuse_other_names(group: str, name: str, uri: str, role: str) -> None:
+    """Refuse to serve a model that this configuration does not make."""
+    served = uri.removeprefix("models:/").partition("@")[0].partition("/")[0]
+    if served != name:
+        raise ValueError(f"serve.{role}: expected a version of {name} ({group}.name), got {uri}")
 
 
 def validate_params(values: Any, origin: str = "params.yaml") -> Params:

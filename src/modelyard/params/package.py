@@ -6,6 +6,9 @@ from pydantic import Field
 
 from modelyard.params.group import Group, Share
 
+Precision = Literal["float32", "int8"]
+Precisions = Annotated[tuple[Precision, ...], Field(strict=False, min_length=1, max_length=2)]
+
 
 class Int8(Group):
     """How close an int8 model must stay to its source."""
@@ -15,8 +18,16 @@ class Int8(Group):
 
 
 class Package(Group):
-    """How a network becomes a bundle, and what is asked of the conversion."""
+    """How a network becomes a bundle, and what is asked of the conversion.
 
-    precision: Literal["float32", "int8"]
+    Attributes:
+        trained: the precisions of a network trained here; each is a bundle of its own, or fails alone.
+        imported: as well, of an imported one.
+        proof_pictures: so many different cut-outs of the sample pictures an imported network is proved on.
+    """
+
+    trained: Precisions
+    imported: Precisions
+    proof_pictures: Annotated[int, Field(ge=60, le=1000)]
     max_float32_difference: Annotated[float, Field(gt=0, le=1)]
     int8: Int8

@@ -1,0 +1,77 @@
+"""Splits: the same share of every class, chosen by a seed, with copies of a picture kept together."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from modelyard.errors import ModelyardError
+from modelyard.images.pictures import Labels
+
+
+def choose_part(
+    labels: Labels, part: int | float, seed: int, key: str, groups: NDArray[Any] | None = None
+) -> NDArray[np.bool_]:
+    """Choose a part of the pictures, the same share of every class.
+
+    Args:
+        labels: (n,), the class of each picture.
+        part: how many to choose: a share below 1, or a number of pictures; what does not divide goes to the
+            classes with the largest remainder, the lower class first. With groups, a class may get a few
+            more or less.
+        seed: another seed chooses others.
+        key: the parameter that says how many, for the error.
+        groups: (n,), pictures with the same value are copies of each other and stay together; None where
+            there are no copies.
+
+    Returns:
+        (n,), True for those that are chosen.
+
+    Raises:
+        ModelyardError: nothing would be chosen, or nothing be left.
+    """
+    total = part if isinstance(part, int) else round(part * len(labels))
+    if not 0 < total < len(labels):
+        raise ModelyardError(f"{key}: expected 1 to {len(labels) - 1} of {len(labels)} pictures, got {part}")
+    random = np.random.default_rng(seed)
+    chosen = np.zeros(len(labels), dtype=bool)
+    for label, count in enumerate(_quotas(labels, total)):
+        places = random.permutation(np.flatnonzero(labels == label))
+        chosen[places[:count] if groups is None else _take_groups(places, groups[places], count)] = True
+    return chosen
+
+
+def refuse_empty_classes(labels: Labels, classes: Sequence[str], split: str) -> None:
+    """Refuse a split that lacks a class.
+
+    Raises:
+        ModelyardError: naming the classes without a picture.
+    """
+    counts = np.bincount(labels, minlength=len(classes))
+    missing = [name for name, count in zip(classes, counts, strict=True) if count == 0]
+    if missing:
+        raise ModelyardError(
+            f"expected a picture of each of {len(classes)} classes in the {split} split, there is none of "
+            f"{', '.join(missing[:10])}: add some, let the split take more, or list other `classes` in conf/data"
+        )
+
+
+def _take_groups(places: NDArray[np.intp], groups: NDArray[Any], count: int) -> list[int]:
+    """Take whole groups in the order of `places`, as long as they are not more than `count` pictures."""
+    members: dict[Any, list[int]] = {}
+    for place, group in zip(places.tolist(), groups.tolist(), strict=True):
+        members.setdefault(group, []).append(place)
+    taken: list[int] = []
+    for group in members.values():
+        if len(taken) + len(group) <= count:
+            taken += group
+    return taken
+
+
+def _quotas(labels: Labels, total: int) -> NDArray[np.int64]:
+    """Share `total` among the classes by their size: the largest remainders are rounded up."""
+    sizes = np.bincount(labels).astype(np.int64)
+    quotas, remainders = np.divmod(sizes * total, len(labels))
+    quotas[np.argsort(-remainders, kind="stable")[: total - quotas.sum()]] += 1
+    return quotas
