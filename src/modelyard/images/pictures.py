@@ -69,6 +69,10 @@ class Pictures(ABC):
         """
 
     @abstractmethod
+    def key(self, place: int) -> str:
+        """Return a digest, in hex, that a picture shares with its copies alone."""
+
+    @abstractmethod
     def pixels(self, place: int, grey: bool) -> NDArray[np.uint8]:
         """Return a picture decoded, as `inference.images.decode` does it: (h, w) in grey, or (h, w, 3)."""
 
@@ -113,6 +117,10 @@ class PixelPictures(Pictures):
         # Level 1: the file is read once, at once; a smaller one would only cost time.
         Image.fromarray(self.levels[place]).save(file, format="PNG", compress_level=1)
         return file.getvalue()
+
+    def key(self, place: int) -> str:
+        """Return a digest of shape and levels."""
+        return digest_arrays(self.levels[place])
 
     def pixels(self, place: int, grey: bool) -> NDArray[np.uint8]:
         """Return the levels; in RGB three times the same."""
@@ -161,6 +169,10 @@ class PictureFiles(Pictures):
         if hashlib.sha256(content).hexdigest() != self.sha256[place]:
             raise ModelyardError(f"{path} has changed since it was split: `dvc repro` does it again")
         return content
+
+    def key(self, place: int) -> str:
+        """Return the file's SHA-256."""
+        return self.sha256[place]
 
     def pixels(self, place: int, grey: bool) -> NDArray[np.uint8]:
         """Decode the file."""

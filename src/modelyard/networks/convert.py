@@ -6,17 +6,18 @@ Both go through a SavedModel: the converter takes a Keras 3 network itself witho
 import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from modelyard.errors import ModelyardError
 from modelyard.networks.graphdef import cut_graph
+from modelyard.params import Precision
+from modelyard.quiet import quiet_tensorflow
 
 if TYPE_CHECKING:
     import keras
     import tensorflow as tf
     from tensorflow.core.framework.graph_pb2 import GraphDef
 
-Precision = Literal["float32", "int8"]
 
 
 def convert_network(network: "keras.Model", precision: Precision) -> bytes:
@@ -29,7 +30,7 @@ def convert_network(network: "keras.Model", precision: Precision) -> bytes:
     Raises:
         ModelyardError: the converter refuses the network.
     """
-    with tempfile.TemporaryDirectory(prefix="modelyard-") as saved:
+    with quiet_tensorflow(), tempfile.TemporaryDirectory(prefix="modelyard-") as saved:
         network.export(saved, verbose=False)
         return _convert(saved, precision)
 
@@ -76,7 +77,7 @@ def convert_function(
 
     module = tf.Module()
     module.answer, module.read = signed, list(variables)
-    with tempfile.TemporaryDirectory(prefix="modelyard-") as saved:
+    with quiet_tensorflow(), tempfile.TemporaryDirectory(prefix="modelyard-") as saved:
         tf.saved_model.save(module, saved, signatures=signed)
         return _convert(saved, precision)
 
