@@ -11,7 +11,7 @@ from modelyard.stage import run_stage
 
 
 def features(paths: Namespace, params: Params) -> None:
-    """Write the features of the chosen pictures; of none where the model takes pixels, which costs nothing."""
+    """Write the features of the chosen pictures; of none, at no cost, where the model takes pixels."""
     if params.model.input == "pixels":
         write_no_features(paths.out)
         return

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from tensorflow.core.framework.graph_pb2 import GraphDef
 
 
-
 def convert_network(network: "keras.Model", precision: Precision) -> bytes:
     """Convert a Keras network to a LiteRT model with its input and output.
 

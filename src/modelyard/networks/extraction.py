@@ -77,9 +77,7 @@ def _progress(pictures: int) -> "tqdm[Never]":
     return tqdm(desc="features", total=pictures, unit="picture", file=sys.stderr, disable=not terminal)
 
 
-def _compute(
-    trunk: Trunk, pictures: Sequence[tuple[Pictures, int]], bar: "tqdm[Never]"
-) -> list[Floats]:
+def _compute(trunk: Trunk, pictures: Sequence[tuple[Pictures, int]], bar: "tqdm[Never]") -> list[Floats]:
     """Run the trunk over pictures on all processors; each is decoded when its turn comes."""
     how = trunk.preprocessing
     with tempfile.TemporaryDirectory(prefix="modelyard-") as scratch:
@@ -94,7 +92,7 @@ def _compute(
             part, place = one
             fitted = fit_pixels(how.fit, part.pixels(place, how.channels == 1), how.height, how.width)
             with pool.borrow() as interpreter:
-                row = interpreter.run(np.asarray(fitted, np.float32)[None])[0]
+                row: Floats = interpreter.run(np.asarray(fitted, np.float32)[None])[0]
             bar.update()
             return row
 

@@ -8,10 +8,10 @@ from typing import Any
 
 from modelyard.files import replace_folder
 from modelyard.inference.bundle import Label
-from modelyard.params import Pretrained
 from modelyard.networks.imported import WEIGHTS, write_facts, write_samples
 from modelyard.networks.quantized_weights import read_javascript_weights, write_weights
 from modelyard.networks.stand_in import PREPROCESSING, check_weights
+from modelyard.params import Pretrained
 from modelyard.sources.choice import SourceError, download_folder, first_that_answers
 from modelyard.sources.npm import fetch_npm, npm_address
 

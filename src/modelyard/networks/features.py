@@ -1,4 +1,4 @@
-"""Features of pictures in a file, each under its picture's key: what a network sees in the place of pixels."""
+"""Features of pictures in a file, by the pictures' keys: what a network sees in the place of pixels."""
 
 import hashlib
 import json

@@ -12,11 +12,11 @@ from typing import Any
 from modelyard.errors import ModelyardError
 from modelyard.files import replace_folder
 from modelyard.inference.bundle import Label, Preprocessing
-from modelyard.params import Member, Pretrained
 from modelyard.networks.fallback import import_stand_in
-from modelyard.networks.imported import GRAPH, PHOTOS, find_photo, write_facts, write_samples
 from modelyard.networks.imagenet_labels import join_labels
+from modelyard.networks.imported import GRAPH, PHOTOS, find_photo, write_facts, write_samples
 from modelyard.networks.legacy_graph import LegacyGraph, Tensors
+from modelyard.params import Member, Pretrained
 from modelyard.repository import find_root
 from modelyard.sources.archives import extract_members
 from modelyard.sources.choice import NoSourceAnswers, WrongContent, first_that_answers, kept_path

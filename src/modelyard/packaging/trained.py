@@ -19,7 +19,6 @@ from modelyard.networks.convert import convert_network
 from modelyard.networks.features import Features
 from modelyard.networks.joining import join_models
 from modelyard.packaging.source import Source
-from modelyard.params import Precision
 
 if TYPE_CHECKING:
     import keras
@@ -106,7 +105,7 @@ def load_trained(path: Path, shape: tuple[int, ...], classes: int) -> "keras.Mod
     """Read a network from a .keras file.
 
     Raises:
-        ModelyardError: the file is none, or the network does not make `classes` numbers of inputs (n, *shape).
+        ModelyardError: the file is none, or does not make `classes` numbers of inputs (n, *shape).
     """
     import keras
 
@@ -118,7 +117,8 @@ def load_trained(path: Path, shape: tuple[int, ...], classes: int) -> "keras.Mod
     if shapes != ((None, *shape), (None, classes)):
         sizes = ", ".join(str(size) for size in shape)
         raise ModelyardError(
-            f"{path}: expected a network from (n, {sizes}) to (n, {classes}), got {shapes}: run `dvc repro train`"
+            f"{path}: expected a network from (n, {sizes}) to (n, {classes}), got {shapes}: run "
+            "`dvc repro train`"
         )
     return network
 

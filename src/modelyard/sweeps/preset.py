@@ -15,6 +15,7 @@ from modelyard.sweeps.study import Study
 if TYPE_CHECKING:
     import optuna
 
+
 class Preset:
     """A preset's file.
 
@@ -84,8 +85,8 @@ class Preset:
             group, _, key = name.partition(".")
             if group == "train" and key.partition(".")[0] in shared:
                 raise UsageError(
-                    f"sweep.space: expected values of a preset, {name} stands in {self._defaults}, which is no "
-                    "part of one: choose it there"
+                    f"sweep.space: expected values of a preset, {name} stands in {self._defaults}, which "
+                    "is no part of one: choose it there"
                 )
 
     def _compose(self, values: Mapping[str, Any]) -> str:

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import yaml
 
+from modelyard.errors import ModelyardError
 from modelyard.images.dataset import Dataset, read_dataset
 from modelyard.images.examples import Examples, read_examples
-from modelyard.errors import ModelyardError
 
 
 @dataclass(frozen=True)

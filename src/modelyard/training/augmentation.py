@@ -63,7 +63,7 @@ def displace(shape: "tf.Tensor", how: Augmentation, seed: "tf.Tensor") -> tuple[
 
 
 def sample(pictures: "tf.Tensor", rows: "tf.Tensor", columns: "tf.Tensor") -> "tf.Tensor":
-    """Read pictures, float32 (n, h, w, c), between their pixels: bilinear, 0 outside; returns the same shape."""
+    """Read pictures, float32 (n, h, w, c), between their pixels: bilinear, 0 outside; the shape stays."""
     import tensorflow as tf
 
     # A frame of background: what lies outside is found in there.

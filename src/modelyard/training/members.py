@@ -4,9 +4,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from modelyard.errors import ModelyardError
+from modelyard.networks.layers import build_network, join_members
 from modelyard.training.checkpoints import Checkpoints, Metrics
 from modelyard.training.fitting import OnEpoch, fit_network
-from modelyard.networks.layers import build_network, join_members
 from modelyard.training.optimizers import compile_network
 from modelyard.training.strategy import open_strategy
 from modelyard.training.task import Task, seed_everything

@@ -4,11 +4,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from modelyard.images.examples import Examples
+from modelyard.networks.layers import build_network
 from modelyard.params import Model, Train
 from modelyard.quiet import import_tensorflow
 from modelyard.training.batches import steps_per_epoch
-from modelyard.images.examples import Examples
-from modelyard.networks.layers import build_network
 from modelyard.training.optimizers import compile_network
 from modelyard.training.resuming import load_network, take_over
 from modelyard.training.strategy import build_in, refuse_small_batches, scope

@@ -26,7 +26,7 @@ def whiten_patches(pictures: NDArray[Any], side: int, filters: int) -> NDArray[n
             since a relu that follows has but one side.
 
     Returns:
-        The filters, float32 (side, side, channels, filters), for pixels from 0 to 1, strongest components first.
+        The filters, float32 (side, side, channels, filters), for pixels 0..1, strongest components first.
     """
     seen = pictures[:PICTURES].astype(np.float32) / 255
     windows = np.lib.stride_tricks.sliding_window_view(seen, (side, side), axis=(1, 2))
