@@ -1,4 +1,4 @@
-"""Training on pictures that are no digits: colour, other sizes, more and fewer classes, levels with fractions."""
+"""Training on pictures that are no digits: colour, other sizes, any number of classes, levels with fractions."""
 
 from typing import Any
 
@@ -57,7 +57,8 @@ def test_more_classes_than_a_byte_can_tell_apart_are_learned(
     network, history = fit(changed(values, label_smoothing=smoothing), examples)
     assert network.output_shape == (None, 300)
     assert history[1]["val_loss"] < history[0]["loss"]
-    right = network.predict(examples.inputs, verbose=0).argmax(axis=1) == examples.labels
+    answers = network.predict(examples.inputs, verbose=0)
+    right = np.equal(answers.argmax(axis=1), examples.labels)
     assert history[1]["val_accuracy"] == pytest.approx(right.mean())
 
 
@@ -72,7 +73,7 @@ def test_levels_with_fractions_reach_the_network(values: dict[str, Any]) -> None
     small, colours = shrink(values), make_colours(3, 32)
     inputs = np.stack([fit_pixels("stretch", picture, 30, 17) for picture in colours.inputs])
     assert inputs.dtype == np.float32
-    assert np.any(inputs != np.round(inputs))
+    assert np.any(inputs % 1)
     examples = Examples(inputs, colours.labels, 3)
     seen = [
         picture.tobytes()

@@ -41,8 +41,9 @@ def take_patches(pictures: NDArray[Any], side: int) -> NDArray[np.float32]:
 
     They begin at every second pixel, of a large picture at fewer, so that memory stays bounded.
     """
-    seen = pictures.astype(np.float32) / 255
+    seen = pictures.astype(np.float32) / np.float32(255)
     windows = np.lib.stride_tricks.sliding_window_view(seen, (side, side), axis=(1, 2))
     down, along = (max(EVERY, places // PLACES) for places in windows.shape[1:3])
     # (n, h, w, channels, side, side): channels go last, as in a filter.
-    return np.moveaxis(windows[:, ::down, ::along], 3, 5).reshape(-1, side * side * seen.shape[3])
+    patches: NDArray[np.float32] = np.moveaxis(windows[:, ::down, ::along], 3, 5)
+    return patches.reshape(-1, side * side * seen.shape[3])
