@@ -9,13 +9,14 @@ from modelyard.params.features import Features
 from modelyard.params.load import Params, load_params, validate_params
 from modelyard.params.model import Convolution, Model
 from modelyard.params.package import Int8, Package
-from modelyard.params.pretrained import Fallback, GraphInput, GraphOutput, Member, Members, Pretrained, Proof
+from modelyard.params.pretrained import AnyPretrained, Fallback, File, Pretrained, Proof
 from modelyard.params.registry import Card, Gate, Prune, Registry
 from modelyard.params.serve import Serve
 from modelyard.params.sweep import Dimension, Pruner, Sampler, Sweep
 from modelyard.params.train import Augmentation, EarlyStopping, Optimizer, Schedule, Train
 
 __all__ = [
+    "AnyPretrained",
     "Augmentation",
     "Card",
     "Convolution",
@@ -25,13 +26,10 @@ __all__ = [
     "Evaluate",
     "Fallback",
     "Features",
+    "File",
     "Gate",
-    "GraphInput",
-    "GraphOutput",
     "IdxGzSource",
     "Int8",
-    "Member",
-    "Members",
     "Model",
     "NpmSource",
     "NpzSource",
