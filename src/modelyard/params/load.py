@@ -13,7 +13,7 @@ from modelyard.params.features import Features
 from modelyard.params.group import Group
 from modelyard.params.model import Model
 from modelyard.params.package import Package
-from modelyard.params.pretrained import AnyPretrained
+from modelyard.params.pretrained import AnyPretrained, Pretrained
 from modelyard.params.registry import Registry
 from modelyard.params.serve import Serve
 from modelyard.params.sweep import Sweep
