@@ -46,7 +46,7 @@ def test_the_committed_params_are_what_the_configuration_gives(values: dict[str,
         ("train.optimizer.beta_1", 1, "train.optimizer.beta_1: expected less than 1, got 1"),
         ("train.epoch", 2, "train.epoch: unknown key, got 2"),
         ("data.sha256.train-images-idx3-ubyte", "abc", "data.sha256.train-images-idx3-ubyte: expected"),
-        ("pretrained.fallback.name", "inception-v3", "must have a name of its own"),
+        ("pretrained.fallback.name", "inception-v3", "expected a stand-in with a name of its own"),
         ("train.resume_from", "models:/mnist", "train.resume_from"),
         ("serve.mnist", "mnist", "serve.mnist: expected"),
         (

@@ -9,7 +9,7 @@ from modelyard.params.features import Features
 from modelyard.params.load import Params, load_params, validate_params
 from modelyard.params.model import Convolution, Model
 from modelyard.params.package import Int8, Package, Precision
-from modelyard.params.pretrained import Fallback, GraphInput, GraphOutput, Member, Members, Pretrained, Proof
+from modelyard.params.pretrained import AnyPretrained, Fallback, File, Pretrained, Proof
 from modelyard.params.published import Card, Figures, Gate, Published
 from modelyard.params.registry import Prune, Registry
 from modelyard.params.serve import Serve
@@ -17,6 +17,7 @@ from modelyard.params.sweep import Dimension, Pruner, Sampler, Sweep
 from modelyard.params.train import Augmentation, EarlyStopping, Optimizer, Schedule, Train
 
 __all__ = [
+    "AnyPretrained",
     "Augmentation",
     "Card",
     "Convolution",
@@ -27,16 +28,13 @@ __all__ = [
     "Fallback",
     "Features",
     "Figures",
+    "File",
     "FolderDataset",
     "Gate",
-    "GraphInput",
-    "GraphOutput",
     "IdxDataset",
     "IdxGzSource",
     "Input",
     "Int8",
-    "Member",
-    "Members",
     "Model",
     "NpmSource",
     "NpzSource",

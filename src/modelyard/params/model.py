@@ -81,7 +81,7 @@ class Model(Group):
             if min(sides) < 1:
                 return (
                     f"model.convolutions: expected pictures large enough, convolution {place} leaves nothing "
-                    f"of {before[0]}x{before[1]}"
+                    f"of {before[0]}x{before[1]}, of pictures of {seen.height}x{seen.width} (data.input)"
                 )
         return None
 

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-# Enough for a stable outcome, in hundredths of a second.
-PICTURES, EVERY = 400, 2
+# Enough for a stable outcome, in hundredths of a second: of each picture at most some 16 x 16 patches.
+PICTURES, EVERY, PLACES = 400, 2, 12
 # Added to each component's variance, of pixels from 0 to 1: the weakest are noise, and stay small.
 FLOOR = 0.01
 
@@ -28,12 +28,22 @@ def whiten_patches(pictures: NDArray[Any], side: int, filters: int) -> NDArray[n
     Returns:
         The filters, float32 (side, side, channels, filters), for pixels 0..1, strongest components first.
     """
-    seen = pictures[:PICTURES].astype(np.float32) / 255
-    windows = np.lib.stride_tricks.sliding_window_view(seen, (side, side), axis=(1, 2))
-    # (n, h, w, channels, side, side): channels go last, as in a filter.
-    patches = np.moveaxis(windows[:, ::EVERY, ::EVERY], 3, 5).reshape(-1, side * side * seen.shape[3])
+    patches = take_patches(pictures[:PICTURES], side)
     variances, components = np.linalg.eigh(np.cov(patches, rowvar=False, bias=True))
     strongest = np.argsort(variances)[::-1][: filters // 2]
     scaled = components[:, strongest] / np.sqrt(variances[strongest].clip(min=0) + FLOOR)
     both = np.concatenate([scaled, -scaled], axis=1)
-    return both.reshape(side, side, seen.shape[3], filters).astype(np.float32)
+    return both.reshape(side, side, pictures.shape[3], filters).astype(np.float32)
+
+
+def take_patches(pictures: NDArray[Any], side: int) -> NDArray[np.float32]:
+    """Return patches of all pictures, a row each, 0..1: float32 (m, side * side * channels).
+
+    They begin at every second pixel, of a large picture at fewer, so that memory stays bounded.
+    """
+    seen = pictures.astype(np.float32) / np.float32(255)
+    windows = np.lib.stride_tricks.sliding_window_view(seen, (side, side), axis=(1, 2))
+    down, along = (max(EVERY, places // PLACES) for places in windows.shape[1:3])
+    # (n, h, w, channels, side, side): channels go last, as in a filter.
+    patches: NDArray[np.float32] = np.moveaxis(windows[:, ::down, ::along], 3, 5)
+    return patches.reshape(-1, side * side * seen.shape[3])
