@@ -32,15 +32,15 @@ FILES = {
 }
 _MAX_BYTES = 400_000_000
 _HINT = (
-    "To go on without any of them, put the four files (raw, or with .gz) into a folder and name it as `path` in\n"
-    "the dataset's file below conf/data."
+    "To go on without any of them, put the four files (raw, or with .gz) into a folder\n"
+    "and name it as `path` in the dataset's file below conf/data."
 )
 
 Raw = dict[str, bytes]
 
 
 def obtain_idx(data: IdxDataset, folder: Path) -> Obtained:
-    """Obtain the files from `folder` where `data.path` names one, else from the first source that serves them.
+    """Obtain the files from `folder` where `data.path` names one, else from the first source that serves.
 
     What was downloaded is kept in `.downloads`, so that another split needs no network.
 
