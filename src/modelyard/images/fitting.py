@@ -45,6 +45,6 @@ def _make_room(shape: tuple[int, ...], dtype: np.dtype[Any]) -> NDArray[Any]:
     except MemoryError:
         size_gb = np.prod(shape, dtype=np.float64) * dtype.itemsize / 1e9
         raise ModelyardError(
-            f"data.input: expected that memory holds {shape[0]:,} pictures of {'x'.join(map(str, shape[1:]))}, "
+            f"data.input: expected memory for {shape[0]:,} pictures of {'x'.join(map(str, shape[1:]))}, "
             f"that is {size_gb:.1f} GB: choose a smaller height and width"
         ) from None
