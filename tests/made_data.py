@@ -1,6 +1,12 @@
-"""Datasets described in tests as their files in conf/data do it."""
+"""Datasets made by tests: described as their files in conf/data do it, with pictures of noise."""
 
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
 
 from modelyard.params import FolderDataset, IdxDataset
 
@@ -50,3 +56,21 @@ def describe_folder(**changed: Any) -> FolderDataset:
         "on_unreadable": "stop",
     }
     return FolderDataset.model_validate(COMMON | folder | changed)
+
+
+def make_levels(count: int, seed: int = 0) -> NDArray[np.uint8]:
+    """Make grey noise, 8x9; no two pictures are the same."""
+    return np.random.default_rng(seed).integers(0, 256, (count, 8, 9), dtype=np.uint8)
+
+
+def write_files(folder: Path, files: Mapping[str, NDArray[np.uint8] | bytes]) -> tuple[str, ...]:
+    """Write files below a folder: bytes as they are, pixels as what the name's end says, or PNG."""
+    for name, content in files.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if isinstance(content, bytes):
+            path.write_bytes(content)
+        else:
+            kind = "JPEG" if path.suffix == ".jpg" else "PNG"
+            Image.fromarray(content).save(path, format=kind)
+    return tuple(files)

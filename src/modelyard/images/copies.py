@@ -36,9 +36,8 @@ def refuse_two_labels(pictures: Iterable[Seen]) -> None:
         if other.label != picture.file.label:
             pairs.append(f"{other.path} and {picture.file.path}")
     if pairs:
-        found = name_some(pairs, "pairs")
         raise ModelyardError(
-            f"expected each picture in one class, found copies in different ones, {found}\n"
+            f"expected each picture in one class, found copies in two {name_some(pairs)}\n"
             "Remove the file of each pair that lies in the wrong folder."
         )
 

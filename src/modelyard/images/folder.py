@@ -51,7 +51,7 @@ def _obtain(data: FolderDataset, folder: Path) -> Obtained:
     if shared:
         _tell(
             data,
-            "copies of pictures in test/ or validation/ are left out",
+            "copies of pictures in test/ or validation/",
             [each.file.path for each in shared],
         )
     left_out = unreadable | {each.file.path: "a copy of a picture in another split" for each in shared}
@@ -70,7 +70,7 @@ def _refuse_homeless(folder: Path, listing: Listing) -> None:
     """Refuse pictures that lie in no class."""
     strays = [path for path in listing.strays if is_picture(folder / path)]
     if strays:
-        raise ModelyardError(f"{LAYOUT}; found pictures that lie in no class, {name_some(strays, 'files')}")
+        raise ModelyardError(f"{LAYOUT}; found pictures that lie in no class {name_some(strays)}")
 
 
 def _refuse_few(listing: Listing, files: Iterable[Listed]) -> None:
@@ -82,7 +82,7 @@ def _refuse_few(listing: Listing, files: Iterable[Listed]) -> None:
     few = [f"{name}: {counts[label]}" for label, name in enumerate(listing.classes) if counts[label] < 2]
     if few:
         raise ModelyardError(
-            f"expected at least two pictures of each class, found fewer of {name_some(few, 'classes')}\n"
+            f"expected at least two pictures of each class, found fewer of some {name_some(few)}\n"
             "Add pictures, or take the folder away."
         )
 
@@ -90,11 +90,15 @@ def _refuse_few(listing: Listing, files: Iterable[Listed]) -> None:
 def _look(folder: Path, listing: Listing) -> tuple[list[Seen], dict[str, str]]:
     """Return the pictures, and the reason for each file that is none, by its path."""
     paths = [*(file.path for file in listing.files), *listing.strays]
-    looks = work_through(lambda path: look_at(folder / path), paths, "looking at pictures")
+    looks = work_through(lambda path: look_at(folder / path), paths, "reading")
     seen = [
         Seen(file, look) for file, look in zip(listing.files, looks, strict=False) if isinstance(look, Look)
     ]
-    unreadable = {path: look for path, look in zip(paths, looks, strict=True) if isinstance(look, str)}
+    unreadable = {
+        path.encode(errors="backslashreplace").decode(): look
+        for path, look in zip(paths, looks, strict=True)
+        if isinstance(look, str)
+    }
     return seen, unreadable
 
 
@@ -102,17 +106,15 @@ def _stop_or_tell(unreadable: dict[str, str], data: FolderDataset) -> None:
     reasons = [f"{path}: {reason}" for path, reason in unreadable.items()]
     if data.on_unreadable == "stop":
         raise ModelyardError(
-            f"expected whole PNG or JPEG files only, found {name_some(reasons, 'others')}\n"
+            f"expected whole PNG or JPEG files only, found others {name_some(reasons)}\n"
             "Take them away, or leave them out with `on_unreadable: skip` in the dataset's file in conf/data."
         )
-    _tell(data, "files that are no whole PNG or JPEG are left out", reasons)
+    _tell(data, "files that are no whole PNG or JPEG", reasons)
 
 
 def _tell(data: FolderDataset, what: str, which: Sequence[str]) -> None:
-    print(
-        f"{data.path}: {len(which):,} {what}: {', '.join(which[:3])}{', ...' * (len(which) > 3)}",
-        file=sys.stderr,
-    )
+    some = ", ".join(which[:3]) + ", ..." * (len(which) > 3)
+    print(f"{data.path}: left out, {what} ({len(which):,}): {some}", file=sys.stderr)
 
 
 def _collect(pictures: Sequence[Seen], classes: tuple[str, ...], folder: Path) -> PictureFiles:

@@ -76,10 +76,10 @@ def list_pictures(folder: Path, classes: Sequence[str] | None) -> Listing:
     is_split = "train" in tops and set(tops) <= set(SPLITS) and any(len(path) > 2 for path in paths)
     depth = 3 if is_split else 2
     if deep := ["/".join(path) for path in paths if len(path) > depth]:
-        found = (
-            f"found {name_some(deep, 'files')}\nin folders inside a class; at the top lie {', '.join(tops)}"
+        raise ModelyardError(
+            f"{LAYOUT}; found files in folders inside a class {name_some(deep)}\n"
+            f"At the top lie {', '.join(tops)}."
         )
-        raise ModelyardError(f"{LAYOUT}; {found}")
     inside = [path for path in paths if len(path) == depth]
     names = _choose_classes({_compose(path[-2]) for path in inside}, classes)
     labels = {_compose(name): label for label, name in enumerate(names)}
@@ -96,10 +96,10 @@ def describe_skipped(skipped: Mapping[str, int]) -> str:
     return "skipped: " + ", ".join(f"{count:,} {what}" for what, count in skipped.items())
 
 
-def name_some(names: Sequence[str], what: str) -> str:
-    """Return their number and the first ten of them, a line each."""
+def name_some(names: Sequence[str]) -> str:
+    """Return how many there are in brackets, and the first ten of them, a line each."""
     more = f"\n  and {len(names) - _LISTED:,} more" if len(names) > _LISTED else ""
-    return f"{len(names):,} {what}:" + "".join(f"\n  {name}" for name in names[:_LISTED]) + more
+    return f"({len(names):,}):" + "".join(f"\n  {name}" for name in names[:_LISTED]) + more
 
 
 def _walk(
