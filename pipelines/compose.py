@@ -1,11 +1,14 @@
 """compose: conf/ becomes params.yaml, checked.
 
 `dvc exp run` has composed with its overrides before any stage runs, and sets DVC_EXP_NAME: then the file is
-only checked. `dvc repro` composes nothing (treeverse/dvc#10750), so this stage does it.
+checked, and what it says other than conf/ is put on record in it. `dvc repro` composes nothing
+(treeverse/dvc#10750), so this stage does it; an experiment that was applied is kept as long as conf/ does not
+change one of its values.
 """
 
 import argparse
 import os
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -14,24 +17,43 @@ from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
 from modelyard.errors import ModelyardError
+from modelyard.experiments import RECORD, compare_values, follow_conf
 from modelyard.files import replace_file
-from modelyard.hand_edits import refuse_hand_edit
+from modelyard.hand_edits import kept_params, read_unedited
 from modelyard.params import load_params, validate_params
 
 
 def compose_params(conf: Path, out: Path) -> None:
-    """Compose `conf`/config.yaml into `out`, unless an experiment already has."""
-    if os.environ.get("DVC_EXP_NAME"):
-        load_params(out)
-        return
+    """Compose `conf`/config.yaml into `out`; in an experiment, record what DVC composed."""
     with initialize_config_dir(str(conf.resolve()), version_base=None):
         config = compose("config")
     OmegaConf.resolve(config)
     values: Any = OmegaConf.to_container(config)
-    refuse_hand_edit(out, out.with_name("dvc.lock"), values)
-    validate_params(values, f"{conf}/")
+    if os.environ.get("DVC_EXP_NAME"):
+        values = _read_experiment(out, values)
+    else:
+        values, lines = follow_conf(values, read_unedited(out, out.with_name("dvc.lock"), values))
+        validate_params(values, f"{conf}/ and the applied experiment" if values[RECORD] else f"{conf}/")
+        print(*lines, sep="\n", end="\n" if lines else "")
     with replace_file(out) as new:
-        new.write_text(OmegaConf.to_yaml(config))
+        new.write_text(OmegaConf.to_yaml(OmegaConf.create(values)))
+
+
+def _read_experiment(out: Path, conf: dict[str, Any]) -> dict[str, Any]:
+    """Read what `dvc exp run` composed; where it is refused, `out` becomes again what it was before."""
+    kept = kept_params(out)
+    try:
+        load_params(out)
+    except ModelyardError:
+        if kept.exists():
+            kept.replace(out)
+            # DVC has put edited files back, so fast that Git takes those of the same size for unchanged:
+            # without what it remembers of files, it reads them again.
+            subprocess.run(["git", "read-tree", "HEAD"], check=False)
+        raise
+    kept.unlink(missing_ok=True)
+    here: Any = OmegaConf.to_container(OmegaConf.load(out))
+    return {**here, RECORD: compare_values(conf, here)}
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""`modelyard verify`, `reconcile` and `prune`: the registry held against the tree, repaired, and tidied."""
+"""`modelyard verify`, `reconcile`, `prune`, `relocate`: is the registry whole, and what makes it so."""
 
 import argparse
 import json
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    """Add `verify`, `reconcile` and `prune`."""
+    """Add `verify`, `reconcile`, `prune` and `relocate`."""
     verify = commands.add_parser(
         "verify",
         help="whether every version is whole, and every bundle registered",
@@ -40,7 +40,14 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
     prune.add_argument("name", metavar="NAME", help="of a registered model")
     prune.add_argument("--delete", action="store_true", help="remove them")
     prune.set_defaults(run=_prune)
-    for command in (verify, reconcile, prune):
+    relocate = commands.add_parser(
+        "relocate",
+        help="let the registry follow a folder that was moved",
+        description="Write the artifacts' place into the database, which names them by absolute addresses. "
+        "Needed once after the folder was moved or copied; `verify` says when.",
+    )
+    relocate.set_defaults(run=_relocate)
+    for command in (verify, reconcile, prune, relocate):
         command.add_argument("--json", action="store_true", help="print JSON")
 
 
@@ -150,3 +157,11 @@ def _prune(given: argparse.Namespace) -> None:
     done = "removed" if given.delete else "to remove with --delete"
     listed = ", ".join(map(str, numbers)) or "none"
     print(f"{given.name}: versions {done}: {listed}")
+
+
+def _relocate(given: argparse.Namespace) -> None:
+    from modelyard.tracking.relocation import relocate
+    from modelyard.tracking.store import tracking_uri
+
+    count = relocate(tracking_uri())
+    print(json.dumps({"locations": count}) if given.json else f"locations that were changed: {count}")

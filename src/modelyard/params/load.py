@@ -4,11 +4,12 @@ from pathlib import Path
 from typing import Any, Self
 
 import yaml
-from pydantic import ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 
 from modelyard.errors import ModelyardError
 from modelyard.params.data import Data
 from modelyard.params.evaluate import Evaluate
+from modelyard.params.experiment import Difference
 from modelyard.params.features import Features
 from modelyard.params.group import Group
 from modelyard.params.model import Model
@@ -33,6 +34,8 @@ class Params(Group):
     registry: Registry
     serve: Serve
     sweep: Sweep
+    # By dotted key; empty where everything is as conf/ says.
+    experiment: dict[str, Difference] = Field(default_factory=dict)
 
     @model_validator(mode="after")
     def _groups_fit_together(self) -> Self:
