@@ -195,7 +195,7 @@ def test_a_value_of_conf_train_which_no_preset_has_is_not_searched_for(
     folder = make_project(tmp_path / "a project", values, sweep__space={name: told})
     monkeypatch.chdir(folder)
     assert main(["sweep"]) == 2
-    assert f"{name} stands in conf/train/default.yaml, which is no part of one" in capsys.readouterr().err
+    assert f"{name} stands in {folder}/conf/train/default.yaml, which is no" in capsys.readouterr().err
     assert not (folder / "sweeps.db").exists()
 
 
