@@ -1,4 +1,4 @@
-"""Training on pictures that are no digits: colour, other sizes, any number of classes, levels with fractions."""
+"""Training on pictures that are no digits: colour, other sizes, any number of classes, fractions."""
 
 from typing import Any
 

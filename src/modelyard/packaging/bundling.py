@@ -59,10 +59,10 @@ def _describe(source: Source, precision: Precision, size_bytes: int, proof: Proo
     """Say in one line what was packaged and how close it is to its source."""
     decoder, answers = proof["decoder_max_difference"], proof["answers"]
     decoded = "" if decoder is None else f"; another JPEG decoder alone changes up to {decoder:.1e}"
-    alike = ", which are all the same and prove nothing" if answers == 1 else f" ({answers} different ones)"
+    alike = "one and the same, which proves nothing" if answers == 1 else f"{answers} different ones"
     return (
         f"{source.name} ({precision}, {size_bytes / 1e6:.1f} MB): the source's first answer on "
-        f"{proof['same_first']:.2%} of {proof['images']:,} pictures{alike}, largest difference "
+        f"{proof['same_first']:.2%} of {proof['images']:,} pictures ({alike}), largest difference "
         f"{proof['max_difference']:.1e}{decoded}"
     )
 

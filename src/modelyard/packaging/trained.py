@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from modelyard.errors import ModelyardError
+from modelyard.images.crops import cut_out
 from modelyard.images.dataset import Dataset
 from modelyard.images.examples import Examples
 from modelyard.images.pictures import Pictures
@@ -28,7 +29,9 @@ _BATCH = 500
 JOINED_PICTURES = 200
 
 
-def read_trained(network: Path, record: Path, dataset: Dataset, examples: Examples) -> Source:
+def read_trained(
+    network: Path, record: Path, dataset: Dataset, examples: Examples, pictures: Pictures, least: int
+) -> Source:
     """Read a network that learned from pixels.
 
     Args:
@@ -36,21 +39,24 @@ def read_trained(network: Path, record: Path, dataset: Dataset, examples: Exampl
         record: the JSON that its training left; it goes into the provenance.
         dataset: what it learned.
         examples: pictures to prove its bundles on, fitted.
+        pictures: the same, not fitted.
+        least: where there are fewer, cut-outs of them come in addition.
 
     Raises:
         ModelyardError: a file is missing or wrong, or does not fit the dataset.
     """
     provenance = {"training": read_record(record)}
     trained = load_trained(network, examples.inputs.shape[1:], len(dataset.classes))
+    inputs = _add_cut_outs(examples.inputs, pictures, dataset.preprocessing, least)
     return Source(
         name=dataset.name,
         labels=_name(dataset.classes),
         preprocessing=dataset.preprocessing,
         provenance=provenance,
         convert=lambda precision: convert_network(trained, precision),
-        names=[str(place) for place in range(len(examples))],
-        fitted=lambda: iter(examples.inputs),
-        answers=ask_network(trained, examples.inputs),
+        names=[str(place) for place in range(len(inputs))],
+        fitted=lambda: iter(inputs),
+        answers=ask_network(trained, inputs),
     )
 
 
@@ -127,6 +133,17 @@ def ask_network(network: "keras.Model", inputs: NDArray[Any]) -> NDArray[np.floa
     """Return the network's probabilities for inputs (n, ...): float32 (n, classes)."""
     batches = (inputs[start : start + _BATCH] for start in range(0, len(inputs), _BATCH))
     return np.concatenate([network(batch.astype(np.float32), training=False).numpy() for batch in batches])
+
+
+def _add_cut_outs(inputs: NDArray[Any], pictures: Pictures, how: Preprocessing, least: int) -> NDArray[Any]:
+    """Return fitted pictures, and as many fitted cut-outs of them as `least` wants in addition."""
+    if len(inputs) >= least:
+        return inputs
+    grey = how.channels == 1
+    whole = [(pictures.name(place), pictures.pixels(place, grey)) for place in range(len(pictures))]
+    cuts = cut_out(whole, least)[len(whole) :]
+    fitted = [fit_pixels(how.fit, pixels, how.height, how.width) for _, pixels in cuts]
+    return np.concatenate([inputs, np.stack(fitted)])
 
 
 def _name(classes: Sequence[str]) -> list[Label]:

@@ -23,7 +23,8 @@ class Package(Group):
     Attributes:
         trained: the precisions of a network trained here; each is a bundle of its own, or fails alone.
         imported: as well, of an imported one.
-        proof_pictures: so many different cut-outs of the sample pictures an imported network is proved on.
+        proof_pictures: a network is proved on at least so many pictures, cut-outs of the given ones among
+            them where those are fewer; an imported one on the samples and no others.
     """
 
     trained: Precisions
