@@ -1,6 +1,7 @@
 # Every target works from a fresh clone, in a path with a space, and from elsewhere as `make -C FOLDER TARGET`.
 PYTHON ?= python3
-MODEL  ?= models:/mnist@champion
+# Of `make serve`: a version; without one, the champion of what conf/ trains.
+MODEL  ?=
 PORT   ?= 5000
 # Of `make bench`: these make a full run, in about 20 minutes.
 SECONDS  ?= 5
@@ -43,9 +44,9 @@ bench-training: .venv/requirements  ## fit all presets beside the textbook scrip
 ui: .venv/requirements  ## compare versions in the MLflow UI, on loopback (PORT=5000)
 	@python -m modelyard.ui --port $(PORT)
 
-serve: .venv/requirements  ## answer HTTP requests from one version (MODEL=models:/mnist@champion PORT=5000)
+serve: .venv/requirements  ## answer HTTP requests from one version (MODEL=models:/NAME@champion PORT=5000)
 	@MLFLOW_TRACKING_URI="$$(python -m modelyard.tracking.store)" \
-	    MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR=false mlflow models serve --model-uri "$(MODEL)" --env-manager local --host 127.0.0.1 --port $(PORT)
+	    MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR=false mlflow models serve --model-uri "$(or $(MODEL),$$(python -c "from modelyard.params import load_params; print(load_params().serve.trained)"))" --env-manager local --host 127.0.0.1 --port $(PORT)
 
 lock: .venv/requirements  ## compile pyproject.toml into the requirements files, with hashes (needs uv)
 	@set -e; compile="uv pip compile -q --universal --generate-hashes --no-annotate --no-header"; \

@@ -1,25 +1,27 @@
-"""download: MNIST, verified, as uint8 arrays split in three."""
+"""download: a dataset, verified, split in three, and fitted for a network."""
 
 from argparse import Namespace
 
-from modelyard.images.dataset import split, write_digits
-from modelyard.images.idx_files import describe_source, obtain_mnist
+from modelyard.images.dataset import split_dataset, write_dataset
+from modelyard.images.fitting import fit_pictures
+from modelyard.images.obtaining import obtain
+from modelyard.images.pictures import write_pictures
 from modelyard.images.samples import write_samples
-from modelyard.files import write_json
 from modelyard.params import Params
 from modelyard.stage import run_stage
 
 
 def download(paths: Namespace, params: Params) -> None:
-    """Obtain MNIST and write its three splits, their source, and pictures of a few digits."""
-    whole, test, address = obtain_mnist(params.data)
-    train, validation = split(whole, params.data.validation_images, params.data.split_seed)
-    splits = {"train": train, "validation": validation, "test": test}
-    for name, digits in splits.items():
-        write_digits(getattr(paths, name), digits)
-    write_samples(paths.samples, validation, params.data.samples)
-    write_json(paths.source, describe_source(params.data, address, splits))
+    """Obtain the pictures and write three splits, the record of the dataset, and a few pictures as files."""
+    obtained = obtain(params.data, paths.source)
+    splits = split_dataset(obtained, params.data)
+    for name in ("train", "validation"):
+        inputs = fit_pictures(splits[name], params.data.input, f"{name} pictures")
+        write_pictures(getattr(paths, name), splits[name], inputs)
+    write_pictures(paths.test, splits["test"])
+    write_samples(paths.samples, splits["validation"], params.data.samples)
+    write_dataset(paths.dataset, params.data, obtained, splits)
 
 
 if __name__ == "__main__":
-    run_stage(download, "train", "validation", "test", "source", "samples")
+    run_stage(download, "source", "train", "validation", "test", "dataset", "samples")

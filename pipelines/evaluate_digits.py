@@ -3,10 +3,10 @@
 import json
 from argparse import Namespace
 
-from modelyard.images.dataset import read_digits
 from modelyard.evaluation.digit_evaluation import evaluate_digit_bundle
 from modelyard.evaluation.reports import write_predictions
 from modelyard.files import write_json
+from modelyard.images.dataset import read_digits
 from modelyard.params import Params
 from modelyard.plots.evaluations import plot_digit_evaluation
 from modelyard.stage import run_stage

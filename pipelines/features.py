@@ -1,27 +1,27 @@
-"""features: what the imported Inception says of digits, where the model takes that and not pixels."""
+"""features: what the imported network makes of the pictures, where the model takes that and not pixels."""
 
 from argparse import Namespace
 
-from modelyard.images.dataset import read_digits
+import numpy as np
+
+from modelyard.images.pictures import read_pictures
+from modelyard.networks.features import write_no_features
 from modelyard.params import Params
 from modelyard.stage import run_stage
-from modelyard.images.examples import choose_pictures
-from modelyard.networks.features import write_no_features
 
 
 def features(paths: Namespace, params: Params) -> None:
-    """Write the features of the chosen digits; of none where the model takes pixels, which costs nothing."""
+    """Write the features of the chosen pictures; of none, at no cost, where the model takes pixels."""
     if params.model.input == "pixels":
         write_no_features(paths.out)
         return
     # It converts with TensorFlow, which takes seconds to import.
-    from modelyard.networks.extraction import extract_features
+    from modelyard.networks.extraction import extract_features, make_trunk
 
-    pictures = choose_pictures(params, read_digits(paths.train), read_digits(paths.validation))
-    extract_features(
-        paths.pretrained, params.pretrained.features_tensor, params.package.precision, pictures, paths.out
-    )
+    training, validation = (read_pictures(path, paths.source) for path in (paths.train, paths.validation))
+    chosen = training.take(np.arange(len(training))[: params.train.images])
+    extract_features(make_trunk(paths.imported, params.features.precision), [chosen, validation], paths.out)
 
 
 if __name__ == "__main__":
-    run_stage(features, "train", "validation", "pretrained", "out")
+    run_stage(features, "train", "validation", "source", "imported", "out")

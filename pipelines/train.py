@@ -4,13 +4,17 @@ With train.strategy=multi_worker DVC runs the first worker. On the other machine
 hand, with the paths that dvc.yaml gives it: they fit along and write nothing.
 """
 
-import json
 import time
 from argparse import Namespace
 from dataclasses import replace
 
-from modelyard.images.dataset import read_digits
+import numpy as np
+
 from modelyard.files import write_json
+from modelyard.images.dataset import read_dataset
+from modelyard.images.examples import Split, read_examples
+from modelyard.images.pictures import read_pictures
+from modelyard.networks.features import read_features
 from modelyard.params import Params
 from modelyard.registry.versions import fetch_network
 from modelyard.stage import run_stage
@@ -18,12 +22,10 @@ from modelyard.tracking.runs import RunDescription, describe_training, training_
 from modelyard.tracking.store import open_tracking
 from modelyard.training.checkpoints import Checkpoints
 from modelyard.training.cluster import read_cluster
-from modelyard.images.examples import choose_pictures
 from modelyard.training.members import fit_members
 from modelyard.training.outcome import save_network, write_history
 from modelyard.training.strategy import open_strategy
 from modelyard.training.task import Task
-from modelyard.networks.features import read_features
 
 
 def train(paths: Namespace, params: Params) -> None:
@@ -61,16 +63,26 @@ def fit_along(paths: Namespace, params: Params) -> None:
 
 def read_task(paths: Namespace, params: Params) -> tuple[Task, RunDescription]:
     """Return what is to be fitted, from fresh weights, and its description."""
-    digits, validation = read_digits(paths.train), read_digits(paths.validation)
-    split = choose_pictures(params, digits, validation)
-    if params.model.input == "inception_features":
-        split = read_features(paths.features, split.training, split.validation)
-    source = json.loads(paths.source.read_text())
-    description = describe_training(params, digits, source, split.lineage)
-    return Task(params.model, params.train, split.training, split.validation), description
+    split = read_split(paths, params)
+    dataset = read_dataset(paths.dataset)
+    description = describe_training(params, split.training, dataset, split.lineage)
+    chosen = split.training.first(params.train.images)
+    return Task(params.model, params.train, chosen, split.validation), description
+
+
+def read_split(paths: Namespace, params: Params) -> Split:
+    """Return the pictures, or what the imported network makes of them."""
+    if params.model.input == "pixels":
+        return Split(read_examples(paths.train), read_examples(paths.validation))
+    features = read_features(paths.features)
+    training, validation = (read_pictures(path, paths.source) for path in (paths.train, paths.validation))
+    chosen = training.take(np.arange(len(training))[: params.train.images])
+    return Split(features.examples(chosen), features.examples(validation), features.lineage)
 
 
 if __name__ == "__main__":
     run_stage(
-        train, "train", "validation", "features", "source", "network", "record", "history", "checkpoints"
+        train,
+        *("train", "validation", "source", "features", "dataset"),
+        *("network", "record", "history", "checkpoints"),
     )

@@ -18,8 +18,8 @@ from PIL import Image
 from tensorflow.core.framework.graph_pb2 import GraphDef
 
 from legacy_graph_builder import MEAN, SCALE, LegacyGraphBuilder
-from modelyard.params import Params, validate_params
 from modelyard.networks.imported import PHOTOS, find_photo
+from modelyard.params import Params, validate_params
 
 SIZE, CLASSES, SEED = 35, 1008, 8
 GRAPH = "classify_image_graph_def.pb"
@@ -29,7 +29,12 @@ PHOTO = "cropped_panda.jpg"
 PANDA, PANDA_SYNSET = 169, "n02510455"
 CRANES = (429, 545)
 _KNOWN = (PANDA, 1, 1000)
-_ROLES = {"graph": GRAPH, "label_map": LABEL_MAP, "synset_words": SYNSET_WORDS, "photo": PHOTO}
+_KEYS = {
+    "network": GRAPH,
+    "labels.label_map": LABEL_MAP,
+    "labels.synset_words": SYNSET_WORDS,
+    "proof": PHOTO,
+}
 
 
 def make_archive(
@@ -38,7 +43,7 @@ def make_archive(
     edit_graph: Callable[[GraphDef], None] | None = None,
     replace: Mapping[str, bytes | None] | None = None,
 ) -> dict[str, Any]:
-    """Write the archive, and return the values of conf/ that fit it, as {"pretrained.archive": ...}.
+    """Write the archive, and return the values of conf/ that fit it, as {"pretrained.path": ...}.
 
     Args:
         path: the .tgz.
@@ -60,17 +65,17 @@ def make_archive(
     present = {name: content for name, content in members.items() if content is not None}
     _write_tgz(path, present)
     return {
-        "pretrained.archive": str(path),
+        "pretrained.path": str(path),
         "pretrained.input.height": SIZE,
         "pretrained.input.width": SIZE,
         "pretrained.input.mean": MEAN,
         "pretrained.input.scale": SCALE,
-        "pretrained.proof.synset": PANDA_SYNSET,
+        "pretrained.proof.label": PANDA_SYNSET,
         "pretrained.proof.min_score": 0.85,
         "pretrained.allow_fallback": False,
     } | {
-        f"pretrained.members.{role}.sha256": hashlib.sha256(present.get(file, b"")).hexdigest()
-        for role, file in _ROLES.items()
+        f"pretrained.{key}.sha256": hashlib.sha256(present.get(file, b"")).hexdigest()
+        for key, file in _KEYS.items()
     }
 
 

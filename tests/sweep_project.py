@@ -1,6 +1,5 @@
 """A repository with training data so small that a trial takes no time, and with a sweep over it."""
 
-import json
 import shutil
 from pathlib import Path
 from typing import Any
@@ -8,10 +7,11 @@ from typing import Any
 import yaml
 
 from conftest import ROOT
-from made_digits import make_digits
-from modelyard.images.dataset import write_digits
+from made_digits import make_digits, write_record
+from modelyard.images.pictures import write_pictures
+from modelyard.params import validate_params
 
-STAGES = {"stages": {"train": {"cmd": "python train.py --train a.npz --validation b.npz --source c.json"}}}
+STAGES = {"stages": {"train": {"cmd": "python train.py --train a.npz --validation b.npz --dataset c.json"}}}
 SMALL = {
     "model.name": "mlp",
     "model.convolutions": [],
@@ -40,8 +40,8 @@ def make_project(folder: Path, values: dict[str, Any], **changes: Any) -> Path:
     shutil.copytree(ROOT / "conf", folder / "conf")
     (folder / "dvc.yaml").write_text(yaml.safe_dump(STAGES))
     for name, seed in (("a.npz", 0), ("b.npz", 1)):
-        write_digits(folder / name, make_digits(67, seed))
-    (folder / "c.json").write_text(json.dumps({"source": "https://example.org", "licence": "CC0"}))
+        write_pictures(folder / name, make_digits(67, seed))
+    write_record(folder / "c.json", validate_params(values).data, make_digits(67))
     set_values(folder, values, **changes)
     return folder
 

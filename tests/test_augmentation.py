@@ -77,4 +77,27 @@ def test_sampling_is_bilinear_with_background_outside(pictures: Any) -> None:
         ndimage.map_coordinates(picture, [row, column], order=1, mode="grid-constant")
         for picture, row, column in zip(grey, rows, columns, strict=True)
     ]
-    np.testing.assert_allclose(sample(grey, rows, columns), expected, atol=0.2)
+    sampled = sample(grey[..., None], rows, columns)
+    np.testing.assert_allclose(sampled[..., 0], expected, atol=0.2)
+
+
+def test_the_colours_of_a_picture_that_is_no_square_move_together(pictures: Any) -> None:
+    colour = np.concatenate([pictures[:, :20, :24]] * 3, axis=3)
+    colour[..., 1] //= 2
+    how = asked(shift_pixels=2.0, rotate_degrees=15.0, scale=0.2, elastic_pixels=2.0)
+    changed = augment(colour, how, SEED).numpy()
+    assert changed.shape == colour.shape
+    assert not np.array_equal(changed, colour)
+    np.testing.assert_array_equal(changed[..., 0], changed[..., 2])
+    np.testing.assert_array_equal(changed[..., :1], augment(colour[..., :1], how, SEED))
+    np.testing.assert_allclose(changed[..., 1], changed[..., 0] / 2, atol=1.5)
+
+
+def test_levels_with_fractions_keep_them(pictures: Any) -> None:
+    fractions = pictures.astype(np.float32) + np.float32(0.25) * (pictures > 0)
+    how = asked(shift_pixels=2.0)
+    changed = augment(fractions, how, SEED).numpy()
+    assert changed.dtype == np.float32
+    assert np.any(changed != np.round(changed))
+    np.testing.assert_allclose(changed, augment(pictures, how, SEED).numpy(), atol=0.76)
+    np.testing.assert_array_equal(augment(fractions, asked(), SEED), fractions)

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 from conftest import compose_values
-from made_digits import make_digits
+from made_digits import make_examples
 from modelyard.errors import ModelyardError
+from modelyard.images.examples import Examples
 from modelyard.params import Params, validate_params
 from modelyard.training.batches import training_batches
-from modelyard.images.examples import Examples, examples_of
 from modelyard.training.members import fit_members
 from modelyard.training.outcome import save_network, write_history
 from modelyard.training.task import Task, prepare_network
@@ -47,7 +47,7 @@ def small(values: dict[str, Any]) -> Params:
 
 @pytest.fixture(scope="module")
 def examples() -> Examples:
-    return examples_of(make_digits(IMAGES))
+    return make_examples(IMAGES)
 
 
 def changed(values: dict[str, Any], **train: Any) -> Params:
@@ -168,12 +168,13 @@ def test_a_missing_file_says_that_dvc_may_have_removed_it(
         train(small, examples, tmp_path / "gone.keras")
 
 
-def test_a_batch_larger_than_the_data_is_refused(
+def test_a_batch_larger_than_the_data_is_one_batch(
     values: dict[str, Any], small: Params, examples: Examples
 ) -> None:
-    values["train"]["batch_size"] = IMAGES + 1
-    with pytest.raises(ModelyardError, match="expected at most 67"):
-        train(validate_params(values), examples)
+    network, history = train(changed(values, batch_size=IMAGES + 1), examples)
+    assert int(network.optimizer.iterations) == 2
+    assert history[1]["loss"] < history[0]["loss"]
+    assert history[0]["accuracy"] * IMAGES == pytest.approx(round(history[0]["accuracy"] * IMAGES), abs=1e-3)
 
 
 def test_a_loss_that_is_no_number_stops_the_training_and_names_the_step(
@@ -310,6 +311,6 @@ def test_only_the_first_images_are_used_on_request(examples: Examples) -> None:
 
 def test_labels_out_of_range_are_refused_before_training(examples: Examples) -> None:
     with pytest.raises(ModelyardError, match=r"labels: expected 0\.\.9, got 10"):
-        Examples(examples.inputs, np.full(IMAGES, 10, np.uint8))
+        Examples(examples.inputs, np.full(IMAGES, 10, np.uint8), 10)
     with pytest.raises(ModelyardError, match="expected a label for each of 67, got 66"):
-        Examples(examples.inputs, examples.labels[1:])
+        Examples(examples.inputs, examples.labels[1:], 10)

@@ -65,7 +65,7 @@ def test_a_local_archive_becomes_graph_labels_samples_and_provenance(
     values: Values, archive: tuple[Path, Values], out: Path
 ) -> None:
     imported = run(values, archive[1], out)
-    assert (imported.name, imported.format) == ("inception-v3", "graphdef")
+    assert (imported.name, imported.format) == ("inception-v3", "frozen_graph")
     assert imported.labels[PANDA].synset == PANDA_SYNSET
     assert [imported.labels[number].name for number in (0, *CRANES, 1001)] == [None, "crane", "crane", None]
     assert [path.name for path in imported.samples] == ["china.jpg", PHOTO, "flower.jpg"]
@@ -91,7 +91,7 @@ def test_the_first_source_that_answers_serves(
 ) -> None:
     good = server.serve("/good.tgz", archive[0].read_bytes())
     gone = server.serve("/gone.tgz", b"", *[Fault(status=404)] * 9)
-    imported = run(values, archive[1], out, archive=None, sources=[NOBODY, gone, good])
+    imported = run(values, archive[1], out, path=None, sources=[NOBODY, gone, good])
     assert imported.provenance["source"] == good
 
 
@@ -100,8 +100,8 @@ def test_a_wrong_archive_is_an_error_and_is_fetched_anew(
 ) -> None:
     stand_in = install_stand_in(repository)
     url = server.serve("/inception.tgz", archive[0].read_bytes()[:-100])
-    source = {"archive": None, "sources": [NOBODY, url], "allow_fallback": True}
-    with pytest.raises(ModelyardError, match=f"{url}: expected a whole .tgz, got a damaged one"):
+    source = {"path": None, "sources": [NOBODY, url], "allow_fallback": True}
+    with pytest.raises(ModelyardError, match=f"{url}: expected a whole archive, got a damaged one"):
         run(values, archive[1] | stand_in, out, **source)
     assert not out.exists()
     server.serve("/inception.tgz", archive[0].read_bytes())
@@ -111,7 +111,7 @@ def test_a_wrong_archive_is_an_error_and_is_fetched_anew(
 def test_a_member_with_another_checksum_is_an_error_though_a_stand_in_is_allowed(
     values: Values, archive: tuple[Path, Values], out: Path
 ) -> None:
-    wrong = archive[1] | {"pretrained.members.graph.sha256": "0" * 64}
+    wrong = archive[1] | {"pretrained.network.sha256": "0" * 64}
     with pytest.raises(ModelyardError, match=f"{GRAPH}: expected sha256 0000"):
         run(values, wrong, out, allow_fallback=True)
 
@@ -120,9 +120,10 @@ def test_a_local_archive_that_is_not_there_is_an_error(
     values: Values, archive: tuple[Path, Values], out: Path
 ) -> None:
     with pytest.raises(
-        ModelyardError, match=r"pretrained\.archive: expected a \.tgz, .*nowhere\.tgz is not there"
+        ModelyardError,
+        match=r"pretrained\.path: expected a folder, an archive or a file, .*nowhere\.tgz is not there",
     ):
-        run(values, archive[1], out, archive="nowhere.tgz", allow_fallback=True)
+        run(values, archive[1], out, path="nowhere.tgz", allow_fallback=True)
 
 
 def test_a_required_member_that_is_missing_is_named(values: Values, tmp_path: Path, out: Path) -> None:
@@ -131,21 +132,22 @@ def test_a_required_member_that_is_missing_is_named(values: Values, tmp_path: Pa
         run(values, overrides, out)
 
 
-def test_an_archive_without_its_photo_is_imported_without_that_proof(
+def test_an_archive_without_the_picture_of_its_proof_is_refused(
     values: Values, tmp_path: Path, out: Path
 ) -> None:
     overrides = make_archive(tmp_path / "a.tgz", replace={PHOTO: None})
-    imported = run(values, overrides, out)
+    with pytest.raises(ModelyardError, match=f"lacks {PHOTO}"):
+        run(values, overrides, out)
+
+
+def test_a_network_without_proof_is_imported_and_on_record_as_unproved(
+    values: Values, archive: tuple[Path, Values], out: Path
+) -> None:
+    overrides = {key: value for key, value in archive[1].items() if "proof" not in key}
+    imported = run(values, overrides | {"pretrained.proof": None}, out)
     assert imported.provenance["recognised"] is None
     assert PHOTO not in imported.provenance["sha256"]
     assert [path.name for path in imported.samples] == ["china.jpg", "flower.jpg"]
-
-
-def test_no_photo_is_asked_for_where_conf_names_none(
-    values: Values, archive: tuple[Path, Values], out: Path
-) -> None:
-    overrides = {key: value for key, value in archive[1].items() if "photo" not in key}
-    assert run(values, overrides | {"pretrained.members.photo": None}, out).provenance["recognised"] is None
 
 
 def test_a_photo_taken_for_something_else_stops_the_import(values: Values, tmp_path: Path, out: Path) -> None:
@@ -188,9 +190,9 @@ def test_where_no_source_is_reached_the_stand_in_comes_with_its_own_name_and_a_w
     values: Values, out: Path, repository: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     imported = run(values, install_stand_in(repository), out, sources=[NOBODY])
-    assert (imported.name, imported.format) == ("inception-v3-content-safety", "keras-weights")
+    assert (imported.name, imported.format) == ("inception-v3-content-safety", "stand_in")
     assert [label.name for label in imported.labels] == list(LABELS)
-    assert imported.preprocessing.align_corners
+    assert imported.preprocessing.fit == "stretch_corners"
     assert imported.provenance["stand_in_for"] == "inception-v3"
     assert imported.provenance["reasons"][0].startswith(f"{NOBODY}: no connection")
     assert imported.provenance["source"] == "npm:nsfwjs@4.4.0"
@@ -205,7 +207,7 @@ def test_without_a_stand_in_the_stage_stops_with_each_reason_and_what_to_do(
     with pytest.raises(ModelyardError) as failure:
         run(values, install_stand_in(repository), out, sources=[NOBODY], allow_fallback=False)
     assert f"{NOBODY}: no connection" in str(failure.value)
-    assert "pretrained.archive=PATH" in str(failure.value)
+    assert "pretrained.path=PATH" in str(failure.value)
     assert not out.exists()
 
 
@@ -232,9 +234,9 @@ def test_the_stand_in_is_imported_without_tensorflow(values: Values, out: Path, 
     overrides = install_stand_in(repository) | {"pretrained.sources": [NOBODY]}
     pretrained = fit_params(values, overrides).pretrained.model_dump_json()
     program = (
-        "import sys\nfrom pathlib import Path\nfrom modelyard.params import Pretrained\n"
+        "import sys\nfrom pathlib import Path\nfrom modelyard.params.pretrained import FrozenGraph\n"
         "from modelyard.networks.importing import import_pretrained\n"
-        "import_pretrained(Pretrained.model_validate_json(sys.argv[1]), Path(sys.argv[2]))\n"
+        "import_pretrained(FrozenGraph.model_validate_json(sys.argv[1]), Path(sys.argv[2]))\n"
         "print([name for name in ('tensorflow', 'keras', 'sklearn') if name in sys.modules])"
     )
     command = [sys.executable, "-c", program, pretrained, str(out)]

@@ -46,9 +46,9 @@ def test_the_committed_params_are_what_the_configuration_gives(values: dict[str,
         ("train.optimizer.beta_1", 1, "train.optimizer.beta_1: expected less than 1, got 1"),
         ("train.epoch", 2, "train.epoch: unknown key, got 2"),
         ("data.sha256.train-images-idx3-ubyte", "abc", "data.sha256.train-images-idx3-ubyte: expected"),
-        ("pretrained.fallback.name", "inception-v3", "must have a name of its own"),
+        ("pretrained.fallback.name", "inception-v3", "expected a stand-in with a name of its own"),
         ("train.resume_from", "models:/mnist", "train.resume_from"),
-        ("serve.mnist", "mnist", "serve.mnist: expected"),
+        ("serve.trained", "mnist", "serve.trained: expected"),
         (
             "train.schedule",
             {"name": "constant", "warmup": 0.5},
@@ -69,13 +69,18 @@ def test_the_committed_params_are_what_the_configuration_gives(values: dict[str,
         ("train.augmentation.scale", 1.0, "train.augmentation.scale: expected less than 1"),
         ("train.early_stopping.patience", 0, "train.early_stopping.patience: expected greater than"),
         ("train.strategy", "horovod", "train.strategy: expected 'none', 'mirrored' or 'multi_worker'"),
-        ("model.input", "inception_features", "expected no convolutions on inception_features"),
+        ("model.input", "features", "expected no convolutions on features"),
         (
             "model.convolutions",
             [{"filters": 1, "kernel": 28, "stride": 1, "padding": "valid", "pool": 2}],
             "expected pictures large enough, convolution 1 leaves nothing of 28x28",
         ),
-        ("model.crop", 12, "expected pictures large enough, convolution 1 leaves nothing of 4x4"),
+        (
+            "model.crop",
+            12,
+            "expected pictures large enough, convolution 1 leaves nothing of 4x4, of pictures of 28x28",
+        ),
+        ("model.crop", 14, "model.crop: expected something left of 28x28, got 14"),
         ("train.label_smoothing", 1.0, "train.label_smoothing: expected less than 1"),
     ],
 )
@@ -107,6 +112,34 @@ def test_filters_that_cannot_be_computed_are_refused(
     assert expected in str(refused.value)
 
 
+def test_features_which_are_computed_once_cannot_be_augmented(values: dict[str, Any]) -> None:
+    values["model"] |= {"input": "features", "convolutions": [], "head": "flatten"}
+    validate_params(values)
+    values["train"]["augmentation"]["shift_pixels"] = 2.0
+    with pytest.raises(ModelyardError, match=r"\n  train\.augmentation: expected 0\.0 throughout"):
+        validate_params(values)
+
+
+def test_pictures_need_not_fit_layers_that_see_features(values: dict[str, Any]) -> None:
+    values["model"] |= {"input": "features", "convolutions": []}
+    values["data"]["input"] = {"fit": "smooth", "height": 1, "width": 1, "channels": 1}
+    assert validate_params(values).data.input.height == 1
+
+
+@pytest.mark.parametrize(("group", "role"), [("data", "trained"), ("pretrained", "imported")])
+def test_a_served_model_must_be_one_that_is_made(values: dict[str, Any], group: str, role: str) -> None:
+    values[group]["name"] = "mine"
+    with pytest.raises(ModelyardError, match=rf"serve\.{role}: expected a version of mine"):
+        validate_params(values)
+
+
+def test_two_models_cannot_have_one_name(values: dict[str, Any]) -> None:
+    values["data"]["name"] = values["pretrained"]["fallback"]["name"]
+    values["serve"]["trained"] = f"models:/{values['data']['name']}@champion"
+    with pytest.raises(ModelyardError, match=r"data\.name: expected another name than inception-v3, incep"):
+        validate_params(values)
+
+
 def test_every_fault_has_a_line_of_its_own(values: dict[str, Any]) -> None:
     _set(values, "train.epochs", 0)
     _set(values, "serve.top_k", "three")
@@ -130,7 +163,8 @@ def test_a_stage_with_a_wrong_parameter_stops_before_tensorflow_is_imported(
 ) -> None:
     _set(values, "train.epochs", -1)
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(values))
-    names = ("train", "validation", "features", "source", "network", "record", "history", "checkpoints")
+    names = ("train", "validation", "features", "source", "dataset", "network", "record")
+    names += ("history", "checkpoints")
     paths = [word for name in names for word in (f"--{name}", str(tmp_path / name))]
     script = [sys.executable, "-X", "importtime", str(ROOT / "pipelines/train.py")]
     stage = subprocess.run([*script, *paths], cwd=tmp_path, capture_output=True, text=True, check=False)

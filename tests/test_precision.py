@@ -6,15 +6,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from made_digits import make_digits
+from made_digits import make_examples
 from modelyard.params import Params, validate_params
 from modelyard.training.checkpoints import Checkpoints
-from modelyard.images.examples import examples_of
 from modelyard.training.members import fit_members
 from modelyard.training.outcome import save_network
 from modelyard.training.task import Task, prepare_network
 
-EXAMPLES = examples_of(make_digits(64))
+EXAMPLES = make_examples(64)
 
 
 def make_task(values: dict[str, Any], precision: str, start: Path | None = None) -> Task:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from modelyard.errors import ModelyardError
-from modelyard.networks.quantized_weights import read_javascript_weights, read_weights, write_weights
+from modelyard.networks.formats.quantized_weights import read_javascript_weights, read_weights, write_weights
 from stand_in_package import weight_shapes, write_package
 
 SHAPES = {"first/kernel": (30, 50), "second/bias": (100,)}

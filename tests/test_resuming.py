@@ -15,13 +15,12 @@ import pytest
 import yaml
 
 from conftest import ROOT, clean_environment
-from made_digits import make_digits
-from modelyard.images.dataset import write_digits
+from made_digits import make_digits, make_examples, write_record
 from modelyard.errors import ModelyardError
+from modelyard.images.pictures import write_pictures
+from modelyard.networks.layers import build_network
 from modelyard.params import validate_params
 from modelyard.training.checkpoints import Checkpoints, Progress
-from modelyard.images.examples import examples_of
-from modelyard.networks.layers import build_network
 from modelyard.training.resuming import load_network
 from modelyard.training.task import Task, prepare_network
 from test_fitting import LAYERS
@@ -57,9 +56,9 @@ STAGE = ROOT / "pipelines/train.py"
 @pytest.fixture
 def inputs(repository: Path, values: dict[str, Any]) -> dict[str, Any]:
     """Files and parameters of a training of five epochs that draws order, pictures and dropout."""
-    write_digits(repository / "train.npz", make_digits(67))
-    write_digits(repository / "validation.npz", make_digits(40, seed=1))
-    (repository / "source.json").write_text('{"source": "made", "licence": "none"}')
+    write_pictures(repository / "train.npz", make_digits(67))
+    write_pictures(repository / "validation.npz", make_digits(40, seed=1))
+    write_record(repository / "dataset.json", validate_params(values).data, make_digits(67))
     amounts = {"shift_pixels": 2.0, "rotate_degrees": 10.0, "scale": 0.1, "elastic_pixels": 1.0}
     values["model"] = DRAWING
     values["train"] |= {"epochs": 5, "batch_size": 16, "augmentation": amounts, "ema_momentum": 0.9}
@@ -70,12 +69,12 @@ def inputs(repository: Path, values: dict[str, Any]) -> dict[str, Any]:
 @pytest.fixture
 def network(values: dict[str, Any]) -> Any:
     values["model"] = LAYERS
-    return build_network(validate_params(values).model)
+    return build_network(validate_params(values).model, (28, 28, 1), 10)
 
 
 def paths_of(folder: str) -> dict[str, str]:
-    inputs = {"train": "train.npz", "validation": "validation.npz", "source": "source.json"}
-    inputs |= {"features": "none"}
+    inputs = {"train": "train.npz", "validation": "validation.npz", "dataset": "dataset.json"}
+    inputs |= {"features": "none", "source": "none"}
     names = {"network": "model.keras", "record": "training.json", "history": "history.csv"}
     made = {key: f"{folder}/{name}" for key, name in names.items()}
     return inputs | made | {"checkpoints": f"{folder}/checkpoints"}
@@ -146,7 +145,7 @@ def test_a_process_that_has_made_no_network_reads_a_checkpoint(
     inputs: dict[str, Any], tmp_path: Path
 ) -> None:
     params = validate_params(inputs)
-    examples = examples_of(make_digits(67))
+    examples = make_examples(67)
     prepare_network(Task(params.model, params.train, examples, examples)).save(tmp_path / "network.keras")
     code = (
         "from pathlib import Path; from modelyard.training.resuming import load_network; "

@@ -19,9 +19,10 @@ import pytest
 import yaml
 
 from conftest import ROOT, clean_environment
-from made_digits import make_digits
-from modelyard.images.dataset import write_digits
+from made_digits import make_digits, write_record
 from modelyard.errors import ModelyardError, UsageError
+from modelyard.images.pictures import write_pictures
+from modelyard.params import validate_params
 from modelyard.training.cluster import Cluster, read_cluster
 from modelyard.training.meeting import meet
 from modelyard.training.strategy import refuse_several_devices
@@ -35,16 +36,15 @@ from pathlib import Path
 import tensorflow as tf
 half = tf.config.LogicalDeviceConfiguration()
 tf.config.set_logical_device_configuration(tf.config.list_physical_devices("CPU")[0], [half, half])
-from modelyard.images.dataset import read_digits
+from modelyard.images.examples import read_examples
 from modelyard.params import load_params
 from modelyard.training.batches import training_batches
 from modelyard.training.cluster import Cluster
-from modelyard.images.examples import examples_of
 from modelyard.training.members import fit_members
 from modelyard.training.outcome import save_network
 from modelyard.training.task import Task
 params = load_params(Path("params.yaml"))
-training, validation = (examples_of(read_digits(Path(name))) for name in ("train.npz", "validation.npz"))
+training, validation = (read_examples(Path(name)) for name in ("train.npz", "validation.npz"))
 for strategy in ("mirrored", "none"):
     train = params.train.model_copy(update={"strategy": strategy})
     network, rows = fit_members(Task(params.model, train, training, validation), lambda *_: None)
@@ -66,9 +66,9 @@ def test_two_devices_and_two_workers_train_as_one_device_does(tmp_path: Path, va
     values["model"] |= {"name": "small", "convolutions": [layer], "batch_norm": False, "dense": [8]}
     values["train"] |= {"epochs": 2, "batch_size": 16, "strategy": "multi_worker"}
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(values))
-    write_digits(tmp_path / "train.npz", TRAINING)
-    write_digits(tmp_path / "validation.npz", VALIDATION)
-    (tmp_path / "source.json").write_text(json.dumps({"source": "made", "licence": "none"}))
+    write_pictures(tmp_path / "train.npz", TRAINING)
+    write_pictures(tmp_path / "validation.npz", VALIDATION)
+    write_record(tmp_path / "dataset.json", validate_params(values).data, TRAINING)
 
     ports = [find_free_port(), find_free_port()]
     workers = [start_worker(tmp_path, ports, index) for index in (0, 1)]
@@ -170,7 +170,8 @@ def start_worker(folder: Path, ports: list[int], index: int) -> "subprocess.Pope
     paths = {
         "train": "train.npz",
         "validation": "validation.npz",
-        "source": "source.json",
+        "dataset": "dataset.json",
+        "source": "none",
         "features": "none",
     }
     paths |= {name: f"worker-{index}/{file}" for name, file in outputs.items()}

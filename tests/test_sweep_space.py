@@ -18,7 +18,7 @@ WRONG = [
     ("train.epoch", {"low": 1, "high": 2}, "train.epoch: expected a parameter of params.yaml"),
     ("train.epochs.last", {"low": 1, "high": 2}, "train.epochs.last: expected a parameter"),
     ("model.convolutions.7.filters", {"low": 1, "high": 2}, "model.convolutions.7.filters: expected a param"),
-    ("data.split_seed", {"low": 1, "high": 2}, "expected a parameter below train or model"),
+    ("data.seed", {"low": 1, "high": 2}, "expected a parameter below train or model"),
     ("train.epochs", {"low": 3, "high": 2}, "sweep.space.train.epochs: expected low below high"),
     ("train.epochs", {"low": 1}, "expected low and high, or choices"),
     ("train.epochs", {"low": 1, "high": 4, "choices": [1]}, "expected choices alone, or low and high"),

@@ -21,7 +21,7 @@ import yaml
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
-from conftest import ROOT, clean_environment
+from conftest import ROOT, clean_environment, compose_values
 from modelyard.cli import main
 from modelyard.params import EarlyStopping, Params, load_params, validate_params
 from modelyard.sweeps.database import Database
@@ -31,7 +31,7 @@ from modelyard.sweeps.trials import final_accuracy
 from sweep_project import make_project
 from team_server import run_postgres
 
-ADAM = yaml.safe_load((ROOT / "params.yaml").read_text())["train"]["optimizer"]
+ADAM = compose_values()["train"]["optimizer"]
 GOOD, SLOW = ADAM | {"learning_rate": 0.02}, ADAM | {"learning_rate": 1e-7}
 WILD = ADAM | {"name": "sgd", "learning_rate": 10.0, "weight_decay": 0.99}
 
@@ -59,7 +59,7 @@ def postgres() -> Iterator[str]:
 def swept(tmp_path_factory: pytest.TempPathFactory, postgres: str) -> tuple[Swept, Swept]:
     """Two projects, one swept by three processes in PostgreSQL, one by one in a file; one tracking store."""
     folder = tmp_path_factory.mktemp("sweeps")
-    values = yaml.safe_load((ROOT / "params.yaml").read_text())
+    values = compose_values()
     shared = make_project(folder / "a shared one", values)
     alone = make_project(
         folder / "alone",
@@ -108,6 +108,9 @@ def test_the_best_trial_is_a_preset_that_can_be_used_at_once(swept: tuple[Swept,
     assert chosen.model == base.model.model_copy(update={"name": "found"})
     optimizer = base.train.optimizer.model_copy(update={"learning_rate": rate})
     assert chosen.train == base.train.model_copy(update={"optimizer": optimizer})
+    # What stands in conf/train stands nowhere else, and everything else is there.
+    common = yaml.safe_load((shared.folder / "conf/train/default.yaml").read_text())
+    assert set(yaml.safe_load(text)["train"]) == set(base.train.model_dump()) - set(common)
 
 
 def test_a_trial_that_is_behind_is_pruned_and_one_whose_loss_is_no_number_fails_alone(
@@ -172,6 +175,28 @@ def test_a_study_of_other_values_is_refused(
         (alone.folder / "params.yaml").write_text(kept)
     assert main(["sweep", "--trials", "0"]) == 2
     assert "sweep.trials: expected greater than or equal to 1, got 0" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("train.seed", {"low": 0, "high": 9}),
+        ("train.early_stopping.patience", {"low": 1, "high": 5}),
+    ],
+)
+def test_a_value_of_conf_train_which_no_preset_has_is_not_searched_for(
+    tmp_path: Path,
+    values: dict[str, Any],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    name: str,
+    told: dict[str, int],
+) -> None:
+    folder = make_project(tmp_path / "a project", values, sweep__space={name: told})
+    monkeypatch.chdir(folder)
+    assert main(["sweep"]) == 2
+    assert f"{name} stands in {folder}/conf/train/default.yaml, which is no" in capsys.readouterr().err
+    assert not (folder / "sweeps.db").exists()
 
 
 def test_a_trial_of_a_process_that_fell_silent_begins_again_but_not_for_ever(

@@ -5,7 +5,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from modelyard.images.dataset import Digits
 from modelyard.evaluation.latency import Latency, measure_latency
 from modelyard.evaluation.measures import (
     Floats,
@@ -21,6 +20,7 @@ from modelyard.evaluation.reports import (
     packaging_proof,
 )
 from modelyard.evaluation.served import answer_images, encode_pngs, load_predictor
+from modelyard.images.dataset import Digits
 from modelyard.inference.bundle import Bundle
 from modelyard.params import Evaluate
 

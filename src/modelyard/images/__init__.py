@@ -1,1 +1,1 @@
-"""MNIST: from raw files to arrays, split in three."""
+"""Labelled pictures, whatever they came from: obtained, split in three, and fitted for a network."""

@@ -1,116 +1,122 @@
-"""Pictures of digits with their labels: kept in a file, and split in two."""
+"""The record of a dataset: what it is called, what it shows, where it came from, and how it was split."""
 
-import hashlib
-import zipfile
-from dataclasses import dataclass
-from functools import cached_property
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from modelyard.errors import ModelyardError
-from modelyard.files import replace_file
-
-CLASSES = 10
-SIDE_PIXELS = 28
+from modelyard.files import write_json
+from modelyard.images.pictures import Pictures
+from modelyard.images.splits import choose_part, refuse_empty_classes
+from modelyard.inference.bundle import Preprocessing
+from modelyard.params import Data
 
 
 @dataclass(frozen=True, eq=False)
-class Digits:
-    """Grey pictures, light on dark, each with the digit it shows.
+class Obtained:
+    """The pictures of a dataset, as far as it comes split.
 
     Attributes:
-        images: uint8 (n, 28, 28), 0 is the background.
-        labels: uint8 (n,), 0..9.
-
-    Raises:
-        ModelyardError: a shape, a dtype or a label is another one.
+        training: what is not of another split.
+        validation: None where it is to be taken from `training`.
+        test: as well.
+        source: where they came from.
+        facts: what else goes on record: checksums, what was left out.
+        copies: (n,), the same number for pictures of `training` that are copies of each other; None where
+            nobody looked.
     """
 
-    images: NDArray[np.uint8]
-    labels: NDArray[np.uint8]
-
-    def __post_init__(self) -> None:
-        """Refuse what is not digits."""
-        images, labels = self.images, self.labels
-        if images.dtype != np.uint8 or images.shape[1:] != (SIDE_PIXELS, SIDE_PIXELS):
-            raise ModelyardError(f"images: expected uint8 (n, 28, 28), got {images.dtype} {images.shape}")
-        if labels.dtype != np.uint8 or labels.shape != images.shape[:1]:
-            expected = f"uint8 ({len(images)},)"
-            raise ModelyardError(f"labels: expected {expected}, got {labels.dtype} {labels.shape}")
-        if labels.size and labels.max() >= CLASSES:
-            raise ModelyardError(f"labels: expected 0..9, got {labels.max()}")
-
-    def __len__(self) -> int:
-        """Return the number of images."""
-        return len(self.labels)
-
-    @cached_property
-    def digest(self) -> str:
-        """SHA-256 in hex over shape and raw bytes of images, then of labels."""
-        digest = hashlib.sha256()
-        for array in (self.images, self.labels):
-            digest.update(repr(array.shape).encode())
-            digest.update(np.ascontiguousarray(array).data)
-        return digest.hexdigest()
-
-    def take(self, indices: NDArray[np.intp]) -> "Digits":
-        """Return the digits at `indices`, in their order."""
-        return Digits(self.images[indices], self.labels[indices])
+    training: Pictures
+    validation: Pictures | None
+    test: Pictures | None
+    source: str
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    copies: Any = None
 
 
-def write_digits(path: Path, digits: Digits) -> None:
-    """Write a .npz with the arrays `images` and `labels`; the same digits give the same bytes."""
-    with replace_file(path) as new, new.open("wb") as file:
-        np.savez(file, images=digits.images, labels=digits.labels)
+@dataclass(frozen=True)
+class Dataset:
+    """What `write_dataset` put on record.
+
+    Attributes:
+        name: of the data, and of the model that learns from it.
+        classes: their names, in the order of the labels.
+        preprocessing: how a network sees a picture.
+        source: where the pictures came from.
+        licence: of the pictures.
+        record: all of it, plain JSON values.
+    """
+
+    name: str
+    classes: tuple[str, ...]
+    preprocessing: Preprocessing
+    source: str
+    licence: str
+    record: Mapping[str, Any]
 
 
-def read_digits(path: Path) -> Digits:
-    """Read what `write_digits` wrote; nothing in the file is run.
+def split_dataset(obtained: Obtained, data: Data) -> dict[str, Pictures]:
+    """Return the splits `train`, `validation` and `test`; what a dataset does not bring is taken by the seed.
 
     Raises:
-        ModelyardError: the file is missing, is no such .npz, or holds something else than digits.
+        ModelyardError: there are too few pictures, or a split lacks a class.
+    """
+    training, copies = obtained.training, obtained.copies
+    given = {"test": obtained.test, "validation": obtained.validation}
+    splits = {name: pictures for name, pictures in given.items() if pictures is not None}
+    lacking = [name for name in given if name not in splits]
+    for number, name in enumerate(lacking):
+        # One picture of each class is for training, and one for each further split.
+        keep = len(lacking) - number
+        chosen = choose_part(training.labels, getattr(data, name), data.seed, f"data.{name}", copies, keep)
+        splits[name] = training.take(np.flatnonzero(chosen))
+        training, copies = training.take(np.flatnonzero(~chosen)), None if copies is None else copies[~chosen]
+    splits = {"train": training, "validation": splits["validation"], "test": splits["test"]}
+    for name, pictures in splits.items():
+        refuse_empty_classes(pictures.labels, pictures.classes, name)
+    return splits
+
+
+def write_dataset(path: Path, data: Data, obtained: Obtained, splits: Mapping[str, Pictures]) -> None:
+    """Write the record as JSON."""
+    classes = splits["train"].classes
+    about = {
+        "name": data.name,
+        "classes": list(classes),
+        "input": data.input.model_dump(mode="json"),
+        "source": obtained.source,
+        "licence": data.licence,
+        "homepage": data.homepage,
+        "seed": data.seed,
+        **obtained.facts,
+        "splits": {
+            name: {"images": len(pictures), "digest": pictures.digest} for name, pictures in splits.items()
+        },
+    }
+    write_json(path, about)
+
+
+def read_dataset(path: Path) -> Dataset:
+    """Read the record.
+
+    Raises:
+        ModelyardError: it is missing, or is no such record.
     """
     try:
-        with np.load(path, allow_pickle=False) as arrays:
-            return Digits(arrays["images"], arrays["labels"])
-    except FileNotFoundError:
-        raise ModelyardError(f"{path} is missing: `dvc repro download` makes it") from None
-    except (KeyError, ValueError, EOFError, TypeError, AttributeError, zipfile.BadZipFile) as error:
-        raise ModelyardError(f"{path}: expected a .npz with images and labels, got: {error}") from None
-    except ModelyardError as error:
-        raise ModelyardError(f"{path}: {error}") from None
-
-
-def split(digits: Digits, validation_images: int, seed: int) -> tuple[Digits, Digits]:
-    """Take a validation split out of the training images, the same share of every digit.
-
-    Args:
-        digits: all training images.
-        validation_images: how many to take in all; what does not divide goes to the classes with the largest
-            remainder, the smaller digit first.
-        seed: another seed takes other images.
-
-    Returns:
-        What remains for training, and the validation split; both in the order of `digits`.
-
-    Raises:
-        ModelyardError: nothing would be left to train on.
-    """
-    if not 0 <= validation_images < len(digits):
-        expected = f"expected less than the {len(digits)} training images, got {validation_images}"
-        raise ModelyardError(f"data.validation_images: {expected}")
-    random = np.random.default_rng(seed)
-    chosen = np.zeros(len(digits), dtype=bool)
-    for label, count in enumerate(_quotas(digits.labels, validation_images)):
-        chosen[random.permutation(np.flatnonzero(digits.labels == label))[:count]] = True
-    return digits.take(np.flatnonzero(~chosen)), digits.take(np.flatnonzero(chosen))
-
-
-def _quotas(labels: NDArray[np.uint8], total: int) -> NDArray[np.int64]:
-    """Share `total` among the classes by their size: the largest remainders are rounded up."""
-    sizes = np.bincount(labels, minlength=CLASSES).astype(np.int64)
-    quotas, remainders = np.divmod(sizes * total, len(labels))
-    quotas[np.argsort(-remainders, kind="stable")[: total - quotas.sum()]] += 1
-    return quotas
+        record = json.loads(path.read_text())
+        return Dataset(
+            record["name"],
+            tuple(record["classes"]),
+            Preprocessing(**record["input"]),
+            record["source"],
+            record["licence"],
+            record,
+        )
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ModelyardError(
+            f"{path}: expected the record of a dataset ({error}): `dvc repro download` makes it"
+        ) from None

@@ -2,14 +2,14 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
-from modelyard.images.dataset import CLASSES, Digits
 from modelyard.errors import ModelyardError
-from modelyard.params import Params
+from modelyard.images.pictures import Labels, digest_arrays, open_arrays
 
 
 @dataclass(frozen=True, eq=False)
@@ -17,29 +17,37 @@ class Examples:
     """Inputs of a network with their labels.
 
     Attributes:
-        inputs: (n, ...): pixels as uint8 (n, 28, 28, 1), or features as float32 (n, 2048).
-        labels: uint8 (n,), 0..9.
+        inputs: (n, ...): fitted pictures (n, h, w, c), uint8 or float32, 0..255; or features, float32 (n, w).
+        labels: uint8 or uint16 (n,), 0..classes-1.
+        classes: how many classes there are.
 
     Raises:
         ModelyardError: a label is out of range, or there is not one for each input.
     """
 
     inputs: NDArray[Any]
-    labels: NDArray[np.uint8]
+    labels: Labels
+    classes: int
 
     def __post_init__(self) -> None:
         """Refuse what would end in a wrong number."""
         if len(self.inputs) != len(self.labels):
             raise ModelyardError(f"expected a label for each of {len(self.inputs)}, got {len(self.labels)}")
-        if self.labels.size and self.labels.max() >= CLASSES:
-            raise ModelyardError(f"labels: expected 0..{CLASSES - 1}, got {self.labels.max()}")
+        if self.labels.size and self.labels.max() >= self.classes:
+            raise ModelyardError(f"labels: expected 0..{self.classes - 1}, got {self.labels.max()}")
 
     def __len__(self) -> int:
         """Return the number of examples."""
         return len(self.labels)
 
-    def first(self, count: int | None, key: str = "train.images") -> "Examples":
-        """Return the first `count`, or all; `key` is the parameter that says how many.
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 in hex over shape and raw bytes of the inputs (grey ones as n, h, w), then the labels."""
+        inputs = self.inputs[..., 0] if self.inputs.shape[1:][2:] == (1,) else self.inputs
+        return digest_arrays(inputs, self.labels)
+
+    def first(self, count: int | None) -> "Examples":
+        """Return the first `count` (train.images), or all.
 
         Raises:
             ModelyardError: there are fewer.
@@ -47,8 +55,8 @@ class Examples:
         if count is None:
             return self
         if count > len(self):
-            raise ModelyardError(f"{key}: expected at most the {len(self)} there are, got {count}")
-        return Examples(self.inputs[:count], self.labels[:count])
+            raise ModelyardError(f"train.images: expected at most the {len(self)} there are, got {count}")
+        return Examples(self.inputs[:count], self.labels[:count], self.classes)
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,28 +74,12 @@ class Split:
     lineage: Mapping[str, str] = field(default_factory=dict)
 
 
-def choose_pictures(params: Params, training: Digits, validation: Digits) -> Split:
-    """Return the pictures that this training looks at; features need not be computed of all.
+def read_examples(path: Path) -> Examples:
+    """Read the fitted pictures of a file that `pictures.write_pictures` wrote.
 
     Raises:
-        ModelyardError: there are fewer than asked for.
+        ModelyardError: the file is missing, or holds something else.
     """
-    pictures = Split(examples_of(training).first(params.train.images), examples_of(validation))
-    if params.model.input == "pixels":
-        return pictures
-    return Split(pictures.training, choose_validation(params, validation))
-
-
-def choose_validation(params: Params, validation: Digits) -> Examples:
-    """Return the validation pictures that get features.
-
-    Raises:
-        ModelyardError: there are fewer than asked for.
-    """
-    key = "features.validation_images"
-    return examples_of(validation).first(params.features.validation_images, key)
-
-
-def examples_of(digits: Digits) -> Examples:
-    """Return pictures as a network takes them: uint8 (n, 28, 28, 1)."""
-    return Examples(digits.images[..., None], digits.labels)
+    with open_arrays(path) as arrays:
+        inputs = arrays["inputs"] if "inputs" in arrays else arrays["levels"][..., None]
+        return Examples(inputs, arrays["labels"], len(arrays["classes"]))

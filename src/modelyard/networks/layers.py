@@ -1,4 +1,4 @@
-"""The Keras networks for digits: their layers, and an ensemble of them."""
+"""The Keras networks that are trained here: their layers, and an ensemble of them."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -8,30 +8,31 @@ from modelyard.params import Model
 if TYPE_CHECKING:
     import keras
 
-CLASSES = 10
 # Of the running mean and variance; Keras' 0.99 has not forgotten its start after an epoch of 215 steps.
 BATCH_NORM_MOMENTUM = 0.95
-SHAPES = {"pixels": (28, 28, 1), "inception_features": (2048,)}
 
 
-def build_network(model: Model, precision: str = "float32", fused: bool = False) -> "keras.Model":
+def build_network(
+    model: Model, shape: tuple[int, ...], classes: int, precision: str = "float32", fused: bool = False
+) -> "keras.Model":
     """Make one network with fresh weights; `model.members` is not looked at.
 
     Args:
-        model: the layers. `input: pixels` makes an input of float32 (n, 28, 28, 1), 0..255, a light digit on
-            dark ground, normalised inside, so that what serves it sends plain pixels;
-            `input: inception_features` one of float32 (n, 2048).
+        model: the layers.
+        shape: of one input: pixels (h, w, c) of 0..255, normalised inside, so that what serves the network
+            sends plain pixels; or features (w,).
+        classes: how many outputs it has.
         precision: what the layers compute in, as Keras names it; weights and output are float32 always.
         fused: whether one fast operation normalises the channels; the weights are the same, but a file of the
             network needs this package.
 
     Returns:
-        A network whose output is float32 (n, 10), probabilities.
+        A network from float32 (n, *shape) to float32 (n, classes), probabilities.
     """
     import keras
     from keras import layers
 
-    network = [keras.Input(SHAPES[model.input], name="image")]
+    network = [keras.Input(shape, name="image")]
     if model.input == "pixels":
         network.append(layers.Rescaling(1 / 255, dtype=precision))
         if model.crop:
@@ -48,7 +49,7 @@ def build_network(model: Model, precision: str = "float32", fused: bool = False)
         network += _drop(model.dropout, precision)
         network.append(layers.Dense(units, activation="relu", dtype=precision))
     network += _drop(model.dropout, precision)
-    network.append(layers.Dense(CLASSES, activation="softmax", name="probabilities", dtype="float32"))
+    network.append(layers.Dense(classes, activation="softmax", name="probabilities", dtype="float32"))
     return keras.Sequential(network, name=model.name)
 
 
@@ -58,7 +59,7 @@ def join_members(model: Model, members: Sequence["keras.Model"]) -> "keras.Model
 
     if len(members) == 1:
         return members[0]
-    image = keras.Input(SHAPES[model.input], name="image")
+    image = keras.Input(members[0].input_shape[1:], name="image")
     for number, member in enumerate(members):
         member.name = f"member_{number}"
     answers = [member(image) for member in members]

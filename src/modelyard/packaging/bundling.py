@@ -1,97 +1,82 @@
-"""A converted network becomes a bundle, once it has proved that it answers as its source."""
+"""A network becomes bundles, one for each precision that proves that it answers as its source."""
 
 import tempfile
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from modelyard.files import replace_file
-from modelyard.inference.bundle import Label, Preprocessing, write_bundle
+from modelyard.errors import ModelyardError
+from modelyard.files import replace_file, replace_folder
+from modelyard.inference.bundle import BundleError, write_bundle
 from modelyard.inference.predictor import Predictor
-from modelyard.networks.convert import Precision
-from modelyard.packaging.proof import prove
-from modelyard.params import Package
+from modelyard.packaging.proof import Proof, prove
+from modelyard.packaging.source import Source
+from modelyard.params import Package, Precision
 
 
-@dataclass(frozen=True)
-class Candidate:
-    """A converted network, and the images and answers that it is proved with.
-
-    Attributes:
-        model: LiteRT.
-        name: the registered name.
-        precision: of the weights.
-        labels: one for each output.
-        preprocessing: how an image becomes its input.
-        provenance: plain JSON values: where the network comes from.
-        image_names: n names.
-        pixels: n decoded images.
-        answers: float32 (n, outputs), the source's probabilities for them.
-        decoder_max_difference: what another decoder of the same files changes in any of the source's
-            probabilities, 0..1; None where no file was decoded.
-    """
-
-    model: bytes
-    name: str
-    precision: Precision
-    labels: Sequence[Label]
-    preprocessing: Preprocessing
-    provenance: dict[str, Any]
-    image_names: Sequence[str]
-    pixels: Sequence[NDArray[np.uint8]]
-    answers: NDArray[np.float32]
-    decoder_max_difference: float | None = None
-
-
-def keep_proved(candidate: Candidate, folder: Path, answers: Path, limits: Package) -> dict[str, Any]:
-    """Write the bundle and the source's answers, after the proof.
+def package(
+    source: Source, precisions: Sequence[Precision], limits: Package, bundles: Path, answers: Path
+) -> None:
+    """Write a bundle for each precision that passes its proof, and say in a line what became of each.
 
     Args:
-        candidate: what has to prove itself.
-        folder: of the bundle.
-        answers: an .npz with `names` (n,) and `probabilities` (n, outputs), for the evaluation.
+        source: the network.
+        precisions: of the weights; one that fails is left out.
         limits: of the proof, see `proof.prove`.
-
-    Returns:
-        The proof, as it stands in the bundle's provenance.
+        bundles: a folder, which gets a bundle below the name of each precision; what it held is replaced.
+        answers: an .npz with `names` (n,) and `probabilities` (n, outputs): the source's own answers, for the
+            evaluation.
 
     Raises:
-        ModelyardError: the proof failed; nothing is written.
+        ModelyardError: no precision has passed; nothing is written.
     """
-    with tempfile.TemporaryDirectory(prefix="modelyard-") as scratch:
-        trial = _write(candidate, Path(scratch, "bundle"), {})
-        agreement = prove(trial, candidate.pixels, candidate.answers, candidate.precision, limits)
-    proof = {**agreement, "decoder_max_difference": candidate.decoder_max_difference}
-    with replace_file(answers) as new, new.open("wb") as file:
-        names = np.array(candidate.image_names)
-        np.savez(file, allow_pickle=False, names=names, probabilities=candidate.answers)
-    _write(candidate, folder, {"proof": proof})
-    return proof
+    with replace_folder(bundles) as new:
+        reasons = [reason for one in precisions if (reason := _try_precision(source, one, limits, new))]
+        if len(reasons) == len(precisions):
+            raise ModelyardError(f"{source.name}: no bundle has passed its proof:\n  " + "\n  ".join(reasons))
+    with replace_file(answers) as file, file.open("wb") as out:
+        np.savez(out, allow_pickle=False, names=np.array(source.names), probabilities=source.answers)
 
 
-def describe_proof(candidate: Candidate, proof: dict[str, Any]) -> str:
+def _try_precision(source: Source, precision: Precision, limits: Package, folder: Path) -> str | None:
+    """Convert, prove and keep a bundle; return why there is none, in one line, where that is so."""
+    try:
+        model = source.convert(precision)
+        with tempfile.TemporaryDirectory(prefix="modelyard-") as scratch:
+            proof = prove(_write(source, precision, model, Path(scratch, "bundle"), {}), source, limits)
+        _write(source, precision, model, folder / precision, {"proof": proof})
+    except (ModelyardError, BundleError) as error:
+        reason = " ".join(str(error).split())
+        print(f"{source.name} ({precision}) is left out: {reason}")
+        return f"{precision}: {reason}"
+    print(_describe(source, precision, len(model), proof))
+    return None
+
+
+def _describe(source: Source, precision: Precision, size_bytes: int, proof: Proof) -> str:
     """Say in one line what was packaged and how close it is to its source."""
-    decoder = proof["decoder_max_difference"]
+    decoder, answers = proof["decoder_max_difference"], proof["answers"]
     decoded = "" if decoder is None else f"; another JPEG decoder alone changes up to {decoder:.1e}"
+    alike = "one and the same, which proves nothing" if answers == 1 else f"{answers} different ones"
     return (
-        f"{candidate.name} ({candidate.precision}, {len(candidate.model) / 1e6:.1f} MB): the source's first "
-        f"answer on {proof['same_first']:.2%} of {proof['images']} images, largest difference "
+        f"{source.name} ({precision}, {size_bytes / 1e6:.1f} MB): the source's first answer on "
+        f"{proof['same_first']:.2%} of {proof['images']:,} pictures ({alike}), largest difference "
         f"{proof['max_difference']:.1e}{decoded}"
     )
 
 
-def _write(candidate: Candidate, folder: Path, more: dict[str, Any]) -> Predictor:
+def _write(
+    source: Source, precision: Precision, model: bytes, folder: Path, more: Mapping[str, Any]
+) -> Predictor:
     bundle = write_bundle(
         folder,
-        model=candidate.model,
-        name=candidate.name,
-        precision=candidate.precision,
-        labels=candidate.labels,
-        preprocessing=candidate.preprocessing,
-        provenance={**candidate.provenance, **more},
+        model=model,
+        name=source.name,
+        precision=precision,
+        labels=source.labels,
+        preprocessing=source.preprocessing,
+        provenance={**source.provenance, **more},
     )
     return Predictor(bundle)

@@ -3,20 +3,22 @@
 One file a group of conf/, with the range of every value. A unit stands in the name (`timeout_s`).
 """
 
-from modelyard.params.data import Data, IdxGzSource, NpmSource, NpzSource
+from modelyard.params.data import Data, FolderDataset, IdxDataset, IdxGzSource, Input, NpmSource, NpzSource
 from modelyard.params.evaluate import Evaluate
 from modelyard.params.experiment import Difference
 from modelyard.params.features import Features
 from modelyard.params.load import Params, load_params, validate_params
 from modelyard.params.model import Convolution, Model
-from modelyard.params.package import Int8, Package
-from modelyard.params.pretrained import Fallback, GraphInput, GraphOutput, Member, Members, Pretrained, Proof
-from modelyard.params.registry import Card, Gate, Prune, Registry
+from modelyard.params.package import Int8, Package, Precision
+from modelyard.params.pretrained import AnyPretrained, Fallback, File, Pretrained, Proof
+from modelyard.params.published import Card, Figures, Gate, Published
+from modelyard.params.registry import Prune, Registry
 from modelyard.params.serve import Serve
 from modelyard.params.sweep import Dimension, Pruner, Sampler, Sweep
 from modelyard.params.train import Augmentation, EarlyStopping, Optimizer, Schedule, Train
 
 __all__ = [
+    "AnyPretrained",
     "Augmentation",
     "Card",
     "Convolution",
@@ -27,23 +29,26 @@ __all__ = [
     "Evaluate",
     "Fallback",
     "Features",
+    "Figures",
+    "File",
+    "FolderDataset",
     "Gate",
-    "GraphInput",
-    "GraphOutput",
+    "IdxDataset",
     "IdxGzSource",
+    "Input",
     "Int8",
-    "Member",
-    "Members",
     "Model",
     "NpmSource",
     "NpzSource",
     "Optimizer",
     "Package",
     "Params",
+    "Precision",
     "Pretrained",
     "Proof",
     "Prune",
     "Pruner",
+    "Published",
     "Registry",
     "Sampler",
     "Schedule",

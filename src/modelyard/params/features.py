@@ -1,13 +1,10 @@
-"""features: what the imported network says of digits."""
+"""features: what the imported network says of pictures."""
 
-from modelyard.params.group import Group, Positive
+from modelyard.params.group import Group
+from modelyard.params.package import Precision
 
 
 class Features(Group):
-    """Which digits get features, where the model's input is `inception_features`.
+    """How the features are computed where the model's input is `features`; they are served alike."""
 
-    Attributes:
-        validation_images: so many of the validation images, the first ones; null is all.
-    """
-
-    validation_images: Positive | None
+    precision: Precision

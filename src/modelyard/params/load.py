@@ -14,7 +14,7 @@ from modelyard.params.features import Features
 from modelyard.params.group import Group
 from modelyard.params.model import Model
 from modelyard.params.package import Package
-from modelyard.params.pretrained import Pretrained
+from modelyard.params.pretrained import AnyPretrained, Pretrained
 from modelyard.params.registry import Registry
 from modelyard.params.serve import Serve
 from modelyard.params.sweep import Sweep
@@ -29,7 +29,7 @@ class Params(Group):
     train: Train
     features: Features
     package: Package
-    pretrained: Pretrained
+    pretrained: AnyPretrained
     evaluate: Evaluate
     registry: Registry
     serve: Serve
@@ -38,13 +38,30 @@ class Params(Group):
     experiment: dict[str, Difference] = Field(default_factory=dict)
 
     @model_validator(mode="after")
-    def _pictures_are_there_to_change(self) -> Self:
-        if self.model.input == "inception_features" and any(self.train.augmentation.model_dump().values()):
+    def _groups_fit_together(self) -> Self:
+        if self.model.input == "features" and any(self.train.augmentation.model_dump().values()):
             raise ValueError(
-                "train.augmentation: expected 0.0 throughout for model.input inception_features, which are "
-                f"computed once for every picture, got {self.train.augmentation}"
+                "train.augmentation: expected 0.0 throughout for model.input features, which are computed "
+                f"once for every picture, got {self.train.augmentation}"
             )
+        if misfit := self.model.find_misfit(self.data.input):
+            raise ValueError(misfit)
+        _refuse_other_names("data", self.data.name, self.serve.trained, "trained")
+        _refuse_other_names("pretrained", self.pretrained.name, self.serve.imported, "imported")
+        if self.data.name in (names := _names_of(self.pretrained)):
+            raise ValueError(f"data.name: expected another name than {', '.join(names)} of pretrained")
         return self
+
+
+def _names_of(pretrained: Pretrained) -> list[str]:
+    return [pretrained.name, *([pretrained.fallback.name] if pretrained.fallback else [])]
+
+
+def _refuse_other_names(group: str, name: str, uri: str, role: str) -> None:
+    """Refuse to serve a model that this configuration does not make."""
+    served = uri.removeprefix("models:/").partition("@")[0].partition("/")[0]
+    if served != name:
+        raise ValueError(f"serve.{role}: expected a version of {name} ({group}.name), got {uri}")
 
 
 def validate_params(values: Any, origin: str = "params.yaml") -> Params:
@@ -57,7 +74,7 @@ def validate_params(values: Any, origin: str = "params.yaml") -> Params:
     try:
         return Params.model_validate(values)
     except ValidationError as error:
-        faults = [_describe(fault) for fault in error.errors(include_url=False)]
+        faults = [_describe(fault, values) for fault in error.errors(include_url=False)]
         raise ModelyardError(f"{origin}: {len(faults)} wrong:\n  " + "\n  ".join(faults)) from None
 
 
@@ -78,8 +95,8 @@ def load_params(path: Path | str = "params.yaml") -> Params:
     return validate_params(values, str(path))
 
 
-def _describe(fault: Any) -> str:
-    key = ".".join(str(part) for part in fault["loc"]) or "params"
+def _describe(fault: Any, values: Any) -> str:
+    key = _name_key(fault["loc"], values)
     if not fault["loc"] and fault["type"] == "value_error":
         # Groups that do not fit together: the message names the key.
         return str(fault["msg"]).removeprefix("Value error, ")
@@ -88,4 +105,21 @@ def _describe(fault: Any) -> str:
     if fault["type"] == "missing":
         return f"{key}: missing"
     expected = fault["msg"].removeprefix("Input should be ").removeprefix("Value error, ")
+    if fault["type"] == "value_error" and isinstance(fault["input"], dict):
+        # What does not fit together in a group: the message names what came.
+        return f"{key}: expected {expected}"
     return f"{key}: expected {expected}, got {fault['input']!r} ({type(fault['input']).__name__})"
+
+
+def _name_key(location: tuple[int | str, ...], values: Any) -> str:
+    """Return the key as it stands in the file; pydantic adds the format where a group has several."""
+    names = []
+    for part in location:
+        if isinstance(values, dict) and part not in values and part != location[-1]:
+            continue
+        names.append(str(part))
+        try:
+            values = values[part]
+        except (KeyError, IndexError, TypeError):
+            values = None
+    return ".".join(names) or "params"

@@ -6,6 +6,9 @@ from pydantic import Field
 
 from modelyard.params.group import Group, Share
 
+Precision = Literal["float32", "int8"]
+Precisions = Annotated[tuple[Precision, ...], Field(strict=False, min_length=1, max_length=2)]
+
 
 class Int8(Group):
     """How close an int8 model must stay to its source."""
@@ -15,8 +18,17 @@ class Int8(Group):
 
 
 class Package(Group):
-    """How a network becomes a bundle, and what is asked of the conversion."""
+    """How a network becomes a bundle, and what is asked of the conversion.
 
-    precision: Literal["float32", "int8"]
+    Attributes:
+        trained: the precisions of a network trained here; each is a bundle of its own, or fails alone.
+        imported: as well, of an imported one.
+        proof_pictures: a network is proved on at least so many pictures, cut-outs of the given ones among
+            them where those are fewer; an imported one on the samples and no others.
+    """
+
+    trained: Precisions
+    imported: Precisions
+    proof_pictures: Annotated[int, Field(ge=60, le=1000)]
     max_float32_difference: Annotated[float, Field(gt=0, le=1)]
     int8: Int8

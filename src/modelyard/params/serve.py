@@ -8,8 +8,8 @@ from modelyard.params.group import Group, VersionUri
 
 
 class Serve(Group):
-    """The versions that the serve stage loads."""
+    """The versions that the serve stage loads, of the model trained here and of the imported one."""
 
-    mnist: VersionUri
-    inception: VersionUri
+    trained: VersionUri
+    imported: VersionUri
     top_k: Annotated[int, Field(ge=1, le=1000)]

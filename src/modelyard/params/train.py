@@ -86,7 +86,7 @@ class Train(Group):
         images: so many of the training images, the first ones; null is all.
         ema_momentum: of the average of the weights over the steps, with which it validates and ends; null
             takes the last weights.
-        label_smoothing: the share of each label that all ten classes get alike while it learns; better
+        label_smoothing: the share of each label that all classes get alike while it learns; better
             answers, with scores that are less sure. The losses are to such labels, in validation too.
         precision: of the computation; weights, and the network that comes out, are float32 always. bfloat16
             is faster on processors that have it; float16 is for GPUs, and five times slower on a processor.

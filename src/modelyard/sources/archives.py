@@ -1,46 +1,60 @@
-"""Named files out of a .tgz that nobody has to trust."""
+"""Files out of an archive that nobody has to trust: a .tar, .tgz or .zip."""
 
 import gzip
 import hashlib
+import stat
 import tarfile
+import zipfile
 import zlib
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import IO, BinaryIO
+from typing import IO, BinaryIO, NamedTuple, Protocol
 
 from modelyard.files import replace_file
 from modelyard.sources.choice import WrongContent
 
 _BLOCK_BYTES = 1 << 16
+_GZIP, _ZIP, _TAR = b"\x1f\x8b", b"PK\x03\x04", b"ustar"
+_TAR_MAGIC_AT = 257
+_DAMAGES = (EOFError, gzip.BadGzipFile, zlib.error, tarfile.TarError, zipfile.BadZipFile, NotImplementedError)
 
 
-class _BoundedGzip(gzip.GzipFile):
-    """What gzip unpacks, up to a limit: a small archive can unpack into more than the disk holds."""
+class _Member(NamedTuple):
+    """What an archive holds: a safe path without a leading `./`, and the content, None for a folder."""
 
-    def __init__(self, file: BinaryIO, archive: Path, max_bytes: int) -> None:
-        super().__init__(fileobj=file, mode="rb")
-        self._archive = archive
-        self._max_bytes = max_bytes
+    path: str
+    content: IO[bytes] | None
+
+
+class _Reads(Protocol):
+    def read(self, size: int = ..., /) -> bytes: ...
+
+
+class _Bounded:
+    """Reads up to a limit: a small archive can unpack into more than the disk holds."""
+
+    def __init__(self, file: _Reads, archive: Path, max_bytes: int) -> None:
+        self._file, self._archive, self._max_bytes = file, archive, max_bytes
         self._read_bytes = 0
 
-    def read(self, size: int | None = -1) -> bytes:
-        block = super().read(size)
+    def read(self, size: int = -1) -> bytes:
+        block = self._file.read(size)
         self._read_bytes += len(block)
         if self._read_bytes > self._max_bytes:
-            raise WrongContent(str(self._archive), f"unpacks into more than {self._max_bytes:,} bytes")
+            raise _too_large(self._archive, self._max_bytes)
         return block
 
 
 def extract_members(
     archive: Path, names: Mapping[str, str | None], into: Path, max_bytes: int, folder: str = ""
 ) -> dict[str, Path]:
-    """Write the named files of a .tgz into a folder: all of them, verified, or none.
+    """Write the named files of an archive into a folder: all of them, verified, or none.
 
     The whole archive is read, so that its own checksum is checked too; nothing else of it is written.
 
     Args:
-        archive: a gzipped tar.
+        archive: a .tar, .tgz or .zip, whatever its name.
         names: a file's name in the archive, and its SHA-256 in hex, or None where it is not known.
         into: the folder to write to; made where missing.
         max_bytes: what the archive may unpack into, headers included.
@@ -50,67 +64,132 @@ def extract_members(
         The path of every name.
 
     Raises:
-        WrongContent: it is no .tgz, is cut short, is too large; it lacks a name or has it twice; a checksum
-            differs; or any member is a link or a device, has an absolute name, or `..` in it.
+        WrongContent: it is no archive, is cut short, is too large; it lacks a name or has it twice; a
+            checksum differs; or any member is a link or a device, has an absolute name, or `..` in it.
     """
     wanted = {f"{folder}/{name}".lstrip("/"): name for name in names}
     written: dict[str, Path] = {}
-    try:
-        # The files take their places when the stack closes, which an error prevents for all of them.
-        with archive.open("rb") as file, ExitStack() as stack:
-            _check_magic(archive, file)
-            for path, member, content in _walk(archive, file, max_bytes):
-                name = wanted.get(path)
-                if name is None:
-                    continue
-                if name in written or not member.isfile():
-                    raise WrongContent(str(archive), f"expected one file {path}, got it twice or as a folder")
-                new = stack.enter_context(replace_file(into / name))
-                _write_verified(archive, path, content, new, names[name])
-                written[name] = into / name
-            if missing := sorted(set(names) - set(written)):
-                raise WrongContent(str(archive), f"lacks {', '.join(missing)}")
-    except (EOFError, gzip.BadGzipFile, zlib.error, tarfile.TarError) as error:
-        raise WrongContent(str(archive), f"expected a whole .tgz, got a damaged one ({error})") from None
+    # The files take their places when the stack closes, which an error prevents for all of them.
+    with ExitStack() as stack, _damage_explained(archive):
+        for path, content in _walk(archive, max_bytes):
+            name = wanted.get(path)
+            if name is None:
+                continue
+            if name in written or content is None:
+                raise WrongContent(str(archive), f"expected one file {path}, got it twice or as a folder")
+            new = stack.enter_context(replace_file(into / name))
+            _write_verified(archive, path, content, new, names[name])
+            written[name] = into / name
+        if missing := sorted(set(names) - set(written)):
+            raise WrongContent(str(archive), f"lacks {', '.join(missing)}")
     return written
 
 
-def _check_magic(archive: Path, file: BinaryIO) -> None:
-    start = file.read(64)
-    if not start.startswith(b"\x1f\x8b"):
-        raise WrongContent(str(archive), f"expected a .tgz, got a file that starts with {start[:24]!r}")
-    file.seek(0)
+def unpack_archive(archive: Path, into: Path, max_bytes: int) -> None:
+    """Write all files of an archive below an empty folder.
+
+    Args:
+        archive: a .tar, .tgz or .zip, whatever its name.
+        into: the folder; after an error it holds a part, and is the caller's to remove.
+        max_bytes: what the archive may unpack into, headers included.
+
+    Raises:
+        WrongContent: as for `extract_members`.
+    """
+    with _damage_explained(archive):
+        for path, content in _walk(archive, max_bytes):
+            if content is None:
+                continue
+            new = into / path
+            try:
+                new.parent.mkdir(parents=True, exist_ok=True)
+                with new.open("xb") as out:
+                    _copy(content, out)
+            except (FileExistsError, NotADirectoryError):
+                raise WrongContent(
+                    str(archive), f"expected one file {path}, got it twice or as a folder"
+                ) from None
 
 
-def _walk(
-    archive: Path, file: BinaryIO, max_bytes: int
-) -> Iterator[tuple[str, tarfile.TarInfo, IO[bytes] | None]]:
-    """Yield path, header and content of every member, then read to the end for the checksum of gzip."""
-    unpacked = _BoundedGzip(file, archive, max_bytes)
-    with tarfile.open(fileobj=unpacked, mode="r|") as tar:
+@contextmanager
+def _damage_explained(archive: Path) -> Iterator[None]:
+    try:
+        yield
+    except _DAMAGES as error:
+        raise WrongContent(str(archive), f"expected a whole archive, got a damaged one ({error})") from None
+
+
+def _walk(archive: Path, max_bytes: int) -> Iterator[_Member]:
+    """Yield every member, then read to the end for the archive's own checksum."""
+    with archive.open("rb") as file:
+        start = file.read(512)
+        file.seek(0)
+        if start.startswith(_GZIP):
+            with gzip.open(file) as unpacked:
+                yield from _walk_tar(archive, unpacked, max_bytes)
+        elif start[_TAR_MAGIC_AT:].startswith(_TAR):
+            yield from _walk_tar(archive, file, max_bytes)
+        elif start.startswith(_ZIP):
+            yield from _walk_zip(archive, file, max_bytes)
+        else:
+            raise WrongContent(
+                str(archive), f"expected a .tar, .tgz or .zip, got a file that starts with {start[:24]!r}"
+            )
+
+
+def _walk_tar(archive: Path, file: _Reads, max_bytes: int) -> Iterator[_Member]:
+    bounded = _Bounded(file, archive, max_bytes)
+    with tarfile.open(fileobj=bounded, mode="r|") as tar:  # type: ignore[call-overload]
         for member in tar:
-            yield _check_member(archive, member), member, tar.extractfile(member)
-    while unpacked.read(_BLOCK_BYTES):
+            plain = (member.isfile() or member.isdir()) and not member.issparse()
+            yield _Member(_check_member(archive, member.name, plain), tar.extractfile(member))
+    while bounded.read(_BLOCK_BYTES):
         continue
 
 
-def _check_member(archive: Path, member: tarfile.TarInfo) -> str:
+def _walk_zip(archive: Path, file: BinaryIO, max_bytes: int) -> Iterator[_Member]:
+    with zipfile.ZipFile(file) as whole:
+        members = whole.infolist()
+        # No member is read further than the size that it declares.
+        if sum(member.file_size for member in members) > max_bytes:
+            raise _too_large(archive, max_bytes)
+        for member in members:
+            if member.flag_bits & 1:
+                raise WrongContent(str(archive), f"member {member.filename!r} is encrypted: refused")
+            plain = stat.S_IFMT(member.external_attr >> 16) in (0, stat.S_IFREG, stat.S_IFDIR)
+            path = _check_member(archive, member.filename, plain)
+            if member.is_dir():
+                yield _Member(path, None)
+            else:
+                with whole.open(member) as content:
+                    yield _Member(path, content)
+
+
+def _check_member(archive: Path, name: str, plain: bool) -> str:
     """Return the member's path without a leading `./`, or refuse the archive for what it would do."""
-    parts = member.name.split("/")
-    if member.name.startswith("/") or ".." in parts:
-        raise WrongContent(str(archive), f"member {member.name!r} points outside the archive: refused")
-    if not (member.isfile() or member.isdir()) or member.issparse():
-        raise WrongContent(str(archive), f"member {member.name!r} is a link or a device, no file: refused")
+    parts = name.split("/")
+    if name.startswith("/") or ".." in parts:
+        raise WrongContent(str(archive), f"member {name!r} points outside the archive: refused")
+    if not plain:
+        raise WrongContent(str(archive), f"member {name!r} is a link or a device, no file: refused")
     return "/".join(part for part in parts if part not in ("", "."))
 
 
-def _write_verified(
-    archive: Path, path: str, content: IO[bytes] | None, new: Path, sha256: str | None
-) -> None:
-    digest = hashlib.sha256()
+def _too_large(archive: Path, max_bytes: int) -> WrongContent:
+    return WrongContent(str(archive), f"unpacks into more than {max_bytes:,} bytes")
+
+
+def _write_verified(archive: Path, path: str, content: IO[bytes], new: Path, sha256: str | None) -> None:
     with new.open("wb") as out:
-        while content is not None and (block := content.read(_BLOCK_BYTES)):
-            digest.update(block)
-            out.write(block)
-    if sha256 is not None and digest.hexdigest() != sha256:
-        raise WrongContent(str(archive), f"{path}: expected sha256 {sha256}, got {digest.hexdigest()}")
+        digest = _copy(content, out)
+    if sha256 is not None and digest != sha256:
+        raise WrongContent(str(archive), f"{path}: expected sha256 {sha256}, got {digest}")
+
+
+def _copy(content: IO[bytes], out: IO[bytes]) -> str:
+    """Copy to the end, and return the SHA-256, in hex."""
+    digest = hashlib.sha256()
+    while block := content.read(_BLOCK_BYTES):
+        digest.update(block)
+        out.write(block)
+    return digest.hexdigest()

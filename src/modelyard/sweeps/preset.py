@@ -2,7 +2,7 @@
 
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,14 +14,6 @@ from modelyard.sweeps.study import Study
 
 if TYPE_CHECKING:
     import optuna
-
-# Of train, what every preset says although it may be what conf/train says too.
-ALWAYS = {
-    "epochs": None,
-    "batch_size": None,
-    "optimizer": ("name", "learning_rate", "beta_1", "beta_2"),
-    "schedule": ("name", "warmup"),
-}
 
 
 class Preset:
@@ -82,13 +74,32 @@ class Preset:
         with replace_file(self.file) as new:
             new.write_text(text)
 
+    def refuse_shared_values(self, names: Iterable[str]) -> None:
+        """Refuse to search for what conf/train says, and no preset.
+
+        Raises:
+            UsageError: one of the dotted names is there.
+        """
+        shared = self._read_shared()
+        for name in names:
+            group, _, key = name.partition(".")
+            if group == "train" and key.partition(".")[0] in shared:
+                raise UsageError(
+                    f"sweep.space: expected values of a preset, {name} stands in {self._defaults}, which "
+                    "is no part of one: choose it there"
+                )
+
     def _compose(self, values: Mapping[str, Any]) -> str:
-        defaults = yaml.safe_load(self._defaults.read_text())
+        shared = self._read_shared()
         told = {
             "model": {**values["model"], "name": self.name},
-            "train": _differing(values["train"], defaults, ALWAYS),
+            "train": {key: value for key, value in values["train"].items() if key not in shared},
         }
         return yaml.dump(told, Dumper=_Dumper, sort_keys=False, default_flow_style=None, width=115)
+
+    def _read_shared(self) -> set[str]:
+        """Return the names below train that conf/train has for all presets."""
+        return set(yaml.safe_load(self._defaults.read_text()))
 
 
 class _Dumper(yaml.SafeDumper):
@@ -99,21 +110,6 @@ class _Dumper(yaml.SafeDumper):
 
     def ignore_aliases(self, data: object) -> bool:  # noqa: ARG002
         return True
-
-
-def _differing(
-    values: Mapping[str, Any], defaults: Mapping[str, Any], always: Mapping[str, Any]
-) -> dict[str, Any]:
-    """Return the values that are not the defaults, and of the others those in `always`."""
-    kept: dict[str, Any] = {}
-    for key, value in values.items():
-        if isinstance(value, Mapping):
-            below = _differing(value, defaults.get(key) or {}, dict.fromkeys(always.get(key) or ()))
-            if below:
-                kept[key] = below
-        elif key in always or key not in defaults or value != defaults[key]:
-            kept[key] = value
-    return kept
 
 
 def _digest(text: str) -> str:

@@ -42,6 +42,7 @@ def sweep(params: Params, root: Path, preset: Preset, tell: Tell) -> None:
         ModelyardError: something in `params` is wrong, the data is missing, the database fails, the preset
             is a person's file, or no trial has ended with an accuracy.
     """
+    preset.refuse_shared_values(params.sweep.space)
     wanted, space = params.sweep, Space(params.sweep.space, params)
     if params.model.input != "pixels":
         raise ModelyardError(f"model.input: expected pixels for a sweep, got {params.model.input}")
@@ -81,17 +82,15 @@ def _prepare(study: Study, space: Space, params: Params, data: TrainingData) -> 
     from modelyard.sweeps.trials import Trials
     from modelyard.tracking.runs import describe_training
     from modelyard.tracking.store import open_tracking
-    from modelyard.images.examples import examples_of
 
     tracking = open_tracking(EXPERIMENT)
-    plain = describe_training(params, data.training, data.source)
+    plain = describe_training(params, data.training, data.dataset)
     own = {"mlflow.source.name": "modelyard sweep", "study": study.name}
     description = replace(plain, tags={**plain.tags, **own})
     parent = open_parent(tracking, study, params, dict(description.tags))
     start = fetch_network(tracking, params.train.resume_from)
-    training, validation = examples_of(data.training), examples_of(data.validation)
     _start_tensorflow()
-    return Trials(params, space, training, validation, start, tracking, description, parent)
+    return Trials(params, space, data.training, data.validation, start, tracking, description, parent)
 
 
 def _start_tensorflow() -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from modelyard.images.examples import Examples
 from modelyard.nesting import flatten
 from modelyard.params import EarlyStopping, Params, validate_params
 from modelyard.sweeps.parent_run import PARENT
@@ -15,7 +16,6 @@ from modelyard.tracking.lineage import digest
 from modelyard.tracking.runs import RunDescription, TrainingRun, training_run
 from modelyard.tracking.store import Tracking
 from modelyard.training.checkpoints import Metrics
-from modelyard.images.examples import Examples
 from modelyard.training.members import fit_members
 from modelyard.training.task import Task
 

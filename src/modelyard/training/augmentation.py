@@ -25,18 +25,18 @@ def augment(pictures: "tf.Tensor", how: Augmentation, seed: "tf.Tensor") -> "tf.
     """Change a batch of pictures.
 
     Args:
-        pictures: uint8 (n, h, w, 1); what lies outside is 0, the background.
+        pictures: (n, h, w, c), 0..255; what lies outside is 0, black.
         how: by how much, at most; every picture draws its own amounts, uniformly.
         seed: int64 (2,); the same seed changes the same pictures in the same way.
 
     Returns:
-        uint8 (n, h, w, 1).
+        The same shape and dtype.
     """
     import tensorflow as tf
 
     rows, columns = displace(tf.shape(pictures), how, seed)
-    sampled = sample(tf.cast(pictures[..., 0], tf.float32), rows, columns)
-    return tf.cast(tf.round(sampled), tf.uint8)[..., None]
+    sampled = sample(tf.cast(pictures, tf.float32), rows, columns)
+    return tf.cast(tf.round(sampled), tf.uint8) if pictures.dtype == tf.uint8 else sampled
 
 
 def displace(shape: "tf.Tensor", how: Augmentation, seed: "tf.Tensor") -> tuple["tf.Tensor", "tf.Tensor"]:
@@ -63,19 +63,19 @@ def displace(shape: "tf.Tensor", how: Augmentation, seed: "tf.Tensor") -> tuple[
 
 
 def sample(pictures: "tf.Tensor", rows: "tf.Tensor", columns: "tf.Tensor") -> "tf.Tensor":
-    """Read pictures, float32 (n, h, w), between their pixels: bilinear, 0 outside; returns (n, h, w)."""
+    """Read pictures, float32 (n, h, w, c), between their pixels: bilinear, 0 outside; the shape stays."""
     import tensorflow as tf
 
     # A frame of background: what lies outside is found in there.
-    padded = tf.pad(pictures, ((0, 0), (1, 1), (1, 1)))
+    padded = tf.pad(pictures, ((0, 0), (1, 1), (1, 1), (0, 0)))
     shape = tf.shape(padded)
     rows = tf.clip_by_value(rows + 1, 0.0, tf.cast(shape[1], tf.float32) - 1.001)
     columns = tf.clip_by_value(columns + 1, 0.0, tf.cast(shape[2], tf.float32) - 1.001)
     top, left = tf.floor(rows), tf.floor(columns)
-    below, beside = rows - top, columns - left
+    below, beside = (rows - top)[..., None], (columns - left)[..., None]
     corner = tf.cast(top, tf.int32) * shape[2] + tf.cast(left, tf.int32)
     first = tf.range(shape[0])[:, None, None] * (shape[1] * shape[2]) + corner
-    flat = tf.reshape(padded, [-1])
+    flat = tf.reshape(padded, [-1, shape[3]])
 
     def read(step: "tf.Tensor | int") -> "tf.Tensor":
         return tf.gather(flat, first + step)

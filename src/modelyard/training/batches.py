@@ -2,10 +2,10 @@
 
 from typing import TYPE_CHECKING
 
+from modelyard.images.examples import Examples
 from modelyard.params import Train
 from modelyard.training.augmentation import augment, changes_pictures
 from modelyard.training.cluster import ALONE, Cluster
-from modelyard.images.examples import Examples
 
 if TYPE_CHECKING:
     import tensorflow as tf

@@ -4,9 +4,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from modelyard.errors import ModelyardError
+from modelyard.networks.layers import build_network, join_members
 from modelyard.training.checkpoints import Checkpoints, Metrics
 from modelyard.training.fitting import OnEpoch, fit_network
-from modelyard.networks.layers import build_network, join_members
 from modelyard.training.optimizers import compile_network
 from modelyard.training.strategy import open_strategy
 from modelyard.training.task import Task, seed_everything
@@ -53,7 +53,7 @@ def fit_members(
 
 def _make_plain(network: "keras.Model", task: Task) -> "keras.Model":
     """Return the same network of Keras' own layers in float32, on one device, as it is kept and served."""
-    plain = build_network(task.model)
+    plain = build_network(task.model, task.shape, task.training.classes)
     plain.set_weights(network.get_weights())
     compile_network(plain, task.train.model_copy(update={"label_smoothing": 0.0}), 0, task.steps)
     for variable, value in zip(plain.optimizer.variables, network.optimizer.variables, strict=True):

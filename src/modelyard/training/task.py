@@ -4,12 +4,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from modelyard.errors import ModelyardError
+from modelyard.images.examples import Examples
+from modelyard.networks.layers import build_network
 from modelyard.params import Model, Train
 from modelyard.quiet import import_tensorflow
 from modelyard.training.batches import steps_per_epoch
-from modelyard.images.examples import Examples
-from modelyard.networks.layers import build_network
 from modelyard.training.optimizers import compile_network
 from modelyard.training.resuming import load_network, take_over
 from modelyard.training.strategy import build_in, refuse_small_batches, scope
@@ -36,6 +35,11 @@ class Task:
     start: Path | None = None
 
     @property
+    def shape(self) -> tuple[int, ...]:
+        """Of one input of the network."""
+        return self.training.inputs.shape[1:]
+
+    @property
     def steps(self) -> int:
         """The steps of all epochs."""
         return self.train.epochs * steps_per_epoch(len(self.training), self.train.batch_size)
@@ -55,19 +59,18 @@ def prepare_network(task: Task) -> "keras.Model":
     """Make a compiled network: a fresh one, or the one in a `.keras` file with its optimizer's state.
 
     Raises:
-        ModelyardError: the batch is larger than the data, the warm-up longer than the training; the file is
-            no network, or another one.
+        ModelyardError: the warm-up is longer than the training; the file is no network, or another one.
     """
-    if task.train.batch_size > len(task.training):
-        raise ModelyardError(
-            f"train.batch_size: expected at most {len(task.training)}, the training images, "
-            f"got {task.train.batch_size}"
-        )
     strategy = task.train.strategy
     refuse_small_batches(strategy, task.train.batch_size, len(task.training))
     earlier = None if task.start is None else load_network(task.start)
     first_step = 0 if earlier is None else int(earlier.optimizer.iterations)
-    network = build_in(strategy, lambda: build_network(task.model, task.train.precision, fused=True))
+    network = build_in(
+        strategy,
+        lambda: build_network(
+            task.model, task.shape, task.training.classes, task.train.precision, fused=True
+        ),
+    )
     if task.model.first_filters == "whitening":
         _set_first_filters(network, task)
     with scope(strategy):

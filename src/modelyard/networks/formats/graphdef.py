@@ -1,11 +1,12 @@
-"""A frozen TensorFlow graph of 2015: read, checked, and rewritten for converters of today.
+"""A frozen TensorFlow graph: read, checked, and rewritten for converters of today.
 
 TensorFlow removed the op `BatchNormWithGlobalNormalization` at GraphDef version 9. A v1 Session still runs a
 graph of an older version; SavedModel and LiteRT do not, so its batch norm is folded into the convolutions.
 """
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
+from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,17 +21,93 @@ if TYPE_CHECKING:
 
 BATCH_NORM = "BatchNormWithGlobalNormalization"
 CHECK = "CheckNumerics"
-# What Inception v3 of 2015 is made of. None of them reads a file, runs code or leaves the graph.
-ALLOWED_OPS = frozenset(
-    {BATCH_NORM, CHECK, "Const", "DecodeJpeg", "Cast", "ExpandDims", "ResizeBilinear"}
-) | {
-    *("Sub", "Mul", "Conv2D", "Relu", "MaxPool", "AvgPool", "Concat", "Identity"),
-    *("Reshape", "Squeeze", "MatMul", "BiasAdd", "Add", "Softmax"),
+# At this version of graphs TensorFlow lost the op.
+_WITHOUT_BATCH_NORM = 9
+# What classifiers are made of. None of them reads a file, runs code or leaves the graph.
+ALLOWED_OPS = frozenset({BATCH_NORM, CHECK, "DecodeJpeg", "DecodePng", "ResizeBilinear"}) | {
+    *(
+        "Const",
+        "Placeholder",
+        "PlaceholderWithDefault",
+        "Identity",
+        "IdentityN",
+        "NoOp",
+        "StopGradient",
+        "Cast",
+    ),
+    *("Conv2D", "DepthwiseConv2dNative", "MatMul", "BatchMatMul", "BatchMatMulV2", "BiasAdd", "Einsum"),
+    *("_FusedConv2D", "_FusedMatMul", "_FusedBatchNormEx", "_FusedDepthwiseConv2dNative"),
+    *("FusedBatchNorm", "FusedBatchNormV2", "FusedBatchNormV3", "LRN", "Mean", "Sum", "Max", "Min", "Prod"),
+    *("MaxPool", "MaxPoolV2", "AvgPool", "Pad", "PadV2", "MirrorPad", "SpaceToBatchND", "BatchToSpaceND"),
+    *(
+        "Relu",
+        "Relu6",
+        "LeakyRelu",
+        "Elu",
+        "Selu",
+        "Sigmoid",
+        "Tanh",
+        "Softplus",
+        "Softsign",
+        "Erf",
+        "Softmax",
+    ),
+    *(
+        "LogSoftmax",
+        "Add",
+        "AddV2",
+        "AddN",
+        "Sub",
+        "Mul",
+        "Div",
+        "RealDiv",
+        "FloorDiv",
+        "FloorMod",
+        "Neg",
+        "Abs",
+    ),
+    *("Maximum", "Minimum", "Sqrt", "Rsqrt", "Square", "SquaredDifference", "Pow", "Exp", "Log", "Log1p"),
+    *("Concat", "ConcatV2", "Split", "SplitV", "Slice", "StridedSlice", "Pack", "Unpack", "Tile", "Fill"),
+    *(
+        "Reshape",
+        "Squeeze",
+        "ExpandDims",
+        "Shape",
+        "Rank",
+        "Size",
+        "Transpose",
+        "ReverseV2",
+        "Range",
+        "ZerosLike",
+    ),
+    *(
+        "OnesLike",
+        "BroadcastTo",
+        "Gather",
+        "GatherV2",
+        "Select",
+        "SelectV2",
+        "Greater",
+        "GreaterEqual",
+        "Less",
+    ),
+    *(
+        "LessEqual",
+        "Equal",
+        "NotEqual",
+        "LogicalAnd",
+        "LogicalOr",
+        "LogicalNot",
+        "Floor",
+        "Round",
+        "DepthToSpace",
+    ),
+    *("SpaceToDepth", "ResizeNearestNeighbor", "Reciprocal", "Switch", "Merge", "EnsureShape"),
 }
 
 
 def parse_graph(content: bytes, origin: str) -> "GraphDef":
-    """Read a frozen graph, and refuse what a classifier of 2015 does not hold.
+    """Read a frozen graph, and refuse what a classifier does not hold.
 
     Args:
         content: a serialised GraphDef.
@@ -54,6 +131,9 @@ def parse_graph(content: bytes, origin: str) -> "GraphDef":
         raise ModelyardError(f"{origin}: expected a frozen TensorFlow graph, got one without nodes")
     _check_ops(graph, origin)
     _check_edges(graph, origin)
+    if graph.versions.producer >= _WITHOUT_BATCH_NORM and any(node.op == BATCH_NORM for node in graph.node):
+        # Written later than the op was removed, yet with it: only as an older graph does TensorFlow run it.
+        graph.versions.producer = _WITHOUT_BATCH_NORM - 1
     return graph
 
 
@@ -94,16 +174,32 @@ def cut_graph(graph: "GraphDef", entrance: str, exit_: str) -> "Callable[[tf.Ten
     """
     import tensorflow as tf
 
-    names = {node.name for node in graph.node}
-    for tensor in (entrance, exit_):
-        if _base(tensor) not in names:
-            raise ModelyardError(
-                f"expected a tensor {tensor!r}, the graph has none: correct pretrained in conf/"
-            )
+    check_tensors(graph, (entrance, exit_), "the graph")
     # wrap_function and prune are the only way from a v1 graph to a function of today.
     imported = tf.compat.v1.wrap_function(lambda: tf.graph_util.import_graph_def(graph, name=""), [])
     cut: Callable[[tf.Tensor], tf.Tensor] = imported.prune(entrance, exit_)
     return cut
+
+
+def check_tensors(graph: "GraphDef", tensors: Sequence[str], origin: str) -> None:
+    """Refuse tensors, such as "Mul:0", whose node is not in the graph.
+
+    Raises:
+        ModelyardError: the message names what the graph has of a similar name.
+    """
+    names = [node.name for node in graph.node]
+    for tensor in tensors:
+        if _base(tensor) not in names:
+            raise ModelyardError(
+                f"{origin}: expected a tensor {tensor!r}, the graph has none{suggest(_base(tensor), names)}: "
+                "correct pretrained in conf/"
+            )
+
+
+def suggest(name: str, names: Iterable[str]) -> str:
+    """Return the names that a wrong one may have meant, as the end of a sentence; "" where there are none."""
+    close = get_close_matches(name, names, cutoff=0.4)
+    return f" (but {', '.join(repr(one) for one in close)})" if close else ""
 
 
 def _check_ops(graph: "GraphDef", origin: str) -> None:
@@ -115,8 +211,8 @@ def _check_ops(graph: "GraphDef", origin: str) -> None:
     for node in graph.node:
         if node.op not in ALLOWED_OPS:
             raise ModelyardError(
-                f"{origin}: node {node.name!r} has the op {node.op!r}, which is not among the allowed ones "
-                f"({', '.join(sorted(ALLOWED_OPS))}): refused"
+                f"{origin}: node {node.name!r} has the op {node.op!r}, which is not among the "
+                f"{len(ALLOWED_OPS)} that classifiers are made of (networks/formats/graphdef.py): refused"
             )
 
 

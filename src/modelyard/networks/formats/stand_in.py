@@ -1,13 +1,15 @@
 """Inception v3 as the npm package nsfwjs trained it on, with a head of its own: the stand-in's network."""
 
 import re
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from modelyard.errors import ModelyardError
-from modelyard.inference.bundle import Preprocessing
+from modelyard.networks.formats.keras_file import KerasOriginal
+from modelyard.networks.formats.quantized_weights import read_weights
 
 if TYPE_CHECKING:
     import keras
@@ -15,7 +17,16 @@ if TYPE_CHECKING:
 Weights = dict[str, NDArray[np.float32]]
 
 # As the package's own code prepares a picture: RGB / 255, bilinear with aligned corners.
-PREPROCESSING = Preprocessing("photo", 299, 299, 3, mean=0.0, scale=1 / 255, align_corners=True)
+INPUT = {
+    "height": 299,
+    "width": 299,
+    "channels": 3,
+    "fit": "stretch_corners",
+    "order": "rgb",
+    "mean": 0.0,
+    "scale": 1 / 255,
+}
+FEATURES = "pooled"
 _CONVOLUTIONS = 94
 _HEAD = {"dense_1": (256, "relu"), "dense_2": (128, "relu")}
 _LAST = "dense_3"
@@ -58,10 +69,8 @@ def build_network(weights: Weights) -> "keras.Model":
     import keras
     from keras import layers
 
-    trunk = keras.applications.InceptionV3(
-        weights=None, include_top=False, pooling="avg", input_shape=(299, 299, 3)
-    )
-    answer = trunk.output
+    trunk = keras.applications.InceptionV3(weights=None, include_top=False, input_shape=(299, 299, 3))
+    answer = layers.GlobalAveragePooling2D(name=FEATURES)(trunk.output)
     for name, (units, activation) in _HEAD.items():
         answer = layers.Dense(units, activation=activation, name=name)(answer)
     outputs = len(weights[f"{_LAST}/bias"])
@@ -74,26 +83,13 @@ def build_network(weights: Weights) -> "keras.Model":
     return network
 
 
-class StandIn:
-    """The stand-in as a source of probabilities, for pictures of any size."""
+def open_stand_in(path: Path, reading: dict[str, Any], origin: str) -> KerasOriginal:
+    """Build the network of the weights in an .npz.
 
-    def __init__(self, weights: Weights) -> None:
-        self.network = build_network(weights)
-
-    def probabilities_of_file(self, content: bytes) -> NDArray[np.float32]:
-        """Answer for a JPEG's or PNG's bytes, decoded by TensorFlow: float32 (labels,)."""
-        import tensorflow as tf
-
-        return self.probabilities(tf.io.decode_jpeg(content, channels=3).numpy())
-
-    def probabilities(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Answer for decoded RGB pixels (h, w, 3), resized by TensorFlow: float32 (labels,)."""
-        import tensorflow as tf
-
-        size = (PREPROCESSING.height, PREPROCESSING.width)
-        resized = tf.raw_ops.ResizeBilinear(images=pixels[None], size=size, align_corners=True)
-        answer: NDArray[np.float32] = self.network(resized * PREPROCESSING.scale, training=False).numpy()[0]
-        return answer
+    Raises:
+        ModelyardError: see `read_weights` and `build_network`.
+    """
+    return KerasOriginal(build_network(read_weights(path)), reading, origin)
 
 
 def _assign(network: "keras.Model", weights: Weights) -> None:

@@ -1,0 +1,20 @@
+"""package: the imported network becomes a bundle for each precision, proved on cut-outs of real photos."""
+
+from argparse import Namespace
+
+from modelyard.packaging.bundling import package
+from modelyard.packaging.imported import open_source
+from modelyard.params import Params
+from modelyard.quiet import import_tensorflow
+from modelyard.stage import run_stage
+
+
+def package_imported(paths: Namespace, params: Params) -> None:
+    """Write a bundle for each precision that answers as the untouched network does."""
+    import_tensorflow()
+    with open_source(paths.imported, paths.more, params.package.proof_pictures) as source:
+        package(source, params.package.imported, params.package, paths.bundles, paths.answers)
+
+
+if __name__ == "__main__":
+    run_stage(package_imported, "imported", "more", "bundles", "answers")

@@ -1,0 +1,50 @@
+"""Pictures fitted for a network, by the code that will serve it."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from modelyard.errors import ModelyardError
+from modelyard.images.pictures import Pictures
+from modelyard.images.threads import work_through
+from modelyard.inference.fits import Fitted, fit_pixels
+from modelyard.params import Input
+
+
+def fit_pictures(pictures: Pictures, how: Input, title: str) -> NDArray[Any]:
+    """Return what a network sees of the pictures: (n, height, width, channels), 0..255, uint8 or float32.
+
+    A processor decodes one picture at a time; only what the network sees is kept.
+
+    Raises:
+        ModelyardError: a picture cannot be read, or memory does not hold what the network sees of all.
+    """
+    shape = (len(pictures), how.height, how.width, how.channels)
+
+    def fit(place: int) -> Fitted:
+        return fit_pixels(how.fit, pictures.pixels(place, how.channels == 1), how.height, how.width)
+
+    def put(place: int) -> None:
+        fitted[place] = fit(place)
+
+    if not len(pictures):
+        return np.zeros(shape, np.uint8)
+    fitted = _make_room(shape, fit(0).dtype)
+    if pictures.slow:
+        work_through(put, range(len(pictures)), title)
+    else:
+        for place in range(len(pictures)):
+            put(place)
+    return fitted
+
+
+def _make_room(shape: tuple[int, ...], dtype: np.dtype[Any]) -> NDArray[Any]:
+    try:
+        return np.empty(shape, dtype)
+    except MemoryError:
+        size_gb = np.prod(shape, dtype=np.float64) * dtype.itemsize / 1e9
+        raise ModelyardError(
+            f"data.input: expected memory for {shape[0]:,} pictures of {'x'.join(map(str, shape[1:]))}, "
+            f"that is {size_gb:.1f} GB: choose a smaller height and width"
+        ) from None

@@ -1,0 +1,271 @@
+"""Labelled pictures, each of which can be had as the file that a client would send."""
+
+import hashlib
+import io
+import zipfile
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from modelyard.errors import ModelyardError
+from modelyard.files import replace_file
+from modelyard.inference.images import ImageError, Limits, decode
+
+Labels = NDArray[np.unsignedinteger[Any]]
+# Of a person's own pictures: no attack, and cameras make larger ones every year.
+LIMITS = Limits(max_bytes=1 << 30, max_pixels=400_000_000)
+
+
+def label_type(classes: int) -> np.dtype[Any]:
+    """Return the smallest type that holds the labels 0..classes-1."""
+    return np.dtype(np.min_scalar_type(max(classes - 1, 1)))
+
+
+@dataclass(frozen=True, eq=False)
+class Pictures(ABC):
+    """Pictures with their labels.
+
+    Attributes:
+        slow: whether it takes so long to get at their pixels that several are worked on at a time.
+        labels: uint8 or uint16 (n,): the class of each picture, 0..classes-1.
+        classes: the names of the classes.
+    """
+
+    slow: ClassVar[bool]
+    labels: Labels
+    classes: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        """Refuse labels that are no class."""
+        if self.labels.ndim != 1 or self.labels.dtype != label_type(len(self.classes)):
+            expected = f"{label_type(len(self.classes))} (n,)"
+            raise ModelyardError(f"labels: expected {expected}, got {self.labels.dtype} {self.labels.shape}")
+        if self.labels.size and self.labels.max() >= len(self.classes):
+            raise ModelyardError(
+                f"labels: expected 0..{len(self.classes) - 1}, one of {len(self.classes)} classes, got "
+                f"{self.labels.max()}: is `classes` in conf/data the list of this dataset?"
+            )
+
+    def __len__(self) -> int:
+        """Return the number of pictures."""
+        return len(self.labels)
+
+    @abstractmethod
+    def name(self, place: int) -> str:
+        """Return what to call a picture in a message."""
+
+    @abstractmethod
+    def file(self, place: int) -> bytes:
+        """Return a picture as a PNG or JPEG file.
+
+        Raises:
+            ModelyardError: the file is gone, or is not the one that the stage `download` saw.
+        """
+
+    @abstractmethod
+    def key(self, place: int) -> str:
+        """Return a digest, in hex, that a picture shares with its copies alone."""
+
+    @abstractmethod
+    def pixels(self, place: int, grey: bool) -> NDArray[np.uint8]:
+        """Return a picture decoded, as `inference.images.decode` does it: (h, w) in grey, or (h, w, 3)."""
+
+    @abstractmethod
+    def take(self, places: Sequence[int] | NDArray[np.intp]) -> Self:
+        """Return some of the pictures, in this order."""
+
+    @property
+    @abstractmethod
+    def digest(self) -> str:
+        """SHA-256 in hex over pictures and labels, in their order."""
+
+    @abstractmethod
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """Return what a file has to hold beside the labels."""
+
+
+@dataclass(frozen=True, eq=False)
+class PixelPictures(Pictures):
+    """Grey pictures of one size that came without files; a PNG is made of each on demand.
+
+    Attributes:
+        levels: uint8 (n, h, w).
+    """
+
+    slow: ClassVar[bool] = False
+    levels: NDArray[np.uint8]
+
+    def __post_init__(self) -> None:
+        """Refuse other arrays."""
+        super().__post_init__()
+        if self.levels.dtype != np.uint8 or self.levels.ndim != 3 or len(self.levels) != len(self.labels):
+            expected = f"uint8 ({len(self.labels)}, h, w)"
+            raise ModelyardError(f"images: expected {expected}, got {self.levels.dtype} {self.levels.shape}")
+
+    def name(self, place: int) -> str:
+        """Return its number."""
+        return f"image {place}"
+
+    def file(self, place: int) -> bytes:
+        """Return a PNG, which keeps every pixel."""
+        file = io.BytesIO()
+        # Level 1: the file is read once, at once; a smaller one would only cost time.
+        Image.fromarray(self.levels[place]).save(file, format="PNG", compress_level=1)
+        return file.getvalue()
+
+    def key(self, place: int) -> str:
+        """Return a digest of shape and levels."""
+        return digest_arrays(self.levels[place])
+
+    def pixels(self, place: int, grey: bool) -> NDArray[np.uint8]:
+        """Return the levels; in RGB three times the same."""
+        levels: NDArray[np.uint8] = self.levels[place]
+        return levels if grey else np.repeat(levels[:, :, None], 3, axis=2)
+
+    def take(self, places: Sequence[int] | NDArray[np.intp]) -> Self:
+        """Return some of the pictures."""
+        return replace(self, labels=self.labels[places], levels=self.levels[places])
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 in hex over shape and raw bytes of the levels, then of the labels."""
+        return digest_arrays(self.levels, self.labels)
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """Return the levels."""
+        return {"levels": self.levels}
+
+
+@dataclass(frozen=True, eq=False)
+class PictureFiles(Pictures):
+    """PNG and JPEG files in a folder; one is read when it is asked for, and must be what it was.
+
+    Attributes:
+        folder: they lie below it.
+        paths: of each, relative, with slashes.
+        sha256: of each file, in hex.
+    """
+
+    slow: ClassVar[bool] = True
+    folder: Path
+    paths: tuple[str, ...]
+    sha256: tuple[str, ...]
+
+    def name(self, place: int) -> str:
+        """Return its path below the folder."""
+        return self.paths[place]
+
+    def file(self, place: int) -> bytes:
+        """Return the file's bytes, once they are those that were seen."""
+        path = self.folder / self.paths[place]
+        try:
+            content = path.read_bytes()
+        except OSError as error:
+            raise ModelyardError(f"{path}: {error.strerror}: `dvc repro` looks at the folder again") from None
+        if hashlib.sha256(content).hexdigest() != self.sha256[place]:
+            raise ModelyardError(f"{path} has changed since it was split: `dvc repro` does it again")
+        return content
+
+    def key(self, place: int) -> str:
+        """Return the file's SHA-256."""
+        return self.sha256[place]
+
+    def pixels(self, place: int, grey: bool) -> NDArray[np.uint8]:
+        """Decode the file."""
+        try:
+            return decode(self.file(place), LIMITS, grey)
+        except ImageError as error:
+            raise ModelyardError(f"{self.folder / self.paths[place]}: {error.reason}") from None
+
+    def take(self, places: Sequence[int] | NDArray[np.intp]) -> Self:
+        """Return some of the pictures."""
+        return replace(
+            self,
+            labels=self.labels[places],
+            paths=tuple(self.paths[place] for place in places),
+            sha256=tuple(self.sha256[place] for place in places),
+        )
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 in hex over a line for each picture: the digest of its file, and its label."""
+        digest = hashlib.sha256()
+        for sha256, label in zip(self.sha256, self.labels, strict=True):
+            digest.update(f"{sha256} {label}\n".encode())
+        return digest.hexdigest()
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """Return paths and digests."""
+        return {"paths": np.array(self.paths), "sha256": np.array(self.sha256)}
+
+
+def digest_arrays(*arrays: NDArray[Any]) -> str:
+    """Return a SHA-256, in hex, over shape and raw bytes of each array."""
+    digest = hashlib.sha256()
+    for array in arrays:
+        digest.update(repr(array.shape).encode())
+        digest.update(np.ascontiguousarray(array).data)
+    return digest.hexdigest()
+
+
+def write_pictures(path: Path, pictures: Pictures, inputs: NDArray[Any] | None = None) -> None:
+    """Write a .npz; the same pictures give the same bytes.
+
+    Args:
+        path: of the file.
+        pictures: what it holds; of files, their paths and digests.
+        inputs: (n, h, w, c), the same pictures fitted for a network, where one is to learn from them; left
+            out where the fit changes nothing.
+    """
+    arrays = {"labels": pictures.labels, "classes": np.array(pictures.classes), **pictures.arrays()}
+    levels = arrays.get("levels")
+    if inputs is not None and (levels is None or not np.array_equal(levels[..., None], inputs)):
+        arrays["inputs"] = inputs
+    with replace_file(path) as new, new.open("wb") as file:
+        np.savez(file, allow_pickle=False, **arrays)
+
+
+def read_pictures(path: Path, folder: Path) -> Pictures:
+    """Read what `write_pictures` wrote; nothing in the file is run.
+
+    Args:
+        path: of the file.
+        folder: that holds the pictures' files, where they are files.
+
+    Raises:
+        ModelyardError: the file is missing, is no such .npz, or holds something else than pictures.
+    """
+    with open_arrays(path) as arrays:
+        labels, classes = arrays["labels"], tuple(map(str, arrays["classes"]))
+        if "levels" in arrays:
+            return PixelPictures(labels, classes, arrays["levels"])
+        paths, sha256 = (tuple(map(str, arrays[name])) for name in ("paths", "sha256"))
+        return PictureFiles(labels, classes, folder, paths, sha256)
+
+
+@contextmanager
+def open_arrays(path: Path, stage: str = "download") -> Iterator[Any]:
+    """Open a .npz, and say of every error in the body which file is wrong, and which stage makes it.
+
+    Raises:
+        ModelyardError: the file is missing, or is not what the body expects.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            yield arrays
+    except FileNotFoundError:
+        raise ModelyardError(f"{path} is missing: `dvc repro {stage}` makes it") from None
+    except (KeyError, ValueError, EOFError, TypeError, AttributeError, zipfile.BadZipFile) as error:
+        raise ModelyardError(
+            f"{path}: expected what the stage {stage} writes, got: {error}: `dvc repro --force {stage}`"
+        ) from None
+    except ModelyardError as error:
+        raise ModelyardError(f"{path}: {error}") from None

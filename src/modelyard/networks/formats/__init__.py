@@ -1,0 +1,1 @@
+"""One file a format: how it is checked, opened, asked and converted."""

@@ -1,0 +1,200 @@
+"""A network from elsewhere, whatever its format: it answers as its untouched original, and converts.
+
+A format says how the original is run on one prepared input (`Original`); what is around that, from pictures
+to probabilities, is the same for all of them (`OpenedNetwork`).
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from modelyard.errors import ModelyardError
+from modelyard.inference.fits import fit_pixels
+from modelyard.networks.convert import Precision, convert_function
+from modelyard.networks.scaling import finish, normalize, pool
+from modelyard.params.pretrained import Entrance, Exit
+from modelyard.quiet import quiet_tensorflow
+
+Pixels: TypeAlias = NDArray[np.uint8]
+Floats: TypeAlias = NDArray[np.float32]
+# From pixels of any size to a prepared input.
+Prepare: TypeAlias = Callable[[Pixels], Floats]
+# From tensor to tensor.
+Step: TypeAlias = Callable[[Any], Any]
+# How far a sum of probabilities may be from 1: float16 inside a network leaves 1e-3.
+_SUM_TOLERANCE = 5e-3
+_LONGEST_REASON = 300
+
+
+class Network(Protocol):
+    """What maps pictures to probabilities, and becomes a LiteRT model."""
+
+    def answer(self, pictures: Sequence[Pixels]) -> Floats:
+        """Return the untouched original's probabilities, float32 (n, outputs).
+
+        Args:
+            pictures: n decoded ones, grey (h, w) or RGB (h, w, 3), each of its own size.
+
+        Raises:
+            ModelyardError: the original does not run, or what it gives is not what conf/ says.
+        """
+
+    def answer_files(self, files: Sequence[bytes]) -> Floats | None:
+        """Return the same for PNG and JPEG files decoded by TensorFlow; None where the original cannot."""
+
+    def convert(self, precision: Precision) -> bytes:
+        """Return a LiteRT model: float32 (1, h, w, c), fitted levels 0..255, to probabilities (1, outputs).
+
+        Raises:
+            ModelyardError: the network cannot be converted to this precision.
+        """
+
+    def convert_features(self, precision: Precision) -> bytes:
+        """Return a LiteRT model of the same input that gives pooled features, float32 (1, n).
+
+        Raises:
+            ModelyardError: conf/ names no tensor or layer, or one that is not there.
+        """
+
+
+class Original(ABC):
+    """An untouched file, opened.
+
+    Attributes:
+        entrance: what it takes.
+        exit: what it gives.
+        origin: its name in messages.
+        channels_first: its input is (1, c, h, w).
+    """
+
+    channels_first: bool = False
+
+    def __init__(self, entrance: Entrance, exit_: Exit, origin: str) -> None:
+        self.entrance, self.exit, self.origin = entrance, exit_, origin
+
+    @abstractmethod
+    def run(self, inputs: Floats) -> Floats:
+        """Return what the file gives for one prepared input (1, h, w, c), or (1, c, h, w)."""
+
+    @abstractmethod
+    def convert(
+        self, before: Step, after: Step, shape: tuple[int, int, int], precision: Precision, cut: str | None
+    ) -> bytes:
+        """Convert the file with one step before it and one after it, up to the tensor or layer `cut`."""
+
+    def run_picture(self, picture: Pixels, prepare: Prepare) -> Floats:
+        """Return what the file gives for decoded RGB or grey pixels."""
+        return self.run(prepare(picture))
+
+    def run_file(self, content: bytes, prepare: Prepare) -> Floats:
+        """Return what the file gives for a PNG or JPEG, decoded by TensorFlow."""
+        import tensorflow as tf
+
+        return self.run_picture(tf.io.decode_jpeg(content, channels=3).numpy(), prepare)
+
+    def close(self) -> None:  # noqa: B027
+        """Give back what is held, where anything is."""
+
+
+class FunctionOriginal(Original):
+    """An original that is a function of TensorFlow's."""
+
+    @abstractmethod
+    def function(self, cut: str | None) -> tuple[Step, Sequence[Any]]:
+        """Return the function up to a tensor or layer, the output where None, and all variables it reads."""
+
+    def convert(
+        self, before: Step, after: Step, shape: tuple[int, int, int], precision: Precision, cut: str | None
+    ) -> bytes:
+        """Convert the three steps as one."""
+        function, variables = self.function(cut)
+        return convert_function(lambda levels: after(function(before(levels))), shape, precision, variables)
+
+
+class OpenedNetwork:
+    """A `Network` around an original; see there."""
+
+    def __init__(self, original: Original, features: str | None) -> None:
+        """Put the original, and the tensor or layer to pool, behind what conf/ says of input and output."""
+        self._original, self._features = original, features
+        self._entrance, self._exit, self._origin = original.entrance, original.exit, original.origin
+
+    def answer(self, pictures: Sequence[Pixels]) -> Floats:
+        """See `Network.answer`."""
+        return self._ask(self._original.run_picture, pictures)
+
+    def answer_files(self, files: Sequence[bytes]) -> Floats | None:
+        """See `Network.answer_files`."""
+        return self._ask(self._original.run_file, files)
+
+    def convert(self, precision: Precision) -> bytes:
+        """See `Network.convert`."""
+        return self._convert(lambda scores: finish(scores, self._exit), precision, None)
+
+    def convert_features(self, precision: Precision) -> bytes:
+        """See `Network.convert_features`."""
+        if self._features is None:
+            raise ModelyardError(
+                f"{self._origin}: expected a tensor or layer to pool, conf/ names none: "
+                "set pretrained.features"
+            )
+        first = self._original.channels_first
+        return self._convert(lambda features: pool(features, first), precision, self._features)
+
+    def _convert(self, after: Step, precision: Precision, cut: str | None) -> bytes:
+        how, first = self._entrance, self._original.channels_first
+        shape = (how.height, how.width, how.channels)
+        with quiet_tensorflow():
+            return self._original.convert(
+                lambda levels: normalize(levels, how, first), after, shape, precision, cut
+            )
+
+    def _prepare(self, picture: Pixels) -> Floats:
+        how = self._entrance
+        if how.channels == 1 and picture.ndim == 3:
+            picture = np.asarray(Image.fromarray(picture).convert("L"))
+        fitted = fit_pixels(how.fit, picture, how.height, how.width).astype(np.float32)
+        # A grey picture for a network of colours has the same level in all three.
+        levels = np.broadcast_to(fitted, (how.height, how.width, how.channels))[None]
+        return np.ascontiguousarray(normalize(levels, how, self._original.channels_first), np.float32)
+
+    def _ask(self, run: Callable[[Any, Prepare], Floats], questions: Sequence[Any]) -> Floats:
+        try:
+            given = [np.asarray(run(question, self._prepare), np.float32) for question in questions]
+        except ModelyardError:
+            raise
+        except Exception as error:
+            # TensorFlow, Keras and LiteRT have a dozen classes for it; all mean the same here.
+            raise ModelyardError(f"{self._origin}: the network does not run: {shorten(error)}") from error
+        return np.concatenate([self._check(scores) for scores in given])
+
+    def _check(self, scores: Floats) -> Floats:
+        """Return one picture's probabilities, or refuse what conf/ does not say."""
+        classes = self._exit.classes
+        if scores.size != classes:
+            raise ModelyardError(
+                f"{self._origin}: expected {classes} classes (pretrained.output.classes), got {scores.size} "
+                f"outputs in the shape {scores.shape}: correct conf/"
+            )
+        if not np.isfinite(scores).all():
+            raise ModelyardError(f"{self._origin}: expected numbers, the network gave NaN or infinity")
+        activation, total = self._exit.activation, float(scores.sum())
+        probable = bool((scores >= 0).all()) and abs(total - 1) < _SUM_TOLERANCE
+        if probable != (activation == "softmax"):
+            raise ModelyardError(
+                f"{self._origin}: pretrained.output.activation is {activation}, but the outputs lie between "
+                f"{scores.min():.4g} and {scores.max():.4g} with the sum {total:.4g}: expected "
+                + ("probabilities with the sum 1" if activation == "softmax" else "no probabilities")
+            )
+        row: Floats = finish(scores, self._exit)
+        return row
+
+
+def shorten(error: Exception) -> str:
+    """Return an error's first telling line, without the pages that may come after it."""
+    lines = [line.strip() for line in str(getattr(error, "message", error)).splitlines() if line.strip()]
+    return (lines[0] if lines else type(error).__name__)[:_LONGEST_REASON]

@@ -1,0 +1,160 @@
+"""The files of a network from elsewhere, found in a folder, an archive or beside each other, and verified."""
+
+import hashlib
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from modelyard.errors import ModelyardError
+from modelyard.params import File, Pretrained
+from modelyard.repository import find_root
+from modelyard.sources.archives import unpack_archive
+from modelyard.sources.choice import WrongContent, first_that_answers, kept_path, sha256_of
+from modelyard.sources.transfers import fetch
+
+HINT = "on a machine without internet, name a local copy: pretrained.path=PATH"
+SAVED_MODEL = "saved_model.pb"
+# Networks are numbers, which hardly shrink; the official archive unpacks into 1.1 times its size.
+_MOST_UNPACKED = 4
+
+
+@dataclass(frozen=True)
+class Obtained:
+    """The verified files.
+
+    Attributes:
+        address: where they come from.
+        paths: of every file that conf/ names, by its name there; a SavedModel is a folder.
+        sha256: in hex, as found.
+    """
+
+    address: str
+    paths: dict[str, Path]
+    sha256: dict[str, str]
+
+
+def obtain_network(pretrained: Pretrained, scratch: Path) -> Obtained:
+    """Find and verify all files, in `pretrained.path` or with the first source that answers.
+
+    Args:
+        pretrained: what is wanted.
+        scratch: an empty folder, for what is unpacked.
+
+    Raises:
+        NoSourceAnswers: no source gives them.
+        ModelyardError: what lies at a path of this machine is missing, or is something else.
+    """
+    if pretrained.path is not None:
+        place = _locate(pretrained.path, "pretrained.path")
+        return _collect(pretrained, place, place.name, scratch)
+    sources = {url: lambda url=url: _fetch_all(pretrained, url, scratch) for url in pretrained.sources}
+    obtained, _ = first_that_answers(pretrained.name, sources, HINT)
+    return obtained
+
+
+def digest_network(path: Path) -> str:
+    """Return the SHA-256 of a file, or of a folder: over its sorted lines "SHA-256  RELATIVE/PATH"."""
+    if path.is_file():
+        return sha256_of(path)
+    files = [file for file in path.rglob("*") if not file.is_dir()]
+    if links := [file for file in path.rglob("*") if file.is_symlink()]:
+        raise WrongContent(str(path), f"{links[0].name} is a link, no file: refused")
+    lines = sorted(f"{sha256_of(file)}  {file.relative_to(path).as_posix()}\n" for file in files)
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
+def _locate(path: str, key: str) -> Path:
+    place = find_root() / Path(path).expanduser()
+    if not place.exists():
+        raise ModelyardError(f"{key}: expected a folder, an archive or a file, {place} is not there")
+    return place
+
+
+def _fetch_all(pretrained: Pretrained, url: str, scratch: Path) -> Obtained:
+    kept = _fetch(pretrained, url, None)
+    try:
+        return _collect(pretrained, kept, url, scratch)
+    except WrongContent as error:
+        # Its checksum as a whole is not known: kept, it would be taken for the right one next time.
+        kept.unlink()
+        raise WrongContent(url, error.reason) from None
+
+
+def _fetch(pretrained: Pretrained, url: str, sha256: str | None) -> Path:
+    return fetch(
+        url,
+        kept_path(url),
+        connect_timeout_s=pretrained.connect_timeout_s,
+        read_timeout_s=pretrained.read_timeout_s,
+        sha256=sha256,
+        max_bytes=pretrained.max_archive_bytes,
+    )
+
+
+def _collect(pretrained: Pretrained, place: Path, address: str, scratch: Path) -> Obtained:
+    with _named(place):
+        paths, folder = _place_network(pretrained, place, scratch)
+        for file in pretrained.files[1:]:
+            paths[file.file] = _find(pretrained, file, folder)
+        return Obtained(address, paths, {file.file: _verify(file, paths) for file in pretrained.files})
+
+
+def _place_network(pretrained: Pretrained, place: Path, scratch: Path) -> tuple[dict[str, Path], Path]:
+    """Return the network by its name, and the folder where the other files are."""
+    name = pretrained.network.file
+    suffix = Path(name).suffix
+    if place.is_file() and suffix and place.suffix == suffix:
+        # The network's own file; what else there is lies beside it.
+        return {name: place}, place.parent
+    folder = _below_top(place if place.is_dir() else _unpack(pretrained, place, scratch), name)
+    return {name: _find_network(folder, name)}, folder
+
+
+def _unpack(pretrained: Pretrained, archive: Path, scratch: Path) -> Path:
+    folder = Path(tempfile.mkdtemp(dir=scratch))
+    unpack_archive(archive, folder, _MOST_UNPACKED * pretrained.max_archive_bytes)
+    return folder
+
+
+def _below_top(folder: Path, name: str) -> Path:
+    """Return the one folder that holds everything, where there is such a one beside hidden files."""
+    entries = [entry for entry in folder.iterdir() if not entry.name.startswith(".")]
+    alone = len(entries) == 1 and entries[0].is_dir() and entries[0].name != name
+    return entries[0] if alone else folder
+
+
+def _find_network(folder: Path, name: str) -> Path:
+    for place in (folder / name, folder):
+        if place.is_file() or (place / SAVED_MODEL).is_file():
+            return place
+    found = ", ".join(sorted(entry.name for entry in folder.iterdir())[:10]) or "nothing"
+    raise WrongContent(str(folder), f"lacks {name}; found {found}")
+
+
+def _find(pretrained: Pretrained, file: File, folder: Path) -> Path:
+    if file.path is not None:
+        return _locate(file.path, file.file)
+    if file.url is not None:
+        return _fetch(pretrained, file.url, file.sha256)
+    place = folder / file.file
+    if not place.is_file() or place.is_symlink():
+        raise WrongContent(str(folder), f"lacks {file.file}")
+    return place
+
+
+@contextmanager
+def _named(place: Path) -> Iterator[None]:
+    """Say where a wrong file lies: what was unpacked is gone when the message is read."""
+    try:
+        yield
+    except WrongContent as error:
+        raise WrongContent(str(place), error.reason) from None
+
+
+def _verify(file: File, paths: dict[str, Path]) -> str:
+    found = digest_network(paths[file.file])
+    if file.sha256 is not None and found != file.sha256:
+        raise WrongContent(str(paths[file.file]), f"{file.file}: expected sha256 {file.sha256}, got {found}")
+    return found

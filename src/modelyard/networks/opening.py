@@ -1,0 +1,39 @@
+"""An imported network of any format, opened."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from modelyard.errors import ModelyardError
+from modelyard.networks.formats.frozen_graph import open_frozen_graph
+from modelyard.networks.formats.stand_in import open_stand_in
+from modelyard.networks.imported import Imported
+from modelyard.networks.network import Network, OpenedNetwork, Original
+from modelyard.quiet import import_tensorflow, quiet_tensorflow
+
+# Each takes the network's file, the values of conf/ as JSON, and a name for messages.
+_OPENERS: dict[str, Callable[[Path, dict[str, Any], str], Original]] = {
+    "frozen_graph": open_frozen_graph,
+    "stand_in": open_stand_in,
+}
+
+
+@contextmanager
+def open_network(imported: Imported) -> Iterator[Network]:
+    """Open the untouched file of a network, and give back its memory afterwards.
+
+    Raises:
+        ModelyardError: the file is missing, is not of its format, holds something that is not allowed, or its
+            input or its tensors are not what conf/ says.
+    """
+    reading, origin = imported.provenance["reading"], f"{imported.name}/{imported.file.name}"
+    if not imported.file.exists():
+        raise ModelyardError(f"{imported.file} is missing: run `dvc repro import`")
+    import_tensorflow()
+    with quiet_tensorflow():
+        original = _OPENERS[imported.format](imported.file, reading, origin)
+    try:
+        yield OpenedNetwork(original, reading["features"])
+    finally:
+        original.close()

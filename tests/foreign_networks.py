@@ -1,0 +1,97 @@
+"""Networks from elsewhere in tests: values of conf/ for a small one, its import, and what is asked of it."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from modelyard.inference.fits import fit_pixels
+from modelyard.inference.interpreters import LoadedModel
+from modelyard.networks.imported import Imported, read_imported
+from modelyard.networks.importing import import_pretrained
+from modelyard.networks.network import Network
+from modelyard.params import Pretrained
+from modelyard.params.pretrained import FrozenGraph, KerasFile, LiteRtFile, SavedModel
+
+SIDE, CLASSES = 32, 5
+NAMES = ["ant", "bee", "cat", "dog", "eel"]
+KINDS: dict[str, type[Pretrained]] = {
+    "frozen_graph": FrozenGraph,
+    "saved_model": SavedModel,
+    "keras": KerasFile,
+    "litert": LiteRtFile,
+}
+PICTURES = [
+    np.random.default_rng(place).integers(0, 256, (40 + 9 * place, 61, 3), np.uint8) for place in range(4)
+]
+
+
+def describe_network(format_: str, path: Path, **changes: Any) -> Pretrained:
+    """Return conf/'s values for a network of one's own, 32 x 32 x 3 to 5 classes.
+
+    Args:
+        format_: as in conf/.
+        path: of the file or folder.
+        changes: other values, by key; "input__mean" is `input.mean`.
+    """
+    values: dict[str, Any] = {
+        "format": format_,
+        "name": "mine",
+        "licence": "MIT",
+        "homepage": None,
+        "path": str(path),
+        "sources": [],
+        "connect_timeout_s": 4.0,
+        "read_timeout_s": 30.0,
+        "max_archive_bytes": 10_000_000,
+        "network": {"file": path.name, "sha256": None},
+        "input": {
+            "height": SIDE,
+            "width": SIDE,
+            "channels": 3,
+            "fit": "stretch",
+            "order": "rgb",
+            "mean": [120.0, 130.0, 110.0],
+            "scale": [0.01, 0.02, 0.015],
+        },
+        "output": {"classes": CLASSES, "named": CLASSES, "activation": "softmax"},
+        "labels": {"format": "list", "names": NAMES},
+        "features": None,
+        "proof": None,
+        "allow_fallback": False,
+        "fallback": None,
+    }
+    for key, value in changes.items():
+        group, _, name = key.partition("__")
+        if name:
+            values[group][name] = value
+        else:
+            values[group] = value
+    return KINDS[format_].model_validate(values)
+
+
+def import_network(pretrained: Pretrained, out: Path) -> Imported:
+    """Import into a folder, and read it."""
+    import_pretrained(pretrained, out)
+    return read_imported(out)
+
+
+def run_converted(model: bytes, imported: Imported, folder: Path) -> np.ndarray:
+    """Return what a LiteRT model gives for the fitted pictures, float32 (n, outputs)."""
+    path = folder / "converted.tflite"
+    path.write_bytes(model)
+    loaded = LoadedModel(path, threads=1)
+    how = imported.preprocessing
+    assert (how.mean, how.scale) == (0.0, 1.0)
+    fitted = [fit_pixels(how.fit, picture, how.height, how.width)[None] for picture in PICTURES]
+    return np.concatenate([loaded.run(np.asarray(levels, np.float32)) for levels in fitted])
+
+
+def assert_converts(network: Network, imported: Imported, folder: Path) -> np.ndarray:
+    """See that the converted network answers as the untouched one, and return its answers."""
+    expected = network.answer(PICTURES)
+    assert np.ptp(expected, axis=0).max() > 0.01, "the pictures should be told apart"
+    np.testing.assert_allclose(expected.sum(axis=1), 1, atol=1e-5)
+    given = run_converted(network.convert("float32"), imported, folder)
+    np.testing.assert_allclose(given, expected, atol=1e-4)
+    return expected

@@ -1,0 +1,28 @@
+"""TensorFlow's chatter is held back until it is needed."""
+
+import os
+
+import pytest
+
+from modelyard.errors import ModelyardError
+from modelyard.quiet import quiet_tensorflow
+
+
+def test_chatter_is_shown_when_something_unexpected_happens(capfd: pytest.CaptureFixture[str]) -> None:
+    with quiet_tensorflow():
+        os.write(2, b"all is well\n")
+    with pytest.raises(RuntimeError):
+        fail_with(RuntimeError())
+    assert capfd.readouterr().err == "the last words\n"
+
+
+def test_an_error_that_says_enough_shows_no_chatter(capfd: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(ModelyardError):
+        fail_with(ModelyardError("expected this, got that"))
+    assert capfd.readouterr().err == ""
+
+
+def fail_with(error: Exception) -> None:
+    with quiet_tensorflow():
+        os.write(2, b"the last words\n")
+        raise error
