@@ -231,6 +231,13 @@ def test_links_that_lead_nowhere_and_pipes_are_no_pictures(tmp_path: Path) -> No
         assert f"\n  {name}: no file, or a link that leads nowhere" in said
 
 
+def test_a_file_of_a_gigabyte_is_not_even_read(tmp_path: Path) -> None:
+    write_files(tmp_path, name_classes("ant", "bee"))
+    with (tmp_path / "ant/film.mp4").open("wb") as film:
+        film.truncate((1 << 30) + 1)
+    assert "\n  ant/film.mp4: more than 1,073,741,824 bytes" in refusal(tmp_path, {})
+
+
 def test_links_to_files_and_folders_elsewhere_are_followed(tmp_path: Path) -> None:
     write_files(tmp_path / "elsewhere", name_classes("ant", "bee"))
     (tmp_path / "mine/bee").mkdir(parents=True)
