@@ -95,3 +95,28 @@ def assert_converts(network: Network, imported: Imported, folder: Path) -> np.nd
     given = run_converted(network.convert("float32"), imported, folder)
     np.testing.assert_allclose(given, expected, atol=1e-4)
     return expected
+
+
+def make_keras_network(last: str = "softmax") -> Any:
+    """Make a small Keras network with seeded weights: convolutions, batch norm, relu6, pooled, classes."""
+    import keras
+    from keras import layers
+
+    keras.utils.set_random_seed(11)
+    network = keras.Sequential(
+        [
+            keras.Input((SIDE, SIDE, 3)),
+            layers.Conv2D(8, 3, strides=2, padding="same", name="stem"),
+            layers.BatchNormalization(),
+            layers.ReLU(6.0),
+            layers.DepthwiseConv2D(3, padding="same"),
+            layers.Dropout(0.3),
+            layers.GlobalAveragePooling2D(name="pooled"),
+            layers.Dense(CLASSES, kernel_initializer="he_normal", name="scores"),
+            layers.Activation(last, name="answer"),
+        ]
+    )
+    # Far enough apart that pictures of noise are told apart.
+    scores = network.get_layer("scores")
+    scores.kernel.assign(scores.kernel * 20)
+    return network
