@@ -26,12 +26,12 @@ PICTURES = [
 ]
 
 
-def describe_network(format_: str, path: Path, **changes: Any) -> Pretrained:
+def describe_network(format_: str, path: Path | None, **changes: Any) -> Pretrained:
     """Return conf/'s values for a network of one's own, 32 x 32 x 3 to 5 classes.
 
     Args:
         format_: as in conf/.
-        path: of the file or folder.
+        path: of the file or folder; None where `changes` name sources.
         changes: other values, by key; "input__mean" is `input.mean`.
     """
     values: dict[str, Any] = {
@@ -39,12 +39,12 @@ def describe_network(format_: str, path: Path, **changes: Any) -> Pretrained:
         "name": "mine",
         "licence": "MIT",
         "homepage": None,
-        "path": str(path),
+        "path": None if path is None else str(path),
         "sources": [],
         "connect_timeout_s": 4.0,
         "read_timeout_s": 30.0,
         "max_archive_bytes": 10_000_000,
-        "network": {"file": path.name, "sha256": None},
+        "network": {"file": "" if path is None else path.name, "sha256": None},
         "input": {
             "height": SIDE,
             "width": SIDE,
