@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from modelyard.errors import ModelyardError
+from modelyard.networks.formats.allowed_ops import STORING, WITH_VARIABLES
 from modelyard.networks.formats.frozen_graph import name_tensor
-from modelyard.networks.formats.graphdef import ALLOWED_OPS, cut_graph
+from modelyard.networks.formats.graphdef import cut_graph
 from modelyard.networks.network import Floats, FunctionOriginal, Step, shorten
 from modelyard.networks.scaling import find_layout
 from modelyard.params.pretrained import Entrance, Exit
@@ -18,16 +19,6 @@ if TYPE_CHECKING:
     from tensorflow.core.protobuf.meta_graph_pb2 import MetaGraphDef, SignatureDef
 
 SIGNATURE = "serving_default"
-# Calls, variables, and what layers hold for training, which is never run here.
-_VARIABLES = ALLOWED_OPS | {
-    *("StatefulPartitionedCall", "PartitionedCall", "If", "StatelessIf", "VarHandleOp", "ReadVariableOp"),
-    *("AssignVariableOp", "AssignAddVariableOp", "AssignSubVariableOp", "VarIsInitializedOp", "L2Loss"),
-    *("RandomUniform", "StatelessRandomUniformV2", "StatelessRandomGetKeyCounter", "StatelessRandomGetAlg"),
-}
-# They write and read checkpoints: every SavedModel has them, and loading runs none of them.
-_STORING = frozenset({"SaveV2", "RestoreV2", "MergeV2Checkpoints", "ShardedFilename"}) | {
-    *("StringJoin", "StaticRegexFullMatch", "DisableCopyOnRead"),
-}
 # Tables and files that would be read while the network is loaded.
 _REFUSED_KINDS = ("asset", "resource")
 
@@ -118,10 +109,10 @@ def _check_nodes(graph: "MetaGraphDef", origin: str) -> None:
     storing = _find_storing(graph)
     saver = {graph.saver_def.save_tensor_name.partition(":")[0], graph.saver_def.restore_op_name}
     for where, node in _walk_nodes(graph):
-        if node.op not in _VARIABLES and not (where in storing and node.op in _STORING):
+        if node.op not in WITH_VARIABLES and not (where in storing and node.op in STORING):
             raise ModelyardError(
                 f"{origin}: node {node.name!r} has the op {node.op!r}, which is not among those that "
-                "classifiers are made of (networks/formats/saved_model.py): refused"
+                "classifiers are made of (networks/formats/allowed_ops.py): refused"
             )
         called = storing & set(_called(node))
         read = saver & {name.removeprefix("^").partition(":")[0] for name in node.input}
@@ -145,7 +136,7 @@ def _check_objects(graph: "MetaGraphDef", origin: str) -> None:
 def _find_storing(graph: "MetaGraphDef") -> set[str]:
     """Return the functions that write or read checkpoints."""
     functions = graph.graph_def.library.function
-    return {one.signature.name for one in functions if any(node.op in _STORING for node in one.node_def)}
+    return {one.signature.name for one in functions if any(node.op in STORING for node in one.node_def)}
 
 
 def _walk_nodes(graph: "MetaGraphDef") -> "Iterator[tuple[str, NodeDef]]":
