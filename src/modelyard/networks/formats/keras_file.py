@@ -33,7 +33,11 @@ class KerasOriginal(FunctionOriginal):
         """
         entrance = Entrance.model_validate(reading["input"])
         super().__init__(entrance, Exit.model_validate(reading["output"]), origin)
+        import tensorflow as tf
+
         self._network = network
+        # Built once: layer by layer, a picture would take several times as long.
+        self._answer = tf.function(lambda inputs: network(inputs, training=False), autograph=False)
         counts = len(network.inputs), len(network.outputs)
         if counts != (1, 1):
             raise ModelyardError(
@@ -43,7 +47,7 @@ class KerasOriginal(FunctionOriginal):
 
     def run(self, inputs: Floats) -> Floats:
         """See `Original.run`."""
-        return np.asarray(self._network(inputs, training=False))
+        return np.asarray(self._answer(inputs))
 
     def function(self, cut: str | None) -> tuple[Step, Sequence[Any]]:
         """Return the network, or its part up to a layer."""
