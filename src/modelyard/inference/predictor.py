@@ -8,11 +8,11 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from modelyard.inference.arrays import read_array
 from modelyard.inference.bundle import Bundle, BundleError
 from modelyard.inference.fits import fit_pixels
 from modelyard.inference.images import ImageError, Limits, decode
 from modelyard.inference.interpreters import ModelError, Pool
-from modelyard.inference.arrays import read_array
 
 Answer = list[dict[str, Any]]
 DEFAULT_TOP_K = 5
@@ -186,8 +186,8 @@ def _count_processors() -> int:
 def _choose_pool(size_bytes: int, processors: int) -> tuple[int, int]:
     """Return the number of interpreters and the threads of each, as measured on two processors.
 
-    A second thread makes a small network slower (0.09 for 0.08 ms) and a large one faster (12 for 16 ms), where
-    two interpreters would answer fewer images a second and hold the weights twice.
+    A second thread makes a small network slower (0.09 for 0.08 ms) and a large one faster (12 for 16 ms),
+    where two interpreters would answer fewer images a second and hold the weights twice.
     """
     if size_bytes < SMALL_BYTES:
         return min(processors, MOST_INTERPRETERS), 1
