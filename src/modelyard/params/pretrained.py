@@ -5,6 +5,7 @@ from typing import Annotated, Self
 from pydantic import Field, model_validator
 
 from modelyard.params.group import FileName, Group, NpmPackage, Positive, Seconds, Several, Sha256, Share
+from modelyard.params.published import Card, Published
 
 
 class Member(Group):
@@ -53,18 +54,16 @@ class Fallback(Group):
     name: str
     licence: str
     homepage: str
+    card: Card
     package: NpmPackage
     folder: str
     labels: Annotated[tuple[str, ...], Several]
     sha256: dict[FileName, Sha256]
 
 
-class Pretrained(Group):
+class Pretrained(Published):
     """The archive to import, and what stands in for it."""
 
-    name: str
-    licence: str
-    homepage: str
     archive: str | None
     sources: Annotated[tuple[str, ...], Several]
     connect_timeout_s: Seconds
