@@ -3,10 +3,10 @@
 from argparse import Namespace
 
 from modelyard.images.dataset import read_digits
-from modelyard.params import Params
-from modelyard.stage import run_stage
 from modelyard.images.examples import choose_pictures
 from modelyard.networks.features import write_no_features
+from modelyard.params import Params
+from modelyard.stage import run_stage
 
 
 def features(paths: Namespace, params: Params) -> None:

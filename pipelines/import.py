@@ -2,9 +2,9 @@
 
 from argparse import Namespace
 
-from modelyard.params import Params
 from modelyard.networks.imported import read_imported
 from modelyard.networks.importing import import_pretrained
+from modelyard.params import Params
 from modelyard.stage import run_stage
 
 

@@ -3,13 +3,13 @@
 from argparse import Namespace
 
 from modelyard.images.dataset import read_digits
+from modelyard.images.examples import choose_validation
+from modelyard.networks.features import read_features, read_origin
 from modelyard.packaging.bundling import Candidate, describe_proof, keep_proved
 from modelyard.packaging.digit_candidate import convert_trained
 from modelyard.packaging.transfer_candidate import convert_transferred
 from modelyard.params import Params
 from modelyard.stage import run_stage
-from modelyard.images.examples import choose_validation
-from modelyard.networks.features import read_features, read_origin
 
 
 def package_trained(paths: Namespace, params: Params) -> None:

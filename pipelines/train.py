@@ -9,8 +9,10 @@ import time
 from argparse import Namespace
 from dataclasses import replace
 
-from modelyard.images.dataset import read_digits
 from modelyard.files import write_json
+from modelyard.images.dataset import read_digits
+from modelyard.images.examples import choose_pictures
+from modelyard.networks.features import read_features
 from modelyard.params import Params
 from modelyard.registry.versions import fetch_network
 from modelyard.stage import run_stage
@@ -18,12 +20,10 @@ from modelyard.tracking.runs import RunDescription, describe_training, training_
 from modelyard.tracking.store import open_tracking
 from modelyard.training.checkpoints import Checkpoints
 from modelyard.training.cluster import read_cluster
-from modelyard.images.examples import choose_pictures
 from modelyard.training.members import fit_members
 from modelyard.training.outcome import save_network, write_history
 from modelyard.training.strategy import open_strategy
 from modelyard.training.task import Task
-from modelyard.networks.features import read_features
 
 
 def train(paths: Namespace, params: Params) -> None:

@@ -12,9 +12,9 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from modelyard.images.dataset import Digits
 from modelyard.evaluation.measures import Integers
 from modelyard.files import replace_file
+from modelyard.images.dataset import Digits
 from modelyard.registry.comparison import Comparison, Disagreement, Measure, SameImages, Setting, Side
 from modelyard.registry.comparison_words import (
     count_both_wrong,

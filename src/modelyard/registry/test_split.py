@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from modelyard.images.dataset import Digits, read_digits
 from modelyard.errors import ModelyardError
+from modelyard.images.dataset import Digits, read_digits
 from modelyard.repository import find_root
 
 # As dvc.yaml names it.
