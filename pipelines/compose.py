@@ -14,7 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from hydra import compose, initialize_config_dir
+from hydra.errors import HydraException
 from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
 
 from modelyard.errors import ModelyardError
 from modelyard.experiments import RECORD, compare_values, follow_conf
@@ -31,10 +34,7 @@ def compose_params(conf: Path, out: Path, source: Path) -> None:
     `source` becomes a link to the folder of pictures, see `source_link.lay_source`.
     """
     refuse_second_places(conf)
-    with initialize_config_dir(str(conf.resolve()), version_base=None):
-        config = compose("config")
-    OmegaConf.resolve(config)
-    values: Any = OmegaConf.to_container(config)
+    values = _compose_conf(conf)
     if os.environ.get("DVC_EXP_NAME"):
         values = _read_experiment(out, values, source)
     else:
@@ -44,6 +44,18 @@ def compose_params(conf: Path, out: Path, source: Path) -> None:
         print(*lines, sep="\n", end="\n" if lines else "")
     with replace_file(out) as new:
         new.write_text(OmegaConf.to_yaml(OmegaConf.create(values)))
+
+
+def _compose_conf(conf: Path) -> Any:
+    """Return the values of conf/ as they stand, without any override."""
+    try:
+        with initialize_config_dir(str(conf.resolve()), version_base=None):
+            config = compose("config")
+        OmegaConf.resolve(config)
+    except (HydraException, OmegaConfBaseException, YAMLError) as error:
+        reason = " ".join(str(error).split())
+        raise ModelyardError(f"{conf}/ cannot be composed: {reason}") from None
+    return OmegaConf.to_container(config)
 
 
 def _read_experiment(out: Path, conf: dict[str, Any], source: Path) -> dict[str, Any]:

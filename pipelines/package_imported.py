@@ -2,6 +2,8 @@
 
 from argparse import Namespace
 
+from modelyard.images.crops import read_samples
+from modelyard.networks.imported import SAMPLES
 from modelyard.packaging.bundling import package
 from modelyard.packaging.imported import open_source
 from modelyard.params import Params
@@ -12,9 +14,10 @@ from modelyard.stage import run_stage
 def package_imported(paths: Namespace, params: Params) -> None:
     """Write a bundle for each precision that answers as the untouched network does."""
     import_tensorflow()
-    with open_source(paths.imported, paths.more, params.package.proof_pictures) as source:
+    samples = read_samples(paths.imported / SAMPLES, params.package.proof_pictures)
+    with open_source(paths.imported, samples) as source:
         package(source, params.package.imported, params.package, paths.bundles, paths.answers)
 
 
 if __name__ == "__main__":
-    run_stage(package_imported, "imported", "more", "bundles", "answers")
+    run_stage(package_imported, "imported", "bundles", "answers")

@@ -41,7 +41,7 @@ TRAINED = {
     "source": "data/source",
     "dataset": "data/dataset.json",
     "reports": "reports/trained",
-    "metrics": "reports/trained/metrics.json",
+    "metrics": "reports/trained.json",
 }
 IMPORTED = {
     "bundles": "bundles/imported",
@@ -49,7 +49,7 @@ IMPORTED = {
     "more": "data/samples",
     "answers": "proofs/imported",
     "reports": "reports/imported",
-    "metrics": "reports/imported/metrics.json",
+    "metrics": "reports/imported.json",
 }
 COLOURS = {"sea.jpg": (10, 20, 220), "apple.jpg": (230, 10, 10), "grass.png": (20, 200, 30)}
 
@@ -140,7 +140,7 @@ def write_answers(repository: Path, predictor: Predictor) -> None:
 
 
 def read_metrics(repository: Path, role: str, precision: str = "float32") -> dict[str, Any]:
-    metrics = json.loads((repository / f"reports/{role}/metrics.json").read_text())[precision]
+    metrics = json.loads((repository / f"reports/{role}.json").read_text())[precision]
     return flatten(metrics, "/")
 
 
@@ -181,7 +181,7 @@ def test_every_precision_that_there_is_has_a_report_and_one_that_is_gone_leaves_
         "float32",
         "metrics.json",
     ]
-    assert list(json.loads((repository / "reports/trained/metrics.json").read_text())) == ["float32"]
+    assert list(json.loads((repository / "reports/trained.json").read_text())) == ["float32"]
 
 
 def test_the_report_says_what_was_measured_on_what_and_where_it_went_wrong(
@@ -292,7 +292,7 @@ def test_what_packaging_has_proved_is_among_the_metrics_without_what_it_did_not_
     proof = {"images": 5000, "max_difference": 1e-7, "same_first": 1.0, "decoder_max_difference": None}
     add_proof(repository / "bundles/trained/float32", proof)
     assert run("evaluate_trained.py", TRAINED) == ""
-    metrics = json.loads((repository / "reports/trained/metrics.json").read_text())["float32"]
+    metrics = json.loads((repository / "reports/trained.json").read_text())["float32"]
     assert metrics["agreement"] == {"images": 5000, "max_difference": 1e-7, "same_first": 1.0}
 
 

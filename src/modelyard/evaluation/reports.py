@@ -1,7 +1,6 @@
 """Files that an evaluation leaves: predictions to test later, tables to plot, what was measured on what."""
 
 import csv
-import hashlib
 import zipfile
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -94,12 +93,6 @@ def packaging_proof(bundle: Bundle) -> dict[str, float]:
     """
     proof = bundle.provenance.get("proof", {})
     return {name: value for name, value in proof.items() if isinstance(value, int | float)}
-
-
-def digest_files(paths: Sequence[Path], more: Sequence[str] = ()) -> str:
-    """SHA-256 in hex over the name and the digest of every file, in order, then over further lines."""
-    lines = [f"{hashlib.sha256(path.read_bytes()).hexdigest()} {path.name}" for path in paths]
-    return hashlib.sha256("".join(f"{line}\n" for line in [*lines, *more]).encode()).hexdigest()
 
 
 def _write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:

@@ -1,14 +1,78 @@
 """Many different pictures out of a few: cut-outs of them, the same ones every time."""
 
+import hashlib
+import io
 from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
+
+from modelyard.errors import ModelyardError
+from modelyard.images.pictures import LIMITS
+from modelyard.inference.images import ImageError, decode
 
 NamedPixels: TypeAlias = tuple[str, NDArray[np.uint8]]
 # Of a side of the picture: smaller parts of a photo show hardly anything.
 SMALLEST_SHARE = 0.25
+
+
+@dataclass(frozen=True)
+class Samples:
+    """Sample pictures, then cut-outs of them, each of which can be had as a file and as pixels.
+
+    Attributes:
+        paths: of the pictures, in the order of their names.
+        cuts: name and pixels, RGB (h, w, 3), of the pictures and of the cut-outs.
+    """
+
+    paths: Sequence[Path]
+    cuts: Sequence[NamedPixels]
+
+    def __len__(self) -> int:
+        """Return the number of pictures and cut-outs."""
+        return len(self.cuts)
+
+    def name(self, place: int) -> str:
+        """Return the file's name, of a cut-out with its number."""
+        return self.cuts[place][0]
+
+    def pixels(self, place: int, grey: bool) -> NDArray[np.uint8]:
+        """Return the pixels, in grey (h, w) as decoding the file in grey gives them, or in RGB."""
+        colours = self.cuts[place][1]
+        return np.asarray(Image.fromarray(colours).convert("L")) if grey else colours
+
+    def file(self, place: int) -> bytes:
+        """Return the file itself, of a cut-out a PNG."""
+        if place < len(self.paths):
+            return self.paths[place].read_bytes()
+        stream = io.BytesIO()
+        Image.fromarray(self.cuts[place][1]).save(stream, format="PNG", compress_level=1)
+        return stream.getvalue()
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 in hex over the files' digests and the names of all, which say what was cut how."""
+        digest = hashlib.sha256()
+        for path in self.paths:
+            digest.update(f"{hashlib.sha256(path.read_bytes()).hexdigest()}\n".encode())
+        digest.update("".join(f"{name}\n" for name, _ in self.cuts).encode())
+        return digest.hexdigest()
+
+
+def read_samples(folder: Path, count: int) -> Samples:
+    """Read the pictures of a folder, and cut them until there are `count`.
+
+    Raises:
+        ModelyardError: there is no picture, or one cannot be read.
+    """
+    paths = sorted(folder.iterdir()) if folder.is_dir() else []
+    if not paths:
+        raise ModelyardError(f"expected sample pictures in {folder}, there are none: `dvc repro import`")
+    return Samples(paths, cut_out([(path.name, _decode(path)) for path in paths], count))
 
 
 def cut_out(pictures: Sequence[NamedPixels], count: int) -> list[NamedPixels]:
@@ -34,3 +98,11 @@ def _cut(pixels: NDArray[np.uint8], random: np.random.Generator) -> NDArray[np.u
     top, left = (int(random.integers(0, rest + 1)) for rest in (sides[0] - high, sides[1] - wide))
     part = pixels[top : top + high, left : left + wide]
     return np.ascontiguousarray(part[:, ::-1] if random.random() < 0.5 else part)
+
+
+def _decode(path: Path) -> NDArray[np.uint8]:
+    """Decode as a bundle will."""
+    try:
+        return decode(path.read_bytes(), LIMITS)
+    except ImageError as error:
+        raise ModelyardError(f"{path}: expected a PNG or JPEG, got {error.reason}") from error

@@ -31,12 +31,9 @@ def plot_labelled(folder: Path, evaluation: LabelledEvaluation) -> None:
 
 
 def plot_source(folder: Path, evaluation: SourceEvaluation) -> None:
-    """Write a picture of the sample pictures beside their answers, those that came with the network first."""
-    paths, cuts = evaluation.samples.paths, evaluation.samples.cuts
-    own = paths[evaluation.samples.own].parent
-    order = sorted(range(len(paths)), key=lambda place: (paths[place].parent != own, place))
-    answers = evaluation.answers()
-    pictures = [AnsweredPicture(*cuts[place], answers[place]) for place in order[:MOST_ANSWERED]]
+    """Write a picture of the sample pictures beside their answers."""
+    pairs = zip(evaluation.samples.cuts, evaluation.answers(), strict=False)
+    pictures = [AnsweredPicture(*cut, answers) for cut, answers in pairs][:MOST_ANSWERED]
     plot_answers(folder / "top5.png", pictures, f"{_name(evaluation.served.bundle)}: the best answers")
 
 

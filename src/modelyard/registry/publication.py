@@ -61,7 +61,7 @@ def read_publications(
     Args:
         role: whether it was trained here, or imported.
         bundles: the folder with a bundle for each precision that passed its proof; it may be missing.
-        reports: the evaluations' folder: metrics.json, and one folder a precision with report.json.
+        reports: the evaluations' folder, one folder a precision with report.json; metrics stand beside it.
         network: the `.keras` file that training left; it does not exist for an imported one.
         params: a card for every name, what an int8 bundle must reach, whether the gate is asked.
 
@@ -72,7 +72,7 @@ def read_publications(
         ModelyardError: a bundle was not evaluated, or conf/ does not know its name.
     """
     for folder in sorted(path for path in bundles.glob("*") if path.is_dir()):
-        measured = _read_metrics(reports / "metrics.json", folder.name)
+        measured = _read_metrics(reports.with_suffix(".json"), folder.name)
         bundle = read_bundle(folder)
         report = reports / folder.name
         facts = json.loads((report / "report.json").read_text())

@@ -4,11 +4,12 @@ from pathlib import Path
 from typing import Any
 
 from modelyard.errors import ModelyardError
-from modelyard.networks.convert import Precision, convert_function
+from modelyard.networks.convert import convert_function
 from modelyard.networks.formats.graphdef import suggest
 from modelyard.networks.joining import cut_model, join_models, read_model
 from modelyard.networks.network import Floats, Original, Step, shorten
 from modelyard.networks.scaling import find_layout
+from modelyard.params import Precision
 from modelyard.params.pretrained import Entrance, Exit
 
 
