@@ -211,7 +211,10 @@ def test_with_skip_they_are_left_out_and_stand_on_record(
     assert left_out.keys() == others.keys()
     assert left_out["ant/a.gif"] == "a GIF, not PNG or JPEG"
     said = capsys.readouterr().err
-    assert "mine: left out, files that are no whole PNG or JPEG (8): ant/a.gif: a GIF" in said
+    assert (
+        "mine: left out, files that are no whole PNG or JPEG (8): ant/a.gif, ant/b.bmp, ant/c.png, ..."
+        in said
+    )
 
 
 def test_a_class_of_which_only_unreadable_files_remain_is_refused(tmp_path: Path) -> None:
@@ -229,6 +232,13 @@ def test_links_that_lead_nowhere_and_pipes_are_no_pictures(tmp_path: Path) -> No
     said = refusal(tmp_path, {})
     for name in ("ant/gone.png", "ant/self.png", "bee/pipe"):
         assert f"\n  {name}: no file, or a link that leads nowhere" in said
+
+
+def test_a_file_of_a_gigabyte_is_not_even_read(tmp_path: Path) -> None:
+    write_files(tmp_path, name_classes("ant", "bee"))
+    with (tmp_path / "ant/film.mp4").open("wb") as film:
+        film.truncate((1 << 30) + 1)
+    assert "\n  ant/film.mp4: more than 1,073,741,824 bytes" in refusal(tmp_path, {})
 
 
 def test_links_to_files_and_folders_elsewhere_are_followed(tmp_path: Path) -> None:
@@ -250,8 +260,9 @@ def test_pictures_that_lie_in_no_class_are_refused_even_with_skip(tmp_path: Path
     assert f"found pictures that lie in no class (1):\n  {name}" in said
 
 
-def test_pictures_without_any_folder_are_refused(tmp_path: Path) -> None:
-    said = refusal(tmp_path, {f"{number}.png": NOISE[number] for number in range(12)})
+@pytest.mark.parametrize("classes", [None, ["ant", "bee"]])
+def test_pictures_without_any_folder_are_refused(tmp_path: Path, classes: list[str] | None) -> None:
+    said = refusal(tmp_path, {f"{number}.png": NOISE[number] for number in range(12)}, classes=classes)
     assert LAYOUT in said
     assert "found pictures that lie in no class (12):" in said
     assert said.endswith("and 2 more")

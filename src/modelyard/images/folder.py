@@ -2,7 +2,7 @@
 
 import sys
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -10,8 +10,16 @@ import numpy as np
 from modelyard.errors import ModelyardError
 from modelyard.images.copies import Seen, number_copies, part_copies, refuse_two_labels
 from modelyard.images.dataset import Obtained
-from modelyard.images.listing import LAYOUT, Listed, Listing, describe_skipped, list_pictures, name_some
-from modelyard.images.looking import Look, is_picture, look_at
+from modelyard.images.listing import (
+    LAYOUT,
+    SPLITS,
+    Listed,
+    Listing,
+    describe_skipped,
+    list_pictures,
+    name_some,
+)
+from modelyard.images.looking import Look, look_at
 from modelyard.images.pictures import PictureFiles, label_type
 from modelyard.images.threads import work_through
 from modelyard.params import FolderDataset
@@ -40,37 +48,29 @@ def obtain_folder(data: FolderDataset, folder: Path) -> Obtained:
 
 def _obtain(data: FolderDataset, folder: Path) -> Obtained:
     listing = list_pictures(folder, data.classes)
-    _refuse_homeless(folder, listing)
     _refuse_few(listing, listing.files)
     seen, unreadable = _look(folder, listing)
-    if unreadable:
-        _stop_or_tell(unreadable, data)
-        _refuse_few(listing, [picture.file for picture in seen])
+    if data.on_unreadable == "stop":
+        _refuse_unreadable(unreadable)
+    _refuse_few(listing, [picture.file for picture in seen])
     refuse_two_labels(seen)
     kept, shared = part_copies(seen)
-    if shared:
-        _tell(
-            data,
-            "copies of pictures in test/ or validation/",
-            [each.file.path for each in shared],
-        )
-    left_out = unreadable | {each.file.path: "a copy of a picture in another split" for each in shared}
+    copies = {each.file.path: "a copy of a picture in another split" for each in shared}
+    _tell(data, "files that are no whole PNG or JPEG", unreadable)
+    _tell(data, "copies of pictures in test/ or validation/", copies)
     print(f"{data.path}: {len(kept):,} pictures; {describe_skipped(listing.skipped)}", file=sys.stderr)
-    parts = {
-        split: [picture for picture in kept if picture.file.split == split]
-        for split in ("train", *listing.splits)
-    }
-    splits = {split: _collect(pictures, listing.classes, folder) for split, pictures in parts.items()}
-    copies = number_copies(parts["train"])
-    facts = {"skipped": listing.skipped, "left_out": left_out}
-    return Obtained(splits["train"], splits.get("validation"), splits.get("test"), data.path, facts, copies)
-
-
-def _refuse_homeless(folder: Path, listing: Listing) -> None:
-    """Refuse pictures that lie in no class."""
-    strays = [path for path in listing.strays if is_picture(folder / path)]
-    if strays:
-        raise ModelyardError(f"{LAYOUT}; found pictures that lie in no class {name_some(strays)}")
+    facts = {"skipped": listing.skipped, "left_out": unreadable | copies}
+    training, validation, test = (
+        [picture for picture in kept if picture.file.split == split] for split in SPLITS
+    )
+    return Obtained(
+        _collect(training, listing, folder),
+        _collect(validation, listing, folder) if "validation" in listing.splits else None,
+        _collect(test, listing, folder) if "test" in listing.splits else None,
+        data.path,
+        facts,
+        number_copies(training),
+    )
 
 
 def _refuse_few(listing: Listing, files: Iterable[Listed]) -> None:
@@ -102,22 +102,24 @@ def _look(folder: Path, listing: Listing) -> tuple[list[Seen], dict[str, str]]:
     return seen, unreadable
 
 
-def _stop_or_tell(unreadable: dict[str, str], data: FolderDataset) -> None:
-    reasons = [f"{path}: {reason}" for path, reason in unreadable.items()]
-    if data.on_unreadable == "stop":
+def _refuse_unreadable(unreadable: Mapping[str, str]) -> None:
+    if unreadable:
+        reasons = [f"{path}: {reason}" for path, reason in unreadable.items()]
         raise ModelyardError(
             f"expected whole PNG or JPEG files only, found others {name_some(reasons)}\n"
             "Take them away, or leave them out with `on_unreadable: skip` in the dataset's file in conf/data."
         )
-    _tell(data, "files that are no whole PNG or JPEG", reasons)
 
 
-def _tell(data: FolderDataset, what: str, which: Sequence[str]) -> None:
-    some = ", ".join(which[:3]) + ", ..." * (len(which) > 3)
-    print(f"{data.path}: left out, {what} ({len(which):,}): {some}", file=sys.stderr)
+def _tell(data: FolderDataset, what: str, left_out: Mapping[str, str]) -> None:
+    """Say in one line what is left out, if anything is."""
+    if left_out:
+        some = ", ".join(list(left_out)[:3]) + ", ..." * (len(left_out) > 3)
+        print(f"{data.path}: left out, {what} ({len(left_out):,}): {some}", file=sys.stderr)
 
 
-def _collect(pictures: Sequence[Seen], classes: tuple[str, ...], folder: Path) -> PictureFiles:
-    labels = np.array([picture.file.label for picture in pictures], label_type(len(classes)))
+def _collect(pictures: Sequence[Seen], listing: Listing, folder: Path) -> PictureFiles:
+    labels = np.array([picture.file.label for picture in pictures], label_type(len(listing.classes)))
     paths = tuple(picture.file.path for picture in pictures)
-    return PictureFiles(labels, classes, folder, paths, tuple(picture.look.sha256 for picture in pictures))
+    sha256 = tuple(picture.look.sha256 for picture in pictures)
+    return PictureFiles(labels, listing.classes, folder, paths, sha256)

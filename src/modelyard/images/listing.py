@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from modelyard.errors import ModelyardError
+from modelyard.images.looking import is_picture
 
 SPLITS = ("train", "validation", "test")
 LAYOUT = (
@@ -44,7 +45,7 @@ class Listing:
     Attributes:
         classes: their names, in the order of the labels.
         files: sorted by path, so that it is the same on every machine.
-        strays: paths of files that lie in no class.
+        strays: paths of files that lie in no class, and are no pictures.
         splits: which of SPLITS have a folder of their own; none where the classes lie at the top.
         skipped: how many hidden files and empty folders there were.
     """
@@ -57,7 +58,7 @@ class Listing:
 
 
 def list_pictures(folder: Path, classes: Sequence[str] | None) -> Listing:
-    """List the files of each class and split; none of them is opened.
+    """List the files of each class and split, by their places alone.
 
     Args:
         folder: with a folder for each class, or with train/ and test/ (and validation/) that hold those.
@@ -65,8 +66,8 @@ def list_pictures(folder: Path, classes: Sequence[str] | None) -> Listing:
             that of their Unicode characters, on every machine.
 
     Raises:
-        ModelyardError: there are no files, folders inside a class, links that lead in a circle, or other
-            folders than `classes` lists.
+        ModelyardError: there are no files, pictures outside the classes, folders inside a class, links that
+            lead in a circle, or other folders than `classes` lists.
     """
     skipped = Counter({"hidden files": 0, "empty folders": 0})
     paths = sorted(_walk(folder, (), (), skipped), key=lambda path: [*map(_compose, path)])
@@ -80,6 +81,9 @@ def list_pictures(folder: Path, classes: Sequence[str] | None) -> Listing:
             f"{LAYOUT}; found files in folders inside a class {name_some(deep)}\n"
             f"At the top lie {', '.join(tops)}."
         )
+    strays = tuple("/".join(path) for path in paths if len(path) < depth)
+    if homeless := [path for path in strays if is_picture(folder / path)]:
+        raise ModelyardError(f"{LAYOUT}; found pictures that lie in no class {name_some(homeless)}")
     inside = [path for path in paths if len(path) == depth]
     names = _choose_classes({_compose(path[-2]) for path in inside}, classes)
     labels = {_compose(name): label for label, name in enumerate(names)}
@@ -87,7 +91,6 @@ def list_pictures(folder: Path, classes: Sequence[str] | None) -> Listing:
         Listed("/".join(path), path[0] if is_split else "train", labels[_compose(path[-2])])
         for path in inside
     )
-    strays = tuple("/".join(path) for path in paths if len(path) < depth)
     return Listing(names, files, strays, tuple(tops) if is_split else (), dict(skipped))
 
 

@@ -259,7 +259,8 @@ def open_arrays(path: Path, stage: str = "download") -> Iterator[Any]:
         ModelyardError: the file is missing, or is not what the body expects.
     """
     try:
-        with np.load(path, allow_pickle=False) as arrays:
+        # Opened here: NumPy leaves a file open that it cannot read.
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
             yield arrays
     except FileNotFoundError:
         raise ModelyardError(f"{path} is missing: `dvc repro {stage}` makes it") from None

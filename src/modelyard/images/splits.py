@@ -58,7 +58,8 @@ def refuse_empty_classes(labels: Labels, classes: Sequence[str], split: str) -> 
     if missing:
         raise ModelyardError(
             f"expected a picture of each of {len(classes)} classes in the {split} split, there is none of "
-            f"{', '.join(missing[:10])}: add some, let the split take more, or list other `classes`"
+            f"{', '.join(missing[:10])}: add some (copies count as one picture), let the split take more, or "
+            "list other `classes`"
         )
 
 

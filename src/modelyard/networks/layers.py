@@ -38,7 +38,7 @@ def build_network(
         if model.crop:
             network.append(layers.Cropping2D(model.crop, dtype=precision))
     elif model.batch_norm:
-        network.append(layers.BatchNormalization(dtype=precision))
+        network.append(layers.BatchNormalization(momentum=BATCH_NORM_MOMENTUM, dtype=precision))
     for number in range(len(model.convolutions)):
         network += _convolve(model, number, precision, fused)
     if model.head == "average":

@@ -14,8 +14,9 @@ from PIL import Image
 
 from modelyard.errors import ModelyardError
 from modelyard.inference.fits import fit_pixels
-from modelyard.networks.convert import Precision, convert_function
+from modelyard.networks.convert import convert_function
 from modelyard.networks.scaling import finish, normalize, pool
+from modelyard.params import Precision
 from modelyard.params.pretrained import Entrance, Exit
 from modelyard.quiet import quiet_tensorflow
 
