@@ -10,6 +10,8 @@ import argparse
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -35,8 +37,10 @@ def compose_params(conf: Path, out: Path, source: Path) -> None:
     """
     refuse_second_places(conf)
     values = _compose_conf(conf)
-    if os.environ.get("DVC_EXP_NAME"):
-        values = _read_experiment(out, values, source)
+    if _in_experiment():
+        lay_source(load_params(out).data.path, source)
+        here: Any = OmegaConf.to_container(OmegaConf.load(out))
+        values = {**here, RECORD: compare_values(values, here)}
     else:
         values, lines = follow_conf(values, read_unedited(out, out.with_name("dvc.lock"), values))
         validate_params(values, f"{conf}/ and the applied experiment" if values[RECORD] else f"{conf}/")
@@ -46,7 +50,7 @@ def compose_params(conf: Path, out: Path, source: Path) -> None:
         new.write_text(OmegaConf.to_yaml(OmegaConf.create(values)))
 
 
-def _compose_conf(conf: Path) -> Any:
+def _compose_conf(conf: Path) -> dict[str, Any]:
     """Return the values of conf/ as they stand, without any override."""
     try:
         with initialize_config_dir(str(conf.resolve()), version_base=None):
@@ -55,24 +59,28 @@ def _compose_conf(conf: Path) -> Any:
     except (HydraException, OmegaConfBaseException, YAMLError) as error:
         reason = " ".join(str(error).split())
         raise ModelyardError(f"{conf}/ cannot be composed: {reason}") from None
-    return OmegaConf.to_container(config)
+    values: Any = OmegaConf.to_container(config)
+    return dict(values)
 
 
-def _read_experiment(out: Path, conf: dict[str, Any], source: Path) -> dict[str, Any]:
-    """Read what `dvc exp run` composed; where it is refused, `out` becomes again what it was before."""
+@contextmanager
+def putting_back(out: Path) -> Iterator[None]:
+    """Where the body refuses an experiment, let `out` be again what it was before DVC composed it."""
     kept = kept_params(out)
     try:
-        lay_source(load_params(out).data.path, source)
+        yield
     except ModelyardError:
-        if kept.exists():
+        if _in_experiment() and kept.exists():
             kept.replace(out)
             # DVC has put edited files back, so fast that Git takes those of the same size for unchanged:
             # without what it remembers of files, it reads them again.
             subprocess.run(["git", "read-tree", "HEAD"], check=False)
         raise
     kept.unlink(missing_ok=True)
-    here: Any = OmegaConf.to_container(OmegaConf.load(out))
-    return {**here, RECORD: compare_values(conf, here)}
+
+
+def _in_experiment() -> bool:
+    return bool(os.environ.get("DVC_EXP_NAME"))
 
 
 if __name__ == "__main__":
@@ -82,6 +90,7 @@ if __name__ == "__main__":
     parser.add_argument("--source", type=Path, required=True, metavar="LINK")
     arguments = parser.parse_args()
     try:
-        compose_params(arguments.conf, arguments.out, arguments.source)
+        with putting_back(arguments.out):
+            compose_params(arguments.conf, arguments.out, arguments.source)
     except ModelyardError as error:
         sys.exit(f"compose: {error}")

@@ -15,7 +15,7 @@ from modelyard.params import Prune
 from modelyard.registry.decisions import Decision, Kind
 from modelyard.registry.history import History
 from modelyard.registry.pruning import find_prunable, find_unfinished
-from modelyard.registry.publication import publishing
+from modelyard.registry.publishing import publishing
 from modelyard.registry.versions import list_versions
 from modelyard.tracking.store import Store
 from small_registry import SmallRegistry

@@ -153,7 +153,7 @@ def _run_dvc(root: Path, *arguments: str, remedy: str) -> None:
 
 def _prune(given: argparse.Namespace) -> None:
     from modelyard.registry.pruning import prune_version
-    from modelyard.registry.publication import publishing
+    from modelyard.registry.publishing import publishing
     from modelyard.tracking.store import open_store
 
     store = open_store()
