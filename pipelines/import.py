@@ -1,4 +1,4 @@
-"""import: Google's Inception v3 of 2015 with its labels, or the stand-in for it."""
+"""import: a network that somebody else trained, with its labels, or what stands in for it."""
 
 from argparse import Namespace
 
@@ -9,14 +9,14 @@ from modelyard.stage import run_stage
 
 
 def import_network(paths: Namespace, params: Params) -> None:
-    """Write the network's folder, and say what came from where."""
+    """Write the network's folder, and say what came from where, and whether it proved itself."""
     import_pretrained(params.pretrained, paths.out)
     imported = read_imported(paths.out)
+    about = imported.provenance
     named = sum(label.name is not None for label in imported.labels)
-    print(
-        f"{imported.name} from {imported.provenance['source']}: {named} labels, "
-        f"licence {imported.provenance['licence']}"
-    )
+    found = about["recognised"]
+    proof = "unproved" if found is None else f"{found['photo']} is {found['label']} ({found['score']})"
+    print(f"{imported.name} from {about['source']}: {named} labels, licence {about['licence']}, {proof}")
 
 
 if __name__ == "__main__":

@@ -1,12 +1,16 @@
 """A frozen graph of one's own, from the file to a converted network, and what is wrong with a bad one."""
 
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import tensorflow as tf
+import yaml
 
+from conftest import ROOT
 from foreign_networks import (
     CLASSES,
     PICTURES,
@@ -185,3 +189,16 @@ def test_an_answer_of_sigmoid_is_refused_where_softmax_is_declared(tmp_path: Pat
     path = write_graph(tmp_path / "mine.pb", last="sigmoid")
     with pytest.raises(ModelyardError, match=r"expected probabilities with the sum 1"):
         import_pretrained(describe_network("frozen_graph", path, **TENSORS), tmp_path / "out")
+
+
+def test_the_stage_imports_it_from_values_alone_and_says_one_line(
+    graph: Path, tmp_path: Path, values: dict[str, Any]
+) -> None:
+    values["pretrained"] = describe_network("frozen_graph", graph, **TENSORS).model_dump(mode="json")
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(values))
+    command = [sys.executable, str(ROOT / "pipelines" / "import.py"), "--out", str(tmp_path / "out")]
+    command += ["--params", str(tmp_path / "params.yaml")]
+    ended = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert ended.stdout == "mine from mine.pb: 5 labels, licence MIT, unproved\n"
+    assert read_imported(tmp_path / "out").format == "frozen_graph"

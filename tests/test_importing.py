@@ -20,6 +20,7 @@ from legacy_archive import (
     SYNSET_WORDS,
     fit_params,
     make_archive,
+    make_label_map,
 )
 from modelyard.errors import ModelyardError
 from modelyard.networks.imported import Imported, find_photo, read_imported
@@ -165,6 +166,39 @@ def test_a_photo_recognised_with_too_low_a_score_stops_the_import(
         ModelyardError, match=r"at least 0.9999, got n02510455 \(giant panda, panda\) with 0.99"
     ):
         run(values, archive[1] | {"pretrained.proof.min_score": 0.9999}, out)
+
+
+@pytest.mark.parametrize("label", ["giant panda, panda", "panda", PANDA_SYNSET])
+def test_the_proof_names_a_synset_or_words_of_a_label(
+    values: Values, archive: tuple[Path, Values], out: Path, label: str
+) -> None:
+    recognised = run(values, archive[1] | {"pretrained.proof.label": label}, out).provenance["recognised"]
+    assert (recognised["label"], recognised["synset"]) == ("giant panda, panda", PANDA_SYNSET)
+
+
+def test_a_proof_of_what_the_network_has_no_label_for_is_refused(
+    values: Values, archive: tuple[Path, Values], out: Path
+) -> None:
+    with pytest.raises(
+        ModelyardError, match=r"proof\.label: expected a label of the network, .*'polar bear'"
+    ):
+        run(values, archive[1] | {"pretrained.proof.label": "polar bear"}, out)
+
+
+def test_a_label_map_shifted_by_one_fails_the_proof(values: Values, tmp_path: Path, out: Path) -> None:
+    shifted = make_label_map().replace(b"target_class: %d\n" % PANDA, b"target_class: 0\n")
+    overrides = make_archive(tmp_path / "a.tgz", replace={LABEL_MAP: shifted})
+    with pytest.raises(
+        ModelyardError, match=f"{PHOTO}: expected {PANDA_SYNSET} first .*, got output {PANDA}"
+    ):
+        run(values, overrides, out)
+
+
+def test_a_label_map_that_names_three_outputs_is_refused(values: Values, tmp_path: Path, out: Path) -> None:
+    few = b"entry".join(make_label_map().split(b"entry")[:4])
+    overrides = make_archive(tmp_path / "a.tgz", replace={LABEL_MAP: few})
+    with pytest.raises(ModelyardError, match=r"expected names for 1000 of 1008 outputs .*, got 3"):
+        run(values, overrides, out)
 
 
 def test_a_graph_with_an_unknown_op_stops_the_import(values: Values, tmp_path: Path, out: Path) -> None:

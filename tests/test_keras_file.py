@@ -9,6 +9,7 @@ import h5py
 import keras
 import numpy as np
 import pytest
+from PIL import Image
 
 from foreign_networks import (
     CLASSES,
@@ -200,3 +201,17 @@ def test_a_network_of_any_size_takes_the_size_that_conf_says(tmp_path: Path) -> 
     imported = import_network(pretrained, tmp_path / "out")
     with open_network(imported) as opened:
         assert_converts(opened, imported, tmp_path)
+
+
+def test_a_network_of_grey_pictures_sees_coloured_ones_in_grey(tmp_path: Path) -> None:
+    keras.utils.set_random_seed(4)
+    layers = [keras.layers.Flatten(), keras.layers.Dense(CLASSES, activation="softmax")]
+    network = keras.Sequential([keras.Input((SIDE, SIDE, 1)), *layers])
+    network.save(tmp_path / "mine.keras")
+    changes = {"input__channels": 1, "input__mean": 128.0, "input__scale": 0.01}
+    imported = import_network(describe_network("keras", tmp_path / "mine.keras", **changes), tmp_path / "out")
+    with open_network(imported) as opened:
+        coloured = opened.answer(PICTURES)
+        grey = opened.answer([np.asarray(Image.fromarray(picture).convert("L")) for picture in PICTURES])
+    np.testing.assert_array_equal(coloured, grey)
+    assert np.ptp(grey, axis=0).max() > 0.01

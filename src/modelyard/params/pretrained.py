@@ -44,7 +44,10 @@ class File(Group):
 
 
 class Entrance(Group):
-    """What the network takes: levels 0..255 of a fitted picture, as `(level - mean) * scale`."""
+    """What the network takes: levels 0..255 of a fitted picture, as `(level - mean) * scale`.
+
+    Mean and scale of three channels are those of red, green and blue, whatever the network's own order.
+    """
 
     height: int
     width: int

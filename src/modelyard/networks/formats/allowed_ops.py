@@ -13,7 +13,7 @@ _COMPUTING = """
     _FusedConv2D _FusedMatMul _FusedBatchNormEx _FusedDepthwiseConv2dNative
     BatchNormWithGlobalNormalization CheckNumerics FusedBatchNorm FusedBatchNormV2 FusedBatchNormV3 LRN
     MaxPool MaxPoolV2 AvgPool Mean Sum Max Min Prod Pad PadV2 MirrorPad SpaceToBatchND BatchToSpaceND
-    Relu Relu6 LeakyRelu Elu Selu Sigmoid Tanh Softplus Softsign Erf Softmax LogSoftmax
+    Relu Relu6 LeakyRelu Elu Selu Sigmoid Tanh Softplus Softsign Erf Erfc Softmax LogSoftmax
     Add AddV2 AddN Sub Mul Div RealDiv FloorDiv FloorMod Neg Abs Maximum Minimum Floor Round
     Sqrt Rsqrt Square SquaredDifference Pow Exp Log Log1p Reciprocal
     Concat ConcatV2 Split SplitV Slice StridedSlice Pack Unpack Tile Fill Reshape Squeeze ExpandDims

@@ -21,7 +21,8 @@ _REFUSED = frozenset({"Lambda", "TFSMLayer", "TorchModuleWrapper", "FlaxLayer", 
 _MODELS = frozenset({"Functional", "Sequential", "Model"})
 # How Keras writes down tensors, tuples and types.
 _VALUES = frozenset({"__keras_tensor__", "__tuple__", "__numpy__", "__tensor__", "DTypePolicy", "Policy"})
-_OPERATIONS = ("keras.src.ops.numpy", "keras.src.ops.nn", "keras.src.ops.image")
+# Operations, and the layers that networks of keras.applications have for themselves.
+_OWN_MODULES = ("keras.src.ops.numpy", "keras.src.ops.nn", "keras.src.ops.image", "keras.src.applications.")
 # A .keras is stored as it is; one that grows is made to fill the memory.
 _MOST_GROWTH = 4
 
@@ -108,9 +109,9 @@ def _is_known(name: Any, module: Any) -> bool:
 
     if not isinstance(name, str) or not isinstance(module, str | None):
         return False
-    if module in _OPERATIONS:
-        operation = getattr(sys.modules[module], name, None)
-        return inspect.isclass(operation) and issubclass(operation, keras.Operation)
+    if module is not None and module.startswith(_OWN_MODULES):
+        part = getattr(sys.modules.get(module), name, None)
+        return name not in _REFUSED and inspect.isclass(part) and issubclass(part, keras.Operation)
     if module is not None and module != "keras" and not module.startswith("keras."):
         return False
     homes = (keras.layers, keras.initializers, keras.regularizers, keras.constraints)

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from modelyard.errors import ModelyardError
 from modelyard.networks.formats.keras_file import KerasOriginal
 from modelyard.networks.formats.quantized_weights import read_weights
+from modelyard.networks.network import shorten
 
 if TYPE_CHECKING:
     import keras
@@ -79,7 +80,7 @@ def build_network(weights: Weights) -> "keras.Model":
     try:
         _assign(network, weights)
     except ValueError as error:
-        raise ModelyardError(f"the stand-in's weights do not fit Inception v3: {error}") from error
+        raise ModelyardError(f"the stand-in's weights do not fit Inception v3: {shorten(error)}") from error
     return network
 
 
