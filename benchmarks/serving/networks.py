@@ -14,22 +14,22 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from PIL import Image
 
 from benchmarks.serving.questions import JPEG, PNG, Subject, write_photo
 from modelyard.errors import ModelyardError
 from modelyard.files import replace_folder, write_json
+from modelyard.inference.images import Limits, decode
+from modelyard.networks.formats.quantized_weights import read_weights
+from modelyard.networks.imported import read_imported
 from modelyard.params import load_params
-from modelyard.networks.imported import WEIGHTS, read_imported
-from modelyard.networks.quantized_weights import read_weights
 from modelyard.quiet import import_tensorflow, quiet_tensorflow
 
 if TYPE_CHECKING:
     import keras
 
 MNIST, INCEPTION = "mnist", "inception"
-DIGIT = Path("data/mnist/samples/digit-03-label-3.png")
-IMPORTED = Path("models/inception")
+DIGIT = Path("data/samples/03-label-3.png")
+IMPORTED = Path("models/imported")
 STAMP = "source.sha256"
 
 
@@ -105,35 +105,36 @@ def _prepare_digits(folder: Path) -> None:
 def _prepare_photos(folder: Path) -> None:
     """Build the Keras network of the imported weights, and let it answer the photo."""
     imported = read_imported(IMPORTED)
-    if imported.format != "keras-weights":
+    if imported.format != "stand_in":
         raise ModelyardError(
             f"{imported.name} is a {imported.format}; the peers load networks of Keras: "
             f"measure the digits alone, with --models {MNIST}"
         )
-    weights = imported.folder / WEIGHTS
     source = imported.samples[-1]
-    digest = _digest(weights, imported.folder / "labels.json", source)
+    digest = _digest(imported.file, imported.folder / "labels.json", source)
     if _is_current(folder / INCEPTION, digest):
         return
     import_tensorflow()
-    from modelyard.networks.stand_in import StandIn
+    from modelyard.networks.formats.stand_in import build_network
+    from modelyard.networks.opening import open_network
 
-    stand_in = StandIn(read_weights(weights))
-    how = imported.preprocessing
+    how, scaling = imported.preprocessing, imported.provenance["reading"]["input"]
     labels = [label.name for label in imported.labels]
     with replace_folder(folder / INCEPTION) as new:
         photo = new / "image.jpg"
         write_photo(source, photo)
+        with open_network(imported) as network:
+            [answer] = network.answer([decode(photo.read_bytes(), Limits(), grey=False)])
         about = {
             "title": "Inception v3, a JPEG of 640x480",
             "name": imported.name,
             "shape": (how.height, how.width, how.channels),
-            "mean": how.mean,
-            "scale": how.scale,
+            "mean": scaling["mean"],
+            "scale": scaling["scale"],
             "labels": labels,
-            "label": labels[int(np.argmax(stand_in.probabilities(np.asarray(Image.open(photo)))))],
+            "label": labels[int(np.argmax(answer))],
         }
-        _write(new, stand_in.network, about, folder, digest)
+        _write(new, build_network(read_weights(imported.file)), about, folder, digest)
 
 
 def _write(new: Path, network: "keras.Model", about: Mapping[str, Any], folder: Path, digest: str) -> None:
