@@ -1,6 +1,7 @@
 # Every target works from a fresh clone, in a path with a space, and from elsewhere as `make -C FOLDER TARGET`.
 PYTHON ?= python3
-MODEL  ?= models:/mnist@champion
+# Of `make serve`: a version; without one, the champion of what conf/ trains.
+MODEL  ?=
 PORT   ?= 5000
 # Of `make bench`: these make a full run, in about 20 minutes.
 SECONDS  ?= 5
@@ -16,8 +17,10 @@ export VIRTUAL_ENV := $(CURDIR)/.venv
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 unexport PYTHONPATH
 unexport PYTHONHOME
+# Scripts in .venv name the place where it was made; a link to another environment is a person's own affair.
+STALE := $(shell test -L .venv || ! test -e $(BIN)/pip || grep -qF "$(CURDIR)/.venv/" $(BIN)/pip || echo moved-venv)
 
-.PHONY: help repro test check bench bench-training ui serve lock clean distclean
+.PHONY: help repro test check bench bench-training ui serve lock clean distclean moved-venv
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
@@ -41,9 +44,9 @@ bench-training: .venv/requirements  ## fit all presets beside the textbook scrip
 ui: .venv/requirements  ## compare versions in the MLflow UI, on loopback (PORT=5000)
 	@python -m modelyard.ui --port $(PORT)
 
-serve: .venv/requirements  ## answer HTTP requests from one version (MODEL=models:/mnist@champion PORT=5000)
+serve: .venv/requirements  ## answer HTTP requests from one version (MODEL=models:/NAME@champion PORT=5000)
 	@MLFLOW_TRACKING_URI="$$(python -m modelyard.tracking.store)" \
-	    MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR=false mlflow models serve --model-uri "$(MODEL)" --env-manager local --host 127.0.0.1 --port $(PORT)
+	    MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR=false mlflow models serve --model-uri "$(or $(MODEL),$$(python -c "from modelyard.params import load_params; print(load_params().serve.trained)"))" --env-manager local --host 127.0.0.1 --port $(PORT)
 
 lock: .venv/requirements  ## compile pyproject.toml into the requirements files, with hashes (needs uv)
 	@set -e; compile="uv pip compile -q --universal --generate-hashes --no-annotate --no-header"; \
@@ -63,13 +66,17 @@ distclean: clean  ## remove everything that Git does not have: the registry and 
 	rm -rf .venv .bench .downloads .checkpoints .dvc/cache .dvc/tmp mlflow.db* mlartifacts src/*.egg-info
 
 # A file in .venv says which requirements are installed, so that a second run installs nothing.
-.venv/requirements: requirements.txt pyproject.toml
+.venv/requirements: requirements.txt pyproject.toml $(STALE)
 	@$(call install,requirements.txt)
 	@touch $@
 
-.venv/requirements-dev: requirements-dev.txt pyproject.toml
+.venv/requirements-dev: requirements-dev.txt pyproject.toml $(STALE)
 	@$(call install,requirements-dev.txt)
 	@touch .venv/requirements $@
+
+moved-venv:
+	@echo "the folder was moved: .venv names its former place, and is made anew"
+	@rm -rf .venv
 
 define install
 "$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11) and "expected Python 3.11 or newer, PYTHON=$(PYTHON) is " + sys.version.split()[0])' && \

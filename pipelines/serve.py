@@ -1,4 +1,4 @@
-"""serve: the chosen versions, out of the registry, answer the sample images."""
+"""serve: the chosen versions, out of the registry, answer the sample pictures."""
 
 import json
 from argparse import Namespace
@@ -6,10 +6,12 @@ from pathlib import Path
 from typing import Any
 
 from modelyard.files import write_json
+from modelyard.images.pictures import LIMITS
 from modelyard.inference.predictor import Predictor
 from modelyard.params import Params
-from modelyard.plots.contact_sheet import plot_contact_sheet
-from modelyard.plots.gallery import AnsweredPhoto
+from modelyard.plots.contact_sheet import SIDE, plot_contact_sheet
+from modelyard.plots.gallery import AnsweredPicture
+from modelyard.plots.thumbnails import shrink
 from modelyard.registry.versions import fetch_bundle, resolve_version, use_stand_in
 from modelyard.stage import run_stage
 from modelyard.tracking.store import Tracking, open_tracking
@@ -20,36 +22,36 @@ def serve(paths: Namespace, params: Params) -> None:
     tracking = open_tracking(params.registry.experiment)
     registered = json.loads(paths.registered.read_text())
     stand_ins = {entry["stand_in_for"]: entry["name"] for entry in registered.values()}
-    chosen = {params.serve.mnist: paths.digits, params.serve.inception: paths.photos}
+    chosen = {params.serve.trained: paths.trained, params.serve.imported: paths.imported}
     answered = [
         answer_samples(tracking, use_stand_in(tracking, uri, stand_ins), samples, params.serve.top_k)
         for uri, samples in chosen.items()
     ]
     write_json(
         paths.predictions,
-        {uri: {photo.name: photo.answers for photo in photos} for uri, photos in answered},
+        {uri: {one.name: one.answers for one in pictures} for uri, pictures in answered},
     )
     plot_contact_sheet(paths.sheet, answered)
 
 
 def answer_samples(
     tracking: Tracking, uri: str, samples: Path, top_k: int
-) -> tuple[str, list[AnsweredPhoto]]:
-    """Let the version that `uri` names answer the images in a folder; return its own URI and the answers."""
+) -> tuple[str, list[AnsweredPicture]]:
+    """Let the version that `uri` names answer the pictures of a folder; return its own URI and answers."""
     version = resolve_version(tracking.client, uri)
     bundle = fetch_bundle(tracking, version)
-    predictor = Predictor(bundle)
+    predictor = Predictor(bundle, limits=LIMITS)
     named = sum(label.name is not None for label in bundle.labels)
     files = sorted(samples.iterdir())
     images = [file.read_bytes() for file in files]
     answers: list[Any] = predictor.predict(images, top_k=min(top_k, named))
     number = f"models:/{version.name}/{version.version}"
-    print(f"{uri} is {number}: {len(files)} images answered")
+    print(f"{uri} is {number}: {len(files)} pictures answered")
     return number, [
-        AnsweredPhoto(file.name, predictor.decode(image), answer)
+        AnsweredPicture(file.name, shrink(predictor.decode(image), SIDE), answer)
         for file, image, answer in zip(files, images, answers, strict=True)
     ]
 
 
 if __name__ == "__main__":
-    run_stage(serve, "registered", "digits", "photos", "predictions", "sheet")
+    run_stage(serve, "registered", "trained", "imported", "predictions", "sheet")

@@ -26,12 +26,12 @@ PICTURES = [
 ]
 
 
-def describe_network(format_: str, path: Path, **changes: Any) -> Pretrained:
+def describe_network(format_: str, path: Path | None, **changes: Any) -> Pretrained:
     """Return conf/'s values for a network of one's own, 32 x 32 x 3 to 5 classes.
 
     Args:
         format_: as in conf/.
-        path: of the file or folder.
+        path: of the file or folder; None where `changes` name sources.
         changes: other values, by key; "input__mean" is `input.mean`.
     """
     values: dict[str, Any] = {
@@ -39,12 +39,12 @@ def describe_network(format_: str, path: Path, **changes: Any) -> Pretrained:
         "name": "mine",
         "licence": "MIT",
         "homepage": None,
-        "path": str(path),
+        "path": None if path is None else str(path),
         "sources": [],
         "connect_timeout_s": 4.0,
         "read_timeout_s": 30.0,
         "max_archive_bytes": 10_000_000,
-        "network": {"file": path.name, "sha256": None},
+        "network": {"file": "" if path is None else path.name, "sha256": None},
         "input": {
             "height": SIDE,
             "width": SIDE,
@@ -95,3 +95,28 @@ def assert_converts(network: Network, imported: Imported, folder: Path) -> np.nd
     given = run_converted(network.convert("float32"), imported, folder)
     np.testing.assert_allclose(given, expected, atol=1e-4)
     return expected
+
+
+def make_keras_network(last: str = "softmax") -> Any:
+    """Make a small Keras network with seeded weights: convolutions, batch norm, relu6, pooled, classes."""
+    import keras
+    from keras import layers
+
+    keras.utils.set_random_seed(11)
+    network = keras.Sequential(
+        [
+            keras.Input((SIDE, SIDE, 3)),
+            layers.Conv2D(8, 3, strides=2, padding="same", name="stem"),
+            layers.BatchNormalization(),
+            layers.ReLU(6.0),
+            layers.DepthwiseConv2D(3, padding="same"),
+            layers.Dropout(0.3),
+            layers.GlobalAveragePooling2D(name="pooled"),
+            layers.Dense(CLASSES, kernel_initializer="he_normal", name="scores"),
+            layers.Activation(last, name="answer"),
+        ]
+    )
+    # Far enough apart that pictures of noise are told apart.
+    scores = network.get_layer("scores")
+    scores.kernel.assign(scores.kernel * 20)
+    return network

@@ -17,6 +17,7 @@ from legacy_archive import make_archive
 from modelyard.images.idx import idx_bytes
 
 TRAINING, TEST = 1200, 500
+FILES = {"data": "mnist.yaml", "pretrained": "inception_v3.yaml"}
 
 
 class Checkout:
@@ -62,7 +63,7 @@ class Project(Checkout):
         files = folder / "files"
         files.mkdir()
         overrides = make_archive(files / "inception.tgz") | _write_digits(files / "digits")
-        _append_overrides(self.folder / "conf/config.yaml", overrides)
+        set_values(self.folder / "conf", overrides)
         self.run("git", "init", "-q")
         self.commit("a small project")
 
@@ -98,7 +99,7 @@ def _write_digits(folder: Path) -> dict[str, Any]:
     folder.mkdir()
     for name, content in contents.items():
         (folder / f"{name}.gz").write_bytes(gzip.compress(content, 1))
-    return {"data.folder": str(folder), "data.validation_images": 200, "evaluate.latency_runs": 10} | {
+    return {"data.path": str(folder), "data.validation": 200, "evaluate.latency_runs": 10} | {
         f"data.sha256.{name}": hashlib.sha256(content).hexdigest() for name, content in contents.items()
     }
 
@@ -109,13 +110,16 @@ def _enlarge(image: NDArray[np.float64]) -> NDArray[np.uint8]:
     return np.pad(np.asarray(grey), 4)
 
 
-def _append_overrides(config: Path, overrides: dict[str, Any]) -> None:
-    """The primary file comes last among the defaults, so its own values win over the groups'."""
-    nested: dict[str, Any] = {}
-    for key, value in overrides.items():
-        *groups, name = key.split(".")
-        place = nested
-        for group in groups:
-            place = place.setdefault(group, {})
-        place[name] = value
-    config.write_text(config.read_text() + yaml.safe_dump(nested))
+def set_values(conf: Path, values: dict[str, Any]) -> None:
+    """Write values, by their dotted keys, into the files of conf/ that hold their groups."""
+    for group in {key.partition(".")[0] for key in values}:
+        file = conf / group / FILES.get(group, "default.yaml")
+        told = yaml.safe_load(file.read_text())
+        for key, value in values.items():
+            first, *path, last = key.split(".")
+            if first == group:
+                place = told
+                for name in path:
+                    place = place.setdefault(name, {})
+                place[last] = value
+        file.write_text(yaml.safe_dump(told, sort_keys=False))

@@ -33,7 +33,7 @@ class SmallRegistry:
         mlflow.set_tracking_uri(self.uri)
         mlflow.set_registry_uri(self.uri)
         self.client: Any = mlflow.MlflowClient(tracking_uri=self.uri, registry_uri=self.uri)
-        artifacts = None if uri else (folder / "artifacts").as_uri()
+        artifacts = None if uri else (folder / "mlartifacts").as_uri()
         self._experiment: str = self.client.create_experiment("small", artifacts)
 
     def add(self, name: str = "mnist", mark: str = "a", model: bytes | None = None) -> int:

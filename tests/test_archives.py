@@ -1,14 +1,16 @@
-"""Named files out of a .tgz that nobody has to trust."""
+"""Files out of an archive that nobody has to trust."""
 
 import gzip
 import hashlib
 import io
+import stat
 import tarfile
+import zipfile
 from pathlib import Path
 
 import pytest
 
-from modelyard.sources.archives import extract_members
+from modelyard.sources.archives import extract_members, unpack_archive
 from modelyard.sources.choice import WrongContent
 
 GRAPH, WORDS = bytes(range(256)) * 400, b"n02510455\tgiant panda\n"
@@ -135,3 +137,83 @@ def test_files_that_were_there_stay_when_the_archive_is_wrong(archive: Path, tmp
     with pytest.raises(WrongContent):
         extract_members(archive, SUMS, into, LIMIT)
     assert (into / "graph.pb").read_bytes() == GRAPH
+
+
+def pack_zip(path: Path, *members: tuple[str, int, bytes]) -> Path:
+    """Write a .zip of names, kinds of files (as in `stat`) and contents."""
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as whole:
+        for name, kind, content in members:
+            info = zipfile.ZipInfo(name)
+            info.external_attr = (kind | 0o644) << 16
+            whole.writestr(info, content)
+    return path
+
+
+GOOD = ("graph.pb", stat.S_IFREG, GRAPH), ("words.txt", stat.S_IFREG, WORDS)
+
+
+def test_a_zip_and_a_plain_tar_give_the_named_files_too(tmp_path: Path) -> None:
+    with tarfile.open(tmp_path / "m.tar", "w") as tar:
+        for name, content in (("graph.pb", GRAPH), ("words.txt", WORDS)):
+            info = member(name)
+            info.size = len(content)
+            tar.addfile(info, io.BytesIO(content))
+    for archive in (pack_zip(tmp_path / "m.zip", *GOOD), tmp_path / "m.tar"):
+        files = extract_members(archive, SUMS, tmp_path / archive.suffix, LIMIT)
+        assert [files[name].read_bytes() for name in SUMS] == [GRAPH, WORDS]
+
+
+@pytest.mark.parametrize(
+    ("suspicious", "reason"),
+    [
+        (("../graph.pb", stat.S_IFREG, b""), "points outside"),
+        (("/etc/graph.pb", stat.S_IFREG, b""), "points outside"),
+        (("other", stat.S_IFLNK, b"/etc/passwd"), "a link or a device"),
+        (("other", stat.S_IFCHR, b""), "a link or a device"),
+        (("graph.pb", stat.S_IFREG, GRAPH), "twice or as a folder"),
+        (("zeros", stat.S_IFREG, bytes(3_000_000)), "unpacks into more than 1,000,000 bytes"),
+    ],
+)
+def test_a_suspicious_member_refuses_the_whole_zip(
+    tmp_path: Path, suspicious: tuple[str, int, bytes], reason: str
+) -> None:
+    assert_refused(pack_zip(tmp_path / "m.zip", *GOOD, suspicious), reason)
+
+
+def test_an_encrypted_member_refuses_the_zip(tmp_path: Path) -> None:
+    archive = pack_zip(tmp_path / "m.zip", *GOOD)
+    content = bytearray(archive.read_bytes())
+    for mark, place in ((b"PK\x01\x02", 8), (b"PK\x03\x04", 6)):
+        content[content.index(mark) + place] |= 1
+    archive.write_bytes(content)
+    assert_refused(archive, "'graph.pb' is encrypted: refused")
+
+
+@pytest.mark.parametrize("kept_share", [0.2, 0.9, 0.99])
+def test_a_truncated_zip_is_damaged(tmp_path: Path, kept_share: float) -> None:
+    archive = pack_zip(tmp_path / "m.zip", *GOOD)
+    content = archive.read_bytes()
+    archive.write_bytes(content[: int(len(content) * kept_share)])
+    assert_refused(archive, "expected a whole archive, got a damaged one")
+
+
+def test_a_changed_byte_in_a_zip_is_damaged(tmp_path: Path) -> None:
+    archive = pack_zip(tmp_path / "m.zip", *GOOD)
+    content = bytearray(archive.read_bytes())
+    content[content.index(b"words.txt") + 20] ^= 1
+    archive.write_bytes(content)
+    assert_refused(archive, "damaged")
+
+
+def test_all_files_are_unpacked_with_their_folders(tmp_path: Path) -> None:
+    files = (member("top/graph.pb"), GRAPH), (member("top/deep/words.txt"), WORDS)
+    unpack_archive(pack(tmp_path / "m.tgz", *files), tmp_path / "out", LIMIT)
+    assert (tmp_path / "out/top/graph.pb").read_bytes() == GRAPH
+    assert (tmp_path / "out/top/deep/words.txt").read_bytes() == WORDS
+
+
+@pytest.mark.parametrize("second", ["graph.pb", "graph.pb/inside"])
+def test_two_files_in_one_place_refuse_the_archive(tmp_path: Path, second: str) -> None:
+    archive = pack(tmp_path / "m.tgz", (member("graph.pb"), GRAPH), (member(second), WORDS))
+    with pytest.raises(WrongContent, match="twice or as a folder"):
+        unpack_archive(archive, tmp_path / "out", LIMIT)

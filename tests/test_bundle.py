@@ -10,7 +10,7 @@ import pytest
 
 from modelyard.inference.bundle import Bundle, BundleError, Label, Preprocessing, read_bundle, write_bundle
 
-PREPROCESSING = Preprocessing("photo", 299, 299, 3, 128.0, 0.0078125)
+PREPROCESSING = Preprocessing("stretch", 299, 299, 3, 128.0, 0.0078125)
 MODEL = b"\x1c\0\0\0TFL3 and the rest"
 
 
@@ -63,7 +63,7 @@ def test_the_size_is_that_of_the_content(bundle: Bundle) -> None:
     [
         {"model": MODEL + b"!"},
         {"labels": [Label("a"), Label("b"), Label("c")]},
-        {"preprocessing": replace(PREPROCESSING, align_corners=True)},
+        {"preprocessing": replace(PREPROCESSING, fit="stretch_corners")},
     ],
 )
 def test_another_content_has_another_key(bundle: Bundle, tmp_path: Path, changes: dict[str, Any]) -> None:
@@ -102,8 +102,8 @@ def test_a_folder_with_other_files_is_never_replaced(tmp_path: Path) -> None:
         ({"labels": []}, "labels.json: expected a list"),
         ({"labels": [Label(None)]}, "labels.json: no label has a name"),
         ({"labels": [Label("a"), Label(7)]}, "labels.json: label 1: name"),  # type: ignore[arg-type]
-        ({"preprocessing": replace(PREPROCESSING, channels=1)}, "preprocessing.json: a photo"),
-        ({"preprocessing": replace(PREPROCESSING, kind="digit")}, "preprocessing.json: a digit"),
+        ({"preprocessing": replace(PREPROCESSING, channels=4)}, "preprocessing.json: channels: expected 1"),
+        ({"preprocessing": replace(PREPROCESSING, fit="mnist")}, "preprocessing.json: fit mnist makes 28"),
         ({"preprocessing": replace(PREPROCESSING, scale=0.0)}, "preprocessing.json: expected a finite"),
         ({"provenance": {"score": float("nan")}}, "provenance.json must hold"),
     ],
@@ -131,11 +131,11 @@ def test_a_file_that_is_not_json_is_named(bundle: Bundle, name: str) -> None:
 @pytest.mark.parametrize(
     ("name", "change", "reason"),
     [
-        ("provenance.json", {"format": 2}, "expected format 1, found 2"),
+        ("provenance.json", {"format": 3}, "expected format 1 or 2, found 3"),
         ("provenance.json", {"name": 3}, "name: expected str, found 3"),
         ("preprocessing.json", {"height": "299"}, "height: expected int, found '299'"),
         ("preprocessing.json", {"width": True}, "width: expected int, found True"),
-        ("preprocessing.json", {"kind": "sound"}, "expected 'digit' or 'photo', found 'sound'"),
+        ("preprocessing.json", {"fit": "sound"}, "fit: expected one of mnist, .*got 'sound'"),
         ("preprocessing.json", {"rotation": 90}, "expected the keys .* found .*'rotation'"),
     ],
 )
@@ -148,4 +148,47 @@ def test_a_wrong_value_is_named(bundle: Bundle, name: str, change: dict[str, Any
 def test_a_label_without_its_key_is_named_by_its_place(bundle: Bundle) -> None:
     edit(bundle.folder / "labels.json", lambda labels: labels[2].pop("synset"))
     with pytest.raises(BundleError, match=r"labels.json: label 2: expected the keys \['name', 'synset'\]"):
+        read_bundle(bundle.folder)
+
+
+# Before fits had names
+
+
+def make_old(folder: Path, kind: str, align_corners: bool = False, **sizes: float) -> None:
+    """Turn a bundle into one of format 1, as versions of before have it."""
+    edit(folder / "provenance.json", lambda about: about.update(format=1))
+    old = {"kind": kind, "align_corners": align_corners, "mean": 0.0, "scale": 1.0, **sizes}
+    (folder / "preprocessing.json").write_text(json.dumps(old))
+
+
+@pytest.mark.parametrize(
+    ("kind", "align_corners", "sizes", "fit"),
+    [
+        ("digit", False, {"height": 28, "width": 28, "channels": 1}, "mnist"),
+        ("photo", False, {"height": 299, "width": 299, "channels": 3}, "stretch"),
+        ("photo", True, {"height": 224, "width": 299, "channels": 3}, "stretch_corners"),
+    ],
+)
+def test_a_kind_of_format_1_is_read_as_the_fit_that_it_was(
+    bundle: Bundle, kind: str, align_corners: bool, sizes: dict[str, int], fit: str
+) -> None:
+    make_old(bundle.folder, kind, align_corners, **sizes, scale=0.5)
+    old = read_bundle(bundle.folder)
+    assert old.preprocessing == Preprocessing(fit, **sizes, mean=0.0, scale=0.5)
+    assert old.content_key != bundle.content_key
+
+
+def test_another_kind_than_those_of_format_1_is_refused(bundle: Bundle) -> None:
+    make_old(bundle.folder, "sound", height=28, width=28, channels=1)
+    with pytest.raises(BundleError, match="expected 'digit' or 'photo', found 'sound'"):
+        read_bundle(bundle.folder)
+
+
+def test_format_1_has_no_fits_and_format_2_no_kinds(bundle: Bundle) -> None:
+    edit(bundle.folder / "provenance.json", lambda about: about.update(format=1))
+    with pytest.raises(BundleError, match=r"expected the keys .*'kind'"):
+        read_bundle(bundle.folder)
+    make_old(bundle.folder, "photo", height=28, width=28, channels=3)
+    edit(bundle.folder / "provenance.json", lambda about: about.update(format=2))
+    with pytest.raises(BundleError, match=r"expected the keys .*'fit'"):
         read_bundle(bundle.folder)

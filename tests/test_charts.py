@@ -11,10 +11,15 @@ from PIL import Image
 
 from modelyard.evaluation.measures import Calibration, calibration, confusion_matrix
 from modelyard.evaluation.mistakes import Mistake, worst_mistakes
-from modelyard.plots.charts import PALE_BLUE, picture, plot_confusion, plot_reliability
-from modelyard.plots.gallery import AnsweredPhoto, plot_answers, plot_mistakes
+from modelyard.images.pictures import Pictures, PixelPictures
+from modelyard.plots.charts import PALE_BLUE, picture, plot_confusion, plot_reliability, shorten, wrap
+from modelyard.plots.gallery import AnsweredPicture, plot_answers, plot_mistakes
+from modelyard.plots.thumbnails import make_thumbnail
+from picture_folders import hold_files
+from tflite_models import encode
 
 NAMES = tuple("0123456789")
+LONG = ("Norwegian Forest Cat", "West Highland White Terrier")
 SUBJECT = "mnist (float32) on the 601 test images of mnist"
 ANSWERS = [
     {"label": "giant panda", "score": 0.89, "id": 169},
@@ -35,8 +40,9 @@ def probabilities(labels: np.ndarray) -> np.ndarray:
 
 
 @pytest.fixture
-def images() -> np.ndarray:
-    return np.random.default_rng(3).integers(0, 256, (601, 28, 28)).astype(np.uint8)
+def images(labels: np.ndarray) -> Pictures:
+    levels = np.random.default_rng(3).integers(0, 256, (601, 28, 28)).astype(np.uint8)
+    return PixelPictures(labels, NAMES, levels)
 
 
 @pytest.fixture
@@ -66,7 +72,7 @@ def test_the_same_drawing_gives_the_same_bytes_whatever_a_person_has_set(
     tmp_path: Path,
     probabilities: np.ndarray,
     labels: np.ndarray,
-    images: np.ndarray,
+    images: Pictures,
     curve: Calibration,
     mistakes: tuple[Mistake, ...],
 ) -> None:
@@ -74,9 +80,7 @@ def test_the_same_drawing_gives_the_same_bytes_whatever_a_person_has_set(
         plot_confusion(folder / "a.png", confusion_matrix(probabilities, labels), NAMES, SUBJECT)
         plot_reliability(folder / "b.png", curve, SUBJECT)
         plot_mistakes(folder / "c.png", images, mistakes, 99, SUBJECT)
-        plot_answers(
-            folder / "d.png", [AnsweredPhoto("x.jpg", images[:3].transpose(1, 2, 0), ANSWERS)], SUBJECT
-        )
+        plot_answers(folder / "d.png", [AnsweredPicture("x.jpg", images.pixels(0, False), ANSWERS)], SUBJECT)
         return [(folder / name).read_bytes() for name in ("a.png", "b.png", "c.png", "d.png")]
 
     first = draw(tmp_path / "1")
@@ -102,10 +106,16 @@ def test_a_cell_without_any_count_stays_blank(tmp_path: Path) -> None:
     assert cell.sum() == pytest.approx(height * width / 2, rel=0.1)
 
 
-def test_a_matrix_of_a_hundred_classes_still_fits_on_a_page(tmp_path: Path) -> None:
-    names = [f"class {place}" for place in range(100)]
-    plot_confusion(tmp_path / "many.png", np.full((100, 100), 3), names, "a hundred")
+@pytest.mark.parametrize("classes", [100, 1000])
+def test_a_matrix_of_many_classes_still_fits_on_a_page_and_shows_its_mistakes(
+    tmp_path: Path, classes: int
+) -> None:
+    names = [f"class {place} of a great many" for place in range(classes)]
+    confusion = np.eye(classes, dtype=int)
+    confusion[: classes // 4, : classes // 4] += 3
+    plot_confusion(tmp_path / "many.png", confusion, names, "a hundred")
     assert max(pixels(tmp_path / "many.png").shape) < 1700
+    assert orange(tmp_path / "many.png") > 10_000
 
 
 @pytest.mark.parametrize("bins", [2, 15, 200])
@@ -132,7 +142,7 @@ def test_the_worst_mistakes_come_first_and_ties_in_the_order_of_the_images() -> 
 
 
 def test_a_gallery_grows_by_a_line_for_every_eight_mistakes(
-    tmp_path: Path, images: np.ndarray, mistakes: tuple[Mistake, ...]
+    tmp_path: Path, images: Pictures, mistakes: tuple[Mistake, ...]
 ) -> None:
     heights = []
     for count in (1, 8, 9):
@@ -142,13 +152,49 @@ def test_a_gallery_grows_by_a_line_for_every_eight_mistakes(
 
 
 def test_the_picture_in_the_gallery_is_the_image_that_was_mistaken(tmp_path: Path) -> None:
-    images = np.zeros((3, 28, 28), np.uint8)
-    images[1] = 77
+    levels = np.zeros((3, 28, 28), np.uint8)
+    levels[1] = 77
+    images = PixelPictures(np.zeros(3, np.uint8), NAMES, levels)
     plot_mistakes(tmp_path / "one.png", images, [Mistake(1, "5", "3", 0.99)], 1, SUBJECT)
     assert ((pixels(tmp_path / "one.png") == 77).all(axis=2)).sum() > 80**2
 
 
-def test_no_mistakes_at_all_make_a_page_that_says_so(tmp_path: Path, images: np.ndarray) -> None:
+def test_a_file_in_the_gallery_keeps_its_colours_and_its_proportions(tmp_path: Path) -> None:
+    wide = np.full((200, 800, 3), (250, 120, 0), np.uint8)
+    grey = np.full((31, 17), 90, np.uint8)
+    images = hold_files(tmp_path, [encode(wide), encode(grey)], np.zeros(2, np.uint8), LONG)
+    wrong = [Mistake(place, LONG[0], LONG[1], 0.9) for place in (0, 1)]
+    plot_mistakes(tmp_path / "two.png", images, wrong, 2, SUBJECT)
+    shown = (pixels(tmp_path / "two.png") == (250, 120, 0)).all(axis=2)
+    height, width = shown.any(axis=1).sum(), shown.any(axis=0).sum()
+    assert width / height == pytest.approx(4, rel=0.1)
+    assert (pixels(tmp_path / "two.png") == 90).all(axis=2).sum() > 1000
+
+
+def test_a_thumbnail_is_small_and_what_is_small_already_stays(tmp_path: Path) -> None:
+    large, small = np.zeros((300, 900, 3), np.uint8), np.full((20, 30, 3), 9, np.uint8)
+    images = hold_files(tmp_path, [encode(large), encode(small)], np.zeros(2, np.uint8), LONG)
+    assert make_thumbnail(images, 0).shape == (43, 128, 3)
+    assert np.array_equal(make_thumbnail(images, 1), small)
+
+
+def test_names_that_are_too_long_for_their_place_are_cut_and_leave_the_others_room(tmp_path: Path) -> None:
+    for name, names in (("long", ("x" * 190, "y")), ("short", ("x" * 28, "y"))):
+        plot_confusion(tmp_path / f"{name}.png", np.array([[3, 1], [0, 4]]), names, SUBJECT)
+    assert pixels(tmp_path / "long.png").shape == pixels(tmp_path / "short.png").shape
+    assert orange(tmp_path / "long.png") == pytest.approx(orange(tmp_path / "short.png"), rel=0.05)
+    assert shorten("abcdef", 4) == "abc…"
+    assert shorten("abcd", 4) == "abcd"
+
+
+def test_a_title_is_broken_where_the_picture_ends(tmp_path: Path) -> None:
+    plot_confusion(tmp_path / "a.png", np.diag([3, 4]), ("a", "b"), "word " * 60)
+    page = pixels(tmp_path / "a.png")
+    assert (page[:, -3:] == 255).all()
+    assert max(map(len, wrap("my-dogs and-cats " * 9, 5).splitlines())) <= 46
+
+
+def test_no_mistakes_at_all_make_a_page_that_says_so(tmp_path: Path, images: Pictures) -> None:
     plot_mistakes(tmp_path / "none.png", images, (), 0, SUBJECT)
     page = pixels(tmp_path / "none.png")
     assert page.shape[1] > 2 * page.shape[0]
@@ -158,7 +204,7 @@ def test_no_mistakes_at_all_make_a_page_that_says_so(tmp_path: Path, images: np.
 def test_every_photo_stands_beside_its_answers(tmp_path: Path) -> None:
     red = np.zeros((40, 60, 3), np.uint8)
     red[..., 0] = 255
-    photos = [AnsweredPhoto("red.png", red, ANSWERS), AnsweredPhoto("red too.png", red, ANSWERS[:1])]
+    photos = [AnsweredPicture("red.png", red, ANSWERS), AnsweredPicture("red too.png", red, ANSWERS[:1])]
     heights = []
     for count in (1, 2):
         plot_answers(tmp_path / "top5.png", photos[:count], "inception-v3 (int8): the best answers")

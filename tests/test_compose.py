@@ -13,7 +13,7 @@ from experiment_queue import run_queue
 PIPELINE = """
 stages:
   compose:
-    cmd: python pipelines/compose.py --conf conf --out params.yaml
+    cmd: python pipelines/compose.py --conf conf --out params.yaml --source data/source
     deps: [conf, pipelines/compose.py]
     outs:
       - params.yaml: {cache: false, persist: true}
@@ -61,6 +61,48 @@ def test_a_repro_after_an_experiment_keeps_what_the_experiment_chose(pipeline: P
     assert (pipeline / "fitted").read_text().strip() == "5"
 
 
+def test_an_applied_experiment_is_kept_and_named_while_conf_changes_elsewhere(pipeline: Path) -> None:
+    _run(pipeline, "dvc", "exp", "run", "-q", "-n", "longer", "-S", "train.epochs=5")
+    _run(pipeline, "dvc", "exp", "run", "-q", "-S", "model=mlp")
+    _run(pipeline, "dvc", "exp", "apply", "longer")
+    _replace(pipeline / "conf/train/default.yaml", "seed: 0", "seed: 7")
+    assert (
+        "kept from the applied experiment: train.epochs=5 (conf/ says 2)"
+        in _run(pipeline, "dvc", "repro").stdout
+    )
+    train = yaml.safe_load((pipeline / "params.yaml").read_text())["train"]
+    assert (train["epochs"], train["seed"]) == (5, 7)
+    assert (pipeline / "fitted").read_text().strip() == "5"
+
+
+def test_an_applied_experiment_ends_aloud_when_conf_changes_one_of_its_values(pipeline: Path) -> None:
+    _run(pipeline, "dvc", "exp", "run", "-q", "-S", "train.epochs=5", "-S", "train.seed=4")
+    _set_epochs_in_conf(pipeline, 7)
+    told = _run(pipeline, "dvc", "repro").stdout
+    assert "conf/ has changed train.epochs from 2 to 7: the applied experiment ends" in told
+    assert "given up from the applied experiment: train.seed=4 (conf/ says 0)" in told
+    params = yaml.safe_load((pipeline / "params.yaml").read_text())
+    assert (params["train"]["epochs"], params["train"]["seed"], params["experiment"]) == (7, 0, {})
+
+
+def test_the_next_experiment_says_first_what_of_the_applied_one_is_no_part_of_it(pipeline: Path) -> None:
+    _run(pipeline, "dvc", "exp", "run", "-q", "-S", "train.epochs=5")
+    told = _run(pipeline, "dvc", "exp", "run", "-S", "train.seed=4", merged=True).stdout
+    warning = "An experiment is applied here: train.epochs=5 (conf/ says 2). `dvc exp run` starts from conf/"
+    assert told.index(warning) < told.index("Running stage")
+    assert (pipeline / "fitted").read_text().strip() == "2"
+
+
+def test_a_refused_experiment_leaves_everything_as_it_was(pipeline: Path) -> None:
+    _run(pipeline, "dvc", "exp", "run", "-q", "-S", "train.epochs=5")
+    before = (pipeline / "params.yaml").read_text(), _run(pipeline, "git", "status", "--short").stdout
+    refused = _run(pipeline, "dvc", "exp", "run", "-S", "train.epochs=-1", expect=255)
+    assert "train.epochs: expected greater than or equal to 1, got -1" in refused.stderr
+    after = (pipeline / "params.yaml").read_text(), _run(pipeline, "git", "status", "--short").stdout
+    assert after == before
+    assert "up to date" in _run(pipeline, "dvc", "repro").stdout
+
+
 def test_queued_experiments_all_run_with_their_own_values(pipeline: Path) -> None:
     _run(pipeline, "dvc", "exp", "run", "-q", "--queue", "-S", "train.epochs=3,4", "-S", "model=mlp,cnn")
     run_queue(pipeline, clean_environment(), jobs=2)
@@ -101,8 +143,12 @@ def test_a_wrong_value_in_conf_leaves_params_as_they_were(pipeline: Path) -> Non
 
 
 def _set_epochs_in_conf(folder: Path, epochs: int) -> None:
-    preset = folder / "conf/model/cnn.yaml"
-    preset.write_text(preset.read_text().replace("epochs: 2", f"epochs: {epochs}"))
+    _replace(folder / "conf/model/cnn.yaml", "epochs: 2", f"epochs: {epochs}")
+
+
+def _replace(file: Path, old: str, new: str) -> None:
+    assert old in file.read_text()
+    file.write_text(file.read_text().replace(old, new))
 
 
 def _commit(folder: Path) -> None:
@@ -110,9 +156,18 @@ def _commit(folder: Path) -> None:
     _run(folder, "git", "commit", "-qm", "a pipeline")
 
 
-def _run(folder: Path, *command: str, expect: int = 0) -> subprocess.CompletedProcess[str]:
+def _run(
+    folder: Path, *command: str, expect: int = 0, merged: bool = False
+) -> subprocess.CompletedProcess[str]:
+    """Run a command; `merged` puts what it says on stderr among what it says on stdout."""
     done = subprocess.run(
-        command, cwd=folder, capture_output=True, text=True, check=False, env=clean_environment()
+        command,
+        cwd=folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT if merged else subprocess.PIPE,
+        text=True,
+        check=False,
+        env=clean_environment(),
     )
-    assert done.returncode == expect, done.stdout + done.stderr
+    assert done.returncode == expect, f"{done.stdout}{done.stderr}"
     return done

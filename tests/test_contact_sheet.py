@@ -8,14 +8,14 @@ from PIL import Image
 from scipy.ndimage import label
 
 from modelyard.plots.contact_sheet import plot_contact_sheet
-from modelyard.plots.gallery import AnsweredPhoto
+from modelyard.plots.gallery import AnsweredPicture
 
 GREEN = (0, 200, 0)
 
 
-def photo(name: str) -> AnsweredPhoto:
+def answered(name: str) -> AnsweredPicture:
     pixels = np.full((20, 30, 3), GREEN, np.uint8)
-    return AnsweredPhoto(name, pixels, [{"label": "giant panda, a very long description", "score": 0.9}])
+    return AnsweredPicture(name, pixels, [{"label": "giant panda, a very long description", "score": 0.9}])
 
 
 def count_images(path: Path) -> int:
@@ -26,14 +26,24 @@ def count_images(path: Path) -> int:
 
 @pytest.mark.parametrize("count", [1, 5, 7])
 def test_every_image_is_drawn(tmp_path: Path, count: int) -> None:
-    plot_contact_sheet(tmp_path / "sheet.png", [("models:/a/1", [photo(str(n)) for n in range(count)])])
+    plot_contact_sheet(tmp_path / "sheet.png", [("models:/a/1", [answered(str(n)) for n in range(count)])])
     assert count_images(tmp_path / "sheet.png") == count
 
 
 def test_each_model_has_a_section(tmp_path: Path) -> None:
-    sections = [("models:/a/1", [photo("1"), photo("2")]), ("models:/b/2", [photo("3")])]
+    sections = [("models:/a/1", [answered("1"), answered("2")]), ("models:/b/2", [answered("3")])]
     plot_contact_sheet(tmp_path / "one.png", sections[:1])
     plot_contact_sheet(tmp_path / "two.png", sections)
     assert count_images(tmp_path / "two.png") == 3
     one, two = (Image.open(tmp_path / name).height for name in ("one.png", "two.png"))
     assert two > 1.8 * one
+
+
+def test_a_picture_of_any_size_is_drawn_and_a_long_name_leaves_it_its_room(tmp_path: Path) -> None:
+    large = AnsweredPicture(
+        "x" * 90, np.full((900, 1200, 3), GREEN, np.uint8), [{"label": "y" * 90, "score": 1.0}]
+    )
+    grey = AnsweredPicture("grey", np.zeros((9, 14), np.uint8), [{"label": "a", "score": 0.5}])
+    plot_contact_sheet(tmp_path / "sheet.png", [("models:/a/1", [large, grey])])
+    green = (np.asarray(Image.open(tmp_path / "sheet.png").convert("RGB")) == GREEN).all(axis=2)
+    assert green.any(axis=0).sum() > 150

@@ -82,6 +82,11 @@ def test_probes_are_answered_without_a_token(tmp_path: Path) -> None:
         service.stop()
 
 
+def _fill_in(argument: str) -> str:
+    """Put the pod's environment into an argument, as Kubernetes does."""
+    return re.sub(r"\$\((\w+)\)", lambda name: str(MANIFESTS["ConfigMap"]["data"][name[1]]), argument)
+
+
 @pytest.fixture
 def served(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     """What the server is told when the pod's command runs in the pod's environment."""
@@ -93,15 +98,15 @@ def served(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     for name, value in MANIFESTS["ConfigMap"]["data"].items():
         monkeypatch.setenv(name, value)
     monkeypatch.setattr("modelyard.service.server.serve", record)
-    program, *words = [*IMAGE["ENTRYPOINT"], *CONTAINER["args"]]
+    program, *words = [*IMAGE["ENTRYPOINT"], *map(_fill_in, CONTAINER["args"])]
     assert program in PROJECT["scripts"]
     assert main(words) == 0
     return told
 
 
-def test_the_pod_serves_mnist_to_others_on_the_port_that_all_name(served: dict[str, Any]) -> None:
+def test_the_pod_serves_the_chosen_model_to_others_on_the_port_that_all_name(served: dict[str, Any]) -> None:
     [port] = CONTAINER["ports"]
-    assert served["names"] == ("mnist",)
+    assert served["names"] == (MANIFESTS["ConfigMap"]["data"]["MODEL"],)
     assert served["host"] == "0.0.0.0"  # noqa: S104
     assert served["port"] == port["containerPort"] == int(IMAGE["EXPOSE"][0])
     assert f":{served['port']}/livez" in IMAGE["HEALTHCHECK"][-1]

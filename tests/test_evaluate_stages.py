@@ -1,6 +1,7 @@
 """The two stages that evaluate, run as DVC runs them, on bundles with a real LiteRT model."""
 
 import csv
+import io
 import json
 import runpy
 import subprocess
@@ -15,33 +16,40 @@ import yaml
 from PIL import Image
 
 import tflite_models
-from modelyard.images.dataset import Digits, write_digits
 from modelyard.errors import ModelyardError
 from modelyard.evaluation.latency import measure_latency
 from modelyard.evaluation.reports import read_predictions
-from modelyard.evaluation.served import answer_images, encode_pngs
+from modelyard.evaluation.served import ask_bundle, find_bundles, name_processor
+from modelyard.files import write_json
+from modelyard.images.crops import cut_out
+from modelyard.images.pictures import Pictures, write_pictures
+from modelyard.inference.bundle import read_bundle
+from modelyard.inference.images import Limits, decode
 from modelyard.inference.predictor import Predictor
 from modelyard.nesting import flatten
+from modelyard.params import Params
+from picture_folders import hold_files
+from tflite_models import encode
 
 PIPELINES = Path(__file__).resolve().parent.parent / "pipelines"
-DIGITS = 67  # a prime number: a dropped remainder would show
-WRONG = {12: 5, 40: 1}  # by index: the label of an image that shows another digit
-DIGIT_PATHS = {
-    "bundle": "bundles/mnist",
-    "test": "test.npz",
-    "source": "source.json",
-    "metrics": "reports/metrics.json",
-    "plots": "reports/plots",
-    "predictions": "reports/predictions.npz",
-    "report": "reports/report.json",
+PICTURES = 67  # a prime number: a dropped remainder would show
+WRONG = {12: 5, 40: 1}  # by index: the label of a picture that shows another digit
+CLASSES = tuple("0123456789")
+TRAINED = {
+    "bundles": "bundles/trained",
+    "test": "data/test.npz",
+    "source": "data/source",
+    "dataset": "data/dataset.json",
+    "reports": "reports/trained",
+    "metrics": "reports/trained/metrics.json",
 }
-PHOTO_PATHS = {
-    "bundle": "bundles/colours",
-    "samples": "samples",
-    "answers": "answers.npz",
-    "metrics": "reports/metrics.json",
-    "plots": "reports/plots",
-    "report": "reports/report.json",
+IMPORTED = {
+    "bundles": "bundles/imported",
+    "samples": "models/imported/samples",
+    "more": "data/samples",
+    "answers": "proofs/imported",
+    "reports": "reports/imported",
+    "metrics": "reports/imported/metrics.json",
 }
 COLOURS = {"sea.jpg": (10, 20, 220), "apple.jpg": (230, 10, 10), "grass.png": (20, 200, 30)}
 
@@ -70,90 +78,165 @@ def options(paths: dict[str, str]) -> list[str]:
 
 
 @pytest.fixture
-def digits(repository: Path) -> Digits:
-    """Bands that the tiny model reads, two of them with a wrong label; beside it, its bundle."""
-    tflite_models.digit_bundle(repository / "bundles/mnist")
-    shown = np.arange(DIGITS) % 10
-    images = np.stack([tflite_models.draw_band(int(digit)) for digit in shown])
+def pictures(repository: Path) -> Pictures:
+    """Files with bands that the tiny model reads, two with a wrong label; beside them, its bundles."""
+    for precision in ("float32", "int8"):
+        tflite_models.digit_bundle(repository / "bundles/trained" / precision)
+    shown = np.arange(PICTURES) % 10
     labels = shown.astype(np.uint8)
     labels[list(WRONG)] = list(WRONG.values())
-    digits = Digits(images, labels)
-    write_digits(repository / "test.npz", digits)
-    (repository / "source.json").write_text(json.dumps({"name": "mnist", "source": "https://example.org/"}))
-    return digits
+    # Grey ones and ones in colour.
+    files = [
+        encode(np.repeat(tflite_models.draw_band(int(digit))[:, :, None], 3, axis=2))
+        if place % 2
+        else encode(tflite_models.draw_band(int(digit)))
+        for place, digit in enumerate(shown)
+    ]
+    held = hold_files(repository / "data/source", files, labels, CLASSES)
+    write_pictures(repository / "data/test.npz", held)
+    write_record(repository, CLASSES)
+    return held
+
+
+def write_record(repository: Path, classes: tuple[str, ...]) -> None:
+    record = {
+        "name": "bands",
+        "classes": list(classes),
+        "input": {"fit": "mnist", "height": 28, "width": 28, "channels": 1},
+        "source": "https://example.org/",
+        "licence": "MIT",
+    }
+    write_json(repository / "data/dataset.json", record)
 
 
 @pytest.fixture
-def photos(repository: Path) -> Predictor:
-    """Plain colours as files, with the answers of a source that differs a little."""
-    predictor = Predictor(tflite_models.photo_bundle(repository / "bundles/colours"))
-    (repository / "samples").mkdir()
+def samples(repository: Path) -> Predictor:
+    """Plain colours in two folders, with the answers of a source that differs a little."""
+    predictor = Predictor(tflite_models.photo_bundle(repository / "bundles/imported/float32"))
+    own, more = repository / IMPORTED["samples"], repository / IMPORTED["more"]
+    for folder in (own, more):
+        folder.mkdir(parents=True)
     for name, colour in COLOURS.items():
-        Image.new("RGB", (90, 60), colour).save(repository / "samples" / name)
-    files = [(repository / "samples" / name).read_bytes() for name in COLOURS]
-    answers = answer_images(predictor, files, list(COLOURS)).astype(np.float64)
-    answers[1, :2] += [-2e-5, 2e-5]
-    np.savez(repository / "answers.npz", names=np.array(list(COLOURS)), probabilities=answers)
+        Image.new("RGB", (90, 60), colour).save((more if name == "grass.png" else own) / name)
+    write_answers(repository, predictor)
     return predictor
 
 
-def test_a_digit_bundle_is_measured_on_every_test_image(
-    repository: Path, digits: Digits, run: Run, capsys: pytest.CaptureFixture[str]
+def write_answers(repository: Path, predictor: Predictor) -> None:
+    """Answer what packaging answers: the pictures in the order of their names, then their cut-outs."""
+    paths = sorted(
+        [*(repository / IMPORTED["samples"]).iterdir(), *(repository / IMPORTED["more"]).iterdir()],
+        key=lambda path: path.name,
+    )
+    cuts = cut_out([(path.name, decode(path.read_bytes(), Limits())) for path in paths], 60)
+    inputs = np.stack([predictor.prepare(pixels) for _, pixels in cuts])
+    answers = predictor.probabilities(inputs).astype(np.float64)
+    answers[1, :2] += [-2e-5, 2e-5]
+    file = repository / IMPORTED["answers"] / "float32.npz"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    # In another order: they are found by name.
+    names = np.array([name for name, _ in cuts])
+    np.savez(file, names=names[::-1], probabilities=answers[::-1])
+
+
+def read_metrics(repository: Path, role: str, precision: str = "float32") -> dict[str, Any]:
+    metrics = json.loads((repository / f"reports/{role}/metrics.json").read_text())[precision]
+    return flatten(metrics, "/")
+
+
+def read_report(repository: Path, role: str) -> dict[str, Any]:
+    report: dict[str, Any] = json.loads((repository / f"reports/{role}/float32/report.json").read_text())
+    return report
+
+
+def test_a_bundle_is_measured_on_every_test_picture_as_a_file(
+    repository: Path, pictures: Pictures, run: Run, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert run("evaluate_digits.py", DIGIT_PATHS) == ""
-    assert "97.01% of 67 test images (95 % interval " in capsys.readouterr().out
-    metrics = flatten(json.loads((repository / "reports/metrics.json").read_text()), "/")
+    assert run("evaluate_trained.py", TRAINED) == ""
+    assert "mnist (float32): 97.01% of 67 test images (95 % interval " in capsys.readouterr().out
+    metrics = read_metrics(repository, "trained")
     assert metrics["test/errors"] == len(WRONG)
     assert metrics["test/accuracy"] == 65 / 67
     assert metrics["test/accuracy_low"] < 65 / 67 < metrics["test/accuracy_high"]
+    assert metrics["test/majority"] == 8 / 67
     # A two has the label 5: seven of eight fives are found, six of seven answers "2" are right.
     assert metrics["class/5/recall"] == pytest.approx(7 / 8)
     assert metrics["class/2/precision"] == pytest.approx(6 / 7)
     assert metrics["latency/p50_ms"] <= metrics["latency/p99_ms"]
     assert metrics["load_ms"] > 0
     content = ("model.tflite", "labels.json", "preprocessing.json")
-    assert metrics["size_bytes"] == sum(
-        (repository / "bundles/mnist" / name).stat().st_size for name in content
-    )
+    folder = repository / "bundles/trained/float32"
+    assert metrics["size_bytes"] == sum((folder / name).stat().st_size for name in content)
+
+
+def test_every_precision_that_there_is_has_a_report_and_one_that_is_gone_leaves_none(
+    repository: Path, pictures: Pictures, run: Run
+) -> None:
+    assert run("evaluate_trained.py", TRAINED) == ""
+    both = read_metrics(repository, "trained", "int8"), read_metrics(repository, "trained")
+    assert both[0]["test/accuracy"] == both[1]["test/accuracy"]
+    (repository / "bundles/trained/int8").rename(repository / "elsewhere")
+    assert run("evaluate_trained.py", TRAINED) == ""
+    assert sorted(path.name for path in (repository / "reports/trained").iterdir()) == [
+        "float32",
+        "metrics.json",
+    ]
+    assert list(json.loads((repository / "reports/trained/metrics.json").read_text())) == ["float32"]
 
 
 def test_the_report_says_what_was_measured_on_what_and_where_it_went_wrong(
-    repository: Path, digits: Digits, run: Run
+    repository: Path, pictures: Pictures, run: Run
 ) -> None:
-    assert run("evaluate_digits.py", DIGIT_PATHS) == ""
-    report = json.loads((repository / "reports/report.json").read_text())
+    assert run("evaluate_trained.py", TRAINED) == ""
+    report = read_report(repository, "trained")
     assert report["dataset"] == {
-        "name": "mnist-test",
-        "digest": digits.digest,
+        "name": "bands-test",
+        "digest": pictures.digest,
         "source": "https://example.org/",
-        "images": DIGITS,
+        "images": PICTURES,
     }
     assert len(report["bundle"]["content_key"]) == 64
-    assert sum(report["images_per_class"].values()) == DIGITS
+    assert sum(report["images_per_class"].values()) == PICTURES
+    assert report["latency"] == {"input": "one PNG of 28x28 pixels", "runs": 12}
+    assert report["processor"] == name_processor() != ""
     [worst] = report["mistakes"]  # evaluate.mistakes is 1
     assert worst["index"] in WRONG
+    assert worst["name"] == pictures.name(worst["index"])
     assert int(worst["truth"]) == WRONG[worst["index"]]
     assert int(worst["answer"]) == worst["index"] % 10
 
 
-def test_the_predictions_are_kept_to_compare_bundles_and_are_the_same_bytes_again(
-    repository: Path, digits: Digits, run: Run
+def test_the_predictions_are_kept_with_the_pictures_names_and_are_the_same_bytes_again(
+    repository: Path, pictures: Pictures, run: Run
 ) -> None:
-    assert run("evaluate_digits.py", DIGIT_PATHS) == ""
-    path = repository / "reports/predictions.npz"
+    assert run("evaluate_trained.py", TRAINED) == ""
+    path = repository / "reports/trained/float32/predictions.npz"
     first = path.read_bytes()
     predictions = read_predictions(path)
-    np.testing.assert_array_equal(predictions.labels, digits.labels)
+    np.testing.assert_array_equal(predictions.labels, pictures.labels)
     assert predictions.probabilities.dtype == np.float32
-    assert predictions.probabilities.shape == (DIGITS, 10)
-    assert predictions.digest == digits.digest
-    assert run("evaluate_digits.py", DIGIT_PATHS) == ""
+    assert predictions.probabilities.shape == (PICTURES, 10)
+    assert predictions.digest == pictures.digest
+    assert predictions.names == tuple(pictures.name(place) for place in range(PICTURES))
+    assert run("evaluate_trained.py", TRAINED) == ""
     assert path.read_bytes() == first
 
 
-def test_the_plots_are_three_pictures_and_two_tables(repository: Path, digits: Digits, run: Run) -> None:
-    assert run("evaluate_digits.py", DIGIT_PATHS) == ""
-    folder = repository / "reports/plots"
+def test_the_recorded_scores_are_those_that_the_file_is_answered_with(
+    repository: Path, pictures: Pictures, run: Run
+) -> None:
+    assert run("evaluate_trained.py", TRAINED) == ""
+    kept = read_predictions(repository / "reports/trained/float32/predictions.npz").probabilities
+    predictor = Predictor(read_bundle(repository / "bundles/trained/float32"))
+    for place, answer in enumerate(predictor.predict([pictures.file(n) for n in range(PICTURES)], top_k=10)):
+        scores = {label["id"]: label["score"] for label in answer}  # type: ignore[index]
+        assert [scores[output] for output in range(10)] == [round(float(one), 7) for one in kept[place]]
+
+
+def test_the_plots_are_three_pictures_and_two_tables(repository: Path, pictures: Pictures, run: Run) -> None:
+    write_record(repository, CLASSES)
+    assert run("evaluate_trained.py", TRAINED) == ""
+    folder = repository / "reports/trained/float32/plots"
     assert sorted(path.name for path in folder.iterdir()) == [
         "confusion.csv",
         "confusion_matrix.png",
@@ -163,38 +246,65 @@ def test_the_plots_are_three_pictures_and_two_tables(repository: Path, digits: D
     ]
     with (folder / "confusion.csv").open() as file:
         rows = list(csv.DictReader(file))
-    assert [int(row["actual"]) for row in rows] == digits.labels.tolist()
+    assert [int(row["actual"]) for row in rows] == pictures.labels.tolist()
     assert sum(row["actual"] != row["predicted"] for row in rows) == len(WRONG)
     with (folder / "reliability.csv").open() as file:
-        assert sum(int(row["images"]) for row in csv.DictReader(file)) == DIGITS
+        assert sum(int(row["images"]) for row in csv.DictReader(file)) == PICTURES
 
 
-def test_a_png_is_answered_as_its_pixels_are(repository: Path, digits: Digits) -> None:
-    predictor = Predictor(tflite_models.digit_bundle(repository / "bundles/mnist"))
-    from_files = answer_images(predictor, encode_pngs(digits.images), [""] * DIGITS)
-    from_pixels = predictor.probabilities(np.stack([predictor.prepare(image) for image in digits.images]))
-    np.testing.assert_array_equal(from_files, from_pixels)
+def test_a_bundle_with_other_labels_than_the_datasets_classes_is_refused_before_it_is_asked(
+    repository: Path, pictures: Pictures, run: Run
+) -> None:
+    write_record(repository, CLASSES[::-1])
+    (repository / "data/source" / pictures.name(0)).unlink()
+    write_pictures(repository / "data/test.npz", pictures.take([1, 2]))
+    message = run("evaluate_trained.py", TRAINED)
+    assert "expected labels that are the dataset's classes, in the same order (9, 8, 7, " in message
+    assert "the bundle has 0, 1, 2, " in message
+
+
+def test_a_test_picture_that_has_changed_or_is_gone_is_named(
+    repository: Path, pictures: Pictures, run: Run
+) -> None:
+    (repository / "data/source" / pictures.name(5)).write_bytes(b"another")
+    assert f"{pictures.name(5)} has changed" in run("evaluate_trained.py", TRAINED)
+    (repository / "data/source" / pictures.name(5)).unlink()
+    assert f"{pictures.name(5)}: No such file" in run("evaluate_trained.py", TRAINED)
+
+
+def test_pictures_larger_than_a_server_takes_by_default_are_measured_too(
+    repository: Path, pictures: Pictures, params: Params
+) -> None:
+    large = encode(np.zeros((5100, 5000), np.uint8), compress_level=1)
+    held = hold_files(repository / "large", [large], np.zeros(1, np.uint8), CLASSES)
+    served = ask_bundle(
+        repository / "bundles/trained/float32",
+        held,
+        params.evaluate.model_copy(update={"latency_runs": 1, "latency_warmup": 0}),
+    )
+    assert served.timed == "one PNG of 5000x5100 pixels"
+    assert served.probabilities.shape == (1, 10)
 
 
 def test_what_packaging_has_proved_is_among_the_metrics_without_what_it_did_not_measure(
-    repository: Path, digits: Digits, run: Run
+    repository: Path, pictures: Pictures, run: Run
 ) -> None:
     proof = {"images": 5000, "max_difference": 1e-7, "same_first": 1.0, "decoder_max_difference": None}
-    add_proof(repository / "bundles/mnist", proof)
-    assert run("evaluate_digits.py", DIGIT_PATHS) == ""
-    metrics = json.loads((repository / "reports/metrics.json").read_text())
+    add_proof(repository / "bundles/trained/float32", proof)
+    assert run("evaluate_trained.py", TRAINED) == ""
+    metrics = json.loads((repository / "reports/trained/metrics.json").read_text())["float32"]
     assert metrics["agreement"] == {"images": 5000, "max_difference": 1e-7, "same_first": 1.0}
 
 
-def test_the_agreement_of_photos_is_measured_again_and_only_the_decoders_share_is_taken_over(
-    repository: Path, photos: Predictor, run: Run
+def test_the_agreement_is_measured_again_and_only_the_decoders_share_is_taken_over(
+    repository: Path, samples: Predictor, run: Run
 ) -> None:
     proof = {"images": 999, "max_difference": 0.9, "same_first": 0.1, "decoder_max_difference": 0.03}
-    add_proof(repository / "bundles/colours", proof)
-    assert run("evaluate_photos.py", PHOTO_PATHS) == ""
-    agreement = json.loads((repository / "reports/metrics.json").read_text())["agreement"]
-    assert agreement["decoder_max_difference"] == 0.03
-    assert (agreement["images"], agreement["same_first"]) == (3, 1.0)
+    add_proof(repository / "bundles/imported/float32", proof)
+    assert run("evaluate_imported.py", IMPORTED) == ""
+    metrics = read_metrics(repository, "imported")
+    assert metrics["agreement/decoder_max_difference"] == 0.03
+    assert (metrics["agreement/images"], metrics["agreement/same_first"]) == (60, 1.0)
 
 
 def add_proof(folder: Path, proof: dict[str, float | None]) -> None:
@@ -204,26 +314,57 @@ def add_proof(folder: Path, proof: dict[str, float | None]) -> None:
     path.write_text(json.dumps(about))
 
 
-def test_a_photo_bundle_is_compared_with_its_source_on_the_same_files(
-    repository: Path, photos: Predictor, run: Run, capsys: pytest.CaptureFixture[str]
+def test_a_bundle_is_compared_with_its_source_on_the_same_pictures_and_cut_outs(
+    repository: Path, samples: Predictor, run: Run, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert run("evaluate_photos.py", PHOTO_PATHS) == ""
-    assert "first answer on 100% of 3 photos, largest difference 2.0e-05" in capsys.readouterr().out
-    metrics = flatten(json.loads((repository / "reports/metrics.json").read_text()), "/")
+    assert run("evaluate_imported.py", IMPORTED) == ""
+    said = capsys.readouterr().out
+    assert "first answer on 100% of 60 pictures (different ones: 3), largest difference 2.0e-05" in said
+    metrics = read_metrics(repository, "imported")
     assert metrics["agreement/same_first"] == 1
+    assert metrics["agreement/answers"] == 3
     assert metrics["agreement/max_difference"] == pytest.approx(2e-5, rel=1e-3)
     assert not [name for name in metrics if "accuracy" in name]
-    report = json.loads((repository / "reports/report.json").read_text())
-    assert list(report["answers"]) == list(COLOURS)
+    report = read_report(repository, "imported")
+    assert list(report["answers"]) == ["apple.jpg", "grass.png", "sea.jpg"]
     assert report["answers"]["apple.jpg"][0]["label"] == "red"
-    assert report["dataset"]["images"] == 3
-    with Image.open(repository / "reports/plots/top5.png") as picture:
+    assert report["dataset"]["images"] == 60
+    assert report["latency"]["input"] == "one JPEG of 90x60 pixels"
+    with Image.open(repository / "reports/imported/float32/plots/top5.png") as picture:
         assert picture.format == "PNG"
 
 
-@pytest.mark.parametrize(("script", "paths"), [("digits", DIGIT_PATHS), ("photos", PHOTO_PATHS)])
+def test_other_sample_pictures_make_another_digest_of_the_data(
+    repository: Path, samples: Predictor, run: Run
+) -> None:
+    assert run("evaluate_imported.py", IMPORTED) == ""
+    before = read_report(repository, "imported")["dataset"]["digest"]
+    Image.new("RGB", (90, 60), (20, 190, 30)).save(repository / IMPORTED["more"] / "grass.png")
+    write_answers(repository, samples)
+    assert run("evaluate_imported.py", IMPORTED) == ""
+    assert read_report(repository, "imported")["dataset"]["digest"] != before
+
+
+def test_a_picture_that_the_source_has_not_answered_is_named(
+    repository: Path, samples: Predictor, run: Run
+) -> None:
+    Image.new("RGB", (90, 60)).save(repository / IMPORTED["samples"] / "night.jpg")
+    message = run("evaluate_imported.py", IMPORTED)
+    assert "expected the source's answer to night.jpg" in message
+    assert "package the bundle again" in message
+
+
+def test_a_cut_out_is_answered_as_its_pixels_are() -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (31, 47, 3), dtype=np.uint8)
+    [_, (_, cut)] = cut_out([("a.png", pixels)], 2)
+    assert np.array_equal(decode(encode(cut), Limits()), cut)
+    with Image.open(io.BytesIO(encode(cut))) as file:
+        assert file.size == cut.shape[1::-1]
+
+
+@pytest.mark.parametrize(("script", "paths"), [("trained", TRAINED), ("imported", IMPORTED)])
 def test_an_evaluation_imports_neither_tensorflow_nor_mlflow(
-    script: str, paths: dict[str, str], digits: Digits, photos: Predictor, run: Run
+    script: str, paths: dict[str, str], pictures: Pictures, samples: Predictor, run: Run
 ) -> None:
     command = [sys.executable, "-X", "importtime", str(PIPELINES / f"evaluate_{script}.py"), *options(paths)]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
@@ -232,24 +373,34 @@ def test_an_evaluation_imports_neither_tensorflow_nor_mlflow(
     assert not imported & {"tensorflow", "keras", "mlflow", "pandas", "sklearn", "matplotlib.pyplot"}
 
 
-def test_a_bundle_that_is_not_whole_is_named(repository: Path, digits: Digits, run: Run) -> None:
-    (repository / "bundles/mnist/model.tflite").unlink()
-    message = run("evaluate_digits.py", DIGIT_PATHS)
-    assert "the bundle bundles/mnist cannot answer" in message
-    assert not (repository / "reports").exists()
+def test_a_bundle_that_is_not_whole_is_named(repository: Path, pictures: Pictures, run: Run) -> None:
+    (repository / "bundles/trained/float32/model.tflite").unlink()
+    message = run("evaluate_trained.py", TRAINED)
+    assert "the bundle bundles/trained/float32 cannot answer" in message
+    assert not (repository / "reports/trained").exists()
 
 
-def test_a_model_that_answers_nan_is_not_measured(repository: Path, digits: Digits, run: Run) -> None:
-    tflite_models.digit_bundle(repository / "bundles/mnist", tflite_models.digit_model(gain=1e40))
-    assert "NaN" in run("evaluate_digits.py", DIGIT_PATHS)
+def test_no_bundles_are_nothing_to_measure(tmp_path: Path) -> None:
+    with pytest.raises(ModelyardError, match=r"expected a bundle in .*nowhere, there is none"):
+        find_bundles(tmp_path / "nowhere")
 
 
-def test_a_missing_photo_and_a_broken_one_are_named(repository: Path, photos: Predictor, run: Run) -> None:
-    (repository / "samples/apple.jpg").write_text("<html>404</html>")
-    message = run("evaluate_photos.py", PHOTO_PATHS)
+def test_a_model_that_answers_nan_is_not_measured(repository: Path, pictures: Pictures, run: Run) -> None:
+    broken = tflite_models.digit_model(gain=1e40)
+    tflite_models.digit_bundle(repository / "bundles/trained/float32", broken)
+    assert "NaN" in run("evaluate_trained.py", TRAINED)
+
+
+def test_a_broken_sample_picture_is_named(repository: Path, samples: Predictor, run: Run) -> None:
+    (repository / IMPORTED["samples"] / "apple.jpg").write_text("<html>404</html>")
+    message = run("evaluate_imported.py", IMPORTED)
     assert "samples/apple.jpg: expected a PNG or JPEG" in message
-    (repository / "samples/apple.jpg").unlink()
-    assert "samples/apple.jpg is missing" in run("evaluate_photos.py", PHOTO_PATHS)
+
+
+def test_no_sample_pictures_are_an_error(repository: Path, samples: Predictor, run: Run) -> None:
+    for path in (repository / IMPORTED["samples"]).iterdir():
+        path.unlink()
+    assert "expected sample pictures in models/imported/samples" in run("evaluate_imported.py", IMPORTED)
 
 
 def test_predictions_of_another_kind_are_refused_by_file(tmp_path: Path) -> None:
@@ -265,9 +416,17 @@ def test_predictions_of_another_kind_are_refused_by_file(tmp_path: Path) -> None
         read_predictions(tmp_path / "p.npz")
 
 
-def test_no_images_are_nothing_to_measure_with() -> None:
+def test_predictions_of_before_names_were_kept_are_read(tmp_path: Path) -> None:
+    half = np.full((1, 2), 0.5, np.float32)
+    np.savez(tmp_path / "p.npz", labels=np.array([1]), probabilities=half, digest=np.array("d"))
+    assert read_predictions(tmp_path / "p.npz").names is None
+
+
+def test_no_pictures_are_nothing_to_measure_with(
+    repository: Path, pictures: Pictures, params: Params
+) -> None:
     with pytest.raises(ModelyardError, match="got none"):
-        encode_pngs(np.empty((0, 28, 28), np.uint8))
+        ask_bundle(repository / "bundles/trained/float32", pictures.take([]), params.evaluate)
 
 
 def test_latency_counts_its_runs_after_the_warm_up() -> None:

@@ -66,6 +66,20 @@ def test_a_limit_is_held_against_its_metric(
 
 
 @pytest.mark.parametrize(
+    ("low", "majority", "passed"),
+    [(0.31, 0.3, True), (0.3, 0.3, False), (0.2, 0.3, False), (None, 0.3, False)],
+)
+def test_more_than_the_most_common_class_is_asked_with_confidence(
+    low: float | None, majority: float, passed: bool
+) -> None:
+    known = {"test/accuracy": 0.9, "test/accuracy_low": low, "test/majority": majority}
+    metrics = {name: value for name, value in known.items() if value is not None}
+    _, rule = ask(OPEN.model_copy(update={"min_accuracy": "majority"}), metrics=metrics)
+    assert (rule.rule, rule.passed) == ("min_accuracy", passed)
+    assert rule.found == (f"{low:.2%}, the most common class alone gives 30.00%" if low else "no such metric")
+
+
+@pytest.mark.parametrize(
     ("dirty", "passed", "found"),
     [("false", True, "clean"), ("true", False, "uncommitted changes"), (None, False, "not known")],
 )

@@ -10,8 +10,10 @@ from tensorflow.core.framework.graph_pb2 import GraphDef
 from legacy_archive import CLASSES, SIZE, make_graph, make_photo
 from legacy_graph_builder import MEAN, SCALE
 from modelyard.errors import ModelyardError
+from modelyard.networks.formats.allowed_ops import BATCH_NORM, CHECK
+from modelyard.networks.formats.folding import fold_batch_norm
 from modelyard.networks.formats.frozen_graph import FrozenGraphOriginal
-from modelyard.networks.formats.graphdef import BATCH_NORM, CHECK, fold_batch_norm, parse_graph
+from modelyard.networks.formats.graphdef import parse_graph
 from modelyard.networks.network import OpenedNetwork
 from modelyard.params.pretrained import Decoded, TensorEntrance, TensorExit
 

@@ -11,7 +11,7 @@ from hypothesis.extra.numpy import array_shapes, arrays
 from numpy.typing import NDArray
 
 from bad_images import JPEGS, PNGS
-from modelyard.inference.mnist_fit import read_array
+from modelyard.inference.arrays import read_array
 from modelyard.inference.images import ImageError, Limits, decode
 from tflite_models import encode
 
@@ -102,7 +102,7 @@ def test_random_text_is_refused_in_one_line(text: str) -> None:
 )
 def test_lists_of_anything_are_no_digit(value: object) -> None:
     with pytest.raises(ValueError, match=r"^an array "):
-        read_array(value if isinstance(value, list) else [value])
+        read_array(value if isinstance(value, list) else [value], 28, 28)
 
 
 @given(arrays(np.uint8, 784))
@@ -116,4 +116,4 @@ def test_numbers_are_the_same_digit_in_every_form(levels: NDArray[np.uint8]) -> 
         (levels / 255).tolist(),
     ]
     for form in forms:
-        assert np.array_equal(read_array(form), expected)
+        assert np.array_equal(read_array(form, 28, 28), expected)

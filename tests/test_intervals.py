@@ -45,6 +45,14 @@ def test_recall_is_of_a_class_and_precision_of_an_answer() -> None:
     assert "class/c/recall" not in intervals
 
 
+def test_a_test_set_of_many_classes_is_resampled_in_batches_to_the_same_interval(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    whole = measure_intervals(predict(600), CLASSES)["test/macro_f1"]
+    monkeypatch.setattr("modelyard.evaluation.intervals.MOST_DRAWN", 1000)
+    assert measure_intervals(predict(600), CLASSES)["test/macro_f1"] == pytest.approx(whole)
+
+
 def predict(images: int) -> Predictions:
     """A third of each class; two of ten answers go to the next class, each with a score of its own."""
     labels = (np.arange(images) % 3).astype(np.uint8)

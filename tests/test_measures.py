@@ -11,7 +11,7 @@ from sklearn import metrics as reference
 from sklearn.calibration import calibration_curve
 
 from modelyard.errors import ModelyardError
-from modelyard.evaluation.agreement import measure_agreement, read_answers
+from modelyard.evaluation.agreement import Answers, measure_agreement, read_answers
 from modelyard.evaluation.measures import (
     calibration,
     class_scores,
@@ -19,6 +19,7 @@ from modelyard.evaluation.measures import (
     log_loss,
     measure_answers,
     measure_classes,
+    name_classes,
     wilson_interval,
 )
 from modelyard.nesting import flatten
@@ -164,11 +165,45 @@ def test_flat_names_are_the_path_with_slashes() -> None:
     assert flatten(nested, "/") == {"test/accuracy": 0.5, "test/class/0/f1": 1.0, "size_bytes": 7.0}
 
 
+def test_a_class_of_any_name_is_a_metric_that_mlflow_takes_and_no_two_are_called_alike() -> None:
+    from mlflow.utils.validation import _validate_metric_name
+
+    names = ("T-shirt/top", "Eisbär", "a&b", "a+b", ".", "..", "/x", "x//y", "100 %", "a, b", "c:d")
+    called = name_classes(names)
+    assert called[:3] == ("T-shirt/top", "Eisbär", "a_b 2")
+    assert len(set(called)) == len(names)
+    for name in called:
+        _validate_metric_name(f"class/{name}/precision")
+
+
 def test_agreement_counts_first_answers_and_finds_the_largest_difference() -> None:
     served = np.array([[0.7, 0.2, 0.1], [0.3, 0.4, 0.3]], np.float32)
     source = np.array([[0.6, 0.3, 0.1], [0.41, 0.39, 0.2]], np.float32)
     agreement = measure_agreement(source, served, answered=[0, 1, 2])
-    assert agreement == {"images": 2, "max_difference": pytest.approx(0.11), "same_first": 0.5}
+    assert agreement == {
+        "images": 2,
+        "max_difference": pytest.approx(0.11),
+        "same_first": 0.5,
+        "answers": 1,
+    }
+
+
+def test_agreement_counts_how_many_different_first_answers_the_source_has() -> None:
+    assert measure_agreement(PERFECT, PERFECT, answered=[0, 1, 2])["answers"] == 3
+    assert measure_agreement(PERFECT, PERFECT, answered=[1, 2])["answers"] == 2
+
+
+def test_the_answers_are_found_by_name_in_any_order_and_a_missing_one_is_named() -> None:
+    answers = Answers(("a.jpg", "b.jpg", "b.jpg, part 2"), PERFECT)
+    np.testing.assert_array_equal(answers.of(["b.jpg, part 2", "a.jpg"]), PERFECT[[2, 0]])
+    with pytest.raises(ModelyardError, match=r"the source's answer to c\.jpg, .* \(1 are missing\)"):
+        answers.of(["a.jpg", "c.jpg"])
+
+
+def test_the_majority_is_the_share_of_the_most_common_label_whatever_is_answered() -> None:
+    measured = measure_answers(np.eye(3)[[0, 1, 2, 0]], np.array([2, 2, 2, 0]), bins=5)
+    assert measured["majority"] == 0.75
+    assert measured["accuracy"] == 0.5
 
 
 def test_an_output_without_a_label_is_nobody_s_first_answer() -> None:

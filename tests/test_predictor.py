@@ -1,6 +1,8 @@
 """The predictor answers what the model says, one image as many, from one thread as from eight."""
 
 import base64
+import json
+import shutil
 import subprocess
 import sys
 import threading
@@ -15,6 +17,7 @@ import pytest
 
 from modelyard.inference import interpreters
 from modelyard.inference.bundle import BundleError, Label, read_bundle, write_bundle
+from modelyard.inference.fits import fit_pixels
 from modelyard.inference.images import ImageError, Limits
 from modelyard.inference.interpreters import ModelError
 from modelyard.inference.predictor import Predictor
@@ -177,26 +180,43 @@ def test_a_model_that_gives_nan_never_answers(tmp_path: Path) -> None:
 
 def test_a_photo_is_resized_and_normalised_as_the_bundle_says(photos: Predictor) -> None:
     pixels = np.random.default_rng(0).integers(0, 256, (50, 70, 3), dtype=np.uint8)
-    expected = (resize_bilinear(pixels, 32, 48, align_corners=False) - 128) / 128
+    expected = (resize_bilinear(pixels, 32, 48, "origin") - 128) / 128
     assert np.array_equal(photos.decode(encode(pixels)), pixels)
     for prepared in (photos.prepare(pixels), photos.preprocess(encode(pixels))):
         assert prepared.dtype == np.float32
         np.testing.assert_allclose(prepared, expected, atol=1e-6)
 
 
-def test_corners_are_aligned_where_the_bundle_says_so(photos: Predictor, tmp_path: Path) -> None:
+@pytest.mark.parametrize("fit", ["stretch_corners", "smooth", "crop", "pad"])
+def test_a_picture_is_fitted_as_the_bundle_says(photos: Predictor, tmp_path: Path, fit: str) -> None:
     other = write_bundle(
         tmp_path / "other",
         model=photos.bundle.model_path.read_bytes(),
         name="other",
         precision="float32",
         labels=photos.bundle.labels,
-        preprocessing=replace(photos.bundle.preprocessing, align_corners=True),
+        preprocessing=replace(photos.bundle.preprocessing, fit=fit),
         provenance={},
     )
     pixels = np.random.default_rng(0).integers(0, 256, (50, 70, 3), dtype=np.uint8)
-    expected = (resize_bilinear(pixels, 32, 48, align_corners=True) - 128) / 128
+    expected = (fit_pixels(fit, pixels, 32, 48).astype(np.float32) - 128) / 128
     np.testing.assert_allclose(Predictor(other).prepare(pixels), expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("kind", ["digit", "photo"])
+def test_a_bundle_of_before_fits_had_names_answers_alike(
+    kind: str, digits: Predictor, photos: Predictor, tmp_path: Path
+) -> None:
+    new = digits if kind == "digit" else photos
+    folder = tmp_path / "old"
+    shutil.copytree(new.bundle.folder, folder)
+    about = json.loads((folder / "provenance.json").read_text())
+    (folder / "provenance.json").write_text(json.dumps(about | {"format": 1}))
+    how = json.loads((folder / "preprocessing.json").read_text())
+    del how["fit"]
+    (folder / "preprocessing.json").write_text(json.dumps(how | {"kind": kind, "align_corners": False}))
+    pictures = [*DIGITS, colour(200, 10, 90), encode(np.full((9, 50), 90, np.uint8), "JPEG")]
+    assert Predictor(read_bundle(folder)).predict(pictures, top_k=3) == new.predict(pictures, top_k=3)
 
 
 def test_a_digit_keeps_its_pixels(digits: Predictor) -> None:
@@ -241,7 +261,7 @@ def test_labels_that_do_not_fit_the_model_are_refused(tmp_path: Path) -> None:
     )
     with pytest.raises(BundleError, match="short: 9 labels for a model with 10 outputs"):
         Predictor(short)
-    photo = replace(bundle, preprocessing=replace(DIGIT, kind="photo", height=32, width=48, channels=3))
+    photo = replace(bundle, preprocessing=replace(DIGIT, fit="stretch", height=32, width=48, channels=3))
     with pytest.raises(BundleError, match=r"makes \(32, 48, 3\), the model takes \(28, 28, 1\)"):
         Predictor(photo)
 

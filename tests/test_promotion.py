@@ -10,20 +10,22 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+import yaml
 
+from conftest import ROOT, compose_values
 from modelyard.cli import main
 from modelyard.errors import ModelyardError, UsageError
-from modelyard.params import load_params
+from modelyard.params import validate_params
+from modelyard.params.catalogue import find_gate
 from modelyard.registry.decisions import Kind
 from modelyard.registry.history import History, OvertakenError
 from modelyard.registry.promotion import RefusedError, promote, roll_back
 from modelyard.tracking.store import Store
 from small_registry import SmallRegistry
 
-ROOT = Path(__file__).parents[1]
 # As good as any, but not what was registered.
 LABELS = json.dumps([{"name": str(digit), "synset": None} for digit in range(10)])
-GATES = load_params(ROOT / "params.yaml").registry.gates
+GATE = validate_params(compose_values()).data.gate.model_copy(update={"max_p50_ms": 5.0})
 
 
 @pytest.fixture
@@ -41,7 +43,7 @@ def store(registry: SmallRegistry) -> Store:
 
 
 def test_what_passes_every_rule_becomes_champion(registry: SmallRegistry, store: Store) -> None:
-    first, second = promote(store, "mnist", "1", GATES), promote(store, "mnist", "2", GATES, reason="better")
+    first, second = promote(store, "mnist", "1", GATE), promote(store, "mnist", "2", GATE, reason="better")
     assert first
     assert second
     assert [rule.rule for rule in second.rules if rule.passed] == [
@@ -59,9 +61,9 @@ def test_what_passes_every_rule_becomes_champion(registry: SmallRegistry, store:
 
 
 def test_what_fails_a_rule_does_not_and_the_record_says_why(registry: SmallRegistry, store: Store) -> None:
-    promote(store, "mnist", "2", GATES)
+    promote(store, "mnist", "2", GATE)
     with pytest.raises(RefusedError, match="3 does not become champion, for it fails min_accuracy, max_loss"):
-        promote(store, "mnist", "3", GATES, reason="a try")
+        promote(store, "mnist", "3", GATE, reason="a try")
     assert registry.client.get_model_version_by_alias("mnist", "champion").version == 2
     refused = History(store, "mnist").read().decisions[-1]
     assert (refused.moved, refused.version, refused.before, refused.reason) == (False, 3, 2, "a try")
@@ -70,29 +72,29 @@ def test_what_fails_a_rule_does_not_and_the_record_says_why(registry: SmallRegis
 
 def test_force_with_a_reason_overrides_and_is_on_record(store: Store) -> None:
     with pytest.raises(UsageError, match="--force: expected --reason"):
-        promote(store, "mnist", "3", GATES, force=True)
-    decision = promote(store, "mnist", "3", GATES, force=True, reason="a demonstration")
+        promote(store, "mnist", "3", GATE, force=True)
+    decision = promote(store, "mnist", "3", GATE, force=True, reason="a demonstration")
     assert decision
     assert (decision.moved, decision.forced, decision.champion) == (True, True, 3)
     assert History(store, "mnist").read().champion == 3
 
 
 def test_force_that_was_not_needed_is_no_force(store: Store) -> None:
-    decision = promote(store, "mnist", "2", GATES, force=True, reason="in a hurry")
+    decision = promote(store, "mnist", "2", GATE, force=True, reason="in a hurry")
     assert decision
     assert not decision.forced
 
 
 def test_who_is_champion_already_stays_so_without_a_record(store: Store) -> None:
-    promote(store, "mnist", "2", GATES)
-    assert promote(store, "mnist", "champion", GATES) is None
+    promote(store, "mnist", "2", GATE)
+    assert promote(store, "mnist", "champion", GATE) is None
     assert len(History(store, "mnist").read().decisions) == 1
 
 
 def test_a_version_without_metrics_or_predictions_fails_closed(registry: SmallRegistry, store: Store) -> None:
-    promote(store, "mnist", "2", GATES)
+    promote(store, "mnist", "2", GATE)
     with pytest.raises(RefusedError) as refused:
-        promote(store, "mnist", str(registry.add(mark="d")), GATES)
+        promote(store, "mnist", str(registry.add(mark="d")), GATE)
     failed = {rule.rule: rule.found for rule in refused.value.decision.rules if not rule.passed}
     assert failed.pop("max_loss").startswith("models:/mnist/4: expected evaluation/predictions.npz")
     assert failed.pop("clean_tree") == "not known"
@@ -101,32 +103,30 @@ def test_a_version_without_metrics_or_predictions_fails_closed(registry: SmallRe
 
 
 def test_a_version_tested_on_other_data_fails(registry: SmallRegistry, store: Store) -> None:
-    promote(store, "mnist", "1", GATES)
+    promote(store, "mnist", "1", GATE)
     other = registry.add(mark="d")
     registry.measure(other, digest="e" * 64)
     with pytest.raises(RefusedError) as refused:
-        promote(store, "mnist", str(other), GATES)
+        promote(store, "mnist", str(other), GATE)
     (failed,) = [rule for rule in refused.value.decision.rules if not rule.passed]
     assert failed.found.startswith("expected two versions tested on the same images")
 
 
-def test_a_model_without_a_gate_is_refused_and_a_stand_in_uses_that_of_its_original(
+def test_a_network_is_held_to_its_agreement_alone_where_its_gate_asks_for_no_accuracy(
     registry: SmallRegistry, store: Store
 ) -> None:
     registry.add("colours")
-    with pytest.raises(ModelyardError, match="colours: expected a gate of this name in conf/registry"):
-        promote(store, "colours", "1", GATES)
-    registry.client.set_model_version_tag("colours", "1", "stand_in_for", "inception-v3")
+    gate = validate_params(compose_values()).pretrained.gate
     with pytest.raises(
-        RefusedError, match="it fails min_same_first, max_difference, max_p50_ms, max_size_bytes"
+        RefusedError, match="it fails min_same_first, max_difference, max_size_bytes, clean_tree"
     ):
-        promote(store, "colours", "1", GATES)
+        promote(store, "colours", "1", gate)
 
 
 def test_of_two_promotions_at_once_one_wins_and_one_is_told(registry: SmallRegistry, store: Store) -> None:
     def try_to(version: str) -> str:
         try:
-            decision = promote(store, "mnist", version, GATES, force=True, reason="at once")
+            decision = promote(store, "mnist", version, GATE, force=True, reason="at once")
             return f"won {decision.version if decision else None}"
         except OvertakenError as error:
             return str(error)
@@ -142,7 +142,7 @@ def test_of_two_promotions_at_once_one_wins_and_one_is_told(registry: SmallRegis
 
 def test_a_rollback_goes_back_to_the_champion_before(registry: SmallRegistry, store: Store) -> None:
     for version in ("1", "2"):
-        promote(store, "mnist", version, GATES)
+        promote(store, "mnist", version, GATE)
     decision = roll_back(store, "mnist", reason="complaints")
     assert (decision.kind, decision.version, decision.before) == (Kind.ROLLBACK, 1, 2)
     assert registry.client.get_model_version_by_alias("mnist", "champion").version == 1
@@ -164,7 +164,7 @@ def test_no_rollback_to_a_version_that_is_not_whole(
     registry: SmallRegistry, store: Store, spoil: object, reason: str
 ) -> None:
     for version in ("1", "2"):
-        promote(store, "mnist", version, GATES)
+        promote(store, "mnist", version, GATE)
     spoil(registry.artifacts(1))  # type: ignore[operator]
     with pytest.raises(ModelyardError, match=reason):
         roll_back(store, "mnist")
@@ -175,10 +175,54 @@ def test_no_rollback_to_a_version_that_is_not_whole(
 # The commands
 
 
-def test_promote_rollback_and_history_tell_what_they_did(
-    registry: SmallRegistry, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+@pytest.fixture
+def repository_of(repository: Path, registry: SmallRegistry, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A repository with the shipped conf/, that the registry belongs to."""
+    shutil.copytree(ROOT / "conf", repository / "conf")
+    (repository / "params.yaml").write_text(yaml.safe_dump(compose_values()))
     monkeypatch.setenv("MLFLOW_TRACKING_URI", registry.uri)
+    return repository
+
+
+def test_a_model_that_params_do_not_name_is_promoted_through_its_gate_in_conf(
+    registry: SmallRegistry, repository_of: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    registry.add("mine")
+    code, _, err = run(capsys, "promote", "mine", "1")
+    assert code == 1
+    assert "mine: expected a file with `name: mine` and a gate in conf/data or conf/pretrained, found " in err
+    assert err.strip().endswith("write conf/data/mine.yaml")
+    (repository_of / "conf/data/birds.yaml").write_text(
+        "defaults: [_folder, _self_]\nname: mine\nlicence: mine\nhomepage: null\npath: birds\n"
+        "input: {fit: crop, height: 96, width: 96, channels: 3}\n"
+        "gate: {min_accuracy: null, max_loss: null, max_calibration_error: null, min_same_first: null, "
+        "max_size_bytes: null, allow_dirty: true}\n"
+    )
+    assert run(capsys, "promote", "mine", "1")[1] == "mine: version 1 is champion, the first one (decision 1)"
+
+
+def test_a_file_of_conf_that_cannot_be_composed_is_named(repository_of: Path) -> None:
+    params = validate_params(compose_values())
+    broken = repository_of / "conf/data/aardvark.yaml"
+    for text in ("defaults: [_nowhere]\n", "name: ${nowhere}\n", "a: [\n"):
+        broken.write_text(text)
+        with pytest.raises(ModelyardError, match=r"aardvark\.yaml: expected a file that can be composed"):
+            find_gate("mine", params, repository_of / "conf")
+    broken.write_text("defaults: [_dataset, _self_]\nname: mine\ngate: {max_loss: much}\n")
+    with pytest.raises(ModelyardError, match=r"aardvark\.yaml: gate\.max_loss: .*got 'much'"):
+        find_gate("mine", params, repository_of / "conf")
+
+
+def test_a_stand_in_has_the_gate_of_what_it_stands_in_for(repository_of: Path) -> None:
+    params = validate_params(compose_values())
+    assert params.pretrained.fallback
+    found = find_gate(params.pretrained.fallback.name, params, repository_of / "conf")
+    assert found == params.pretrained.gate
+
+
+def test_promote_rollback_and_history_tell_what_they_did(
+    repository_of: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_USERNAME", "ada")
     assert run(capsys, "promote", "mnist", "1") == (
         0,
@@ -212,14 +256,12 @@ def test_promote_rollback_and_history_tell_what_they_did(
     ],
 )
 def test_a_wrong_call_and_a_refusal_have_one_line_and_a_code_of_their_own(
-    registry: SmallRegistry,
-    monkeypatch: pytest.MonkeyPatch,
+    repository_of: Path,
     capsys: pytest.CaptureFixture[str],
     arguments: Sequence[str],
     code: int,
     message: str,
 ) -> None:
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", registry.uri)
     returned, out, err = run(capsys, *arguments)
     assert (returned, out) == (code, "")
     assert message in err

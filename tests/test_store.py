@@ -96,16 +96,37 @@ def test_readers_do_not_lock_out_the_writer(repository: Path) -> None:
     connection.close()
 
 
-def test_git_tells_the_commit_and_whether_the_tree_is_dirty(repository: Path) -> None:
+@pytest.fixture
+def committed(repository: Path) -> GitState:
+    """The state of the repository with code and values, all committed."""
+    for name in ("src/code.py", "conf/config.yaml", "requirements.txt", "dvc.lock", "README.md"):
+        (repository / name).parent.mkdir(exist_ok=True)
+        (repository / name).write_text("before")
     for command in (["init", "-q"], ["add", "-A"], ["commit", "-qm", "one"]):
         subprocess.run(["git", "-c", "user.name=t", "-c", "user.email=t@t", *command], check=True)
-    clean = read_git_state(repository)
-    assert len(clean.commit) == 40
-    assert not clean.dirty
-    (repository / "dvc.lock").write_text("written by DVC while it runs")
-    assert read_git_state(repository) == clean
-    (repository / "new.py").write_text("an edit of somebody's")
-    assert read_git_state(repository) == GitState(clean.commit, dirty=True)
+    return read_git_state(repository)
+
+
+def test_git_tells_the_commit_of_a_clean_tree(committed: GitState) -> None:
+    assert len(committed.commit) == 40
+    assert not committed.dirty
+
+
+@pytest.mark.parametrize("name", ["src/code.py", "src/new.py", "conf/config.yaml", "requirements.txt"])
+def test_a_change_in_what_the_stages_read_makes_the_tree_dirty(
+    repository: Path, committed: GitState, name: str
+) -> None:
+    (repository / name).write_text("after")
+    assert read_git_state(repository) == GitState(committed.commit, dirty=True)
+
+
+@pytest.mark.parametrize("name", ["conf/model/cnn_swept.yaml", "comparison.html", "dvc.lock", "README.md"])
+def test_what_commands_write_and_stages_do_not_read_leaves_the_tree_clean(
+    repository: Path, committed: GitState, name: str
+) -> None:
+    (repository / name).parent.mkdir(exist_ok=True)
+    (repository / name).write_text("after")
+    assert read_git_state(repository) == committed
 
 
 def test_a_folder_without_git_has_no_commit(tmp_path: Path) -> None:

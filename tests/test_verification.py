@@ -65,6 +65,14 @@ def test_what_is_wrong_is_found(registry: SmallRegistry, spoil: Spoil, subject: 
     assert [one for one in find(registry) if one.subject == subject and re.search(problem, one.problem)]
 
 
+def test_of_a_cut_off_version_both_ways_out_are_named(registry: SmallRegistry) -> None:
+    registry.client.delete_model_version_tag("mnist", "2", "published")
+    (finding,) = find(registry)
+    assert finding.remedy == (
+        "`modelyard reconcile` completes it, `modelyard prune mnist --unfinished --delete` removes it"
+    )
+
+
 def test_a_decision_that_was_cut_off_is_found(
     registry: SmallRegistry, monkeypatch: pytest.MonkeyPatch
 ) -> None:

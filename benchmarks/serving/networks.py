@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from PIL import Image
 
 from benchmarks.serving.questions import JPEG, PNG, Subject, write_photo
 from modelyard.errors import ModelyardError
 from modelyard.files import replace_folder, write_json
-from modelyard.inference.images import Limits, decode
 from modelyard.networks.formats.quantized_weights import read_weights
 from modelyard.networks.imported import read_imported
 from modelyard.params import load_params
@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     import keras
 
 MNIST, INCEPTION = "mnist", "inception"
-DIGIT = Path("data/samples/03-label-3.png")
-IMPORTED = Path("models/imported")
+DIGIT = Path("data/mnist/samples/digit-03-label-3.png")
+IMPORTED = Path("models/inception")
 STAMP = "source.sha256"
 
 
@@ -118,21 +118,21 @@ def _prepare_photos(folder: Path) -> None:
     from modelyard.networks.formats.stand_in import build_network
     from modelyard.networks.opening import open_network
 
-    how, scaling = imported.preprocessing, imported.provenance["reading"]["input"]
+    how = imported.provenance["reading"]["input"]
     labels = [label.name for label in imported.labels]
     with replace_folder(folder / INCEPTION) as new:
         photo = new / "image.jpg"
         write_photo(source, photo)
-        with open_network(imported) as network:
-            [answer] = network.answer([decode(photo.read_bytes(), Limits(), grey=False)])
+        with open_network(imported) as untouched:
+            [scores] = untouched.answer([np.asarray(Image.open(photo))])
         about = {
             "title": "Inception v3, a JPEG of 640x480",
             "name": imported.name,
-            "shape": (how.height, how.width, how.channels),
-            "mean": scaling["mean"],
-            "scale": scaling["scale"],
+            "shape": tuple(how[side] for side in ("height", "width", "channels")),
+            "mean": how["mean"],
+            "scale": how["scale"],
             "labels": labels,
-            "label": labels[int(np.argmax(answer))],
+            "label": labels[int(scores.argmax())],
         }
         _write(new, build_network(read_weights(imported.file)), about, folder, digest)
 

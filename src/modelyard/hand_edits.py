@@ -7,13 +7,14 @@ from typing import Any
 import yaml
 
 from modelyard.errors import ModelyardError
+from modelyard.experiments import compare_values
 
 
-def refuse_hand_edit(params: Path, lock: Path, composed: dict[str, Any]) -> None:
-    """Raise when `params` holds something that nobody but an editor can have put there.
+def read_unedited(params: Path, lock: Path, composed: dict[str, Any]) -> dict[str, Any]:
+    """Return what DVC recorded of `params`, and refuse what nobody but an editor can have put there.
 
     What DVC recorded in `lock` when it last composed (by `dvc repro` or by `dvc exp run`) is no hand edit,
-    nor is a file that says what conf/ says.
+    nor is a file that says what conf/ says. Of the latter, and where there is no file, nothing is returned.
 
     Args:
         params: the composed file; it may be missing.
@@ -24,19 +25,27 @@ def refuse_hand_edit(params: Path, lock: Path, composed: dict[str, Any]) -> None
         ModelyardError: naming every key whose value would be lost, with both values.
     """
     if not params.exists():
-        return
+        return {}
     content = params.read_bytes()
-    if hashlib.md5(content, usedforsecurity=False).hexdigest() == _recorded_md5(lock, params.name):
-        return
+    recorded = hashlib.md5(content, usedforsecurity=False).hexdigest() == _recorded_md5(lock, params.name)
     try:
-        edited = yaml.safe_load(content)
+        values = yaml.safe_load(content)
     except yaml.YAMLError as error:
         raise ModelyardError(
             f"{params} was edited by hand and is no YAML any more: {error}\n{ADVICE}"
         ) from None
-    lines = list(_differences(edited, composed))
-    if lines:
+    if not isinstance(values, dict):
+        raise ModelyardError(
+            f"{params} was edited by hand, expected groups of values, got {values!r}\n{ADVICE}"
+        )
+    edits = {} if recorded else compare_values(composed, values)
+    if edits:
+        lines = [
+            f"{key}: conf/ says {told.get('conf')!r}, params.yaml says {told.get('here')!r}"
+            for key, told in edits.items()
+        ]
         raise ModelyardError(f"{params} was edited by hand:\n  " + "\n  ".join(lines) + f"\n{ADVICE}")
+    return values if recorded else {}
 
 
 ADVICE = (
@@ -45,20 +54,14 @@ ADVICE = (
 )
 
 
+def kept_params(params: Path) -> Path:
+    """Return where `params` is kept while `dvc exp run` tries others; DVC keeps the folder out of Git."""
+    return params.parent / ".dvc" / "tmp" / "params.before.yaml"
+
+
 def _recorded_md5(lock: Path, name: str) -> str | None:
     if not lock.exists():
         return None
     stages = (yaml.safe_load(lock.read_text()) or {}).get("stages", {})
     outs = stages.get("compose", {}).get("outs", [])
     return next((out.get("md5") for out in outs if out["path"] == name), None)
-
-
-def _differences(edited: Any, composed: Any, key: str = "") -> list[str]:
-    if isinstance(edited, dict) and isinstance(composed, dict):
-        names = dict.fromkeys([*composed, *edited])
-        return [
-            line
-            for name in names
-            for line in _differences(edited.get(name), composed.get(name), f"{key}.{name}".lstrip("."))
-        ]
-    return [] if edited == composed else [f"{key}: conf/ says {composed!r}, params.yaml says {edited!r}"]

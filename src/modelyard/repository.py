@@ -7,13 +7,15 @@ from pathlib import Path
 
 from modelyard.errors import ModelyardError
 
-# The pipeline writes these while it runs; a change in them is no edit of anybody's.
-WRITTEN_BY_STAGES = ("dvc.lock", "params.yaml", "reports/")
+# What the stages run. All else, a page of `compare --html` among it, changes nothing that they make.
+CODE = ("src", "pipelines", "dvc.yaml", "pyproject.toml", "requirements*.txt")
+# A new file in it, such as a sweep's preset, does not count: the values that are used are in params.yaml.
+VALUES = "conf"
 
 
 @dataclass(frozen=True)
 class GitState:
-    """The commit that HEAD names, empty without Git, and whether anything differs from it."""
+    """The commit that HEAD names, empty without Git, and whether what the stages read differs from it."""
 
     commit: str
     dirty: bool
@@ -34,10 +36,11 @@ def find_root() -> Path:
 
 
 def read_git_state(folder: Path) -> GitState:
-    """Ask Git for HEAD and for changes, untracked files among them, in the work tree of `folder`."""
-    commit = _git(folder, "rev-parse", "HEAD")
-    changed = _git(folder, "status", "--porcelain").splitlines()
-    return GitState(commit, dirty=any(not line[3:].startswith(WRITTEN_BY_STAGES) for line in changed))
+    """Ask Git for HEAD, and for changes in the tree of `folder`: to code, also by new files, and to conf/."""
+    changed = _git(folder, "status", "--porcelain", "--", *CODE) or _git(
+        folder, "status", "--porcelain", "--untracked-files=no", "--", VALUES
+    )
+    return GitState(_git(folder, "rev-parse", "HEAD"), dirty=bool(changed))
 
 
 def _git(folder: Path, *arguments: str) -> str:

@@ -1,20 +1,25 @@
-"""`modelyard verify`, `reconcile` and `prune`: the registry held against the tree, repaired, and tidied."""
+"""`modelyard verify`, `reconcile`, `prune`, `relocate`: is the registry whole, and what makes it so."""
 
 import argparse
 import json
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from mlflow.entities.model_registry import ModelVersion
+
     from modelyard.registry.verification import Finding
     from modelyard.tracking.store import Store
 
+PUBLISHING_TIMEOUT_S = 10.0
+
 
 def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    """Add `verify`, `reconcile` and `prune`."""
+    """Add `verify`, `reconcile`, `prune` and `relocate`."""
     verify = commands.add_parser(
         "verify",
         help="whether every version is whole, and every bundle registered",
@@ -35,12 +40,25 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
         "prune",
         help="remove versions that nobody needs",
         description="List the versions that no alias points to, that are older than conf/registry asks, and "
-        "that were not among the last champions. Nothing is removed without --delete.",
+        "that were not among the last champions; or those that a failed registration has left. Nothing is "
+        "removed without --delete.",
     )
     prune.add_argument("name", metavar="NAME", help="of a registered model")
+    prune.add_argument(
+        "--unfinished",
+        action="store_true",
+        help="those whose publication was cut off instead, however young; never the champion",
+    )
     prune.add_argument("--delete", action="store_true", help="remove them")
     prune.set_defaults(run=_prune)
-    for command in (verify, reconcile, prune):
+    relocate = commands.add_parser(
+        "relocate",
+        help="let the registry follow a folder that was moved",
+        description="Write the artifacts' place into the database, which names them by absolute addresses. "
+        "Needed once after the folder was moved or copied; `verify` says when.",
+    )
+    relocate.set_defaults(run=_relocate)
+    for command in (verify, reconcile, prune, relocate):
         command.add_argument("--json", action="store_true", help="print JSON")
 
 
@@ -134,15 +152,16 @@ def _run_dvc(root: Path, *arguments: str, remedy: str) -> None:
 
 
 def _prune(given: argparse.Namespace) -> None:
-    from modelyard.params import load_params
-    from modelyard.registry.pruning import find_prunable, prune_version
-    from modelyard.repository import find_root
+    from modelyard.registry.pruning import prune_version
+    from modelyard.registry.publication import publishing
     from modelyard.tracking.store import open_store
 
-    store, rule = open_store(), load_params(find_root() / "params.yaml").registry.prune
-    versions = find_prunable(store, given.name, rule)
-    for version in versions if given.delete else ():
-        prune_version(store, version)
+    store = open_store()
+    # What is published just now is unfinished too.
+    with publishing(PUBLISHING_TIMEOUT_S) if given.delete else nullcontext():
+        versions = _find_removable(store, given)
+        for version in versions if given.delete else ():
+            prune_version(store, version)
     numbers = [int(version.version) for version in versions]
     if given.json:
         print(json.dumps({"versions": numbers, "deleted": given.delete}))
@@ -150,3 +169,21 @@ def _prune(given: argparse.Namespace) -> None:
     done = "removed" if given.delete else "to remove with --delete"
     listed = ", ".join(map(str, numbers)) or "none"
     print(f"{given.name}: versions {done}: {listed}")
+
+
+def _find_removable(store: "Store", given: argparse.Namespace) -> "list[ModelVersion]":
+    from modelyard.params import load_params
+    from modelyard.registry.pruning import find_prunable, find_unfinished
+    from modelyard.repository import find_root
+
+    if given.unfinished:
+        return find_unfinished(store, given.name)
+    return find_prunable(store, given.name, load_params(find_root() / "params.yaml").registry.prune)
+
+
+def _relocate(given: argparse.Namespace) -> None:
+    from modelyard.tracking.relocation import relocate
+    from modelyard.tracking.store import tracking_uri
+
+    count = relocate(tracking_uri())
+    print(json.dumps({"locations": count}) if given.json else f"locations that were changed: {count}")

@@ -15,7 +15,7 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
         commands,
         "promote",
         "make a version champion, if the gate lets it through",
-        "Ask every rule of conf/registry about a version, and make it champion if all of them hold. The "
+        "Ask every rule of the model's gate in conf/ about a version, and make it champion if all hold. The "
         "decision is on record either way. Exit code 1: a rule does not hold, and nothing has moved.",
     )
     promote.add_argument("version", metavar="VERSION", help="its number or an alias")
@@ -51,15 +51,18 @@ def _add(commands: Any, name: str, short: str, long: str) -> argparse.ArgumentPa
 
 def _promote(given: argparse.Namespace) -> None:
     from modelyard.params import load_params
+    from modelyard.params.catalogue import find_gate
     from modelyard.registry.promotion import RefusedError, promote
+    from modelyard.registry.versions import find_version
     from modelyard.repository import find_root
     from modelyard.tracking.store import open_store
 
-    gates = load_params(find_root() / "params.yaml").registry.gates
+    store, root = open_store(), find_root()
+    # What is not registered needs no gate.
+    find_version(store.client, given.name, given.version)
+    gate = find_gate(given.name, load_params(root / "params.yaml"), root / "conf")
     try:
-        decision = promote(
-            open_store(), given.name, given.version, gates, reason=given.reason, force=given.force
-        )
+        decision = promote(store, given.name, given.version, gate, reason=given.reason, force=given.force)
     except RefusedError as refused:
         _tell(refused.decision, given)
         raise

@@ -16,12 +16,26 @@ class Answers:
     """What the source answered when its bundle was packaged.
 
     Attributes:
-        names: n names, of files or images.
+        names: n names, of files and of cut-outs.
         probabilities: (n, outputs), float32, in the order of `names`.
     """
 
     names: tuple[str, ...]
     probabilities: Floats
+
+    def of(self, names: Sequence[str]) -> Floats:
+        """Return the probabilities of these names, in this order.
+
+        Raises:
+            ModelyardError: the source has not answered one.
+        """
+        places = {name: place for place, name in enumerate(self.names)}
+        if missing := [name for name in names if name not in places]:
+            raise ModelyardError(
+                f"expected the source's answer to {missing[0]}, it has answered {len(self.names)} other "
+                f"pictures ({len(missing)} are missing): package the bundle again"
+            )
+        return self.probabilities[[places[name] for name in names]]
 
 
 def read_answers(path: Path) -> Answers:
@@ -59,7 +73,8 @@ def measure_agreement(source: Floats, served: Floats, answered: Sequence[int] | 
 
     Returns:
         `images`, n; `max_difference`, the largest difference of any probability, 0..1; `same_first`, the
-        share of images with the same first answer, 0..1.
+        share of images with the same first answer, 0..1; `answers`, how many different first answers the
+        source has.
 
     Raises:
         ModelyardError: a table is none of probabilities, or their shapes differ.
@@ -76,4 +91,5 @@ def measure_agreement(source: Floats, served: Floats, answered: Sequence[int] | 
         "images": len(source),
         "max_difference": float(abs(source.astype(np.float64) - served).max()),
         "same_first": float((first == first_served).mean()),
+        "answers": len(set(first.tolist())),
     }

@@ -12,6 +12,7 @@ from modelyard.evaluation.measures import (
     Floats,
     Integers,
     confusion_matrix,
+    name_classes,
     wilson_interval,
 )
 from modelyard.evaluation.reports import Predictions
@@ -19,6 +20,8 @@ from modelyard.evaluation.reports import Predictions
 Interval: TypeAlias = tuple[float, float]
 # So many test sets of the same size are drawn; the ends of the interval then waver by about 1 % of its width.
 RESAMPLES = 2000
+# Counts that are drawn at once; a thousand classes would take gigabytes otherwise.
+MOST_DRAWN = 1_000_000
 
 
 def measure_intervals(predictions: Predictions, classes: Sequence[str]) -> dict[str, Interval]:
@@ -54,25 +57,34 @@ def _log_loss_interval(predictions: Predictions) -> Interval:
 
 def _macro_f1_interval(confusion: Integers) -> Interval:
     """Draw test sets from this one, the same ones every time."""
-    images, classes = int(confusion.sum()), len(confusion)
-    shares = confusion.ravel() / images
-    drawn = np.random.default_rng(0).multinomial(images, shares, RESAMPLES).reshape(-1, classes, classes)
-    low, high = np.quantile(_macro_f1(drawn), [0.025, 0.975])
+    rows, columns = confusion.nonzero()
+    counts = confusion[rows, columns]
+    random = np.random.default_rng(0)
+    batch = max(1, MOST_DRAWN // len(counts))
+    drawn = [
+        _macro_f1(
+            random.multinomial(counts.sum(), counts / counts.sum(), size), rows, columns, len(confusion)
+        )
+        for size in [batch] * (RESAMPLES // batch) + [RESAMPLES % batch]
+    ]
+    low, high = np.quantile(np.concatenate(drawn), [0.025, 0.975])
     return float(low), float(high)
 
 
-def _macro_f1(confusions: Integers) -> Floats:
-    """As `class_scores` has it, of many matrices at once: (n, classes, classes) to (n,)."""
-    right = np.diagonal(confusions, axis1=1, axis2=2).astype(np.float64)
-    both = confusions.sum(axis=2) + confusions.sum(axis=1)
+def _macro_f1(counts: Integers, rows: Integers, columns: Integers, classes: int) -> Floats:
+    """As `class_scores` has it, of many matrices at once: their cells (n, cells) to (n,)."""
+    right, both = (np.zeros((classes, len(counts))) for _ in range(2))
+    np.add.at(both, rows, counts.T)
+    np.add.at(both, columns, counts.T)
+    right[rows[rows == columns]] = counts.T[rows == columns]
     f1 = np.divide(2 * right, both, out=np.zeros_like(right), where=both > 0)
-    mean: Floats = f1.sum(axis=1) / (both > 0).sum(axis=1)
+    mean: Floats = f1.sum(axis=0) / (both > 0).sum(axis=0)
     return mean
 
 
 def _class_intervals(confusion: Integers, classes: Sequence[str]) -> dict[str, Interval]:
     found: dict[str, Interval] = {}
-    for place, name in enumerate(classes):
+    for place, name in enumerate(name_classes(classes)):
         right = int(confusion[place, place])
         for measure, axis in (("recall", 1), ("precision", 0)):
             trials = int(confusion.sum(axis=axis)[place])

@@ -5,6 +5,8 @@
 """
 
 import math
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -186,7 +188,8 @@ def measure_answers(probabilities: Floats, labels: Integers, bins: int) -> dict[
 
     Returns:
         `accuracy`, with `accuracy_low` and `accuracy_high`, its 95 % interval; `errors`, how many first
-        answers are wrong; `log_loss` in nats; `calibration_error`; `macro_f1`.
+        answers are wrong; `majority`, the share of the most common class, which is right without looking;
+        `log_loss` in nats; `calibration_error`; `macro_f1`.
     """
     confusion = confusion_matrix(probabilities, labels)
     images, right = int(confusion.sum()), int(confusion.trace())
@@ -196,20 +199,38 @@ def measure_answers(probabilities: Floats, labels: Integers, bins: int) -> dict[
         "accuracy_low": low,
         "accuracy_high": high,
         "errors": images - right,
+        "majority": int(confusion.sum(axis=1).max()) / images,
         "log_loss": log_loss(probabilities, labels),
         "calibration_error": calibration(probabilities, labels, bins).error,
         "macro_f1": class_scores(confusion).macro_f1,
     }
 
 
-def measure_classes(confusion: Integers, names: tuple[str, ...]) -> dict[str, dict[str, float]]:
-    """Precision, recall and F1 of every class under its name: the section `class` of metrics.json."""
+def measure_classes(confusion: Integers, names: Sequence[str]) -> dict[str, dict[str, float]]:
+    """Precision, recall and F1 of every class under `name_classes`: the section `class` of metrics.json."""
     scores = class_scores(confusion)
     columns = {"precision": scores.precision, "recall": scores.recall, "f1": scores.f1}
     return {
         name: {measure: float(column[index]) for measure, column in columns.items()}
-        for index, name in enumerate(names)
+        for index, name in enumerate(name_classes(names))
     }
+
+
+def name_classes(names: Sequence[str]) -> tuple[str, ...]:
+    """Return what a metric's name calls each class: MLflow takes letters, figures, spaces and `_-./` alone.
+
+    A class of another name gets its number too, so that no two are called alike.
+    """
+    plain = ["/".join(_plain(part) for part in name.split("/")) for name in names]
+    return tuple(
+        name if name == known else f"{known} {place}"
+        for place, (name, known) in enumerate(zip(names, plain, strict=True))
+    )
+
+
+def _plain(part: str) -> str:
+    """MLflow reads slashes as a path's, and takes no empty part, `.` or `..`."""
+    return re.sub(r"[^\w\-. ]|^\.{0,2}$", "_", part)
 
 
 def _ratio(numerator: Floats, denominator: Integers) -> Floats:

@@ -1,8 +1,9 @@
 """Files that an evaluation leaves: predictions to test later, tables to plot, what was measured on what."""
 
+import csv
 import hashlib
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,25 +21,29 @@ class Predictions:
     """What a bundle answered to labelled images, so that two bundles can be compared image by image.
 
     Attributes:
-        labels: (n,), uint8.
+        labels: (n,), uint8 or uint16.
         probabilities: (n, classes), float32.
         digest: of the data; only predictions of the same data can be compared.
+        names: of each image; None in files of before they were kept.
     """
 
     labels: Integers
     probabilities: Floats
     digest: str
+    names: tuple[str, ...] | None = None
 
 
 def write_predictions(path: Path, predictions: Predictions) -> None:
-    """Write an .npz with `labels`, `probabilities` and `digest`; the same predictions give the same bytes."""
+    """Write an .npz with an array of each attribute; the same predictions give the same bytes."""
+    arrays = {
+        "labels": predictions.labels,
+        "probabilities": predictions.probabilities.astype(np.float32),
+        "digest": np.array(predictions.digest),
+    }
+    if predictions.names is not None:
+        arrays["names"] = np.array(predictions.names)
     with replace_file(path) as new, new.open("wb") as file:
-        np.savez_compressed(
-            file,
-            labels=predictions.labels.astype(np.uint8),
-            probabilities=predictions.probabilities.astype(np.float32),
-            digest=np.array(predictions.digest),
-        )
+        np.savez_compressed(file, allow_pickle=False, **arrays)
 
 
 def read_predictions(path: Path) -> Predictions:
@@ -49,7 +54,8 @@ def read_predictions(path: Path) -> Predictions:
     """
     try:
         with np.load(path, allow_pickle=False) as arrays:
-            found = Predictions(arrays["labels"], arrays["probabilities"], str(arrays["digest"]))
+            names = tuple(map(str, arrays["names"])) if "names" in arrays else None
+            found = Predictions(arrays["labels"], arrays["probabilities"], str(arrays["digest"]), names)
     except FileNotFoundError:
         raise ModelyardError(f"{path} is missing: evaluating a bundle writes it") from None
     except (ValueError, KeyError, EOFError, OSError, zipfile.BadZipFile) as error:
@@ -66,14 +72,14 @@ def read_predictions(path: Path) -> Predictions:
 def write_confusion(path: Path, probabilities: Floats, labels: Integers, names: Sequence[str]) -> None:
     """Write a CSV with the columns `actual` and `predicted`, a row an image, as DVC's template wants it."""
     rows = zip(labels, probabilities.argmax(axis=1), strict=True)
-    _write_csv(path, "actual,predicted", [f"{names[label]},{names[answer]}" for label, answer in rows])
+    _write_csv(path, ("actual", "predicted"), [(names[label], names[answer]) for label, answer in rows])
 
 
 def write_reliability(path: Path, curve: Calibration) -> None:
     """Write a CSV with `confidence`, `accuracy` and `images`, a row for every bin that has any."""
     rows = zip(curve.confidence, curve.accuracy, curve.counts, strict=True)
-    lines = [f"{confidence:.6f},{accuracy:.6f},{count}" for confidence, accuracy, count in rows if count]
-    _write_csv(path, "confidence,accuracy,images", lines)
+    lines = [(f"{confidence:.6f}", f"{accuracy:.6f}", count) for confidence, accuracy, count in rows if count]
+    _write_csv(path, ("confidence", "accuracy", "images"), lines)
 
 
 def describe_bundle(bundle: Bundle) -> dict[str, Any]:
@@ -87,15 +93,17 @@ def packaging_proof(bundle: Bundle) -> dict[str, float]:
     A measure that was not taken (no file was decoded, for one) is left out, for metrics are numbers.
     """
     proof = bundle.provenance.get("proof", {})
-    return {name: value for name, value in proof.items() if value is not None}
+    return {name: value for name, value in proof.items() if isinstance(value, int | float)}
 
 
-def digest_files(names: Sequence[str], files: Sequence[bytes]) -> str:
-    """SHA-256 in hex over the name and the digest of every file, in order."""
-    lines = [f"{hashlib.sha256(file).hexdigest()} {name}\n" for name, file in zip(names, files, strict=True)]
-    return hashlib.sha256("".join(lines).encode()).hexdigest()
+def digest_files(paths: Sequence[Path], more: Sequence[str] = ()) -> str:
+    """SHA-256 in hex over the name and the digest of every file, in order, then over further lines."""
+    lines = [f"{hashlib.sha256(path.read_bytes()).hexdigest()} {path.name}" for path in paths]
+    return hashlib.sha256("".join(f"{line}\n" for line in [*lines, *more]).encode()).hexdigest()
 
 
-def _write_csv(path: Path, header: str, lines: Sequence[str]) -> None:
-    with replace_file(path) as new:
-        new.write_text("\n".join([header, *lines]) + "\n")
+def _write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    with replace_file(path) as new, new.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(header)
+        writer.writerows(rows)

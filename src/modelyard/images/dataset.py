@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from modelyard.errors import ModelyardError
 from modelyard.files import write_json
 from modelyard.images.pictures import Pictures
@@ -63,17 +65,17 @@ def split_dataset(obtained: Obtained, data: Data) -> dict[str, Pictures]:
     Raises:
         ModelyardError: there are too few pictures, or a split lacks a class.
     """
-    training, copies, test, validation = (
-        obtained.training,
-        obtained.copies,
-        obtained.test,
-        obtained.validation,
-    )
-    if test is None and data.format == "folder":
-        training, test, copies = _take(training, data.test, data.seed, "data.test", copies)
-    if validation is None:
-        training, validation, _ = _take(training, data.validation, data.seed, "data.validation", copies)
-    splits = {"train": training, "validation": validation, "test": test}
+    training, copies = obtained.training, obtained.copies
+    given = {"test": obtained.test, "validation": obtained.validation}
+    splits = {name: pictures for name, pictures in given.items() if pictures is not None}
+    lacking = [name for name in given if name not in splits]
+    for number, name in enumerate(lacking):
+        # One picture of each class is for training, and one for each further split.
+        keep = len(lacking) - number
+        chosen = choose_part(training.labels, getattr(data, name), data.seed, f"data.{name}", copies, keep)
+        splits[name] = training.take(np.flatnonzero(chosen))
+        training, copies = training.take(np.flatnonzero(~chosen)), None if copies is None else copies[~chosen]
+    splits = {"train": training, "validation": splits["validation"], "test": splits["test"]}
     for name, pictures in splits.items():
         refuse_empty_classes(pictures.labels, pictures.classes, name)
     return splits
@@ -118,12 +120,3 @@ def read_dataset(path: Path) -> Dataset:
         raise ModelyardError(
             f"{path}: expected the record of a dataset ({error}): `dvc repro download` makes it"
         ) from None
-
-
-def _take(
-    pictures: Pictures, part: int | float, seed: int, key: str, copies: Any
-) -> tuple[Pictures, Pictures, Any]:
-    """Return what remains, what is taken, and the copies among what remains."""
-    chosen = choose_part(pictures.labels, part, seed, key, copies)
-    rest = (~chosen).nonzero()[0]
-    return pictures.take(rest), pictures.take(chosen.nonzero()[0]), None if copies is None else copies[rest]

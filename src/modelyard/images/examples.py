@@ -42,7 +42,7 @@ class Examples:
 
     @cached_property
     def digest(self) -> str:
-        """SHA-256 in hex over shape and bytes of the inputs (of grey pictures: n, h, w), then the labels."""
+        """SHA-256 in hex over shape and raw bytes of the inputs (grey ones as n, h, w), then the labels."""
         inputs = self.inputs[..., 0] if self.inputs.shape[1:][2:] == (1,) else self.inputs
         return digest_arrays(inputs, self.labels)
 

@@ -7,6 +7,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 _UNSIGNED_BYTES = 0x08
+_MEANING = {
+    1: "one number for each label",
+    3: "pictures, rows and columns, all grey (pictures in colour need a dataset of the format folder)",
+}
 
 
 def read_idx(content: bytes, dimensions: int) -> NDArray[np.uint8]:
@@ -24,6 +28,8 @@ def read_idx(content: bytes, dimensions: int) -> NDArray[np.uint8]:
     """
     magic = bytes([0, 0, _UNSIGNED_BYTES, dimensions])
     header_bytes = 4 + 4 * dimensions
+    if content[:3] == magic[:3] and len(content) > 3 and content[3] != dimensions:
+        raise ValueError(f"expected {dimensions} dimensions, {_MEANING[dimensions]}; got {content[3]}")
     if len(content) < header_bytes or content[:4] != magic:
         raise ValueError(f"expected IDX magic {magic.hex()}, got {content[:4].hex() or 'nothing'}")
     shape = struct.unpack(f">{dimensions}I", content[4:header_bytes])

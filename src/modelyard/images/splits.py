@@ -11,34 +11,39 @@ from modelyard.images.pictures import Labels
 
 
 def choose_part(
-    labels: Labels, part: int | float, seed: int, key: str, groups: NDArray[Any] | None = None
+    labels: Labels, part: int | float, seed: int, key: str, groups: NDArray[Any] | None = None, keep: int = 1
 ) -> NDArray[np.bool_]:
     """Choose a part of the pictures, the same share of every class.
+
+    A class gives at least one picture where it has more than `keep`, and never one of the last `keep`; copies
+    of a picture count as one.
 
     Args:
         labels: (n,), the class of each picture.
         part: how many to choose: a share below 1, or a number of pictures; what does not divide goes to the
-            classes with the largest remainder, the lower class first. With groups, a class may get a few
-            more or less.
+            classes with the largest remainder, the lower class first. Small classes and copies may make it a
+            few more or less.
         seed: another seed chooses others.
         key: the parameter that says how many, for the error.
         groups: (n,), pictures with the same value are copies of each other and stay together; None where
             there are no copies.
+        keep: how many pictures of every class further splits need.
 
     Returns:
         (n,), True for those that are chosen.
 
     Raises:
-        ModelyardError: nothing would be chosen, or nothing be left.
+        ModelyardError: a number of pictures that leaves nothing, or less than two pictures.
     """
-    total = part if isinstance(part, int) else round(part * len(labels))
+    total = part if isinstance(part, int) else max(1, round(part * len(labels)))
     if not 0 < total < len(labels):
         raise ModelyardError(f"{key}: expected 1 to {len(labels) - 1} of {len(labels)} pictures, got {part}")
+    groups = np.arange(len(labels)) if groups is None else groups
     random = np.random.default_rng(seed)
     chosen = np.zeros(len(labels), dtype=bool)
     for label, count in enumerate(_quotas(labels, total)):
         places = random.permutation(np.flatnonzero(labels == label))
-        chosen[places[:count] if groups is None else _take_groups(places, groups[places], count)] = True
+        chosen[_take_groups(places, groups[places], count, keep)] = True
     return chosen
 
 
@@ -53,20 +58,23 @@ def refuse_empty_classes(labels: Labels, classes: Sequence[str], split: str) -> 
     if missing:
         raise ModelyardError(
             f"expected a picture of each of {len(classes)} classes in the {split} split, there is none of "
-            f"{', '.join(missing[:10])}: add some, let the split take more, or list other `classes` in conf/data"
+            f"{', '.join(missing[:10])}: add some (copies count as one picture), let the split take more, or "
+            "list other `classes`"
         )
 
 
-def _take_groups(places: NDArray[np.intp], groups: NDArray[Any], count: int) -> list[int]:
-    """Take whole groups in the order of `places`, as long as they are not more than `count` pictures."""
+def _take_groups(places: NDArray[np.intp], groups: NDArray[Any], count: int, keep: int) -> list[int]:
+    """Take whole groups in their order: at least one, up to `count` pictures; leave `keep` groups."""
     members: dict[Any, list[int]] = {}
     for place, group in zip(places.tolist(), groups.tolist(), strict=True):
         members.setdefault(group, []).append(place)
+    most = max(0, len(members) - keep)
     taken: list[int] = []
     for group in members.values():
-        if len(taken) + len(group) <= count:
+        if most and len(taken) + len(group) <= count:
             taken += group
-    return taken
+            most -= 1
+    return taken or (min(members.values(), key=len) if most else [])
 
 
 def _quotas(labels: Labels, total: int) -> NDArray[np.int64]:

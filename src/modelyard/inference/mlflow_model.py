@@ -105,8 +105,8 @@ def collect_images(model_input: Any) -> list[Any]:
 
     Args:
         model_input: a DataFrame or dict with `image`, a list of images or of such dicts, an array, or one
-            image. An image is the bytes of a PNG or JPEG, their base64 text, or for a digit its numbers,
-            (28, 28) or (784,).
+            image. An image is the bytes of a PNG or JPEG, their base64 text, or for a model of grey
+            pictures their numbers, (h, w) or (h * w,).
 
     Raises:
         InputError: there is no column, key or list of images.

@@ -186,8 +186,8 @@ def _count_processors() -> int:
 def _choose_pool(size_bytes: int, processors: int) -> tuple[int, int]:
     """Return the number of interpreters and the threads of each, as measured on two processors.
 
-    A second thread makes a small network slower (0.09 for 0.08 ms) and Inception faster (12 for 16 ms), where
-    two interpreters would answer fewer images a second and hold the weights twice.
+    A second thread makes a small network slower (0.09 for 0.08 ms) and a large one faster (12 for 16 ms),
+    where two interpreters would answer fewer images a second and hold the weights twice.
     """
     if size_bytes < SMALL_BYTES:
         return min(processors, MOST_INTERPRETERS), 1

@@ -34,14 +34,15 @@ def convert_network(network: "keras.Model", precision: Precision) -> bytes:
 
 def convert_function(
     answer: "Callable[[tf.Tensor], tf.Tensor]",
-    shape: tuple[int, int, int],
+    shape: Sequence[int],
     precision: Precision,
     variables: "Sequence[tf.Variable]" = (),
 ) -> bytes:
     """Convert a function of TensorFlow operations to a LiteRT model.
 
     Args:
-        answer: takes one image, float32 (1, *shape), and gives a row of numbers, float32 (1, n).
+        answer: takes one image, float32 (1, *shape), and gives a row of numbers, float32 (1, n), or whatever
+            another model goes on with.
         shape: height, width and channels of the input.
         precision: as for `convert_network`.
         variables: all that the function reads; a SavedModel keeps what it is told of.

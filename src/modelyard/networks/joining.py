@@ -1,9 +1,10 @@
-"""Two LiteRT models become one: what comes out of the first goes into the second.
+"""LiteRT models joined, the output of one into the next, and cut at a tensor.
 
 Nothing is converted again: the weights and operations of both stay what they are, also where the one keeps
 int8 and the other float32, which a converter decides for a whole model.
 """
 
+import struct
 from typing import Any
 
 import flatbuffers  # type: ignore[import-untyped]
@@ -25,7 +26,7 @@ def join_models(first: bytes, second: bytes) -> bytes:
     Raises:
         ModelyardError: they do not fit together.
     """
-    whole, added = _read(first), _read(second)
+    whole, added = read_model(first), read_model(second)
     graph, more = whole.subgraphs[0], added.subgraphs[0]
     _check_seam(graph, more)
     codes, buffers, tensors = len(whole.operatorCodes), len(whole.buffers), len(graph.tensors)
@@ -52,6 +53,30 @@ def join_models(first: bytes, second: bytes) -> bytes:
     return _write(whole)
 
 
+def cut_model(model: bytes, tensor: int) -> bytes:
+    """Return the part of a model that computes one of its tensors, which becomes the output.
+
+    Args:
+        model: with one graph, one input and one output.
+        tensor: its number.
+    """
+    whole = read_model(model)
+    graph = whole.subgraphs[0]
+    wanted, kept = {tensor}, []
+    # Operators stand in the order they run in.
+    for operator in reversed(graph.operators):
+        if wanted.intersection(operator.outputs):
+            wanted.update(operator.inputs)
+            kept.append(operator)
+    graph.operators, graph.outputs = kept[::-1], [tensor]
+    used = {graph.tensors[place].buffer for place in wanted if place >= 0}
+    for number, buffer in enumerate(whole.buffers):
+        if number not in used:
+            buffer.data = None
+    whole.signatureDefs = []
+    return _write(whole)
+
+
 class _AlignedBuilder(flatbuffers.Builder):  # type: ignore[misc]
     """Puts every vector where weights may be read from; the generated code knows nothing of `force_align`."""
 
@@ -59,10 +84,18 @@ class _AlignedBuilder(flatbuffers.Builder):  # type: ignore[misc]
         return super().StartVector(elemSize, numElems, max(alignment, _ALIGNMENT_BYTES))
 
 
-def _read(model: bytes) -> Any:
+def read_model(model: bytes) -> Any:
+    """Read a model as the objects of its schema.
+
+    Raises:
+        ModelyardError: it cannot be parsed, or has not one graph with one input and one output.
+    """
     from ai_edge_litert.schema_py_generated import ModelT
 
-    read = ModelT.InitFromPackedBuf(model)
+    try:
+        read = ModelT.InitFromPackedBuf(model)
+    except (struct.error, TypeError, ValueError, IndexError) as error:
+        raise ModelyardError(f"expected a whole LiteRT model, it cannot be parsed ({error})") from None
     counts = [(len(graph.inputs), len(graph.outputs)) for graph in read.subgraphs]
     if counts != [(1, 1)]:
         raise ModelyardError(f"expected a LiteRT model of one graph with one input and output, got {counts}")

@@ -7,6 +7,9 @@ from typing import Any
 
 from modelyard.errors import ModelyardError
 from modelyard.networks.formats.frozen_graph import open_frozen_graph
+from modelyard.networks.formats.keras_file import open_keras_file
+from modelyard.networks.formats.litert_file import open_litert_file
+from modelyard.networks.formats.saved_model import open_saved_model
 from modelyard.networks.formats.stand_in import open_stand_in
 from modelyard.networks.imported import Imported
 from modelyard.networks.network import Network, OpenedNetwork, Original
@@ -15,6 +18,9 @@ from modelyard.quiet import import_tensorflow, quiet_tensorflow
 # Each takes the network's file, the values of conf/ as JSON, and a name for messages.
 _OPENERS: dict[str, Callable[[Path, dict[str, Any], str], Original]] = {
     "frozen_graph": open_frozen_graph,
+    "saved_model": open_saved_model,
+    "keras": open_keras_file,
+    "litert": open_litert_file,
     "stand_in": open_stand_in,
 }
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from modelyard.errors import ModelyardError
-from modelyard.images.crops import NamedPixels, cut_out
+from modelyard.images.crops import cut_out
 from modelyard.images.pictures import LIMITS
 from modelyard.inference.fits import fit_pixels
 from modelyard.inference.images import ImageError, decode
@@ -18,6 +18,8 @@ from modelyard.networks.network import Network
 from modelyard.networks.opening import open_network
 from modelyard.packaging.source import Source
 from modelyard.quiet import quiet_tensorflow
+
+Answers = NDArray[np.float32]
 
 
 @contextmanager
@@ -44,7 +46,7 @@ def open_source(folder: Path, more: Path, pictures: int) -> Iterator[Source]:
     with open_network(imported) as network:
         with quiet_tensorflow():
             answers = network.answer([pixels for _, pixels in cuts])
-            decoder = _measure_decoder(network, imported.samples, whole)
+            decoder = _measure_decoder(network, imported.samples, answers)
         yield Source(
             name=imported.name,
             labels=imported.labels,
@@ -58,13 +60,12 @@ def open_source(folder: Path, more: Path, pictures: int) -> Iterator[Source]:
         )
 
 
-def _measure_decoder(network: Network, samples: Sequence[Path], whole: Sequence[NamedPixels]) -> float | None:
-    """Return what TensorFlow's own decoder changes in any probability of the whole samples."""
+def _measure_decoder(network: Network, samples: Sequence[Path], answers: Answers) -> float | None:
+    """Return what TensorFlow's own decoder changes in any probability of the samples, which come first."""
     decoded = network.answer_files([path.read_bytes() for path in samples])
     if decoded is None:
         return None
-    given = network.answer([pixels for _, pixels in whole[: len(samples)]])
-    return float(np.abs(given - decoded).max())
+    return float(np.abs(answers[: len(samples)] - decoded).max())
 
 
 def _decode(path: Path, grey: bool) -> NDArray[np.uint8]:

@@ -5,6 +5,7 @@ One file a group of conf/, with the range of every value. A unit stands in the n
 
 from modelyard.params.data import Data, FolderDataset, IdxDataset, IdxGzSource, Input, NpmSource, NpzSource
 from modelyard.params.evaluate import Evaluate
+from modelyard.params.experiment import Difference
 from modelyard.params.features import Features
 from modelyard.params.load import Params, load_params, validate_params
 from modelyard.params.model import Convolution, Model
@@ -22,6 +23,7 @@ __all__ = [
     "Card",
     "Convolution",
     "Data",
+    "Difference",
     "Dimension",
     "EarlyStopping",
     "Evaluate",

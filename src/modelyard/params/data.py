@@ -63,13 +63,17 @@ class Dataset(Published):
     Attributes:
         classes: their names, in the order of the labels.
         input: what a network sees of a picture.
-        validation: how much of the training pictures validation takes, the same share of every class.
+        on_unreadable: whether a file that is no picture stops the stage, or is left out and put on record.
+        test: how much of all pictures the test split takes where the dataset brings none.
+        validation: as well, of what is left for training.
         seed: another one takes other pictures.
         samples: so many pictures of the validation split are kept as files, one of each class in turn.
     """
 
     classes: Annotated[tuple[ClassName, ...], Several] | None
     input: Input
+    on_unreadable: Literal["stop", "skip"]
+    test: Part | None
     validation: Part
     seed: Annotated[int, Field(ge=0, lt=2**32)]
     samples: Annotated[int, Field(ge=1, le=100)]
@@ -100,6 +104,9 @@ class IdxDataset(Dataset):
     connect_timeout_s: Seconds
     read_timeout_s: Seconds
     sha256: dict[FileName, Sha256]
+    # The files bring their test pictures, and hold nothing that could be unreadable.
+    on_unreadable: Literal["stop"]
+    test: None
 
 
 class FolderDataset(Dataset):
@@ -108,14 +115,11 @@ class FolderDataset(Dataset):
     Attributes:
         path: the folder; a relative one lies below the repository.
         classes: null takes the names of the folders, in alphabetical order.
-        test: how much of all pictures the test split takes where the folder has no `test/`.
-        on_unreadable: whether a file that is no picture stops the stage, or is left out and put on record.
     """
 
     format: Literal["folder"]
     path: str
     test: Part
-    on_unreadable: Literal["stop", "skip"]
 
 
 Data = Annotated[IdxDataset | FolderDataset, Field(discriminator="format")]

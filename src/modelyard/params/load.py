@@ -4,11 +4,12 @@ from pathlib import Path
 from typing import Any, Self
 
 import yaml
-from pydantic import ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 
 from modelyard.errors import ModelyardError
 from modelyard.params.data import Data
 from modelyard.params.evaluate import Evaluate
+from modelyard.params.experiment import Difference
 from modelyard.params.features import Features
 from modelyard.params.group import Group
 from modelyard.params.model import Model
@@ -33,6 +34,8 @@ class Params(Group):
     registry: Registry
     serve: Serve
     sweep: Sweep
+    # By dotted key; empty where everything is as conf/ says.
+    experiment: dict[str, Difference] = Field(default_factory=dict)
 
     @model_validator(mode="after")
     def _groups_fit_together(self) -> Self:
@@ -93,10 +96,16 @@ def load_params(path: Path | str = "params.yaml") -> Params:
 
 
 def _describe(fault: Any, values: Any) -> str:
-    key = _name_key(fault["loc"], values)
+    key = _name_key(fault, values)
     if not fault["loc"] and fault["type"] == "value_error":
         # Groups that do not fit together: the message names the key.
         return str(fault["msg"]).removeprefix("Value error, ")
+    if fault["type"] in ("union_tag_invalid", "union_tag_not_found"):
+        # Which kind of group it is, such as pretrained.format.
+        context = fault["ctx"]
+        key = f"{key}.{context['discriminator']}".replace("'", "")
+        expected, got = context.get("expected_tags"), context.get("tag")
+        return f"{key}: missing" if got is None else f"{key}: expected {expected}, got {got!r}"
     if fault["type"] == "extra_forbidden":
         return f"{key}: unknown key, got {fault['input']!r}"
     if fault["type"] == "missing":
@@ -104,15 +113,16 @@ def _describe(fault: Any, values: Any) -> str:
     expected = fault["msg"].removeprefix("Input should be ").removeprefix("Value error, ")
     if fault["type"] == "value_error" and isinstance(fault["input"], dict):
         # What does not fit together in a group: the message names what came.
-        return f"{key}: expected {expected}"
+        return f"{key}: {expected}" if "expected" in expected else f"{key}: expected {expected}"
     return f"{key}: expected {expected}, got {fault['input']!r} ({type(fault['input']).__name__})"
 
 
-def _name_key(location: tuple[int | str, ...], values: Any) -> str:
+def _name_key(fault: Any, values: Any) -> str:
     """Return the key as it stands in the file; pydantic adds the format where a group has several."""
-    names = []
-    for part in location:
-        if isinstance(values, dict) and part not in values and part != location[-1]:
+    names: list[str] = []
+    for place, part in enumerate(fault["loc"], 1):
+        missing = fault["type"] == "missing" and place == len(fault["loc"])
+        if isinstance(values, dict) and part not in values and not missing:
             continue
         names.append(str(part))
         try:

@@ -16,6 +16,7 @@ from modelyard.params.group import (
     Sha256,
     Share,
 )
+from modelyard.params.published import Card, Published
 
 
 def _in_a_list(value: Any) -> Any:
@@ -159,18 +160,19 @@ class Proof(File):
 
 
 class Fallback(Group):
-    """The trained Inception v3 that the npm registry holds."""
+    """The trained Inception v3 that the npm registry holds; its gate is that of what it stands in for."""
 
     name: Name
     licence: str
     homepage: str
+    card: Card
     package: NpmPackage
     folder: str
     labels: Annotated[tuple[str, ...], Several]
     sha256: dict[FileName, Sha256]
 
 
-class Pretrained(Group):
+class Pretrained(Published):
     """What every format has in common.
 
     Attributes:
@@ -181,9 +183,6 @@ class Pretrained(Group):
         fallback: what stands in where no source can be reached, if anything does.
     """
 
-    name: Name
-    licence: str
-    homepage: str | None
     path: str | None
     sources: Annotated[tuple[str, ...], Several]
     connect_timeout_s: Seconds

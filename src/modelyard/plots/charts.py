@@ -3,6 +3,7 @@
 Blue is right or measured, vermilion is wrong: two of Okabe and Ito's colours, told apart by any eye.
 """
 
+import textwrap
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,7 +21,8 @@ if TYPE_CHECKING:
 BLUE, PALE_BLUE = "#0072B2", "#DCEAF4"
 VERMILION, PALE_VERMILION = "#D55E00", "#FDEBDD"
 INK, GREY, PALE_GREY = "#222222", "#737373", "#E4E4E4"
-MOST_WRITTEN_CLASSES = 30
+MOST_WRITTEN_CLASSES, LONGEST_CLASS = 30, 28
+LETTER_IN, TITLE_LETTER_IN = 0.075, 0.11
 
 STYLE: dict[str, Any] = {
     "axes.edgecolor": GREY,
@@ -63,6 +65,16 @@ def picture(path: Path, width_in: float, height_in: float, arranged: bool = True
             figure.savefig(new, format="png", metadata={"Software": None})
 
 
+def shorten(text: str, most: int) -> str:
+    """Cut a text to at most `most` characters, with a sign that something is missing."""
+    return text if len(text) <= most else text[: most - 1] + "…"
+
+
+def wrap(title: str, width_in: float) -> str:
+    """Break a title into lines that a picture of this width holds."""
+    return textwrap.fill(title, int(width_in / TITLE_LETTER_IN), break_on_hyphens=False)
+
+
 def plot_confusion(path: Path, confusion: Integers, names: Sequence[str], subject: str) -> None:
     """Draw a confusion matrix with its counts, recall at the right and precision on top.
 
@@ -78,10 +90,13 @@ def plot_confusion(path: Path, confusion: Integers, names: Sequence[str], subjec
 
     classes = len(confusion)
     right = np.eye(classes, dtype=bool)
-    side_in = min(0.62 * classes + 2.4, 14)
-    with picture(path, max(side_in, 5), max(side_in, 4.6)) as figure:
+    longest = min(max(map(len, names)), LONGEST_CLASS)
+    side_in = min(0.62 * classes + 2.4 + LETTER_IN * max(0, longest - 3), 14)
+    width_in = max(side_in, 5)
+    with picture(path, width_in, max(side_in, 4.6)) as figure:
         axes = figure.add_subplot()
-        axes.imshow(np.ma.masked_where(~right | (confusion == 0), right), cmap=ListedColormap([PALE_BLUE]))
+        colours = ListedColormap([PALE_BLUE if classes <= MOST_WRITTEN_CLASSES else BLUE])
+        axes.imshow(np.ma.masked_where(~right | (confusion == 0), right), cmap=colours)
         wrong = np.ma.masked_where(right | (confusion == 0), confusion)
         if wrong.count():
             _colour_mistakes(axes, wrong)
@@ -89,7 +104,8 @@ def plot_confusion(path: Path, confusion: Integers, names: Sequence[str], subjec
             _write_counts(axes, confusion)
         _name_classes(axes, confusion, names)
         mistakes, images = int(confusion.sum() - confusion.trace()), int(confusion.sum())
-        axes.set_title(f"{subject}\n{mistakes:,} of {images:,} first answers wrong", pad=12)
+        title = f"{wrap(subject, width_in)}\n{mistakes:,} of {images:,} first answers wrong"
+        figure.suptitle(title, x=0.014, ha="left", fontsize=12, weight="bold")
 
 
 def plot_reliability(path: Path, curve: Calibration, subject: str) -> None:
@@ -104,7 +120,7 @@ def plot_reliability(path: Path, curve: Calibration, subject: str) -> None:
     """
     with picture(path, 6.4, 6.8) as figure:
         above, below = figure.subplots(2, 1, sharex=True, height_ratios=[3, 1])
-        above.set_title(f"{subject}\nexpected calibration error {curve.error:.4f}", pad=12)
+        above.set_title(f"{wrap(subject, 6)}\nexpected calibration error {curve.error:.4f}", pad=12)
         _draw_accuracy(above, curve)
         _draw_counts(below, curve)
 
@@ -112,7 +128,9 @@ def plot_reliability(path: Path, curve: Calibration, subject: str) -> None:
 def _colour_mistakes(axes: "Axes", wrong: Integers) -> None:
     from matplotlib.colors import LinearSegmentedColormap, LogNorm
 
-    colours = LinearSegmentedColormap.from_list("mistakes", [PALE_VERMILION, "#F5A56B", VERMILION])
+    # Where a cell is a dot, pale ones would not be seen.
+    pale = [PALE_VERMILION] if len(wrong) <= MOST_WRITTEN_CLASSES else []
+    colours = LinearSegmentedColormap.from_list("mistakes", [*pale, "#F5A56B", VERMILION])
     axes.imshow(wrong, cmap=colours, norm=LogNorm(1, max(10, int(wrong.max()))))
 
 
@@ -126,7 +144,7 @@ def _name_classes(axes: "Axes", confusion: Integers, names: Sequence[str]) -> No
     classes = len(names)
     scores = class_scores(confusion)
     ticks = list(range(0, classes, -(-classes // MOST_WRITTEN_CLASSES)))
-    shown = [names[tick] for tick in ticks]
+    shown = [shorten(names[tick], LONGEST_CLASS) for tick in ticks]
     upright = 0 if max(map(len, shown)) <= 3 else 90
     axes.set_xticks(ticks, shown, rotation=upright)
     axes.set_yticks(ticks, shown)
@@ -141,9 +159,10 @@ def _name_classes(axes: "Axes", confusion: Integers, names: Sequence[str]) -> No
     for axis in (axes, precision, recall):
         axis.tick_params(length=0, which="both")
         axis.spines[:].set_visible(False)
-    axes.set_xticks(np.arange(classes + 1) - 0.5, minor=True)
-    axes.set_yticks(np.arange(classes + 1) - 0.5, minor=True)
-    axes.grid(which="minor", color=PALE_GREY, linewidth=0.8 if classes <= MOST_WRITTEN_CLASSES else 0)
+    if classes <= MOST_WRITTEN_CLASSES:
+        axes.set_xticks(np.arange(classes + 1) - 0.5, minor=True)
+        axes.set_yticks(np.arange(classes + 1) - 0.5, minor=True)
+        axes.grid(which="minor", color=PALE_GREY, linewidth=0.8)
 
 
 def _percent(shares: Floats) -> list[str]:

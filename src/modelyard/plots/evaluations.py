@@ -1,39 +1,44 @@
 """The pictures of an evaluation, and the tables that `dvc plots` draws from."""
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
-from modelyard.evaluation.digit_evaluation import DigitEvaluation
+from modelyard.evaluation.labelled_evaluation import LabelledEvaluation
 from modelyard.evaluation.measures import calibration, confusion_matrix
-from modelyard.evaluation.photo_evaluation import PhotoEvaluation
 from modelyard.evaluation.reports import write_confusion, write_reliability
+from modelyard.evaluation.source_evaluation import SourceEvaluation
+from modelyard.inference.bundle import Bundle
 from modelyard.plots.charts import plot_confusion, plot_reliability
-from modelyard.plots.gallery import AnsweredPhoto, plot_answers, plot_mistakes
+from modelyard.plots.gallery import AnsweredPicture, plot_answers, plot_mistakes
+
+# More would make a page that no browser shows.
+MOST_ANSWERED = 12
 
 
-def plot_digit_evaluation(folder: Path, evaluation: DigitEvaluation, source: Mapping[str, Any]) -> None:
-    """Write confusion matrix, reliability and worst mistakes; `source` is the data's source.json."""
-    labels, probabilities = evaluation.digits.labels, evaluation.probabilities
-    model = f"{evaluation.bundle.name} ({evaluation.bundle.precision})"
-    subject = f"{model} on the {len(labels):,} test images of {source['name']}"
+def plot_labelled(folder: Path, evaluation: LabelledEvaluation) -> None:
+    """Write confusion matrix, reliability and worst mistakes."""
+    pictures, probabilities = evaluation.pictures, evaluation.served.probabilities
+    labels, classes = pictures.labels, evaluation.dataset.classes
+    test = f"{len(labels):,} test images of {evaluation.dataset.name}"
+    subject = f"{_name(evaluation.served.bundle)} on the {test}"
     confusion = confusion_matrix(probabilities, labels)
     curve = calibration(probabilities, labels, evaluation.evaluate.bins)
     wrong = int(confusion.sum() - confusion.trace())
-    plot_confusion(folder / "confusion_matrix.png", confusion, evaluation.names, subject)
+    plot_confusion(folder / "confusion_matrix.png", confusion, classes, subject)
     plot_reliability(folder / "reliability.png", curve, subject)
-    plot_mistakes(folder / "mistakes.png", evaluation.digits.images, evaluation.worst, wrong, subject)
-    write_confusion(folder / "confusion.csv", probabilities, labels, evaluation.names)
+    plot_mistakes(folder / "mistakes.png", pictures, evaluation.worst, wrong, subject)
+    write_confusion(folder / "confusion.csv", probabilities, labels, classes)
     write_reliability(folder / "reliability.csv", curve)
 
 
-def plot_photo_evaluation(folder: Path, evaluation: PhotoEvaluation) -> None:
-    """Write a picture of every photo beside its answers."""
-    bundle = evaluation.predictor.bundle
-    photos = [
-        AnsweredPhoto(name, evaluation.predictor.decode(image), answers)
-        for name, image, answers in zip(
-            evaluation.names, evaluation.images, evaluation.answers(), strict=True
-        )
-    ]
-    plot_answers(folder / "top5.png", photos, f"{bundle.name} ({bundle.precision}): the best answers")
+def plot_source(folder: Path, evaluation: SourceEvaluation) -> None:
+    """Write a picture of the sample pictures beside their answers, those that came with the network first."""
+    paths, cuts = evaluation.samples.paths, evaluation.samples.cuts
+    own = paths[evaluation.samples.own].parent
+    order = sorted(range(len(paths)), key=lambda place: (paths[place].parent != own, place))
+    answers = evaluation.answers()
+    pictures = [AnsweredPicture(*cuts[place], answers[place]) for place in order[:MOST_ANSWERED]]
+    plot_answers(folder / "top5.png", pictures, f"{_name(evaluation.served.bundle)}: the best answers")
+
+
+def _name(bundle: Bundle) -> str:
+    return f"{bundle.name} ({bundle.precision})"

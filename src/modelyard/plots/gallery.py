@@ -1,4 +1,4 @@
-"""Pictures of answers: the worst mistakes, and what a network says of photos."""
+"""Pictures of answers: the worst mistakes, and what a network says of sample pictures."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
 
 from modelyard.evaluation.mistakes import Mistake
-from modelyard.plots.charts import BLUE, GREY, INK, PALE_GREY, picture
+from modelyard.images.pictures import Pictures
+from modelyard.plots.charts import BLUE, GREY, INK, PALE_GREY, picture, shorten, wrap
+from modelyard.plots.thumbnails import make_thumbnail, shrink
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -20,17 +21,20 @@ COLUMNS = 8
 COLUMN_IN = 1.2
 LINE = 1.42  # the height of a line of the gallery, picture and caption, in columns' widths
 TITLE_IN = 0.75
-PHOTO_SIDE = 480
-LONGEST_LABEL = 44
+PICTURE_SIDE = 480
+LONGEST_LABEL, LONGEST_NAME = 44, 30
+# Of truth and answer together, in one line; and of one of them, in a line of its own.
+SHORT, LONGEST_CLASS = 8, 15
+CELL = 0.84  # a picture's longer side, in columns' widths
 
 
 @dataclass(frozen=True)
-class AnsweredPhoto:
-    """A photo with its answers.
+class AnsweredPicture:
+    """A picture with its answers.
 
     Attributes:
         name: the file's name.
-        pixels: (h, w, 3), uint8.
+        pixels: uint8 (h, w), grey, or (h, w, 3).
         answers: as `Predictor.predict` ranks them: each with `label` and `score`, best first.
     """
 
@@ -39,64 +43,78 @@ class AnsweredPhoto:
     answers: Sequence[dict[str, Any]]
 
 
-def plot_mistakes(path: Path, images: Pixels, mistakes: Sequence[Mistake], wrong: int, subject: str) -> None:
-    """Draw the images of mistakes in lines of eight, each with truth, answer and score.
+def plot_mistakes(
+    path: Path, pictures: Pictures, mistakes: Sequence[Mistake], wrong: int, subject: str
+) -> None:
+    """Draw the pictures of mistakes in lines of eight, each with truth, answer and score.
 
     Args:
         path: the PNG to write.
-        images: (n, h, w), uint8, all images; a mistake's index points into them.
+        pictures: all of them; a mistake's index points into them.
         mistakes: the ones to show, in this order; none makes a page that says so.
         wrong: how many mistakes there are in all.
         subject: model and data, for the title.
     """
     if not mistakes:
         with picture(path, 6, 2, arranged=False) as figure:
-            figure.text(0.04, 0.7, subject, fontsize=12, weight="bold", va="bottom")
-            figure.text(0.04, 0.4, f"No mistakes: all {len(images):,} first answers are right.", color=BLUE)
+            figure.text(0.04, 0.6, wrap(subject, 6), fontsize=12, weight="bold", va="bottom")
+            right = f"No mistakes: all {len(pictures):,} first answers are right."
+            figure.text(0.04, 0.4, right, color=BLUE)
         return
+    short = all(len(one.truth) + len(one.answer) <= SHORT for one in mistakes)
+    line = LINE if short else LINE + 0.1
     lines = -(-len(mistakes) // COLUMNS)
-    grid_in = lines * LINE * COLUMN_IN
+    grid_in = lines * line * COLUMN_IN
     with picture(path, COLUMNS * COLUMN_IN, grid_in + TITLE_IN, arranged=False) as figure:
         axes = figure.add_axes((0, 0, 1, grid_in / (grid_in + TITLE_IN)))
         for place, mistake in enumerate(mistakes):
-            _hang(axes, images[mistake.index], mistake, place % COLUMNS, place // COLUMNS)
-        axes.set(xlim=(0, COLUMNS), ylim=(lines * LINE, 0), aspect="equal")
+            column, top = place % COLUMNS, place // COLUMNS * line
+            _hang(axes, make_thumbnail(pictures, mistake.index), column, top)
+            _label(axes, mistake, column, top, short)
+        axes.set(xlim=(0, COLUMNS), ylim=(lines * line, 0), aspect="equal")
         axes.set_axis_off()
         shown = f"the {len(mistakes):,} surest" if len(mistakes) < wrong else "all, the surest first"
-        axes.set_title(f"{subject}\n{wrong:,} mistakes; {shown}: truth → answer, score", pad=8, x=0.009)
+        title = wrap(subject, COLUMNS * COLUMN_IN)
+        axes.set_title(f"{title}\n{wrong:,} mistakes; {shown}: truth → answer, score", pad=8, x=0.009)
 
 
-def plot_answers(path: Path, photos: Sequence[AnsweredPhoto], subject: str) -> None:
-    """Draw every photo beside its answers, as bars from 0 to 1, best first.
+def plot_answers(path: Path, pictures: Sequence[AnsweredPicture], subject: str) -> None:
+    """Draw every picture beside its answers, as bars from 0 to 1, best first.
 
     Args:
         path: the PNG to write.
-        photos: at least one, a line of the picture each.
+        pictures: at least one, a line of the picture each.
         subject: the model, for the title.
     """
-    with picture(path, 10, 2.4 * len(photos) + 0.7) as figure:
-        grid = figure.subplots(len(photos), 2, squeeze=False, width_ratios=[1, 2.2])
-        for photo, (left, right) in zip(photos, grid, strict=True):
-            _show_photo(left, photo)
-            _show_answers(right, photo.answers)
-        figure.suptitle(subject, x=0.014, ha="left", fontsize=12, weight="bold")
+    with picture(path, 10, 2.4 * len(pictures) + 0.7) as figure:
+        grid = figure.subplots(len(pictures), 2, squeeze=False, width_ratios=[1, 2.2])
+        for one, (left, right) in zip(pictures, grid, strict=True):
+            _show_picture(left, one)
+            _show_answers(right, one.answers)
+        figure.suptitle(wrap(subject, 10), x=0.014, ha="left", fontsize=12, weight="bold")
 
 
-def _hang(axes: "Axes", image: Pixels, mistake: Mistake, column: int, line: int) -> None:
-    left, top = column + 0.08, line * LINE + 0.04
-    extent = (left, left + 0.84, top + 0.84, top)
-    axes.imshow(image, cmap="gray", vmin=0, vmax=255, extent=extent, interpolation="nearest")
-    change = f"{mistake.truth} → {mistake.answer}"
-    axes.text(column + 0.5, top + 0.99, change, ha="center", va="center", fontsize=11, weight="bold")
-    detail = f"{mistake.score:.3f}  no. {mistake.index}"
-    axes.text(column + 0.5, top + 1.17, detail, ha="center", va="center", fontsize=7.5, color=GREY)
+def _hang(axes: "Axes", pixels: Pixels, column: int, top: float) -> None:
+    """Put a picture into its square, with its own proportions."""
+    height, width = (CELL * side / max(pixels.shape[:2]) for side in pixels.shape[:2])
+    left, above = column + (1 - width) / 2, top + 0.04 + (CELL - height) / 2
+    extent = (left, left + width, above + height, above)
+    axes.imshow(pixels, cmap="gray", vmin=0, vmax=255, extent=extent, interpolation="nearest")
 
 
-def _show_photo(axes: "Axes", photo: AnsweredPhoto) -> None:
-    small = Image.fromarray(photo.pixels)
-    small.thumbnail((PHOTO_SIDE, PHOTO_SIDE))
-    axes.imshow(np.asarray(small), cmap="gray", vmin=0, vmax=255)
-    axes.set_title(photo.name, fontsize=9, weight="normal", color=GREY)
+def _label(axes: "Axes", mistake: Mistake, column: int, top: float, short: bool) -> None:
+    """Write truth and answer into a line, or long ones into two lines that are cut."""
+    truth, answer = (shorten(name, LONGEST_CLASS) for name in (mistake.truth, mistake.answer))
+    text, size = (f"{truth} → {answer}", 11) if short else (f"{truth}\n→ {answer}", 7)
+    middle = column + 0.5
+    axes.text(middle, top + 0.91, text, ha="center", va="top", fontsize=size, weight="bold")
+    detail, below = f"{mistake.score:.3f}  no. {mistake.index}", top + (1.17 if short else 1.26)
+    axes.text(middle, below, detail, ha="center", va="center", fontsize=7.5, color=GREY)
+
+
+def _show_picture(axes: "Axes", one: AnsweredPicture) -> None:
+    axes.imshow(shrink(one.pixels, PICTURE_SIDE), cmap="gray", vmin=0, vmax=255)
+    axes.set_title(shorten(one.name, LONGEST_NAME), fontsize=9, weight="normal", color=GREY)
     axes.set_axis_off()
 
 
@@ -104,14 +122,10 @@ def _show_answers(axes: "Axes", answers: Sequence[dict[str, Any]]) -> None:
     places = range(len(answers))
     scores = [answer["score"] for answer in answers]
     axes.barh(places, scores, color=[BLUE] + [PALE_GREY] * (len(answers) - 1), height=0.68)
-    axes.set_yticks(places, [_shorten(answer["label"]) for answer in answers])
+    axes.set_yticks(places, [shorten(answer["label"], LONGEST_LABEL) for answer in answers])
     for place, score in zip(places, scores, strict=True):
         shown = f"{score:.4f}" if score >= 0.00005 else "< 0.0001"
         axes.text(score + 0.01, place, shown, va="center", fontsize=9, color=INK)
     axes.set(xlim=(0, 1.15), ylim=(len(answers) - 0.4, -0.6), xticks=[])
     axes.tick_params(length=0)
     axes.spines[["bottom"]].set_visible(False)
-
-
-def _shorten(label: str) -> str:
-    return label if len(label) <= LONGEST_LABEL else label[: LONGEST_LABEL - 1] + "…"

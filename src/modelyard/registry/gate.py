@@ -1,4 +1,4 @@
-"""The gate before promotion: rules from conf/registry, each with its numbers; what is not known fails."""
+"""The gate before promotion: rules from conf/, each with its numbers; what is not known fails."""
 
 import math
 from collections.abc import Callable, Iterator
@@ -50,6 +50,8 @@ def _check_bundle(candidate: Candidate) -> RuleResult:
 
 def _check_limits(gate: Gate, evidence: Evidence) -> Iterator[RuleResult]:
     """Set each limit against the metric of its name."""
+    if gate.min_accuracy == "majority":
+        yield _check_majority(evidence)
     for rule, metric, shown in (
         ("min_accuracy", "test/accuracy", "{:.2%}"),
         ("max_calibration_error", "test/calibration_error", "{:.4f}"),
@@ -59,7 +61,7 @@ def _check_limits(gate: Gate, evidence: Evidence) -> Iterator[RuleResult]:
         ("max_size_bytes", "size_bytes", "{:,.0f} bytes"),
     ):
         limit = getattr(gate, rule)
-        if limit is None:
+        if limit is None or limit == "majority":
             continue
         least = rule.startswith("min_")
         wanted = f"{metric} of at {'least' if least else 'most'} {shown.format(limit)}"
@@ -68,6 +70,15 @@ def _check_limits(gate: Gate, evidence: Evidence) -> Iterator[RuleResult]:
             yield RuleResult(rule, False, wanted, "no such metric")
         else:
             yield RuleResult(rule, value >= limit if least else value <= limit, wanted, shown.format(value))
+
+
+def _check_majority(evidence: Evidence) -> RuleResult:
+    """Ask for more than an answer without looking gives: always the most common class."""
+    wanted = "test/accuracy_low above test/majority, the share of the most common class"
+    low, majority = (evidence.metrics.get(f"test/{name}", math.nan) for name in ("accuracy_low", "majority"))
+    known = math.isfinite(low) and math.isfinite(majority)
+    found = f"{low:.2%}, the most common class alone gives {majority:.2%}" if known else "no such metric"
+    return RuleResult("min_accuracy", known and low > majority, wanted, found)
 
 
 def _check_others(gate: Gate, candidate: Candidate) -> Iterator[RuleResult]:

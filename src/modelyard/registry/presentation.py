@@ -14,16 +14,16 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities.model_registry import ModelVersion
 
-# A version's tag: the digest of the words on its card, set last.
+# A version's tag: the digest of the words and the figures on its card, set last.
 CARD = "card.digest"
 
 
-def present_version(client: "MlflowClient", version: "ModelVersion", card: ModelCard) -> None:
-    """Write a version's card, where it has none with the same words yet.
+def present_version(client: "MlflowClient", version: "ModelVersion", card: ModelCard, evaluated: str) -> None:
+    """Write a version's card, where it has none yet with the same words and of the same evaluation.
 
     README.md and its picture go beside MLmodel, among the artifacts of the logged model.
     """
-    words = digest(plain(card.text))
+    words = digest({"words": plain(card.text), "evaluation": evaluated})
     if version.tags.get(CARD) == words:
         return
     with tempfile.TemporaryDirectory() as folder:

@@ -2,7 +2,6 @@
 
 import random
 import time
-from collections.abc import Mapping
 
 from modelyard.errors import ModelyardError, UsageError
 from modelyard.evaluation.paired import PairedTest, mcnemar
@@ -34,7 +33,7 @@ def promote(
     store: Store,
     name: str,
     wanted: str,
-    gates: Mapping[str, Gate],
+    gate: Gate,
     *,
     reason: str = "",
     force: bool = False,
@@ -45,7 +44,7 @@ def promote(
         store: where the model is registered.
         name: of the registered model.
         wanted: the version, by its number or an alias.
-        gates: by registered name.
+        gate: of this model, see `params.catalogue.find_gate`.
         reason: a person's words.
         force: move it although a rule does not hold; a reason is then asked for.
 
@@ -56,7 +55,6 @@ def promote(
         RefusedError: a rule does not hold.
         OvertakenError: somebody else decides at the same time.
         UsageError: there is no such model or version, or no reason to force it.
-        ModelyardError: no gate has the model's name.
     """
     if force and not reason.strip():
         raise UsageError('--force: expected --reason "..." too, for the record')
@@ -67,7 +65,7 @@ def promote(
     if number == past.champion:
         return None
     evidence = read_evidence(store, version)
-    rules = ask_gate(choose_gate(gates, evidence), _make_candidate(store, evidence, past.champion))
+    rules = ask_gate(gate, _make_candidate(store, evidence, past.champion))
     passed = all(rule.passed for rule in rules)
     forced = force and not passed
     decision = past.decide(
@@ -126,21 +124,6 @@ def register_champion(store: Store, name: str, number: int, reason: str, *, repl
                 raise
             # Not all at the same moment again.
             time.sleep(random.uniform(0.1, 1.0))  # noqa: S311
-
-
-def choose_gate(gates: Mapping[str, Gate], evidence: Evidence) -> Gate:
-    """Return the gate of a model's name; a stand-in uses that of the model it stands in for.
-
-    Raises:
-        ModelyardError: there is none.
-    """
-    for name in (evidence.name, evidence.tags.get("stand_in_for", "")):
-        if name in gates:
-            return gates[name]
-    raise ModelyardError(
-        f"{evidence.name}: expected a gate of this name in conf/registry (registry.gates), found "
-        f"{', '.join(sorted(gates)) or 'none'}: write one, then `dvc repro compose`"
-    )
 
 
 def _make_candidate(store: Store, evidence: Evidence, champion: int | None) -> Candidate:

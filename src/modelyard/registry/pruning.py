@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from modelyard.params import Prune
 from modelyard.registry.history import History
-from modelyard.registry.versions import CONTENT_KEY, MODEL_ID, list_versions
+from modelyard.registry.versions import CONTENT_KEY, MODEL_ID, PUBLISHED, list_versions, update_challenger
 from modelyard.tracking.store import Store
 
 if TYPE_CHECKING:
@@ -31,13 +31,32 @@ def find_prunable(store: Store, name: str, rule: Prune) -> "list[ModelVersion]":
     ]
 
 
+def find_unfinished(store: Store, name: str) -> "list[ModelVersion]":
+    """Return the versions of a model whose publication was cut off, or goes on just now; oldest first.
+
+    The champion is not among them, nor what a decision that was cut off will make champion.
+    """
+    past = History(store, name).read()
+    spared = {past.champion, past.pending.version if past.pending else None}
+    return [
+        version
+        for version in list_versions(store.client, name)
+        if CONTENT_KEY in version.tags
+        and PUBLISHED not in version.tags
+        and int(version.version) not in spared
+    ]
+
+
 def now() -> datetime:
     """Return the time by which ages are measured, in UTC."""
     return datetime.now(UTC)
 
 
 def prune_version(store: Store, version: "ModelVersion") -> None:
-    """Delete a version and its logged model; the run with its metrics stays, `mlflow gc` frees the disk."""
+    """Delete a version and its logged model; the run with its metrics stays, `mlflow gc` frees the disk.
+
+    Where it was the challenger, the newest that is left is challenger.
+    """
     from mlflow.exceptions import MlflowException
 
     store.client.delete_model_version(version.name, str(version.version))
@@ -47,6 +66,7 @@ def prune_version(store: Store, version: "ModelVersion") -> None:
         except MlflowException as error:
             if error.error_code != "RESOURCE_DOES_NOT_EXIST":
                 raise
+    update_challenger(store.client, version.name)
 
 
 def _recent_champions(store: Store, name: str, count: int) -> Iterator[str]:

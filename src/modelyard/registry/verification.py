@@ -10,6 +10,7 @@ from modelyard.errors import ModelyardError
 from modelyard.inference.bundle import BundleError, read_bundle
 from modelyard.registry.history import History
 from modelyard.registry.versions import CONTENT_KEY, PUBLISHED, fetch_bundle, list_names, list_versions
+from modelyard.tracking.relocation import find_former_folders
 from modelyard.tracking.store import Store
 
 if TYPE_CHECKING:
@@ -36,11 +37,19 @@ class Finding:
 
 
 def verify_registry(store: Store) -> Iterator[Finding]:
-    """Look at every model that modelyard has published; findings come as they are made."""
+    """Look at every model that modelyard has published; findings come as they are made.
+
+    Where the folder was moved, that is said once, and not of every version that its artifacts are missing.
+    """
+    moved = find_former_folders(store.uri)
+    for folder in moved:
+        yield Finding("the registry", f"the folder was moved from {folder}", "`modelyard relocate`")
     for name in list_names(store.client):
         versions = [one for one in list_versions(store.client, name) if CONTENT_KEY in one.tags]
         if versions:
             for version in versions:
+                if not moved:
+                    yield from _verify_artifacts(store, version)
                 yield from _verify_version(store, version)
             yield from _verify_uniqueness(versions)
             yield from _verify_aliases(store, name)
@@ -69,15 +78,20 @@ def verify_tree(store: Store, bundles: Path) -> Iterator[Finding]:
             yield Finding(subject, problem, "`modelyard reconcile`")
 
 
-def _verify_version(store: Store, version: "ModelVersion") -> Iterator[Finding]:
-    subject = f"{version.name}/{version.version}"
+def _verify_artifacts(store: Store, version: "ModelVersion") -> Iterator[Finding]:
     with tempfile.TemporaryDirectory() as folder:
         try:
             fetch_bundle(store, version, Path(folder))
         except ModelyardError as error:
+            subject = f"{version.name}/{version.version}"
             yield Finding(subject, str(error), "restore the artifact store, or delete the version")
+
+
+def _verify_version(store: Store, version: "ModelVersion") -> Iterator[Finding]:
+    subject = f"{version.name}/{version.version}"
     if PUBLISHED not in version.tags:
-        yield Finding(subject, "its publication was cut off", "`modelyard reconcile`")
+        remove = f"`modelyard prune {version.name} --unfinished --delete` removes it"
+        yield Finding(subject, "its publication was cut off", f"`modelyard reconcile` completes it, {remove}")
     if not _run_exists(store, version.run_id):
         yield Finding(subject, f"its run {version.run_id} is gone", "restore the run in MLflow")
 

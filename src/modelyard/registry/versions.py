@@ -26,6 +26,8 @@ MODEL_ID = "model_id"
 PUBLISHED = "published"
 # Where a version's evaluation lies among its run's artifacts; without it, a version is of before that was so.
 EVALUATION = "evaluation.artifacts"
+# The digest of what was measured; set last, so that an evaluation that was cut off is kept once more.
+EVALUATED = "evaluation.record"
 # A run that came to a bundle that was a version already says which.
 SAME_BUNDLE_AS = "same_bundle_as"
 NETWORK_ARTIFACT = "network/model.keras"

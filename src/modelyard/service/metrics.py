@@ -10,6 +10,8 @@ from prometheus_client.metrics_core import GaugeMetricFamily, Metric
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 from prometheus_client.registry import Collector
 
+from modelyard.processes import is_running
+
 # The processes of one service share their numbers through files here; prometheus-client's own variable.
 SHARED = "PROMETHEUS_MULTIPROC_DIR"
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -128,5 +130,5 @@ def _forget_dead(folder: Path) -> None:
     """Drop what processes that died had in flight; their counts stay."""
     for file in folder.glob("gauge_live*_*.db"):
         number = int(file.stem.rpartition("_")[2])
-        if not Path("/proc", str(number)).exists() and Path("/proc").exists():
+        if not is_running(number):
             mark_process_dead(number, str(folder))  # type: ignore[no-untyped-call]

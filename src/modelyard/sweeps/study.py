@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from modelyard.errors import UsageError
 from modelyard.nesting import flatten
 from modelyard.params import Sweep
+from modelyard.processes import is_running
 from modelyard.sweeps.database import Database
 from modelyard.sweeps.space import Space
 
@@ -196,22 +197,12 @@ def _is_dead(told: Mapping[str, Any]) -> bool:
     if owner is None or ALIVE_AT not in told:
         # Its process has lost the lock while it began.
         return True
-    if owner["host"] == socket.gethostname() and not _runs_here(owner["pid"]):
+    # This process runs no trial when it asks: one of its id is dead, for in a container that was started
+    # again processes have the same ids.
+    gone = owner["pid"] == os.getpid() or not is_running(owner["pid"])
+    if owner["host"] == socket.gethostname() and gone:
         return True
     return time.time() - float(told[ALIVE_AT]) > PATIENCE_S
-
-
-def _runs_here(pid: int) -> bool:
-    if pid == os.getpid():
-        # It would not begin another trial: a container's processes have the same ids after a restart.
-        return False
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
 
 
 def _make_pruner(sweep: Sweep) -> "optuna.pruners.BasePruner":

@@ -11,9 +11,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from modelyard.images.dataset import Digits
+from modelyard.images.dataset import Dataset as Record
+from modelyard.images.examples import Examples
 from modelyard.nesting import flatten
 from modelyard.params import Params
+from modelyard.processes import is_running
 from modelyard.tracking.lineage import digest, lineage_tags, plain
 from modelyard.tracking.store import Tracking, write_past_others
 
@@ -100,21 +102,21 @@ class TrainingRun:
 
 
 def describe_training(
-    params: Params, digits: Digits, source: Mapping[str, Any], lineage: Mapping[str, str] | None = None
+    params: Params, training: Examples, dataset: Record, lineage: Mapping[str, str] | None = None
 ) -> RunDescription:
     """Say what a training is: its parameters, its code, its data.
 
     Args:
         params: all of them.
-        digits: all training images.
-        source: what download wrote.
+        training: all training examples.
+        dataset: that they are of.
         lineage: what else the network's inputs were made with, as tags; the data's digest includes it.
     """
     chosen = {"model": plain(params.model), "train": plain(params.train)}
     experiment = os.environ.get("DVC_EXP_NAME")
-    data = digest({"digits": digits.digest, **lineage}) if lineage else digits.digest
+    data = digest({"inputs": training.digest, **lineage}) if lineage else training.digest
     return RunDescription(
-        name=f"{params.data.name} {params.model.name}" + (f" {experiment}" if experiment else ""),
+        name=f"{dataset.name} {params.model.name}" + (f" {experiment}" if experiment else ""),
         params={key: str(value) for key, value in flatten(chosen, ".").items()},
         tags={
             **lineage_tags(Path.cwd()),
@@ -122,10 +124,10 @@ def describe_training(
             **(lineage or {}),
             "data.digest": data,
             "params.digest": digest(chosen),
-            "source": source["source"],
-            "licence": source["licence"],
+            "source": dataset.source,
+            "licence": dataset.licence,
         },
-        dataset=Dataset(params.data.name, data, source["source"], len(digits)),
+        dataset=Dataset(dataset.name, data, dataset.source, len(training)),
     )
 
 
@@ -265,6 +267,6 @@ def _end_abandoned_runs(tracking: Tracking) -> None:
         f"attributes.status = 'RUNNING' and tags.host = '{socket.gethostname()}'",
     )
     for run in running:
-        if not Path(f"/proc/{run.data.tags['pid']}").exists():
+        if not is_running(int(run.data.tags["pid"])):
             tracking.client.set_tag(run.info.run_id, "error", "the process was killed")
             tracking.client.set_terminated(run.info.run_id, "KILLED")

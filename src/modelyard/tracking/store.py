@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+# The folder beside a database that has the artifacts.
+ARTIFACTS = "mlartifacts"
+
 # A writer of SQLite waits so long for the others before it gives up.
 SQLITE_TIMEOUT_S = 120
 SERVER_TIMEOUT_S = 5
@@ -108,7 +111,7 @@ def ensure_experiment(client: "MlflowClient", uri: str, name: str) -> str:
     experiment = client.get_experiment_by_name(name)
     if experiment is None:
         database = database_file(uri)
-        artifacts = database.with_name("mlartifacts").as_uri() if database else None
+        artifacts = database.with_name(ARTIFACTS).as_uri() if database else None
         try:
             # This kind opens on the training view, where runs can be compared.
             kind = {"mlflow.experimentKind": "custom_model_development"}

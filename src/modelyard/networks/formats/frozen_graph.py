@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from modelyard.errors import ModelyardError
-from modelyard.networks.formats.graphdef import check_tensors, cut_graph, fold_batch_norm, parse_graph
+from modelyard.networks.formats.folding import fold_batch_norm
+from modelyard.networks.formats.graphdef import check_tensors, cut_graph, parse_graph
 from modelyard.networks.network import Floats, FunctionOriginal, Pixels, Prepare, Step, shorten
 from modelyard.networks.scaling import find_layout
 from modelyard.params.pretrained import Decoded, TensorEntrance, TensorExit

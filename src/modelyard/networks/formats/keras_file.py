@@ -1,13 +1,15 @@
-"""A Keras network: opened, asked, and cut after a layer."""
+"""A Keras file, whole or weights alone: opened, asked, and cut after a layer."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from modelyard.errors import ModelyardError
 from modelyard.networks.formats.graphdef import suggest
-from modelyard.networks.network import Floats, FunctionOriginal, Step
+from modelyard.networks.formats.keras_safety import check_hdf5, check_keras_archive
+from modelyard.networks.network import Floats, FunctionOriginal, Step, shorten
 from modelyard.networks.scaling import find_layout
 from modelyard.params.pretrained import Entrance, Exit
 
@@ -31,7 +33,11 @@ class KerasOriginal(FunctionOriginal):
         """
         entrance = Entrance.model_validate(reading["input"])
         super().__init__(entrance, Exit.model_validate(reading["output"]), origin)
+        import tensorflow as tf
+
         self._network = network
+        # Built once: layer by layer, a picture would take several times as long.
+        self._answer = tf.function(lambda inputs: network(inputs, training=False), autograph=False)
         counts = len(network.inputs), len(network.outputs)
         if counts != (1, 1):
             raise ModelyardError(
@@ -41,7 +47,7 @@ class KerasOriginal(FunctionOriginal):
 
     def run(self, inputs: Floats) -> Floats:
         """See `Original.run`."""
-        return np.asarray(self._network(inputs, training=False))
+        return np.asarray(self._answer(inputs))
 
     def function(self, cut: str | None) -> tuple[Step, Sequence[Any]]:
         """Return the network, or its part up to a layer."""
@@ -57,3 +63,55 @@ class KerasOriginal(FunctionOriginal):
                 )
             network = keras.Model(network.inputs, network.get_layer(cut).output)
         return lambda inputs: network(inputs, training=False), [one.value for one in network.variables]
+
+
+def open_keras_file(path: Path, reading: dict[str, Any], origin: str) -> KerasOriginal:
+    """Check and load a .keras or .h5.
+
+    Args:
+        path: of the file.
+        reading: the values of conf/ as JSON.
+        origin: for messages.
+
+    Raises:
+        ModelyardError: it holds something that is not allowed (see `keras_safety`), Keras cannot load it, or
+            the weights are not those of the architecture that conf/ names.
+    """
+    import keras
+
+    architecture = reading["architecture"]
+    if path.suffix == ".keras":
+        check_keras_archive(path, origin)
+    else:
+        check_hdf5(path, origin, whole=architecture is None)
+    try:
+        if architecture is None:
+            network = keras.models.load_model(path, compile=False, safe_mode=True)
+        else:
+            network = _build_application(architecture, reading)
+            network.load_weights(path)
+    except ModelyardError:
+        raise
+    except Exception as error:
+        # A layer's argument that is no more, a weight of another shape: Keras has no class of its own for it.
+        raise ModelyardError(f"{origin}: Keras cannot load it: {shorten(error)}") from error
+    return KerasOriginal(network, reading, origin)
+
+
+def _build_application(architecture: str, reading: dict[str, Any]) -> "keras.Model":
+    import keras
+
+    how, exit_ = reading["input"], reading["output"]
+    known = [name for name in dir(keras.applications) if name[0].isupper()]
+    if architecture not in known:
+        raise ModelyardError(
+            f"pretrained.architecture: expected a function of keras.applications, got {architecture!r}"
+            f"{suggest(architecture, known)}"
+        )
+    return getattr(keras.applications, architecture)(
+        weights=None,
+        include_top=True,
+        input_shape=(how["height"], how["width"], how["channels"]),
+        classes=exit_["classes"],
+        classifier_activation="softmax" if exit_["activation"] == "softmax" else None,
+    )

@@ -1,0 +1,30 @@
+"""evaluate: compare the imported network's bundles with their source on sample pictures, served."""
+
+from argparse import Namespace
+
+from modelyard.evaluation.agreement import read_answers
+from modelyard.evaluation.served import find_bundles
+from modelyard.evaluation.source_evaluation import evaluate_against_source, read_samples
+from modelyard.files import replace_folder, write_json
+from modelyard.params import Params
+from modelyard.plots.evaluations import plot_source
+from modelyard.stage import run_stage
+
+
+def evaluate_imported(paths: Namespace, params: Params) -> None:
+    """Write, of the bundle of each precision, its numbers, a plot of its answers, and what was measured."""
+    samples = read_samples(paths.samples, paths.more, params.package.proof_pictures)
+    metrics = {}
+    with replace_folder(paths.reports) as reports:
+        for bundle in find_bundles(paths.bundles):
+            source = read_answers(paths.answers / f"{bundle.name}.npz")
+            evaluation = evaluate_against_source(bundle, samples, source, params.evaluate)
+            metrics[bundle.name] = evaluation.metrics()
+            plot_source(reports / bundle.name / "plots", evaluation)
+            write_json(reports / bundle.name / "report.json", evaluation.report())
+            print(evaluation.summarize())
+    write_json(paths.metrics, metrics)
+
+
+if __name__ == "__main__":
+    run_stage(evaluate_imported, "bundles", "samples", "more", "answers", "reports", "metrics")

@@ -1,0 +1,33 @@
+"""evaluate: measure the trained network's bundles on the test pictures, as they will be served."""
+
+from argparse import Namespace
+
+from modelyard.evaluation.labelled_evaluation import evaluate_labelled
+from modelyard.evaluation.reports import write_predictions
+from modelyard.evaluation.served import find_bundles
+from modelyard.files import replace_folder, write_json
+from modelyard.images.dataset import read_dataset
+from modelyard.images.pictures import read_pictures
+from modelyard.params import Params
+from modelyard.plots.evaluations import plot_labelled
+from modelyard.stage import run_stage
+
+
+def evaluate_trained(paths: Namespace, params: Params) -> None:
+    """Write, of the bundle of each precision, its numbers, plots, predictions, and what was measured."""
+    pictures, dataset = read_pictures(paths.test, paths.source), read_dataset(paths.dataset)
+    metrics = {}
+    with replace_folder(paths.reports) as reports:
+        for bundle in find_bundles(paths.bundles):
+            evaluation = evaluate_labelled(bundle, pictures, dataset, params.evaluate)
+            metrics[bundle.name] = evaluation.metrics()
+            report = reports / bundle.name
+            plot_labelled(report / "plots", evaluation)
+            write_predictions(report / "predictions.npz", evaluation.predictions)
+            write_json(report / "report.json", evaluation.report())
+            print(evaluation.summarize())
+    write_json(paths.metrics, metrics)
+
+
+if __name__ == "__main__":
+    run_stage(evaluate_trained, "bundles", "test", "source", "dataset", "reports", "metrics")

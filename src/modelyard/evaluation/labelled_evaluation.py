@@ -1,0 +1,99 @@
+"""The evaluation on labelled pictures: how often a bundle is right, and the record of it."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from modelyard.evaluation.measures import class_scores, confusion_matrix, measure_answers, measure_classes
+from modelyard.evaluation.mistakes import Mistake, worst_mistakes
+from modelyard.evaluation.reports import Predictions, describe_bundle, packaging_proof
+from modelyard.evaluation.served import Served, ask_bundle
+from modelyard.images.dataset import Dataset
+from modelyard.images.pictures import Pictures
+from modelyard.params import Evaluate
+
+
+@dataclass(frozen=True)
+class LabelledEvaluation:
+    """What a bundle did with the test pictures.
+
+    Attributes:
+        served: the bundle, asked for every picture.
+        pictures: the test pictures.
+        dataset: that they are of.
+        evaluate: the parameters it was measured with.
+    """
+
+    served: Served
+    pictures: Pictures
+    dataset: Dataset
+    evaluate: Evaluate
+
+    @property
+    def predictions(self) -> Predictions:
+        """What is kept for comparing this bundle with another."""
+        names = tuple(self.pictures.name(place) for place in range(len(self.pictures)))
+        return Predictions(self.pictures.labels, self.served.probabilities, self.pictures.digest, names)
+
+    @property
+    def worst(self) -> Sequence[Mistake]:
+        """The mistakes to show, the surest first."""
+        probabilities, labels = self.served.probabilities, self.pictures.labels
+        return worst_mistakes(probabilities, labels, self.dataset.classes, self.evaluate.mistakes)
+
+    def metrics(self) -> dict[str, Any]:
+        """All numbers, nested; `nesting.flatten` gives them the names that MLflow shows.
+
+        `agreement` is what packaging has measured on the validation split; it is left out where the bundle
+        brings no proof.
+        """
+        probabilities, labels = self.served.probabilities, self.pictures.labels
+        proof = packaging_proof(self.served.bundle)
+        return {
+            "test": measure_answers(probabilities, labels, self.evaluate.bins),
+            "class": measure_classes(confusion_matrix(probabilities, labels), self.dataset.classes),
+            **self.served.costs(),
+            **({"agreement": proof} if proof else {}),
+        }
+
+    def report(self) -> dict[str, Any]:
+        """What was measured on what, and the worst mistakes."""
+        scores = class_scores(confusion_matrix(self.served.probabilities, self.pictures.labels))
+        return {
+            "bundle": describe_bundle(self.served.bundle),
+            "dataset": {
+                "name": f"{self.dataset.name}-test",
+                "digest": self.pictures.digest,
+                "source": self.dataset.source,
+                "images": len(self.pictures),
+            },
+            "images_per_class": dict(zip(self.dataset.classes, scores.support.tolist(), strict=True)),
+            **self.served.circumstances(),
+            "mistakes": [
+                {**asdict(mistake), "name": self.pictures.name(mistake.index)} for mistake in self.worst
+            ],
+        }
+
+    def summarize(self) -> str:
+        """Say in one line how good it is."""
+        test = self.metrics()["test"]
+        return (
+            f"{self.served.bundle.name} ({self.served.bundle.precision}): {test['accuracy']:.2%} of "
+            f"{len(self.pictures):,} test images (95 % interval {test['accuracy_low']:.2%} to "
+            f"{test['accuracy_high']:.2%}; {test['majority']:.2%} are of one class), "
+            f"{self.served.latency.p50_ms:.2f} ms an image"
+        )
+
+
+def evaluate_labelled(
+    folder: Path, pictures: Pictures, dataset: Dataset, evaluate: Evaluate
+) -> LabelledEvaluation:
+    """Ask the bundle in `folder` for every picture, each as a file, as its users will.
+
+    Raises:
+        ModelyardError: there are no pictures, the bundle is not whole, its labels are not the dataset's
+            classes, a picture cannot be read, or the bundle's answers are none.
+    """
+    served = ask_bundle(folder, pictures, evaluate, classes=dataset.classes)
+    return LabelledEvaluation(served, pictures, dataset, evaluate)

@@ -1,0 +1,105 @@
+"""What an experiment chose other than conf/: params.yaml records it, and it holds as long as conf/ does."""
+
+from collections.abc import Mapping
+from copy import deepcopy
+from typing import Any
+
+# The key in params.yaml: {"train.epochs": {"conf": 2, "here": 3}}.
+RECORD = "experiment"
+MOST_NAMED = 10
+LONGEST = 60
+
+Differences = Mapping[str, Mapping[str, Any]]
+
+
+def compare_values(conf: Mapping[str, Any], here: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """Return every value that differs, under its dotted key.
+
+    Args:
+        conf: what conf/ gives.
+        here: what params.yaml has. Its record of an experiment does not count.
+
+    Returns:
+        Both values, as `conf` and `here`; a side that lacks the key is left out. A list is one value.
+    """
+    sides = {"conf": _flatten(conf), "here": _flatten(here)}
+    keys = dict.fromkeys(key for values in sides.values() for key in values)
+    compared = {
+        key: {side: values[key] for side, values in sides.items() if key in values}
+        for key in keys
+        if key[0] != RECORD
+    }
+    return {
+        ".".join(key): values
+        for key, values in compared.items()
+        if len(values) < len(sides) or values["conf"] != values["here"]
+    }
+
+
+def follow_conf(conf: dict[str, Any], before: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
+    """Return what params.yaml is to hold now, and lines about the experiment that it holds.
+
+    The values of an experiment are kept until conf/ changes one of them; then all of them are given up.
+
+    Args:
+        conf: what conf/ gives now.
+        before: what params.yaml holds. Its record says what conf/ gave when the experiment ran.
+    """
+    record: Differences = before.get(RECORD) or {}
+    chosen = {key: told for key, told in compare_values(conf, before).items() if key in record}
+    now = {".".join(key): value for key, value in _flatten(conf).items()}
+    changed = next((key for key, told in record.items() if _pick(told, "conf") != _pick(now, key)), None)
+    if changed is None:
+        lines = [f"kept from the applied experiment: {line}" for line in name_choices(chosen)]
+        return _take_over(conf, before, chosen) | {RECORD: chosen}, lines
+    if not chosen:
+        # conf/ says now what the experiment chose.
+        return conf | {RECORD: {}}, []
+    reason = f"conf/ has changed {changed} from {_pick(record[changed], 'conf')} to {_pick(now, changed)}"
+    lines = [f"given up from the applied experiment: {line}" for line in name_choices(chosen)]
+    return conf | {RECORD: {}}, [f"{reason}: the applied experiment ends", *lines]
+
+
+def name_choices(record: Differences) -> list[str]:
+    """Say what an experiment chose, a line for each of the first ten values, and how many more there are."""
+    lines = [
+        f"{key}={_shorten(_pick(told, 'here'))} (conf/ says {_shorten(_pick(told, 'conf'))})"
+        for key, told in record.items()
+    ]
+    more = len(lines) - MOST_NAMED
+    return lines[:MOST_NAMED] + ([f"and {more} more"] if more > 0 else [])
+
+
+def _take_over(conf: dict[str, Any], before: Mapping[str, Any], record: Differences) -> dict[str, Any]:
+    """Return the values of `conf`, with those of `before` wherever the record has a key."""
+    values, chosen = deepcopy(conf), _flatten(before)
+    for key in _flatten(conf):
+        if ".".join(key) in record and key not in chosen:
+            del _find_group(values, key)[key[-1]]
+    for key, value in chosen.items():
+        if ".".join(key) in record:
+            _find_group(values, key)[key[-1]] = value
+    return values
+
+
+def _find_group(values: dict[str, Any], key: tuple[str, ...]) -> dict[str, Any]:
+    for name in key[:-1]:
+        values = values.setdefault(name, {})
+    return values
+
+
+def _flatten(values: Mapping[str, Any], above: tuple[str, ...] = ()) -> dict[tuple[str, ...], Any]:
+    """Return every value under the names that lead to it; an empty mapping is a value."""
+    flat: dict[tuple[str, ...], Any] = {}
+    for name, value in values.items():
+        key = (*above, str(name))
+        flat |= _flatten(value, key) if isinstance(value, Mapping) and value else {key: value}
+    return flat
+
+
+def _pick(values: Mapping[str, Any], name: str) -> str:
+    return repr(values[name]) if name in values else "nothing"
+
+
+def _shorten(text: str) -> str:
+    return text if len(text) <= LONGEST else f"{text[:LONGEST]}..."

@@ -1,0 +1,35 @@
+"""Slow work on many pictures, on all processors, with something to see meanwhile."""
+
+import os
+import sys
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+from tqdm import tqdm
+
+T = TypeVar("T")
+R = TypeVar("R")
+# Fewer take seconds.
+MANY = 1000
+# Each holds one decoded picture, some 150 MB of a photo with 12 megapixels.
+MOST_WORKERS = 8
+
+
+def work_through(do: Callable[[T], R], items: Sequence[T], title: str) -> list[R]:
+    """Call `do` for each item, several at a time, and return what it gives in the order of the items.
+
+    Pillow decodes, and hashlib digests, without Python's lock, so threads use all processors.
+
+    Args:
+        do: must be safe in several threads; its first error ends the work.
+        items: one a picture.
+        title: of the progress bar, which shows after a second; where stderr is no terminal, it is said once.
+    """
+    terminal = sys.stderr.isatty()
+    if len(items) > MANY and not terminal:
+        print(f"{title}: {len(items):,} pictures", file=sys.stderr, flush=True)
+    with ThreadPoolExecutor(min(os.cpu_count() or 1, MOST_WORKERS)) as pool:
+        done = pool.map(do, items)
+        bar = tqdm(done, title, len(items), unit="picture", delay=1, file=sys.stderr, disable=not terminal)
+        return list(bar)

@@ -1,0 +1,118 @@
+"""What a Keras file may hold: layers of Keras itself, and numbers. It is checked before Keras reads it.
+
+A network's configuration can name code to run (a Lambda layer, a function, a class of any module) and files
+to read (a vocabulary); HDF5 can point to other files. Keras refuses some of that, in some formats.
+"""
+
+import inspect
+import io
+import json
+import sys
+import zipfile
+from pathlib import Path
+from typing import Any
+
+from modelyard.errors import ModelyardError
+
+# They run code, read files, or wrap what other libraries would run.
+_REFUSED = frozenset({"Lambda", "TFSMLayer", "TorchModuleWrapper", "FlaxLayer", "JaxLayer", "Wrapper"}) | {
+    *("StringLookup", "IntegerLookup", "TextVectorization", "Hashing", "HashedCrossing"),
+}
+_MODELS = frozenset({"Functional", "Sequential", "Model"})
+# How Keras writes down tensors, tuples and types.
+_VALUES = frozenset({"__keras_tensor__", "__tuple__", "__numpy__", "__tensor__", "DTypePolicy", "Policy"})
+_OPERATIONS = ("keras.src.ops.numpy", "keras.src.ops.nn", "keras.src.ops.image")
+# A .keras is stored as it is; one that grows is made to fill the memory.
+_MOST_GROWTH = 4
+
+
+def check_keras_archive(path: Path, origin: str) -> None:
+    """Refuse a .keras that holds more than layers of Keras and their weights.
+
+    Raises:
+        ModelyardError: the file is no .keras, or holds something else; the class is named.
+    """
+    try:
+        with zipfile.ZipFile(path) as whole:
+            unpacked = sum(member.file_size for member in whole.infolist())
+            if unpacked > _MOST_GROWTH * path.stat().st_size + 1_000_000:
+                raise ModelyardError(f"{origin}: unpacks into {unpacked:,} bytes: refused")
+            config = json.loads(whole.read("config.json"))
+            weights = whole.read("model.weights.h5")
+    except (zipfile.BadZipFile, KeyError, ValueError, NotImplementedError, RuntimeError) as error:
+        raise ModelyardError(f"{origin}: expected a whole network as .keras ({error})") from None
+    # What it was trained with is not read.
+    _check_config({**config, "compile_config": None}, origin)
+    check_hdf5(io.BytesIO(weights), origin, whole=False)
+
+
+def check_hdf5(file: Path | io.BytesIO, origin: str, whole: bool) -> None:
+    """Refuse an HDF5 file that points to other files, or holds layers that are not Keras' own.
+
+    Args:
+        file: a .h5.
+        origin: for messages.
+        whole: it must hold a network, and not weights alone.
+
+    Raises:
+        ModelyardError: as said.
+    """
+    import h5py  # type: ignore[import-untyped]
+
+    try:
+        with h5py.File(file, "r") as content:
+            _check_links(content, origin)
+            config = content.attrs.get("model_config")
+    except OSError as error:
+        raise ModelyardError(f"{origin}: expected an HDF5 file ({error})") from None
+    if not whole:
+        return
+    if config is None:
+        raise ModelyardError(
+            f"{origin}: expected a whole network, got weights alone: name the function of "
+            "keras.applications that they belong to in pretrained.architecture"
+        )
+    _check_config(json.loads(config), origin)
+
+
+def _check_links(group: Any, origin: str) -> None:
+    import h5py
+
+    for name in group:
+        if not isinstance(group.get(name, getlink=True), h5py.HardLink):
+            raise ModelyardError(f"{origin}: {name!r} points to another place or file: refused")
+        member = group[name]
+        if isinstance(member, h5py.Group):
+            _check_links(member, origin)
+        elif isinstance(member, h5py.Dataset) and member.external:
+            raise ModelyardError(f"{origin}: {name!r} lies in another file: refused")
+
+
+def _check_config(value: Any, origin: str) -> None:
+    """Look at every object in a configuration, however deep."""
+    if isinstance(value, dict):
+        if "class_name" in value and not _is_known(value["class_name"], value.get("module")):
+            module = f"{value['module']}." if value.get("module") else ""
+            raise ModelyardError(
+                f"{origin}: {module}{value['class_name']} is not among the layers of Keras that only "
+                "compute: refused, and not run"
+            )
+        value = list(value.values())
+    if isinstance(value, list):
+        for part in value:
+            _check_config(part, origin)
+
+
+def _is_known(name: Any, module: Any) -> bool:
+    import keras
+
+    if not isinstance(name, str) or not isinstance(module, str | None):
+        return False
+    if module in _OPERATIONS:
+        operation = getattr(sys.modules[module], name, None)
+        return inspect.isclass(operation) and issubclass(operation, keras.Operation)
+    if module is not None and module != "keras" and not module.startswith("keras."):
+        return False
+    homes = (keras.layers, keras.initializers, keras.regularizers, keras.constraints)
+    own = any(inspect.isclass(getattr(home, name, None)) for home in homes)
+    return name in _MODELS | _VALUES or (own and name not in _REFUSED)

@@ -1,0 +1,174 @@
+"""A SavedModel of TensorFlow 2: checked before it is loaded, asked through its signature."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from modelyard.errors import ModelyardError
+from modelyard.networks.formats.allowed_ops import STORING, WITH_VARIABLES
+from modelyard.networks.formats.frozen_graph import name_tensor
+from modelyard.networks.formats.graphdef import cut_graph
+from modelyard.networks.network import Floats, FunctionOriginal, Step, shorten
+from modelyard.networks.scaling import find_layout
+from modelyard.params.pretrained import Entrance, Exit
+
+if TYPE_CHECKING:
+    from tensorflow.core.framework.node_def_pb2 import NodeDef
+    from tensorflow.core.protobuf.meta_graph_pb2 import MetaGraphDef, SignatureDef
+
+SIGNATURE = "serving_default"
+# Tables and files that would be read while the network is loaded.
+_REFUSED_KINDS = ("asset", "resource")
+
+
+class SavedModelOriginal(FunctionOriginal):
+    """A loaded SavedModel."""
+
+    def __init__(self, path: Path, reading: dict[str, Any], origin: str) -> None:
+        """Check and load a SavedModel.
+
+        Args:
+            path: its folder.
+            reading: the values of conf/ as JSON.
+            origin: for messages.
+
+        Raises:
+            ModelyardError: it holds something that is not allowed, has no signature serving_default of one
+                float32 image and one output, or its input another size than conf/ says.
+        """
+        import tensorflow as tf
+
+        entrance = Entrance.model_validate(reading["input"])
+        super().__init__(entrance, Exit.model_validate(reading["output"]), origin)
+        signature = check_saved_model((path / "saved_model.pb").read_bytes(), origin)
+        [(self._input, shape)] = [
+            (name, None if tensor.tensor_shape.unknown_rank else tensor.tensor_shape)
+            for name, tensor in signature.inputs.items()
+        ]
+        sizes = None if shape is None else [None if size.size < 0 else size.size for size in shape.dim]
+        self.channels_first = find_layout(sizes, entrance, origin)
+        try:
+            self._loaded = tf.saved_model.load(str(path))
+        except Exception as error:
+            # A damaged checkpoint, a missing file: TensorFlow has many classes for it.
+            raise ModelyardError(f"{origin}: TensorFlow cannot load it: {shorten(error)}") from error
+        # What was loaded holds the variables: it must live as long as the signature.
+        self._signature = self._loaded.signatures[SIGNATURE]
+
+    def run(self, inputs: Floats) -> Floats:
+        """See `Original.run`."""
+        import tensorflow as tf
+
+        [answer] = self._signature(**{self._input: tf.constant(inputs)}).values()
+        return np.asarray(answer)
+
+    def function(self, cut: str | None) -> tuple[Step, Sequence[Any]]:
+        """Freeze the signature, and cut it as a frozen graph."""
+        from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
+
+        frozen = convert_variables_to_constants_v2(self._signature, lower_control_flow=False)
+        exit_ = frozen.outputs[0].name if cut is None else name_tensor(cut)
+        return cut_graph(frozen.graph.as_graph_def(), frozen.inputs[0].name, exit_), ()
+
+
+def open_saved_model(path: Path, reading: dict[str, Any], origin: str) -> SavedModelOriginal:
+    """Open a SavedModel; see `SavedModelOriginal`."""
+    return SavedModelOriginal(path, reading, origin)
+
+
+def check_saved_model(content: bytes, origin: str) -> "SignatureDef":
+    """Refuse a SavedModel that could do more than compute, without loading it; return its signature.
+
+    Args:
+        content: of saved_model.pb.
+        origin: for messages.
+
+    Raises:
+        ModelyardError: see `SavedModelOriginal`; a node with an unknown op is named.
+    """
+    from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
+    from tensorflow.core.protobuf.saved_model_pb2 import SavedModel
+
+    try:
+        graphs = SavedModel.FromString(content).meta_graphs
+    except DecodeError as error:
+        raise ModelyardError(f"{origin}: expected a saved_model.pb, it cannot be parsed ({error})") from None
+    if len(graphs) != 1 or not graphs[0].HasField("object_graph_def"):
+        raise ModelyardError(
+            f"{origin}: expected a SavedModel of TensorFlow 2 with one graph, got one of TensorFlow 1 or "
+            f"with {len(graphs)} graphs: freeze it, and import the .pb as format frozen_graph"
+        )
+    _check_nodes(graphs[0], origin)
+    _check_objects(graphs[0], origin)
+    return _find_signature(graphs[0], origin)
+
+
+def _check_nodes(graph: "MetaGraphDef", origin: str) -> None:
+    storing = _find_storing(graph)
+    saver = {graph.saver_def.save_tensor_name.partition(":")[0], graph.saver_def.restore_op_name}
+    for where, node in _walk_nodes(graph):
+        if node.op not in WITH_VARIABLES and not (where in storing and node.op in STORING):
+            raise ModelyardError(
+                f"{origin}: node {node.name!r} has the op {node.op!r}, which is not among those that "
+                "classifiers are made of (networks/formats/allowed_ops.py): refused"
+            )
+        called = storing & set(_called(node))
+        read = saver & {name.removeprefix("^").partition(":")[0] for name in node.input}
+        if (called and (where or node.name not in saver)) or (read and not where):
+            raise ModelyardError(
+                f"{origin}: node {node.name!r} reads or writes checkpoints by itself: refused"
+            )
+
+
+def _check_objects(graph: "MetaGraphDef", origin: str) -> None:
+    objects = graph.object_graph_def
+    kinds = {node.WhichOneof("kind") for node in objects.nodes}
+    if found := sorted(kinds.intersection(_REFUSED_KINDS)):
+        raise ModelyardError(
+            f"{origin}: expected layers alone, got an object of the kind {found[0]}: refused"
+        )
+    if found := sorted(_find_storing(graph).intersection(objects.concrete_functions)):
+        raise ModelyardError(f"{origin}: the function {found[0]!r} reads or writes checkpoints: refused")
+
+
+def _find_storing(graph: "MetaGraphDef") -> set[str]:
+    """Return the functions that write or read checkpoints."""
+    functions = graph.graph_def.library.function
+    return {one.signature.name for one in functions if any(node.op in STORING for node in one.node_def)}
+
+
+def _walk_nodes(graph: "MetaGraphDef") -> "Iterator[tuple[str, NodeDef]]":
+    """Yield every node with the function it stands in, "" for the graph itself."""
+    for node in graph.graph_def.node:
+        yield "", node
+    for function in graph.graph_def.library.function:
+        for node in function.node_def:
+            yield function.signature.name, node
+
+
+def _called(node: "NodeDef") -> Iterator[str]:
+    for value in node.attr.values():
+        yield value.func.name
+        yield from (function.name for function in value.list.func)
+
+
+def _find_signature(graph: "MetaGraphDef", origin: str) -> "SignatureDef":
+    from tensorflow.core.framework.types_pb2 import DataType
+
+    kinds = {number: name.removeprefix("DT_").lower() for name, number in DataType.items()}
+    names = [name for name in graph.signature_def if not name.startswith("__")]
+    if SIGNATURE not in names:
+        raise ModelyardError(f"{origin}: expected the signature {SIGNATURE}, got {names or 'none'}")
+    signature = graph.signature_def[SIGNATURE]
+    sides = [
+        [f"{kinds.get(tensor.dtype, 'unknown')} {name!r}" for name, tensor in sorted(side.items())]
+        for side in (signature.inputs, signature.outputs)
+    ]
+    if [len(side) for side in sides] != [1, 1] or not all(side[0].startswith("float ") for side in sides):
+        raise ModelyardError(
+            f"{origin}: {SIGNATURE}: expected one float32 image and one float32 output, got "
+            f"{', '.join(sides[0]) or 'nothing'} to {', '.join(sides[1]) or 'nothing'}"
+        )
+    return signature

@@ -1,0 +1,85 @@
+"""Every registered name that conf/ knows, with its card and its gate."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from modelyard.errors import ModelyardError
+from modelyard.params.load import Params
+from modelyard.params.published import Card, Gate
+
+# Each file in them describes something that is registered.
+GROUPS = ("data", "pretrained")
+
+
+@dataclass(frozen=True)
+class Entry:
+    """What conf/ says of a registered name: the words for its card, and what its champion must show."""
+
+    card: Card
+    gate: Gate
+
+
+def list_entries(params: Params) -> dict[str, Entry]:
+    """Return what a pipeline may register, by name; a stand-in has the gate of its original."""
+    entries = {one.name: Entry(one.card, one.gate) for one in (params.data, params.pretrained)}
+    if stand_in := params.pretrained.fallback:
+        entries[stand_in.name] = Entry(stand_in.card, params.pretrained.gate)
+    return entries
+
+
+def find_gate(name: str, params: Params, conf: Path) -> Gate:
+    """Return the gate of a registered name.
+
+    Args:
+        name: of the registered model.
+        params: asked first; they hold one dataset and one network.
+        conf: the folder whose other choices are composed until one has the name.
+
+    Raises:
+        ModelyardError: nothing has this name, or a file cannot be composed.
+    """
+    if entry := list_entries(params).get(name):
+        return entry.gate
+    names = []
+    for file, values in _compose_choices(conf):
+        stand_in = values.get("fallback") or {}
+        names += [str(one["name"]) for one in (values, stand_in) if one.get("name")]
+        if name in names:
+            return _read_gate(file, values.get("gate"))
+    raise ModelyardError(
+        f"{name}: expected a file with `name: {name}` and a gate in conf/data or conf/pretrained, found "
+        f"{', '.join(dict.fromkeys(names)) or 'none'}: write conf/data/{name}.yaml"
+    )
+
+
+def _compose_choices(conf: Path) -> Iterator[tuple[Path, Mapping[str, Any]]]:
+    """Yield the files of both groups, composed as if they were chosen; those that begin with _ are parts."""
+    from hydra import compose, initialize_config_dir
+    from hydra.errors import HydraException
+    from omegaconf import OmegaConf
+    from omegaconf.errors import OmegaConfBaseException
+    from yaml import YAMLError
+
+    with initialize_config_dir(str(conf.resolve()), version_base=None):
+        for group in GROUPS:
+            for file in sorted((conf / group).glob("[!_]*.yaml")):
+                try:
+                    config = compose("config", overrides=[f"{group}={file.stem}"])
+                    values: Any = OmegaConf.to_container(config[group], resolve=True)
+                except (HydraException, OmegaConfBaseException, YAMLError) as error:
+                    reason = next(iter(str(error).splitlines()), type(error).__name__)
+                    raise ModelyardError(f"{file}: expected a file that can be composed: {reason}") from None
+                yield file, values
+
+
+def _read_gate(file: Path, gate: Any) -> Gate:
+    try:
+        return Gate.model_validate(gate)
+    except ValidationError as error:
+        fault = error.errors(include_url=False)[0]
+        key = ".".join(map(str, ("gate", *fault["loc"])))
+        raise ModelyardError(f"{file}: {key}: {fault['msg']}, got {fault['input']!r}") from None
