@@ -234,7 +234,7 @@ def try_container(image: Image, settings: dict[str, list[str]], uri: str) -> flo
 
 def ask_for_digits(address: str) -> None:
     """Fail unless at least 9 of 10 samples are answered with their label."""
-    samples = sorted((ROOT / "data/mnist/samples").glob("*.png"))
+    samples = sorted((ROOT / "data/samples").glob("*.png"))
     url, headers = f"{address}/models/mnist/predict", {"Content-Type": "image/png"}
     right = 0
     for sample in samples:

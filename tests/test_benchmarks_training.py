@@ -20,7 +20,7 @@ from benchmarks.training.augmentation import Augmented
 from benchmarks.training.ensembles import average_runs
 from benchmarks.training.flops import count_training_flops
 from benchmarks.training.goals import judge
-from benchmarks.training.outcome import name_kept
+from benchmarks.training.outcome import name_kept, read_examples
 from benchmarks.training.picture import plot_rows
 from benchmarks.training.presets import choose_presets, compose_preset, repeats_another
 from benchmarks.training.processes import PARTS, Processes
@@ -28,9 +28,12 @@ from benchmarks.training.report import Report
 from benchmarks.training.rounds import count_seeds
 from benchmarks.training.runs import TEXTBOOK, Epoch, Run, measure_peak_rss_mb
 from benchmarks.training.summary import Row, summarise
+from made_digits import make_digits, write_record
 from modelyard.errors import ModelyardError, UsageError
-from modelyard.params import Params
+from modelyard.images.fitting import fit_pictures
+from modelyard.images.pictures import write_pictures
 from modelyard.networks.layers import build_network, join_members
+from modelyard.params import Input, Params
 
 ROOT = Path(__file__).resolve().parent.parent
 PEAK = 100e9
@@ -61,13 +64,26 @@ def test_operations_are_counted_as_by_hand(params: Params) -> None:
     # 28x28 to 14x14, pooled to 7x7, to 3x3; multiply-adds of the four layers.
     forward = [14 * 14 * 9 * 1 * 4, 3 * 3 * 9 * 4 * 8, 3 * 3 * 8 * 16, 16 * 10]
     by_hand = 2 * (3 * sum(forward) - forward[0])
-    network = build_network(model)
+    seen = ((28, 28, 1), 10)
+    network = build_network(model, *seen)
     assert count_training_flops(network) == by_hand
-    normal = build_network(model.model_copy(update={"batch_norm": True}))
+    normal = build_network(model.model_copy(update={"batch_norm": True}), *seen)
     assert count_training_flops(normal) == by_hand
     assert count_training_flops(join_members(model, [network, normal])) == 2 * by_hand
-    computed = build_network(model.model_copy(update={"first_filters": "whitening"}))
+    computed = build_network(model.model_copy(update={"first_filters": "whitening"}), *seen)
     assert count_training_flops(computed) == by_hand - 2 * (forward[0] + forward[1])
+
+
+def test_pictures_to_test_on_are_fitted_as_those_to_learn_from(tmp_path: Path, params: Params) -> None:
+    digits, how = make_digits(12), Input(fit="smooth", height=20, width=24, channels=1)
+    for part in ("train", "test"):
+        fitted = fit_pictures(digits, how, part)
+        write_pictures(tmp_path / f"{part}.npz", digits, fitted if part == "train" else None)
+    write_record(tmp_path / "dataset.json", params.data.model_copy(update={"input": how}), digits)
+    training, test = (read_examples(tmp_path, part) for part in ("train", "test"))
+    assert test.inputs.shape == (12, 20, 24, 1)
+    np.testing.assert_array_equal(test.inputs, training.inputs)
+    np.testing.assert_array_equal(test.labels, digits.labels)
 
 
 def test_a_layer_that_cannot_be_counted_is_refused() -> None:

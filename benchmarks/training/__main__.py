@@ -115,7 +115,7 @@ def make_parser() -> argparse.ArgumentParser:
     presets = "only these files of conf/model (default: all, an ensemble out of its members' runs)"
     parser.add_argument("--presets", nargs="+", metavar="NAME", help=presets)
     parser.add_argument(
-        "--data", type=Path, default=DATA, metavar="FOLDER", help=f"with the digits (default: {DATA})"
+        "--data", type=Path, default=DATA, metavar="FOLDER", help=f"with the pictures (default: {DATA})"
     )
     parser.add_argument(
         "--resume",

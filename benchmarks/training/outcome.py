@@ -8,14 +8,18 @@ import numpy as np
 
 from benchmarks.training.flops import count_training_flops
 from benchmarks.training.runs import Epoch, Run
-from modelyard.images.dataset import read_digits
 from modelyard.files import replace_file
-from modelyard.images.examples import Examples, examples_of
+from modelyard.images import examples
+from modelyard.images.dataset import read_dataset
+from modelyard.images.examples import Examples
+from modelyard.images.fitting import fit_pictures
+from modelyard.images.pictures import read_pictures
+from modelyard.params import Input
 
 if TYPE_CHECKING:
     import keras
 
-DATA = Path("data/mnist")
+DATA = Path("data")
 BATCH = 1000
 
 
@@ -42,8 +46,14 @@ class Fit:
 
 
 def read_examples(data: Path, part: str) -> Examples:
-    """Read the `train`, `validation` or `test` part of the data."""
-    return examples_of(read_digits(data / f"{part}.npz"))
+    """Read the `train`, `validation` or `test` part of the data, as a network sees it."""
+    file = data / f"{part}.npz"
+    if part != "test":
+        return examples.read_examples(file)
+    # The stage `download` leaves these as they came: what is measured there is the answer to a file.
+    pictures = read_pictures(file, data / "source")
+    how = Input.model_validate(read_dataset(data / "dataset.json").record["input"])
+    return Examples(fit_pictures(pictures, how, part), pictures.labels, len(pictures.classes))
 
 
 def measure_outcome(fit: Fit, network: "keras.Model", data: Path, keep: Path | None, scale: float = 1) -> Run:
@@ -52,16 +62,16 @@ def measure_outcome(fit: Fit, network: "keras.Model", data: Path, keep: Path | N
     Args:
         fit: the network's.
         network: float32.
-        data: the folder with the digits.
+        data: the folder with the pictures.
         keep: a folder for the probabilities, NAME-SEED.npz, or None.
         scale: what the network wants its pixels, 0..255, multiplied with.
     """
     answers = {}
     for part in ("validation", "test"):
-        examples = read_examples(data, part)
-        inputs = examples.inputs * np.float32(scale)
+        asked = read_examples(data, part)
+        inputs = asked.inputs * np.float32(scale)
         answers[part] = network.predict(inputs, batch_size=BATCH, verbose=0)
-        answers[f"{part}_labels"] = examples.labels
+        answers[f"{part}_labels"] = asked.labels
     if keep is not None:
         with replace_file(name_kept(keep, fit.name, fit.seed)) as new, new.open("wb") as file:
             np.savez(file, **answers)

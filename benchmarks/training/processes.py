@@ -29,7 +29,7 @@ class Processes:
 
     Args:
         scratch: a folder for results, logs and probabilities.
-        data: the folder with the digits.
+        data: the folder with the pictures.
         resume: take what an earlier start has kept, where settings, code, data and packages are the same.
 
     Attributes:

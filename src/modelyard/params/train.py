@@ -60,10 +60,10 @@ class Augmentation(Group):
         elastic_pixels: how far a point is drawn from its place, differently in each part of the picture.
     """
 
-    shift_pixels: Annotated[float, Field(ge=0, le=14)]
+    shift_pixels: Annotated[float, Field(ge=0, le=2000)]
     rotate_degrees: Annotated[float, Field(ge=0, le=180)]
     scale: Annotated[float, Field(ge=0, lt=1)]
-    elastic_pixels: Annotated[float, Field(ge=0, le=14)]
+    elastic_pixels: Annotated[float, Field(ge=0, le=2000)]
 
 
 class EarlyStopping(Group):
