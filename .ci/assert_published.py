@@ -13,27 +13,26 @@ ACCURACY = 0.99
 
 def main() -> None:
     """Fail with the first thing that is not as it should be."""
-    test = json.loads(Path("reports/mnist/metrics.json").read_text())["test"]
+    test = json.loads(Path("reports/trained/metrics.json").read_text())["float32"]["test"]
     check(test["accuracy"] >= ACCURACY, f"accuracy: expected at least {ACCURACY}, got {test['accuracy']}")
     tracking = open_tracking(load_params().registry.experiment)
     registered = json.loads(Path("registered.json").read_text())
-    inception = registered["inception-int8"]["name"]
-    expected = {"mnist": ["float32"], inception: ["float32", "int8"]}
+    imported = registered["imported/float32"]["name"]
+    expected = {"mnist": ["float32"], imported: ["float32", "int8"]}
     for name, precisions in expected.items():
         versions = list_versions(tracking.client, name)
         got = [version.tags["precision"] for version in versions]
         check(got == precisions, f"{name}: expected versions {precisions}, got {got}")
         for version in versions:
             Predictor(fetch_bundle(tracking, version))
-    champion = resolve_version(tracking.client, f"models:/{inception}@champion")
-    check(
-        champion.tags["precision"] == "int8", f"{inception}@champion: expected int8, got {champion.version}"
-    )
+    champion = resolve_version(tracking.client, f"models:/{imported}@champion")
+    # Which precision is faster is a matter of the processor.
+    precision = champion.tags["precision"]
     served = json.loads(Path("served/predictions.json").read_text())["models:/mnist/1"]
     right = sum(f"label-{answers[0]['label']}" in name for name, answers in served.items())
-    check(right >= 9, f"served digits: expected at least 9 of {len(served)} right, got {right}")
+    check(right >= 9, f"served pictures: expected at least 9 of {len(served)} right, got {right}")
     print(
-        f"mnist: {test['accuracy']:.2%}; {inception}: {len(versions)} versions; served digits: {right} right"
+        f"mnist: {test['accuracy']:.2%}; {imported}: {precision} is champion; served pictures: {right} right"
     )
 
 

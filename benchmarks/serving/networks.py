@@ -19,17 +19,17 @@ from PIL import Image
 from benchmarks.serving.questions import JPEG, PNG, Subject, write_photo
 from modelyard.errors import ModelyardError
 from modelyard.files import replace_folder, write_json
-from modelyard.params import load_params
 from modelyard.networks.imported import WEIGHTS, read_imported
 from modelyard.networks.quantized_weights import read_weights
+from modelyard.params import load_params
 from modelyard.quiet import import_tensorflow, quiet_tensorflow
 
 if TYPE_CHECKING:
     import keras
 
 MNIST, INCEPTION = "mnist", "inception"
-DIGIT = Path("data/mnist/samples/digit-03-label-3.png")
-IMPORTED = Path("models/inception")
+DIGIT = Path("data/samples/03-label-3.png")
+IMPORTED = Path("models/imported")
 STAMP = "source.sha256"
 
 

@@ -8,14 +8,14 @@ import numpy as np
 
 from benchmarks.training.flops import count_training_flops
 from benchmarks.training.runs import Epoch, Run
-from modelyard.images.dataset import read_digits
 from modelyard.files import replace_file
-from modelyard.images.examples import Examples, examples_of
+from modelyard.images import examples
+from modelyard.images.examples import Examples
 
 if TYPE_CHECKING:
     import keras
 
-DATA = Path("data/mnist")
+DATA = Path("data")
 BATCH = 1000
 
 
@@ -43,7 +43,7 @@ class Fit:
 
 def read_examples(data: Path, part: str) -> Examples:
     """Read the `train`, `validation` or `test` part of the data."""
-    return examples_of(read_digits(data / f"{part}.npz"))
+    return examples.read_examples(data / f"{part}.npz")
 
 
 def measure_outcome(fit: Fit, network: "keras.Model", data: Path, keep: Path | None, scale: float = 1) -> Run:
@@ -52,7 +52,7 @@ def measure_outcome(fit: Fit, network: "keras.Model", data: Path, keep: Path | N
     Args:
         fit: the network's.
         network: float32.
-        data: the folder with the digits.
+        data: the folder with the three parts.
         keep: a folder for the probabilities, NAME-SEED.npz, or None.
         scale: what the network wants its pixels, 0..255, multiplied with.
     """

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 from benchmarks.training.entry import run_measurement
 from benchmarks.training.outcome import Fit, measure_outcome, read_examples
 from benchmarks.training.runs import TEXTBOOK, Epoch, Run, measure_peak_rss_mb
-from modelyard.quiet import import_tensorflow
 from modelyard.images.examples import Examples
+from modelyard.quiet import import_tensorflow
 
 if TYPE_CHECKING:
     import keras
