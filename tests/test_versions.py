@@ -127,7 +127,7 @@ def test_a_bundle_that_was_not_evaluated_is_refused(make: Make, params: Params, 
     with pytest.raises(ModelyardError, match=r"metrics\.json: expected float32, .* got int8: `dvc repro`"):
         list(read_publications("trained", bundles, reports, repository, params))
     (reports / "metrics.json").unlink()
-    with pytest.raises(ModelyardError, match=r"metrics\.json: expected what an evaluation measured"):
+    with pytest.raises(ModelyardError, match=r"metrics\.json: expected the metrics of an evaluation"):
         list(read_publications("trained", bundles, reports, repository, params))
 
 
@@ -165,7 +165,8 @@ def test_a_version_of_before_gets_a_folder_of_its_own_when_it_is_registered_agai
 ) -> None:
     version = publish(tracking, make())
     folder = version.tags["evaluation.artifacts"]
-    tracking.client.delete_model_version_tag("mnist", version.version, "evaluation.artifacts")
+    for tag in ("evaluation.artifacts", "evaluation.record"):
+        tracking.client.delete_model_version_tag("mnist", version.version, tag)
     kept = mlflow.artifacts.download_artifacts(run_id=version.run_id, artifact_path="evaluation")
     shutil.rmtree(kept)
     publish(tracking, make())
