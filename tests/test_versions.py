@@ -205,13 +205,8 @@ def test_what_was_measured_already_is_not_written_again(
     writes = Mock(side_effect=AssertionError("written"))
     for name in ("log_batch", "log_artifacts", "set_model_version_tag", "update_model_version", "set_tag"):
         monkeypatch.setattr(type(tracking.client), name, writes)
-    publish(tracking, make_again(make, training))
+    publish(tracking, make(training=training))
     writes.assert_not_called()
-
-
-def make_again(make: Make, training: dict[str, object]) -> Publication:
-    """Make the same publication without a training, which writes its own run."""
-    return make(training=training)
 
 
 def test_an_evaluation_that_was_cut_off_is_kept_by_the_next_register(
