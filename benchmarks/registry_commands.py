@@ -57,7 +57,7 @@ def make_registry(folder: Path, versions: int) -> str:
 
 
 def add_version(client: Any, experiment: str, report: Path, number: int, random: np.random.Generator) -> None:
-    """Register one more version, as `registry.publication` leaves it."""
+    """Register one more version, as `registry.publishing` leaves it."""
     from mlflow.entities import Metric, Param
 
     key = f"{number:064x}"

@@ -8,20 +8,22 @@ from typing import Any
 import numpy as np
 from mlflow.entities import Metric
 
-from modelyard.images.dataset import Digits
 from modelyard.evaluation.measures import confusion_matrix, measure_answers, measure_classes
 from modelyard.evaluation.reports import Predictions, write_predictions
+from modelyard.images.pictures import Pictures, PixelPictures
+from modelyard.nesting import flatten
 from modelyard.registry.versions import find_version
 from modelyard.tracking.store import Tracking
 from small_registry import SmallRegistry
 
 CLASSES = tuple(str(digit) for digit in range(10))
 # Each image has a pixel of its own, so that a mix-up of two shows.
-DIGITS = Digits(
-    np.arange(12 * 784, dtype=np.uint32).astype(np.uint8).reshape(12, 28, 28),
+PICTURES = PixelPictures(
     np.array([0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 0, 1], np.uint8),
+    CLASSES,
+    np.arange(12 * 784, dtype=np.uint32).astype(np.uint8).reshape(12, 28, 28),
 )
-RIGHT = tuple(DIGITS.labels.tolist())
+RIGHT = tuple(PICTURES.labels.tolist())
 
 
 class EvaluatedRegistry(SmallRegistry):
@@ -46,16 +48,16 @@ class EvaluatedRegistry(SmallRegistry):
         run_id: str | None = None,
         folder: str | None = None,
         tags: Mapping[str, str] | None = None,
-        digits: Digits = DIGITS,
+        pictures: Pictures = PICTURES,
     ) -> int:
         """Register a version of `mnist` that answered so, sure to 0.91, and return its number.
 
         Args:
-            answers: a class for each image of `digits`.
+            answers: a class for each image of `pictures`.
             run_id: of its run; None starts one.
             folder: that keeps its evaluation; None makes one of its own and tags the version with it.
             tags: beside those of a publication.
-            digits: the test images.
+            pictures: the test images.
         """
         run_id = run_id or self.start_run()
         probabilities = np.full((len(answers), 10), 0.01, np.float32)
@@ -64,8 +66,9 @@ class EvaluatedRegistry(SmallRegistry):
         kept = {} if folder else {"evaluation.artifacts": f"evaluation/float32-{key[:8]}"}
         report = self._folder / f"report-{key[:8]}"
         report.mkdir()
+        names = tuple(pictures.name(place) for place in range(len(pictures)))
         write_predictions(
-            report / "predictions.npz", Predictions(digits.labels, probabilities, digits.digest)
+            report / "predictions.npz", Predictions(pictures.labels, probabilities, pictures.digest, names)
         )
         facts = {
             "bundle": {"content_key": key},
@@ -73,21 +76,22 @@ class EvaluatedRegistry(SmallRegistry):
         }
         (report / "report.json").write_text(json.dumps(facts))
         self.client.log_artifacts(run_id, str(report), folder or kept["evaluation.artifacts"])
-        metrics = {
-            f"test/{name}": value for name, value in measure_answers(probabilities, digits.labels, 10).items()
+        confusion = confusion_matrix(probabilities, pictures.labels)
+        measured = {
+            "test": measure_answers(probabilities, pictures.labels, 10),
+            "class": measure_classes(confusion, CLASSES),
         }
-        for name, scores in measure_classes(confusion_matrix(probabilities, digits.labels), CLASSES).items():
-            metrics |= {f"class/{name}/{measure}": value for measure, value in scores.items()}
+        metrics = flatten(measured, "/")
         metrics |= {"latency/p50_ms": 0.1, "size_bytes": 1_651_929}
         return self._register(
-            "mnist", run_id, metrics, digits.digest, {"content_key": key, **kept, **(tags or {})}
+            "mnist", run_id, metrics, pictures.digest, {"content_key": key, **kept, **(tags or {})}
         )
 
-    def evaluate_photos(self, p50_ms: float, digest: str = "e" * 64) -> int:
-        """Register a version of `photos`, which was measured without labels."""
+    def evaluate_unlabelled(self, p50_ms: float, digest: str = "e" * 64) -> int:
+        """Register a version of `colours`, which was measured without labels."""
         metrics = {"agreement/same_first": 1.0, "agreement/images": 2, "latency/p50_ms": p50_ms}
-        tags = {"content_key": f"{p50_ms:064.0f}", "evaluation.dataset": "sample-photos"}
-        return self._register("photos", self.start_run(), metrics, digest, tags)
+        tags = {"content_key": f"{p50_ms:064.0f}", "evaluation.dataset": "sample-pictures"}
+        return self._register("colours", self.start_run(), metrics, digest, tags)
 
     def kept(self, version: int) -> Path:
         """Return the folder that keeps a version's evaluation."""

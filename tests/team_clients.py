@@ -20,13 +20,14 @@ from typing import Any, TypeVar
 import mlflow
 from mlflow.exceptions import MlflowException
 
-from conftest import ROOT
+from conftest import compose_values
 from modelyard.errors import ModelyardError
 from modelyard.inference.bundle import Bundle, read_bundle
-from modelyard.params import load_params
+from modelyard.params import validate_params
 from modelyard.registry.logged_model import model_arguments
 from modelyard.registry.promotion import promote
-from modelyard.registry.publication import Publication, publish
+from modelyard.registry.publication import Publication
+from modelyard.registry.publishing import publish
 from modelyard.tracking.runs import Dataset
 from modelyard.tracking.store import open_store, open_tracking
 
@@ -53,16 +54,16 @@ def work(uri: str, bundles: Path, number: int) -> dict[str, Any]:
     os.environ["MLFLOW_TRACKING_URI"] = uri
     # Half of them see that the server is gone; the others wait, as MLflow does by itself.
     os.environ["MLFLOW_HTTP_REQUEST_MAX_RETRIES"] = "0" if number % 2 else "5"
-    registry = load_params(ROOT / "params.yaml").registry
+    data = validate_params(compose_values()).data
     bundle = read_bundle(bundles / MARKS[number])
     # Any folder does for a report.
     publication = Publication(
-        bundle, METRICS, DATASET, bundle.folder, None, False, "p" * 64, facts={}, card=registry.cards["mnist"]
+        bundle, METRICS, DATASET, bundle.folder, None, "p" * 64, facts={}, card=data.card
     )
     errors: list[str] = []
     version = insist(lambda: publish(open_tracking("digits"), publication), errors)
     reason, wanted = f"client {number}", str(version.version)
-    insist(lambda: promote(open_store(), "mnist", wanted, registry.gates, reason=reason, force=True), errors)
+    insist(lambda: promote(open_store(), "mnist", wanted, data.gate, reason=reason, force=True), errors)
     return {"content_key": bundle.content_key, "version": int(wanted), "errors": errors}
 
 

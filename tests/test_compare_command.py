@@ -4,19 +4,20 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from evaluated_registry import DIGITS, RIGHT, EvaluatedRegistry
+from evaluated_registry import PICTURES, RIGHT, EvaluatedRegistry
 from fault_server import Fault, run_fault_server
 from modelyard.cli.main import main
-from modelyard.images.dataset import Digits, write_digits
+from modelyard.images.pictures import write_pictures
 from modelyard.tracking import store
 from small_registry import SmallRegistry
 
 WRONG = (1, *RIGHT[1:])
-OTHER_DATA = Digits(255 - DIGITS.images, DIGITS.labels)
+OTHER_DATA = replace(PICTURES, levels=255 - PICTURES.levels)
 SHARED_RUN = "expected a run of one version of mnist, it has 4, 5: name one"
 
 
@@ -28,7 +29,7 @@ class Compared(EvaluatedRegistry):
         self.evaluate(RIGHT)
         self.first_run = self.client.get_model_version("mnist", "1").run_id
         self.evaluate(WRONG)
-        self.evaluate(RIGHT, digits=OTHER_DATA)
+        self.evaluate(RIGHT, pictures=OTHER_DATA)
         self.shared_run = self.start_run()
         for _ in range(2):
             self.evaluate(RIGHT, run_id=self.shared_run)
@@ -83,7 +84,7 @@ def test_numbers_aliases_and_runs_name_the_same_versions(
 def test_a_page_is_written_with_the_images_of_the_repository(
     registry: Compared, repository: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    write_digits(repository / "data" / "mnist" / "test.npz", DIGITS)
+    write_pictures(repository / "data" / "test.npz", PICTURES)
     assert main(["compare", "mnist", "1", "2", "--html", "pages/one.html"]) == 0
     assert "mnist: version 1 beside" in capsys.readouterr().out
     page = (repository / "pages" / "one.html").read_text()

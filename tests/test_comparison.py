@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from evaluated_registry import DIGITS, RIGHT, EvaluatedRegistry
-from modelyard.images.dataset import Digits, write_digits
+from evaluated_registry import PICTURES, RIGHT, EvaluatedRegistry
 from modelyard.errors import ModelyardError
 from modelyard.evaluation.paired import PairedTest
+from modelyard.images.pictures import write_pictures
 from modelyard.registry.comparison import Comparison, Measure, Setting, compare
 from modelyard.registry.comparison_page import draw_page, write_page
 from modelyard.registry.comparison_table import draw_table
@@ -23,6 +23,8 @@ from modelyard.registry.comparison_words import give_verdict, show_p_value, show
 from modelyard.registry.evidence import read_evidence
 from modelyard.registry.test_split import find_test_split
 from modelyard.registry.versions import find_version
+from picture_folders import hold_files
+from tflite_models import encode
 
 # Of twelve images, the first is wrong on two; the second on the last of these, otherwise, and on another.
 FIRST = (5, 6, *RIGHT[2:])
@@ -101,6 +103,7 @@ def test_json_has_it_all(comparison: Comparison) -> None:
     assert found["first"]["metrics"]["class/0/recall"] == 0.5
     assert found["same_images"]["disagreements"][1] == {
         "index": 1,
+        "name": "image 1",
         "label": "1",
         "first": "6",
         "second": "7",
@@ -115,7 +118,7 @@ def test_json_has_it_all(comparison: Comparison) -> None:
 
 def test_versions_tested_on_different_data_are_refused(registry: EvaluatedRegistry) -> None:
     registry.evaluate()
-    registry.evaluate(digits=Digits(255 - DIGITS.images, DIGITS.labels))
+    registry.evaluate(pictures=replace(PICTURES, levels=255 - PICTURES.levels))
     with pytest.raises(ModelyardError, match=r"measured on the same data, models:/mnist/1 was on mnist-test"):
         compare_versions(registry, "1", "2")
 
@@ -144,8 +147,8 @@ def test_versions_with_other_classes_are_refused(registry: EvaluatedRegistry) ->
 
 def test_models_without_labels_are_compared_by_what_there_is(registry: EvaluatedRegistry) -> None:
     for p50_ms in (31.0, 14.0):
-        registry.evaluate_photos(p50_ms)
-    found = compare_versions(registry, "1", "2", name="photos")
+        registry.evaluate_unlabelled(p50_ms)
+    found = compare_versions(registry, "1", "2", name="colours")
     assert found.same_images is None
     assert [one.better for one in found.measures if one.name == "latency/p50_ms"] == ["second"]
     assert "no accuracy to compare" in give_verdict(found)
@@ -209,7 +212,7 @@ def test_the_table_is_no_wider_than_the_terminal(comparison: Comparison) -> None
 
 
 def test_the_page_stands_alone_and_is_well_formed(comparison: Comparison) -> None:
-    page = draw_page(comparison, DIGITS)
+    page = draw_page(comparison, PICTURES)
     reader = read_page(page)
     assert reader.open == []
     assert all(source.startswith("data:image/png;base64,") for source in reader.sources)
@@ -219,16 +222,16 @@ def test_the_page_stands_alone_and_is_well_formed(comparison: Comparison) -> Non
 
 
 def test_the_page_shows_the_very_images_in_dispute(comparison: Comparison) -> None:
-    reader = read_page(draw_page(comparison, DIGITS))
+    reader = read_page(draw_page(comparison, PICTURES))
     shown = [decode(source) for source in reader.sources]
     # By who is right: the first, the second, neither.
     for pixels, index in zip(shown, (2, 0, 1), strict=True):
-        np.testing.assert_array_equal(pixels, DIGITS.images[index])
-    assert reader.alternatives == [f"test image {index}, labelled {index}" for index in (2, 0, 1)]
+        np.testing.assert_array_equal(pixels, PICTURES.levels[index])
+    assert reader.alternatives == [f"image {index}, labelled {index}" for index in (2, 0, 1)]
 
 
 def test_the_page_shows_both_confusion_matrices(comparison: Comparison) -> None:
-    page = draw_page(comparison, DIGITS)
+    page = draw_page(comparison, PICTURES)
     first, second = re.findall(r'<table class="matrix">(.*?)</table>', page)
     assert "version 1 (champion): 2 of 12 wrong" in first
     assert "version 2: 2 of 12 wrong" in second
@@ -239,7 +242,40 @@ def test_without_the_images_the_page_says_how_to_get_them_and_lists_them(compari
     page = draw_page(comparison, None)
     assert read_page(page).sources == []
     assert "<code>dvc pull</code> or <code>make repro</code>" in page
-    assert '<th scope="row">1</th><td>1</td><td>6 <small>0.91</small></td><td>7 <small>0.91</small>' in page
+    assert (
+        '<th scope="row">image 1</th><td>1</td><td>6 <small>0.91</small></td><td>7 <small>0.91</small>'
+        in page
+    )
+
+
+def test_files_are_shown_small_with_their_names_and_what_is_gone_says_so(
+    comparison: Comparison, tmp_path: Path
+) -> None:
+    large = np.full((300, 900, 3), (200, 30, 10), np.uint8)
+    files = [encode(large) for _ in PICTURES.labels]
+    pictures = hold_files(tmp_path, files, PICTURES.labels, PICTURES.classes)
+    (tmp_path / pictures.name(2)).unlink()
+    page = draw_page(comparison, pictures)
+    reader = read_page(page)
+    assert [decode(source).shape for source in reader.sources] == [(43, 128, 3)] * 2
+    assert all(source.startswith("data:image/jpeg;base64,") for source in reader.sources)
+    assert np.abs(decode(reader.sources[0]).astype(int) - (200, 30, 10)).max() < 8
+    assert f"{pictures.name(2)}: No such file" in page
+
+
+def test_of_many_classes_the_page_shows_those_with_the_most_mistakes(comparison: Comparison) -> None:
+    same = comparison.same_images
+    assert same is not None
+    many = np.eye(1000, dtype=np.int64)
+    many[700, 3] = 5
+    names = tuple(f"class {place}" for place in range(1000))
+    large = replace(same, classes=names, first_confusion=many, second_confusion=many)
+    page = draw_page(replace(comparison, same_images=large), None)
+    assert "The 960 classes with the fewest mistakes are left out." in page
+    first, _ = re.findall(r'<table class="matrix long">(.*?)</table>', page)
+    assert '<th scope="row">class 700</th>' in first
+    assert "5 of 1,005 wrong" in first
+    assert first.count('class="wrong"') == 1
 
 
 def test_what_comes_from_others_is_text_on_the_page(comparison: Comparison) -> None:
@@ -257,21 +293,21 @@ def test_a_page_that_cannot_be_drawn_leaves_the_old_one(comparison: Comparison, 
     write_page(path, comparison, None)
     before = path.read_bytes()
     with pytest.raises(IndexError):
-        write_page(path, comparison, DIGITS.take(np.arange(1)))
+        write_page(path, comparison, PICTURES.take(np.arange(1)))
     assert path.read_bytes() == before
     assert list(tmp_path.glob(".page*")) == []
 
 
 def test_the_test_split_is_found_where_it_is_the_one_of_the_digest(repository: Path) -> None:
-    assert find_test_split(DIGITS.digest) is None
-    path = repository / "data" / "mnist" / "test.npz"
-    write_digits(path, DIGITS)
-    found = find_test_split(DIGITS.digest)
+    assert find_test_split(PICTURES.digest) is None
+    path = repository / "data" / "test.npz"
+    write_pictures(path, PICTURES)
+    found = find_test_split(PICTURES.digest)
     assert found is not None
-    assert found.digest == DIGITS.digest
+    assert found.digest == PICTURES.digest
     assert find_test_split("0" * 64) is None
     path.write_bytes(b"nothing")
-    assert find_test_split(DIGITS.digest) is None
+    assert find_test_split(PICTURES.digest) is None
 
 
 class PageReader(HTMLParser):

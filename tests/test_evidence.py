@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from mlflow.entities import Metric
 
-from evaluated_registry import CLASSES, DIGITS, RIGHT, EvaluatedRegistry
+from evaluated_registry import CLASSES, PICTURES, RIGHT, EvaluatedRegistry
 from modelyard.errors import ModelyardError
 from modelyard.evaluation.reports import Predictions, write_predictions
 from modelyard.registry.evidence import (
@@ -41,7 +41,7 @@ def test_a_version_is_read_with_all_that_is_known_of_it(registry: EvaluatedRegis
     assert evidence.params == {"train.epochs": "2"}
     assert evidence.metrics["test/accuracy"] == pytest.approx(11 / 12)
     assert evidence.metrics["train/loss"] == 0.5
-    assert (evidence.dataset, evidence.dataset_digest) == ("mnist-test", DIGITS.digest)
+    assert (evidence.dataset, evidence.dataset_digest) == ("mnist-test", PICTURES.digest)
     assert abs(datetime.now(UTC) - evidence.created).total_seconds() < 600
 
 
@@ -61,8 +61,8 @@ def test_predictions_come_with_the_names_of_their_classes(registry: EvaluatedReg
     registry.evaluate()
     kept = read_kept_predictions(registry.tracking, read(registry, "1"))
     assert kept.classes == CLASSES
-    assert kept.predictions.digest == DIGITS.digest
-    np.testing.assert_array_equal(kept.predictions.labels, DIGITS.labels)
+    assert kept.predictions.digest == PICTURES.digest
+    np.testing.assert_array_equal(kept.predictions.labels, PICTURES.labels)
 
 
 def test_what_was_measured_later_on_other_data_is_left_out(registry: EvaluatedRegistry) -> None:
@@ -73,14 +73,14 @@ def test_what_was_measured_later_on_other_data_is_left_out(registry: EvaluatedRe
 
 def test_the_latest_of_two_measurements_counts(registry: EvaluatedRegistry) -> None:
     registry.evaluate()
-    log(registry, "latency/p50_ms", 0.2, digest=DIGITS.digest[:36])
+    log(registry, "latency/p50_ms", 0.2, digest=PICTURES.digest[:36])
     assert read(registry, "1").metrics["latency/p50_ms"] == 0.2
 
 
 @pytest.mark.parametrize("value", [math.inf, -math.inf])
 def test_infinity_is_left_out(registry: EvaluatedRegistry, value: float) -> None:
     registry.evaluate()
-    log(registry, "test/log_loss", value, digest=DIGITS.digest[:36])
+    log(registry, "test/log_loss", value, digest=PICTURES.digest[:36])
     assert "test/log_loss" not in read(registry, "1").metrics
 
 
@@ -109,7 +109,7 @@ def test_an_older_version_whose_predictions_a_later_one_overwrote_is_refused(
     registry.evaluate(RIGHT, run_id=run_id, folder="evaluation")
     with pytest.raises(ModelyardError, match="models:/mnist/1: expected the predictions of the bundle 0"):
         read_predictions_of(registry.tracking, read(registry, "1"))
-    assert read_predictions_of(registry.tracking, read(registry, "2")).digest == DIGITS.digest
+    assert read_predictions_of(registry.tracking, read(registry, "2")).digest == PICTURES.digest
 
 
 @pytest.mark.parametrize("name", ["predictions.npz", "report.json"])
@@ -121,7 +121,9 @@ def test_a_version_whose_file_is_gone_is_refused(registry: EvaluatedRegistry, na
 
 def test_predictions_of_other_data_than_the_version_names_are_refused(registry: EvaluatedRegistry) -> None:
     path = registry.kept(registry.evaluate()) / "predictions.npz"
-    write_predictions(path, Predictions(DIGITS.labels, np.eye(10, dtype=np.float32)[DIGITS.labels], "f" * 64))
+    write_predictions(
+        path, Predictions(PICTURES.labels, np.eye(10, dtype=np.float32)[PICTURES.labels], "f" * 64)
+    )
     with pytest.raises(ModelyardError, match=r"as its tags say, its predictions.npz is of f{12}:"):
         read_predictions_of(registry.tracking, read(registry, "1"))
 

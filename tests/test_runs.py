@@ -6,19 +6,17 @@ import signal
 import socket
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pytest
 
-from modelyard.images.dataset import Digits
+from made_training import DATASET, EXAMPLES, describe
 from modelyard.params import Params
 from modelyard.tracking.runs import RunDescription, describe_training, find_or_rebuild_run, training_run
 from modelyard.tracking.store import Tracking, open_tracking
 from tracking_server import TrackingServer
 
-SOURCE = {"source": "https://example.org/mnist.npz", "licence": "CC BY-SA 3.0"}
-DIGITS = Digits(np.zeros((67, 28, 28), np.uint8), np.zeros(67, np.uint8))
 HISTORY = [{"loss": 0.5, "val_accuracy": 0.8}, {"loss": 0.25, "val_accuracy": 0.9}]
 
 
@@ -29,7 +27,7 @@ def tracking(repository: Path) -> Tracking:
 
 @pytest.fixture
 def description(params: Params, repository: Path) -> RunDescription:
-    return describe_training(params, DIGITS, SOURCE)
+    return describe(params)
 
 
 def test_a_run_says_what_was_trained_on_what(tracking: Tracking, description: RunDescription) -> None:
@@ -41,6 +39,19 @@ def test_a_run_says_what_was_trained_on_what(tracking: Tracking, description: Ru
     assert run.data.metrics == {"train/loss": 0.5, "validation/accuracy": 0.8}
     assert run.data.tags["data.digest"] == description.dataset.digest
     assert run.inputs.dataset_inputs[0].dataset.digest == description.dataset.digest[:36]
+
+
+def test_a_description_names_the_dataset_and_digests_what_the_network_sees(
+    params: Params, repository: Path
+) -> None:
+    plain = describe_training(params, EXAMPLES, replace(DATASET, name="mine"))
+    assert plain.name.startswith("mine ")
+    assert (plain.dataset.name, plain.dataset.images) == ("mine", 67)
+    assert plain.tags["data.digest"] == EXAMPLES.digest
+    assert (plain.tags["source"], plain.tags["licence"]) == (DATASET.source, DATASET.licence)
+    on_features = describe_training(params, EXAMPLES, DATASET, {"features.trunk": "t"})
+    assert on_features.tags["features.trunk"] == "t"
+    assert on_features.tags["data.digest"] == on_features.dataset.digest != EXAMPLES.digest
 
 
 def test_every_epoch_is_there_while_the_training_still_runs(
@@ -147,7 +158,7 @@ def test_a_server_that_dies_while_a_training_runs_costs_no_epoch(
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     try:
         tracking = open_tracking("digits")
-        description = describe_training(params, DIGITS, SOURCE)
+        description = describe(params)
         with training_run(tracking, description) as training:
             training.log_epoch(0, HISTORY[0])
             server.kill()

@@ -15,8 +15,8 @@ import boto3
 import pytest
 from mlflow.exceptions import MlflowException
 
-from conftest import ROOT
-from modelyard.params import load_params
+from conftest import compose_values
+from modelyard.params import validate_params
 from modelyard.registry.history import History
 from modelyard.registry.promotion import promote, roll_back
 from modelyard.registry.verification import verify_registry
@@ -30,7 +30,7 @@ from small_registry import make_bundle
 from team_clients import MARKS
 from team_server import SECRETS, TeamServer, run_team_server
 
-GATES = load_params(ROOT / "params.yaml").registry.gates
+GATE = validate_params(compose_values()).data.gate
 PATIENCE_S = 30
 
 
@@ -171,7 +171,7 @@ def test_the_service_follows_a_promotion_and_a_rollback(
     try:
         _wait_for(models, before := _champion(store))
         other = next(number for number in _numbers(store) if number != before)
-        promote(store, "mnist", str(other), GATES, reason="a change", force=True)
+        promote(store, "mnist", str(other), GATE, reason="a change", force=True)
         _wait_for(models, other)
         roll_back(store, "mnist")
         _wait_for(models, before)

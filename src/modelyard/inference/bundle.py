@@ -14,8 +14,6 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from modelyard.inference.fits import check_fit
-
 MODEL = "model.tflite"
 LABELS = "labels.json"
 PREPROCESSING = "preprocessing.json"
@@ -200,6 +198,9 @@ def _read_labels(path: Path) -> tuple[Label, ...]:
 
 
 def _read_preprocessing(path: Path, version: int) -> Preprocessing:
+    # Every command knows BundleError, and starts without NumPy and Pillow.
+    from modelyard.inference.fits import check_fit
+
     value = _read_json(path)
     number = int | float
     sizes = {"height": int, "width": int, "channels": int, "mean": number, "scale": number}

@@ -25,8 +25,8 @@ LOWER_IS_BETTER = frozenset(
     }
 )
 ORDER = ("test/accuracy", "test/errors", "test/", "agreement/", "latency/", "load_ms", "size_bytes")
-# Ends of an interval, which are shown with its metric.
-BOUNDS = frozenset({"test/accuracy_low", "test/accuracy_high"})
+# Ends of an interval, which are shown with its metric; and what the data alone decide.
+LEFT_OUT = frozenset({"test/accuracy_low", "test/accuracy_high", "test/majority", "agreement/answers"})
 DATA = ("data.digest", "source", "licence", "stand_in_for", "evaluation.dataset", "evaluation.digest")
 CODE = ("git.commit", "git.dirty")
 # Below it, a difference is called significant, by long custom.
@@ -64,9 +64,10 @@ class Setting:
 
 @dataclass(frozen=True)
 class Disagreement:
-    """An image that the two versions answer differently: its index, its label, both answers, both scores."""
+    """An image that the two versions answer differently: place, name, label, both answers, both scores."""
 
     index: int
+    name: str
     label: str
     first: str
     second: str
@@ -161,7 +162,7 @@ def compare(store: Store, first: Evidence, second: Evidence) -> Comparison:
 
     A version that was tested on labelled images keeps its predictions: without them, or with those of other
     data, there is no telling luck from skill, and the whole comparison is refused rather than shown without
-    its most important line. Models measured without labels (photos) are compared by what there is.
+    its most important line. Models measured without labels are compared by what there is.
 
     Raises:
         ModelyardError: a version was not evaluated, or keeps no predictions of its own though it was tested
@@ -214,7 +215,7 @@ def _line_up_measures(
     intervals: list[dict[str, Interval]] = [{}, {}]
     if kept:
         intervals = [measure_intervals(one.predictions, one.classes) for one in kept]
-    names = sorted((first.metrics.keys() | second.metrics.keys()) - BOUNDS, key=_importance)
+    names = sorted((first.metrics.keys() | second.metrics.keys()) - LEFT_OUT, key=_importance)
     return tuple(
         Measure(
             name,
@@ -295,6 +296,7 @@ def _find_disagreements(
     return tuple(
         Disagreement(
             int(index),
+            first.names[index] if first.names else f"image {index}",
             classes[first.labels[index]],
             classes[answers[0][index]],
             classes[answers[1][index]],

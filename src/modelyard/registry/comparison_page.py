@@ -12,9 +12,11 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from modelyard.errors import ModelyardError
 from modelyard.evaluation.measures import Integers
 from modelyard.files import replace_file
-from modelyard.images.dataset import Digits
+from modelyard.images.pictures import Pictures
+from modelyard.plots.thumbnails import make_thumbnail
 from modelyard.registry.comparison import Comparison, Disagreement, Measure, SameImages, Setting, Side
 from modelyard.registry.comparison_words import (
     count_both_wrong,
@@ -29,23 +31,27 @@ from modelyard.registry.test_split import TEST_SPLIT
 
 # A page of ten thousand pictures is none to look at, and JSON has them all.
 MOST_SHOWN = 2000
+# Nor is a matrix of a thousand classes.
+MOST_CLASSES = 40
+# Names of more letters stand upright over their columns.
+SHORT_NAME = 3
 SIDES: tuple[Side, Side] = ("first", "second")
 
 
-def write_page(path: Path, comparison: Comparison, digits: Digits | None) -> None:
+def write_page(path: Path, comparison: Comparison, pictures: Pictures | None) -> None:
     """Write the page, whole or not at all.
 
     Args:
         path: the file.
         comparison: what it shows.
-        digits: the test images of both versions; None where they are not on this machine, the page then tells
-            how to get them, and lists the images in dispute all the same.
+        pictures: the test images of both versions; None where they are not on this machine, the page then
+            tells how to get them, and lists the images in dispute all the same.
     """
     with replace_file(path) as new:
-        new.write_text(draw_page(comparison, digits), encoding="utf-8")
+        new.write_text(draw_page(comparison, pictures), encoding="utf-8")
 
 
-def draw_page(comparison: Comparison, digits: Digits | None) -> str:
+def draw_page(comparison: Comparison, pictures: Pictures | None) -> str:
     """Return the page's HTML."""
     first, second, same = comparison.first, comparison.second, comparison.same_images
     title = f"{first.name}: {name_version(first)} and {name_version(second)}"
@@ -57,7 +63,7 @@ def draw_page(comparison: Comparison, digits: Digits | None) -> str:
     ]
     if same:
         parts += [_count_images(comparison, same), _matrices(comparison, same)]
-        parts += [_dispute(comparison, same, digits)]
+        parts += [_dispute(comparison, same, pictures)]
     parts += [_differences(comparison), _classes(comparison), _origin(comparison)]
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
@@ -105,31 +111,38 @@ def _count_images(comparison: Comparison, same: SameImages) -> str:
 
 
 def _matrices(comparison: Comparison, same: SameImages) -> str:
-    drawn = [
-        _matrix(confusion, same.classes, name_version(evidence))
-        for confusion, evidence in (
-            (same.first_confusion, comparison.first),
-            (same.second_confusion, comparison.second),
-        )
-    ]
+    both = (same.first_confusion, comparison.first), (same.second_confusion, comparison.second)
+    places = _choose_classes(same)
+    drawn = [_matrix(confusion, places, same.classes, name_version(evidence)) for confusion, evidence in both]
+    rest = len(same.classes) - len(places)
+    fewer = f" The {rest:,} classes with the fewest mistakes are left out." if rest else ""
     return (
         '<h2>What is taken for what</h2><p class="grey">Rows are labels, columns first answers; a pair that '
-        f'never happened is blank.</p><div class="sides">{"".join(drawn)}</div>'
+        f'never happened is blank.{fewer}</p><div class="sides">{"".join(drawn)}</div>'
     )
 
 
-def _matrix(confusion: Integers, classes: Sequence[str], title: str) -> str:
+def _choose_classes(same: SameImages) -> Sequence[int]:
+    """Return the places of the classes to show, in their order: of many, those with the most mistakes."""
+    wrong = same.first_confusion + same.second_confusion
+    mistakes = wrong.sum(axis=0) + wrong.sum(axis=1) - 2 * wrong.diagonal()
+    most: list[int] = np.argsort(-mistakes, kind="stable")[:MOST_CLASSES].tolist()
+    return sorted(most)
+
+
+def _matrix(confusion: Integers, places: Sequence[int], classes: Sequence[str], title: str) -> str:
     mistakes = confusion * (1 - np.eye(len(confusion), dtype=np.int64))
     scale = math.log(max(10, int(mistakes.max())))
-    heads = "".join(f'<th scope="col">{_text(name)}</th>' for name in classes)
+    heads = "".join(f'<th scope="col">{_text(classes[place])}</th>' for place in places)
     rows = []
-    for row, name in enumerate(classes):
-        cells = "".join(_matrix_cell(int(n), row == column, scale) for column, n in enumerate(confusion[row]))
-        rows.append(f'<tr><th scope="row">{_text(name)}</th>{cells}</tr>')
+    for row in places:
+        cells = [_matrix_cell(int(confusion[row, column]), row == column, scale) for column in places]
+        rows.append(f'<tr><th scope="row">{_text(classes[row])}</th>{"".join(cells)}</tr>')
     wrong, images = int(mistakes.sum()), int(confusion.sum())
     caption = f"{_text(title)}: {wrong:,} of {images:,} wrong"
+    kind = "matrix" if max(len(classes[place]) for place in places) <= SHORT_NAME else "matrix long"
     return _scrolling(
-        f'<table class="matrix"><caption>{caption}</caption><thead><tr><td></td>{heads}</tr></thead>'
+        f'<table class="{kind}"><caption>{caption}</caption><thead><tr><td></td>{heads}</tr></thead>'
         f"<tbody>{''.join(rows)}</tbody></table>",
         f"Confusion matrix of {title}",
     )
@@ -144,7 +157,7 @@ def _matrix_cell(count: int, right: bool, scale: float) -> str:
     return f'<td class="wrong" style="--heat:{math.log(count) / scale:.2f}">{count:,}</td>'
 
 
-def _dispute(comparison: Comparison, same: SameImages, digits: Digits | None) -> str:
+def _dispute(comparison: Comparison, same: SameImages, pictures: Pictures | None) -> str:
     if not same.disagreements:
         return (
             "<h2>Images on which they disagree</h2><p>None: both give every image the same first answer.</p>"
@@ -157,7 +170,7 @@ def _dispute(comparison: Comparison, same: SameImages, digits: Digits | None) ->
     }
     count = len(same.disagreements)
     parts = [f"<h2>Images on which they disagree: {count:,}</h2>"]
-    if digits is None:
+    if pictures is None:
         parts.append(
             f"<p>The images are not here: expected <code>{TEST_SPLIT}</code> with the digest "
             f"<code>{_text(comparison.first.dataset_digest[:12])}</code>. <code>dvc pull</code> or "
@@ -169,7 +182,7 @@ def _dispute(comparison: Comparison, same: SameImages, digits: Digits | None) ->
         room = group[: max(0, MOST_SHOWN - shown)]
         shown += len(room)
         if group:
-            parts.append(f"<h3>{title}: {len(group):,}</h3>" + _hang(room, comparison, digits))
+            parts.append(f"<h3>{title}: {len(group):,}</h3>" + _hang(room, comparison, pictures))
     if shown < count:
         parts.append(f"<p>{count - shown:,} more are not shown; <code>--json</code> lists them all.</p>")
     return "\n".join(parts)
@@ -181,15 +194,15 @@ def _sureness(one: Disagreement) -> float:
     return -max(score for answer, score in answers if answer != one.label)
 
 
-def _hang(group: Sequence[Disagreement], comparison: Comparison, digits: Digits | None) -> str:
-    if digits is None:
+def _hang(group: Sequence[Disagreement], comparison: Comparison, pictures: Pictures | None) -> str:
+    if pictures is None:
         heads = [
             "image",
             "label",
             f"version {comparison.first.version}",
             f"version {comparison.second.version}",
         ]
-        rows = [[str(one.index), _text(one.label), *_answers(one)] for one in group]
+        rows = [[_text(one.name), _text(one.label), *_answers(one)] for one in group]
         return _table(heads, rows, "Images in dispute")
     names = [f"v{evidence.version}" for evidence in (comparison.first, comparison.second)]
     items = []
@@ -197,8 +210,7 @@ def _hang(group: Sequence[Disagreement], comparison: Comparison, digits: Digits 
         said = "".join(
             f"<span>{name}: {answer}</span>" for name, answer in zip(names, _answers(one), strict=True)
         )
-        seen = f"test image {one.index}, labelled {_text(one.label)}"
-        picture = f'<img src="{_png(digits.images[one.index])}" alt="{seen}">'
+        picture = _show(pictures, one)
         items.append(
             f"<li>{picture}<span>label {_text(one.label)} <small>no. {one.index}</small></span>{said}</li>"
         )
@@ -214,10 +226,21 @@ def _answers(one: Disagreement) -> list[str]:
     return shown
 
 
-def _png(pixels: npt.NDArray[np.uint8]) -> str:
-    stream = io.BytesIO()
-    Image.fromarray(pixels).save(stream, "PNG", optimize=True)
-    return "data:image/png;base64," + base64.b64encode(stream.getvalue()).decode()
+def _show(pictures: Pictures, one: Disagreement) -> str:
+    """A small copy of the picture; of one that is gone or was changed, why it is not shown."""
+    try:
+        pixels = make_thumbnail(pictures, one.index)
+    except ModelyardError as error:
+        return f'<span class="grey">{_text(error)}</span>'
+    seen = f"{_text(one.name)}, labelled {_text(one.label)}"
+    return f'<img src="{_embed(pixels)}" alt="{seen}" title="{_text(one.name)}">'
+
+
+def _embed(pixels: npt.NDArray[np.uint8]) -> str:
+    """Grey levels as a PNG, which keeps them; a photo as a JPEG, a sixth of the size."""
+    stream, kind = io.BytesIO(), "png" if pixels.ndim == 2 else "jpeg"
+    Image.fromarray(pixels).save(stream, kind, optimize=True)
+    return f"data:image/{kind};base64," + base64.b64encode(stream.getvalue()).decode()
 
 
 def _differences(comparison: Comparison) -> str:

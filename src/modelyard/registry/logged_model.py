@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import modelyard
-from modelyard.inference.bundle import Bundle
+from modelyard.inference.bundle import Bundle, Preprocessing
 from modelyard.inference.predictor import DEFAULT_TOP_K
 
 # What answers an image; what each of them needs comes with it.
 REQUIREMENTS = ("mlflow", "numpy", "pillow", "ai-edge-litert")
+LARGEST_SIDE = 96
 
 
 def model_arguments(bundle: Bundle, staging: Path) -> dict[str, Any]:
@@ -76,29 +77,20 @@ def _make_example(bundle: Bundle) -> Any:
     """A DataFrame with one image as base64 text, as a client would send it."""
     import pandas as pd  # type: ignore[import-untyped]
 
-    data = _draw_seven() if bundle.preprocessing.channels == 1 else _draw_landscape()
-    return pd.DataFrame({"image": [base64.b64encode(data).decode()]})
+    picture = base64.b64encode(_draw_picture(bundle.preprocessing)).decode()
+    return pd.DataFrame({"image": [picture]})
 
 
-def _draw_seven() -> bytes:
+def _draw_picture(how: Preprocessing) -> bytes:
+    """A landscape, of a size that no example is too large with."""
     from PIL import Image, ImageDraw
 
-    image = Image.new("L", (28, 28))
-    ImageDraw.Draw(image).line([(7, 6), (20, 6), (12, 22)], fill=255, width=3, joint="curve")
-    return _encode(image, "PNG")
-
-
-def _draw_landscape() -> bytes:
-    from PIL import Image, ImageDraw
-
-    image = Image.new("RGB", (96, 72), "skyblue")
+    width, height = min(how.width, LARGEST_SIDE), min(how.height, LARGEST_SIDE)
+    image = Image.new("RGB", (width, height), "midnightblue")
     draw = ImageDraw.Draw(image)
-    draw.rectangle([0, 48, 96, 72], fill="seagreen")
-    draw.ellipse([64, 8, 84, 28], fill="gold")
-    return _encode(image, "JPEG")
-
-
-def _encode(image: Any, kind: str) -> bytes:
+    draw.rectangle([0, height * 2 // 3, width, height], fill="seagreen")
+    draw.ellipse([width * 2 // 3, height // 8, width * 7 // 8, height // 3], fill="gold")
+    grey = how.channels == 1
     stream = io.BytesIO()
-    image.save(stream, kind)
+    image.convert("L" if grey else "RGB").save(stream, "PNG" if grey else "JPEG")
     return stream.getvalue()

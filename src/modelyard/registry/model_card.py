@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from modelyard.evaluation.measures import wilson_interval
+from modelyard.evaluation.measures import name_classes, wilson_interval
 from modelyard.inference.bundle import Bundle
 from modelyard.params import Card
 from modelyard.registry.markdown import GAP, bullets, code, compress, table
@@ -14,11 +14,13 @@ from modelyard.tracking.runs import Dataset
 # What an evaluation may leave, and what it shows.
 PICTURES = {
     "mistakes.png": "The picture shows the surest mistakes, with truth, answer and score.",
-    "top5.png": "The picture shows the sample photos, each beside its best answers.",
+    "top5.png": "The picture shows the sample pictures, each beside its best answers.",
 }
 # MLflow's databases take no longer description; what its run or README.md tells too is left out first.
 MOST_CHARACTERS = 5000
 DISPENSABLE = ("How it was trained", "How to serve it", "What it costs", "Where it comes from")
+# Of more, the card has those that are known worst.
+MOST_CLASSES = 20
 # A parameter that is off is not told.
 OFF = ("None", "none", "0.0")
 # Nor what most networks have.
@@ -38,7 +40,7 @@ class ModelCard:
         text: a person's words.
         metrics: flat, as MLflow names them.
         dataset: what they were measured on.
-        facts: the evaluation's report.json: images of each class, mistakes, the input of the latency.
+        facts: the evaluation's report.json: images of each class, mistakes, what was timed on which machine.
         tags: the version's.
         picture: a file of one of the names in PICTURES; None where the evaluation left none.
     """
@@ -87,7 +89,7 @@ class ModelCard:
             "How it was trained": [*self._training()],
             "How to serve it": [*self._serving()],
         }
-        first = "\n\n".join([self._summary(), self.text.about, *self._stand_in_note()])
+        first = "\n\n".join([self._summary(), self.text.about, *self._warnings()])
         return {"": first} | {
             heading: "\n\n".join([f"## {heading}", *parts]) for heading, parts in sections.items() if parts
         }
@@ -101,17 +103,30 @@ class ModelCard:
                 f"Right on {metrics['test/accuracy']:.2%} of {images:,} test images "
                 f"(95 % interval {self._accuracy_interval()}), {cost}."
             )
+        difference = f"{metrics['agreement/max_difference']:.1e}"
+        if self._answered_alike():
+            return f"Differs from its source by at most {difference} in a probability, {cost}."
         return (
-            f"Gives its source's first answer on {metrics['agreement/same_first']:.0%} of {images} photos, "
-            f"largest difference in a probability {metrics['agreement/max_difference']:.1e}, {cost}."
+            f"Gives its source's first answer on {metrics['agreement/same_first']:.0%} of {images} pictures, "
+            f"largest difference in a probability {difference}, {cost}."
         )
 
-    def _stand_in_note(self) -> Iterator[str]:
+    def _warnings(self) -> Iterator[str]:
         if "stand_in_for" in self.tags:
             yield (
                 f"**It stands in for `{self.tags['stand_in_for']}`, which no source served**: "
                 "other weights, other labels."
             )
+        source = self.bundle.provenance.get("source", {})
+        if source and source.get("recognised") is None and "stand_in_for" not in self.tags:
+            yield (
+                "**It is not proved on a labelled picture**: none came with it. Nothing here shows that "
+                "pictures are prepared for it as in its training, or that its labels are in the right order."
+            )
+
+    def _answered_alike(self) -> bool:
+        """Whether the source had one first answer for all pictures."""
+        return self.metrics.get("agreement/answers") == 1
 
     def _mistakes(self) -> Sequence[Mapping[str, Any]]:
         """The wrong answers, surest first."""
@@ -122,7 +137,7 @@ class ModelCard:
         for surest in self._mistakes()[:1]:
             yield (
                 f"It is wrong on {self.metrics['test/errors']:,.0f} of {self.dataset.images:,} images, and "
-                f"surest on no. {surest['index']}, a {surest['truth']} that it takes for a "
+                f"surest on {surest.get('name') or surest['index']}: {surest['truth']}, which it takes for "
                 f"{surest['answer']} with score {surest['score']:.3f}."
             )
         if self.picture is not None:
@@ -140,13 +155,31 @@ class ModelCard:
                 "close it is to the network that it was made from."
             )
         yield table(("measure", "value"), self._measures())
-        if self.text.published:
-            yield self.text.published
+        if self._answered_alike():
+            yield (
+                "Its source's first answers to these pictures were all the same: that the two agree on them "
+                "proves nothing, and the differences alone count."
+            )
+        if published := self._published():
+            yield published
         classes = list(self._classes())
-        if classes:
+        if len(classes) > MOST_CLASSES:
+            yield f"The {MOST_CLASSES} of its {len(classes):,} classes that it knows worst, by F1:"
+            classes = sorted(classes, key=lambda one: one[0])[:MOST_CLASSES]
+        elif classes:
             yield "Class by class:"
-            yield table(("class", "images", "precision", "recall", "95 % interval", "F1"), classes)
+        if classes:
+            yield table(
+                ("class", "images", "precision", "recall", "95 % interval", "F1"), [row for _, row in classes]
+            )
             yield "Precision: how many that it calls so are so. Recall: how many that are so it calls so."
+
+    def _published(self) -> str | None:
+        """What its makers say of these very weights."""
+        figures, source = self.text.published, self.bundle.provenance.get("source", {})
+        if figures is None or source.get("network_sha256") != figures.sha256:
+            return None
+        return figures.text
 
     def _measures(self) -> Iterator[tuple[str, ...]]:
         metrics = self.metrics
@@ -155,6 +188,7 @@ class ModelCard:
             yield "accuracy", f"{metrics['test/accuracy']:.2%} (95 % interval {self._accuracy_interval()})"
         for name, label, shown in (
             ("test/errors", "errors", "{:,.0f}"),
+            ("test/majority", "accuracy of always answering the most common class", "{:.2%}"),
             ("test/macro_f1", "F1, mean of the classes", "{:.2%}"),
             ("test/log_loss", "log loss", "{:.4f}"),
             (
@@ -168,16 +202,18 @@ class ModelCard:
             if name in metrics:
                 yield label, shown.format(metrics[name])
 
-    def _classes(self) -> Iterator[tuple[str, ...]]:
-        for name, images in self.facts.get("images_per_class", {}).items():
+    def _classes(self) -> Iterator[tuple[float, tuple[str, ...]]]:
+        """Give the F1 and the row of every class."""
+        classes = self.facts.get("images_per_class", {})
+        for (name, images), known in zip(classes.items(), name_classes(list(classes)), strict=True):
             of_class = {
-                measure: self.metrics.get(f"class/{name}/{measure}")
+                measure: self.metrics.get(f"class/{known}/{measure}")
                 for measure in ("precision", "recall", "f1")
             }
             if None not in of_class.values():
                 precision, recall, f1 = (float(value or 0) for value in of_class.values())
                 interval = _interval(wilson_interval(round(recall * images), images))
-                yield name, f"{images:,}", f"{precision:.2%}", f"{recall:.2%}", interval, f"{f1:.2%}"
+                yield f1, (name, f"{images:,}", f"{precision:.2%}", f"{recall:.2%}", interval, f"{f1:.2%}")
 
     def _cost(self) -> Iterator[str]:
         metrics = self.metrics
@@ -189,7 +225,7 @@ class ModelCard:
         )
         yield table(("measure", "value"), rows)
         what = self.facts.get("latency", {}).get("input", "one image")
-        yield f"Timed on {what}, on the machine that evaluated it."
+        yield f"Timed with {what}, on {self.facts.get('processor', 'the machine that evaluated it')}."
 
     def _origin(self) -> Iterator[str]:
         yield table(("what", "value"), self._origins())
@@ -231,7 +267,7 @@ class ModelCard:
     def _serving(self) -> Iterator[str]:
         name, number = self.bundle.name, self.version
         grey = self.bundle.preprocessing.channels == 1
-        image, kind = ("picture.png", "image/png") if grey else ("photo.jpg", "image/jpeg")
+        image, kind = ("picture.png", "image/png") if grey else ("picture.jpg", "image/jpeg")
         yield (
             "With MLflow, in an environment with the version's requirements.txt, and MLFLOW_TRACKING_URI as "
             "`python -m modelyard.tracking.store` prints it:"

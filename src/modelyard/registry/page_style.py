@@ -37,14 +37,22 @@ td code { overflow-wrap: anywhere; display: block; min-width: 6rem; max-width: 2
 .matrix th { color: var(--grey); font-weight: 400 }
 .matrix td { background: var(--soft) }
 .matrix thead td { background: none }
+.matrix.long thead th { writing-mode: vertical-rl; transform: rotate(180deg); text-align: left; height: auto;
+                        max-height: 14em; overflow: hidden; text-overflow: ellipsis; white-space: nowrap }
+.matrix.long tbody th { text-align: right; max-width: 14em; overflow: hidden; text-overflow: ellipsis;
+                        white-space: nowrap }
+.matrix.long { table-layout: auto }
 .matrix td.right { background: color-mix(in srgb, var(--right) 25%, var(--paper)) }
 .matrix td.wrong { background: color-mix(in srgb, var(--wrong) calc(12% + 48% * var(--heat)), var(--paper)) }
 .images { display: grid; grid-template-columns: repeat(auto-fill, minmax(6.5rem, 1fr)); gap: .75rem .5rem;
           margin: 0; padding: 0; list-style: none }
-.images img { display: block; width: 5.25rem; height: 5.25rem; image-rendering: pixelated; background: #000;
+.images img { display: block; width: 5.25rem; height: 5.25rem; object-fit: contain; background: #000;
               border: 1px solid var(--line) }
+.images img[src^="data:image/png"] { image-rendering: pixelated }
 .images b { font-weight: 700 }
-.images span { display: block; font-size: .8125rem; line-height: 1.35; white-space: nowrap }
+.images span { display: block; font-size: .8125rem; line-height: 1.35; white-space: nowrap; overflow: hidden;
+               text-overflow: ellipsis }
+.images .grey { white-space: normal; overflow-wrap: anywhere }
 .images small { font-size: .75rem }
 summary { cursor: pointer; font-weight: 600 }
 @media (max-width: 32rem) {

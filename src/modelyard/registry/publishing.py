@@ -95,7 +95,8 @@ def publish(tracking: Tracking, publication: Publication) -> "ModelVersion":
         _follow(tracking, publication, version, run_id)
     if version.tags.get(EVALUATED) != publication.evaluated:
         _log_evaluation(tracking, publication, version.run_id, version.tags[MODEL_ID])
-        _record_evaluation(client, publication, version)
+        for key, value in _evaluation_tags(publication).items():
+            _set_tag(client, version, key, value)
     present_version(client, version, _make_card(publication, version), publication.evaluated)
     if version.tags.get(PUBLISHED):
         return version
@@ -215,12 +216,6 @@ def _log_network(tracking: Tracking, publication: Publication, run_id: str) -> N
     if publication.network is not None:
         folder, _ = NETWORK_ARTIFACT.split("/")
         tracking.client.log_artifact(run_id, str(publication.network), folder)
-
-
-def _record_evaluation(client: "MlflowClient", publication: Publication, version: "ModelVersion") -> None:
-    """Let a version say what it was measured on now, and where that is kept."""
-    for key, value in _evaluation_tags(publication).items():
-        _set_tag(client, version, key, value)
 
 
 def _set_tag(client: "MlflowClient", version: "ModelVersion", key: str, value: str) -> None:

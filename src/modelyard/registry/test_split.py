@@ -1,19 +1,20 @@
-"""The images that digit versions were tested on, where this machine has them."""
+"""The pictures that versions were tested on, where this machine has them."""
 
 from pathlib import Path
 
 from modelyard.errors import ModelyardError
-from modelyard.images.dataset import Digits, read_digits
+from modelyard.images.pictures import Pictures, read_pictures
 from modelyard.repository import find_root
 
-# As dvc.yaml names it.
-TEST_SPLIT = Path("data/mnist/test.npz")
+# As dvc.yaml names them.
+TEST_SPLIT, SOURCE = Path("data/test.npz"), Path("data/source")
 
 
-def find_test_split(digest: str) -> Digits | None:
+def find_test_split(digest: str) -> Pictures | None:
     """Return the test split of the repository, None where there is none that is whole and has this digest."""
+    root = find_root()
     try:
-        digits = read_digits(find_root() / TEST_SPLIT)
+        pictures = read_pictures(root / TEST_SPLIT, root / SOURCE)
     except ModelyardError:
         return None
-    return digits if digits.digest == digest else None
+    return pictures if pictures.digest == digest else None

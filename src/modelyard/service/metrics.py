@@ -15,7 +15,7 @@ from modelyard.processes import is_running
 # The processes of one service share their numbers through files here; prometheus-client's own variable.
 SHARED = "PROMETHEUS_MULTIPROC_DIR"
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
-# Seconds: from a digit on an idle machine to a photo in a full queue.
+# Seconds: from a small network on an idle machine to a large one with a full queue.
 BUCKETS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30)
 REJECTIONS = {401: "token", 413: "too_large", 503: "busy", 504: "deadline"}
 _LABELS = ("model", "version", "status")

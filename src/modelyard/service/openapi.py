@@ -28,14 +28,14 @@ _PREDICTIONS = {
 # A white pixel, so that each example is answered by every model.
 _PIXEL = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR42mP4DwABAQEAHLCMmQAAAABJRU5ErkJggg=="
 _NUMBER = {"type": "number", "minimum": 0, "maximum": 255}
-_ROW = {"type": "array", "items": _NUMBER, "minItems": 28, "maxItems": 28}
+_ROW = {"type": "array", "items": _NUMBER, "minItems": 1}
 _IMAGE = {
-    "description": "A PNG or JPEG as base64, standard or URL-safe, with or without data:; a digit also as "
-    "numbers, 28 x 28 or 784, whole ones 0..255 or floats 0..1.",
+    "description": "A PNG or JPEG as base64, standard or URL-safe, with or without data:; a small grey one "
+    "of the model's size also as numbers, by row or all in one, whole ones 0..255 or floats 0..1.",
     "anyOf": [
         {"type": "string", "minLength": 1, "examples": [_PIXEL]},
-        {"type": "array", "items": _ROW, "minItems": 28, "maxItems": 28},
-        {"type": "array", "items": _NUMBER, "minItems": 784, "maxItems": 784},
+        {"type": "array", "items": _ROW, "minItems": 1},
+        {"type": "array", "items": _NUMBER, "minItems": 1},
     ],
 }
 _OPTIONS = {

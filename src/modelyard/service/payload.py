@@ -14,7 +14,7 @@ from modelyard.service.refusals import Refusal, too_large
 RAW = ("image/png", "image/jpeg", "image/jpg")
 JSON = "application/json"
 MULTIPART = "multipart/form-data"
-# Brackets and commas of one image: 28 x 28 numbers, each in a list of its own, are 1,597.
+# Brackets and commas of one image: numbers of 28 x 28 or so; what is larger comes as a file.
 _MOST_NODES = 2_000
 _KEYS = {"images", "image", "top_k", "on_error"}
 

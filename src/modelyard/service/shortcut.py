@@ -1,4 +1,4 @@
-"""The way of a request for predictions past FastAPI, whose own stack takes longer than to answer a digit."""
+"""The way of a request for predictions past FastAPI, whose own stack takes longer than a small network."""
 
 from collections.abc import Sequence
 
