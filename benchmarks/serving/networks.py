@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     import keras
 
 MNIST, INCEPTION = "mnist", "inception"
-DIGIT = Path("data/mnist/samples/digit-03-label-3.png")
-IMPORTED = Path("models/inception")
+DIGIT = Path("data/samples/03-label-3.png")
+IMPORTED = Path("models/imported")
 STAMP = "source.sha256"
 
 

@@ -62,7 +62,7 @@ def verify_tree(store: Store, bundles: Path) -> Iterator[Finding]:
         store: where they should be.
         bundles: the folder of bundles.
     """
-    folders = sorted(path for path in bundles.glob("*") if path.is_dir())
+    folders = sorted(path for path in bundles.glob("*/*") if path.is_dir())
     if not folders:
         yield Finding(bundles.name, "it holds none", "`dvc checkout`, or `dvc pull` where the cache is empty")
     for folder in folders:
