@@ -38,6 +38,8 @@ def describe_idx(**changed: Any) -> IdxDataset:
         "format": "idx",
         "classes": [str(digit) for digit in range(10)],
         "path": None,
+        "on_unreadable": "stop",
+        "test": None,
         "sources": [],
         "connect_timeout_s": 5.0,
         "read_timeout_s": 5.0,

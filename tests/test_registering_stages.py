@@ -73,7 +73,7 @@ def leave_bundle(
         preprocessing=made.preprocessing,
         provenance=provenance,
     )
-    metrics = Path("reports", role, "metrics.json")
+    metrics = Path("reports", f"{role}.json")
     measured = json.loads(metrics.read_text()) if metrics.exists() else {}
     agreement = {"same_first": 1.0, "max_difference": 0.01, "images": 60, "answers": 3}
     latency = {"p50_ms": p50_ms, "p99_ms": 10.0}

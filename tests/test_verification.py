@@ -94,12 +94,12 @@ def test_the_trees_bundles_must_be_registered(registry: SmallRegistry, tmp_path:
     bundles = tmp_path / "bundles"
     (nothing,) = verify_tree(open_store(registry), bundles)
     assert (nothing.problem, nothing.remedy[:14]) == ("it holds none", "`dvc checkout`")
-    make_bundle(bundles / "known", mark="a")
+    make_bundle(bundles / "trained/known", mark="a")
     assert list(verify_tree(open_store(registry), bundles)) == []
-    unknown = make_bundle(bundles / "unknown", mark="z")
-    (bundles / "broken").mkdir()
+    unknown = make_bundle(bundles / "trained/unknown", mark="z")
+    (bundles / "trained/broken").mkdir()
     broken, missing = verify_tree(open_store(registry), bundles)
-    assert broken.subject == "bundles/broken"
+    assert broken.subject == "bundles/trained/broken"
     assert missing.problem == f"its content {unknown.content_key[:12]} is no version of mnist"
 
 

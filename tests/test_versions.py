@@ -123,11 +123,11 @@ def test_a_name_that_conf_does_not_know_is_refused_before_anything_is_published(
 def test_a_bundle_that_was_not_evaluated_is_refused(make: Make, params: Params, repository: Path) -> None:
     bundles = make().bundle.folder.parent
     reports = repository / "reports" / bundles.name
-    (reports / "metrics.json").write_text(json.dumps({"int8": METRICS}))
-    with pytest.raises(ModelyardError, match=r"metrics\.json: expected float32, .* got int8: `dvc repro`"):
+    reports.with_name(f"{reports.name}.json").write_text(json.dumps({"int8": METRICS}))
+    with pytest.raises(ModelyardError, match=r"\.json: expected float32, .* got int8: `dvc repro`"):
         list(read_publications("trained", bundles, reports, repository, params))
-    (reports / "metrics.json").unlink()
-    with pytest.raises(ModelyardError, match=r"metrics\.json: expected the metrics of an evaluation"):
+    reports.with_name(f"{reports.name}.json").unlink()
+    with pytest.raises(ModelyardError, match=r"\.json: expected the metrics of an evaluation"):
         list(read_publications("trained", bundles, reports, repository, params))
 
 
@@ -551,7 +551,9 @@ def make_publication(
     bundle = _write_bundle(bundles / precision, name, precision, gain, provenance)
     report = reports / precision
     (report / "plots").mkdir(parents=True, exist_ok=True)
-    (reports / "metrics.json").write_text(json.dumps({"float32": METRICS, "int8": METRICS} | MEASURED))
+    reports.with_name(f"{reports.name}.json").write_text(
+        json.dumps({"float32": METRICS, "int8": METRICS} | MEASURED)
+    )
     facts = {"bundle": describe_bundle(bundle), "dataset": DATASET, "images_per_class": {"0": 1, "1": 1}}
     (report / "report.json").write_text(json.dumps(facts))
     probabilities = np.array([[gain, 100 - gain], [0, 100]], np.float32) / 100

@@ -72,7 +72,7 @@ def read_publications(
         ModelyardError: a bundle was not evaluated, or conf/ does not know its name.
     """
     for folder in sorted(path for path in bundles.glob("*") if path.is_dir()):
-        measured = _read_metrics(reports.with_suffix(".json"), folder.name)
+        measured = _read_metrics(reports.with_name(f"{reports.name}.json"), folder.name)
         bundle = read_bundle(folder)
         report = reports / folder.name
         facts = json.loads((report / "report.json").read_text())

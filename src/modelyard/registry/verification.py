@@ -60,17 +60,17 @@ def verify_tree(store: Store, bundles: Path) -> Iterator[Finding]:
 
     Args:
         store: where they should be.
-        bundles: the folder of bundles.
+        bundles: the folder of bundles, BUNDLES/ROLE/PRECISION.
     """
     folders = sorted(path for path in bundles.glob("*/*") if path.is_dir())
     if not folders:
         yield Finding(bundles.name, "it holds none", "`dvc checkout`, or `dvc pull` where the cache is empty")
     for folder in folders:
-        subject = f"{bundles.name}/{folder.name}"
+        subject = f"{bundles.name}/{folder.relative_to(bundles)}"
         try:
             bundle = read_bundle(folder)
         except BundleError as error:
-            yield Finding(subject, str(error), f"`dvc checkout --force {subject}`")
+            yield Finding(subject, str(error), f"`dvc checkout --force {bundles.name}/{folder.parent.name}`")
             continue
         found = list_versions(store.client, bundle.name, bundle.content_key)
         if not any(one.tags.get(PUBLISHED) for one in found):
