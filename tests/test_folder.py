@@ -93,7 +93,7 @@ def test_a_folder_with_splits_keeps_them(tmp_path: Path) -> None:
     ]
     obtained = obtain(tmp_path, dict(zip(names, NOISE, strict=False)))
     splits = split_dataset(obtained, describe_folder())
-    assert {name: paths_of(part) for name, part in splits.items()} == {
+    assert {name: tuple(sorted(paths_of(part))) for name, part in splits.items()} == {
         split: tuple(sorted(name for name in names if name.startswith(split)))
         for split in ("train", "validation", "test")
     }
@@ -132,8 +132,9 @@ def test_png_and_jpeg_are_told_by_their_content_whatever_the_name_says(tmp_path:
     write_files(tmp_path, files)
     (tmp_path / "ant/a.jpg").rename(tmp_path / "ant/a.png")
     obtained = obtain_folder(describe_folder(), tmp_path)
-    assert paths_of(obtained.training) == ("ant/a.png", "ant/b", "bee/c.JPG", "bee/d.txt")
-    assert obtained.training.file(0).startswith(b"\xff\xd8")
+    assert set(paths_of(obtained.training)) == {"ant/a.png", "ant/b", "bee/c.JPG", "bee/d.txt"}
+    place = paths_of(obtained.training).index("ant/a.png")
+    assert obtained.training.file(place).startswith(b"\xff\xd8")
 
 
 def test_hidden_files_and_empty_folders_are_skipped_and_counted(
@@ -205,7 +206,7 @@ def test_with_skip_they_are_left_out_and_stand_on_record(
     others = other_files(tmp_path)
     data = describe_folder(on_unreadable="skip")
     obtained = obtain(tmp_path, name_classes("ant", "bee") | others, on_unreadable="skip")
-    assert paths_of(obtained.training) == tuple(sorted(name_classes("ant", "bee")))
+    assert sorted(paths_of(obtained.training)) == sorted(name_classes("ant", "bee"))
     write_dataset(tmp_path / "dataset.json", data, obtained, split_dataset(obtained, data))
     left_out = read_dataset(tmp_path / "dataset.json").record["left_out"]
     assert left_out.keys() == others.keys()
@@ -344,7 +345,6 @@ def test_splits_are_the_same_whatever_order_the_file_system_lists(
         "validation": 10,
         "test": 12,
     }
-    assert all(paths == tuple(sorted(paths)) for paths in found[0].values())
 
 
 def test_another_seed_gives_another_test_split(tmp_path: Path) -> None:
@@ -411,7 +411,7 @@ def test_more_than_256_classes_have_labels_of_two_bytes(tmp_path: Path) -> None:
     pictures = np.arange(600, dtype=np.uint16).view(np.uint8).reshape(600, 1, 2)
     obtained = obtain(tmp_path, dict(zip(names, pictures, strict=True)))
     assert obtained.training.labels.dtype == np.uint16
-    assert obtained.training.labels[-1] == 299
+    assert obtained.training.labels.max() == 299
 
 
 def test_memory_holds_the_pictures_that_are_worked_on_and_no_more(tmp_path: Path) -> None:
@@ -457,3 +457,8 @@ def test_real_handwriting_is_learned_from_a_folder(tmp_path: Path) -> None:
     }
     learner = KNeighborsClassifier(1).fit(inputs["train"], splits["train"].labels)
     assert learner.score(inputs["test"], splits["test"].labels) > 0.97
+
+
+def test_the_first_training_pictures_are_some_of_each_class(tmp_path: Path) -> None:
+    first = obtain(tmp_path, name_classes("ant", "bee", count=20)).training.labels[:20]
+    assert 4 <= first.sum() <= 16
