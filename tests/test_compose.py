@@ -121,7 +121,7 @@ def test_a_hand_edit_is_refused_with_what_to_do_and_not_lost(
     edited = (pipeline / "params.yaml").read_text().replace("epochs: 2", "epochs: 9")
     (pipeline / "params.yaml").write_text(edited)
     refused = _run(pipeline, *command, expect=255)
-    assert "train.epochs: conf/ says 2, params.yaml says 9" in refused.stderr
+    assert "train.epochs=9 (conf/ says 2)" in refused.stderr
     assert "git checkout HEAD params.yaml" in refused.stderr
     assert (pipeline / "params.yaml").read_text() == edited
 

@@ -7,7 +7,7 @@ from typing import Any
 import yaml
 
 from modelyard.errors import ModelyardError
-from modelyard.experiments import compare_values
+from modelyard.experiments import compare_values, name_choices
 
 
 def read_unedited(params: Path, lock: Path, composed: dict[str, Any]) -> dict[str, Any]:
@@ -22,7 +22,7 @@ def read_unedited(params: Path, lock: Path, composed: dict[str, Any]) -> dict[st
         composed: what conf/ gives now.
 
     Raises:
-        ModelyardError: naming every key whose value would be lost, with both values.
+        ModelyardError: naming the values that would be lost, and those of conf/.
     """
     if not params.exists():
         return {}
@@ -40,10 +40,7 @@ def read_unedited(params: Path, lock: Path, composed: dict[str, Any]) -> dict[st
         )
     edits = {} if recorded else compare_values(composed, values)
     if edits:
-        lines = [
-            f"{key}: conf/ says {told.get('conf')!r}, params.yaml says {told.get('here')!r}"
-            for key, told in edits.items()
-        ]
+        lines = name_choices(edits)
         raise ModelyardError(f"{params} was edited by hand:\n  " + "\n  ".join(lines) + f"\n{ADVICE}")
     return values if recorded else {}
 
