@@ -14,7 +14,7 @@ def make_layers(**settings: Any) -> tuple[Any, Any]:
     """Return Keras' layer and ours, both with the same weights, none of which is as it begins."""
     import keras
 
-    from modelyard.training.normalization import FusedBatchNormalization
+    from modelyard.networks.normalization import FusedBatchNormalization
 
     layers = keras.layers.BatchNormalization(**settings), FusedBatchNormalization(**settings)
     for layer in layers:

@@ -71,7 +71,7 @@ def _normalise(fused: bool, **settings: Any) -> "keras.Layer":
 
     if not fused:
         return keras.layers.BatchNormalization(**settings)
-    from modelyard.training.normalization import FusedBatchNormalization
+    from modelyard.networks.normalization import FusedBatchNormalization
 
     return FusedBatchNormalization(**settings)
 

@@ -41,7 +41,8 @@ def load_network(path: Path) -> "keras.Model":
     import keras
 
     # What a checkpoint is made of.
-    from modelyard.training import loss, normalization  # noqa: F401
+    from modelyard.networks import normalization  # noqa: F401
+    from modelyard.training import loss  # noqa: F401
 
     if not path.is_file():
         raise ModelyardError(
