@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from made_data import COMMON
 from modelyard.inference.fits import fit_pixels
 from modelyard.inference.interpreters import LoadedModel
 from modelyard.networks.imported import Imported, read_imported
@@ -35,6 +36,8 @@ def describe_network(format_: str, path: Path | None, **changes: Any) -> Pretrai
         changes: other values, by key; "input__mean" is `input.mean`.
     """
     values: dict[str, Any] = {
+        "card": COMMON["card"],
+        "gate": COMMON["gate"],
         "format": format_,
         "name": "mine",
         "licence": "MIT",
