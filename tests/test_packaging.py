@@ -15,12 +15,11 @@ import yaml
 
 from conftest import ROOT, clean_environment, compose_values
 from legacy_archive import PANDA, PHOTO, fit_params, make_archive
-from made_digits import make_digits
 from modelyard.errors import ModelyardError
+from modelyard.images.crops import read_samples
 from modelyard.images.dataset import Dataset
 from modelyard.images.examples import Examples
 from modelyard.images.pictures import PixelPictures, write_pictures
-from modelyard.images.samples import write_samples
 from modelyard.inference.bundle import Preprocessing, read_bundle
 from modelyard.inference.predictor import Predictor
 from modelyard.networks.convert import convert_network
@@ -50,17 +49,16 @@ RECORD = {"run_id": "4711", "run": {"tags": {"data.digest": "d1"}}}
 
 @pytest.fixture(scope="module")
 def imported(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A small network of 2015, imported, with ten digits beside it in `more`."""
+    """A small network of 2015, imported, with its sample pictures."""
     folder = tmp_path_factory.mktemp("imported")
     overrides = make_archive(folder / "a.tgz")
     import_pretrained(fit_params(compose_values(), overrides).pretrained, folder / "imported")
-    write_samples(folder / "more", make_digits(67), 10)
     return folder
 
 
 @pytest.fixture(scope="module")
 def photos(imported: Path) -> Iterator[Source]:
-    with open_source(imported / "imported", imported / "more", 60) as source:
+    with open_source(imported / "imported", read_samples(imported / "imported/samples", 60)) as source:
         yield source
 
 
@@ -140,10 +138,9 @@ def test_a_graph_of_2015_becomes_bundles_that_answer_as_the_untouched_graph(
     assert second_line.startswith("inception-v3 (int8, 0.1 MB): ")
 
 
-def test_the_proof_is_on_the_samples_on_those_of_the_dataset_and_on_parts_of_all(photos: Source) -> None:
-    whole = ["china.jpg", PHOTO, "flower.jpg", *(f"{n:02}-label-{n}.png" for n in range(10))]
-    assert list(photos.names[:13]) == whole
-    assert photos.names[13:15] == ["china.jpg, part 13", f"{PHOTO}, part 14"]
+def test_the_proof_is_on_the_networks_own_samples_and_on_parts_of_them(photos: Source) -> None:
+    assert list(photos.names[:3]) == ["china.jpg", PHOTO, "flower.jpg"]
+    assert photos.names[3:5] == ["china.jpg, part 3", f"{PHOTO}, part 4"]
     assert len({picture.tobytes() for picture in photos.fitted()}) == len(photos.names) == 60
 
 
@@ -255,6 +252,20 @@ def test_first_answers_that_are_all_the_same_are_said_to_prove_nothing(
     assert "100.00% of 60 pictures (one and the same, which proves nothing)" in capsys.readouterr().out
 
 
+def test_where_the_source_has_one_first_answer_the_difference_alone_counts(
+    source: Source, tmp_path: Path, params: Params
+) -> None:
+    answers = np.full_like(source.answers, 0.333)
+    answers[:, source.answers[0].argmin()] = 0.334
+    undecided = replace(source, answers=answers)
+    limits = params.package.model_copy(update={"int8": Int8(min_same_first=1.0, max_difference=1.0)})
+    proof = pack(undecided, tmp_path, limits, "int8")["int8"]
+    assert proof["answers"] == 1 > proof["same_first"]
+    near = params.package.model_copy(update={"int8": Int8(min_same_first=1.0, max_difference=1e-4)})
+    with pytest.raises(ModelyardError, match=r"package\.int8\.max_difference"):
+        pack(undecided, tmp_path / "other", near, "int8")
+
+
 def test_a_network_that_answers_nan_is_refused(source: Source, tmp_path: Path, params: Params) -> None:
     network = build_network(MODEL, (20, 24, 1), 3)
     network.set_weights([weight * np.float32(np.nan) for weight in network.get_weights()])
@@ -307,7 +318,6 @@ def test_the_stage_of_an_imported_network_says_a_line_a_precision_and_nothing_of
         tmp_path,
         values,
         imported=imported / "imported",
-        more=imported / "more",
         bundles=tmp_path / "bundles",
         answers=tmp_path / "answers.npz",
     )

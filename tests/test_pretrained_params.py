@@ -42,7 +42,7 @@ def compose_with(folder: Path, network: dict[str, Any]) -> dict[str, Any]:
     text = yaml.safe_dump({"defaults": ["_network", "_self_"], **network}, sort_keys=False)
     (folder / "conf" / "pretrained" / "mine.yaml").write_text(text)
     with initialize_config_dir(str(folder / "conf"), version_base=None):
-        composed: Any = OmegaConf.to_container(compose("config", overrides=["pretrained=mine"]))
+        composed: Any = OmegaConf.to_container(compose("config", overrides=["pretrained=mine"]), resolve=True)
     return dict(composed)
 
 
