@@ -45,7 +45,7 @@ def read_answers(path: Path) -> Answers:
         ModelyardError: the file is missing, is no .npz, lacks one of the two, or holds no probabilities.
     """
     try:
-        with np.load(path, allow_pickle=False) as arrays:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
             names, probabilities = arrays["names"], arrays["probabilities"]
     except FileNotFoundError:
         raise ModelyardError(f"{path} is missing: packaging the bundle writes it") from None

@@ -52,7 +52,7 @@ def read_predictions(path: Path) -> Predictions:
         ModelyardError: the file is missing, is no such .npz, or holds something else than predictions.
     """
     try:
-        with np.load(path, allow_pickle=False) as arrays:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
             names = tuple(map(str, arrays["names"])) if "names" in arrays else None
             found = Predictions(arrays["labels"], arrays["probabilities"], str(arrays["digest"]), names)
     except FileNotFoundError:

@@ -158,7 +158,7 @@ def _unpack(name: str, packed: bytes, data: IdxDataset, address: str) -> bytes:
 def _read_npz(path: Path, address: str) -> Raw:
     """Rebuild the four raw files from Keras' arrays; nothing in the file is run."""
     try:
-        with np.load(path, allow_pickle=False) as arrays:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
             return {
                 name: _rebuild(array_name, arrays[array_name], address) for name, array_name in FILES.items()
             }

@@ -118,5 +118,5 @@ class Checkpoints:
 def _read_best(path: Path) -> Weights | None:
     if not path.exists():
         return None
-    with np.load(path, allow_pickle=False) as arrays:
+    with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
         return [arrays[name] for name in arrays.files]

@@ -81,7 +81,7 @@ def read_weights(path: Path) -> dict[str, NDArray[np.float32]]:
         ModelyardError: the file is missing or is no such file.
     """
     try:
-        with np.load(path, allow_pickle=False) as arrays:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
             names = [name for name in arrays.files if not name.endswith(_RANGE)]
             return {name: Quantized(arrays[name], *arrays[name + _RANGE]).dequantize() for name in names}
     except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
