@@ -187,7 +187,7 @@ def serving(project: Project, command: list[str], ready: str) -> Iterator[str]:
             [*command, "--port", str(port)],
             cwd=project.folder,
             # Other tests of this process may have left the address of another registry.
-        env=project.environment | {"MLFLOW_TRACKING_URI": uri, "MLFLOW_REGISTRY_URI": uri},
+            env=project.environment | {"MLFLOW_TRACKING_URI": uri, "MLFLOW_REGISTRY_URI": uri},
             stdout=out,
             stderr=out,
             start_new_session=True,
