@@ -195,6 +195,7 @@ def test_the_stage_imports_it_from_values_alone_and_says_one_line(
     graph: Path, tmp_path: Path, values: dict[str, Any]
 ) -> None:
     values["pretrained"] = describe_network("frozen_graph", graph, **TENSORS).model_dump(mode="json")
+    values["serve"]["imported"] = "models:/mine@champion"
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(values))
     command = [sys.executable, str(ROOT / "pipelines" / "import.py"), "--out", str(tmp_path / "out")]
     command += ["--params", str(tmp_path / "params.yaml")]
