@@ -29,7 +29,7 @@ def convert_network(network: "keras.Model", precision: Precision) -> bytes:
     """
     with quiet_tensorflow(), tempfile.TemporaryDirectory(prefix="modelyard-") as saved:
         network.export(saved, verbose=False)
-        return _convert(saved, precision)
+        return convert_saved(saved, precision)
 
 
 def convert_function(
@@ -50,6 +50,18 @@ def convert_function(
     Raises:
         ModelyardError: the converter refuses the function.
     """
+    with tempfile.TemporaryDirectory(prefix="modelyard-") as saved:
+        save_function(answer, shape, saved, variables)
+        return convert_saved(saved, precision)
+
+
+def save_function(
+    answer: "Callable[[tf.Tensor], tf.Tensor]",
+    shape: Sequence[int],
+    folder: str | Path,
+    variables: "Sequence[tf.Variable]" = (),
+) -> None:
+    """Write a function as a SavedModel, to be converted once or several times; see `convert_function`."""
     import tensorflow as tf
 
     signature = [tf.TensorSpec((1, *shape), tf.float32, name="image")]
@@ -57,19 +69,24 @@ def convert_function(
 
     module = tf.Module()
     module.answer, module.read = signed, list(variables)
-    with quiet_tensorflow(), tempfile.TemporaryDirectory(prefix="modelyard-") as saved:
-        tf.saved_model.save(module, saved, signatures=signed)
-        return _convert(saved, precision)
+    with quiet_tensorflow():
+        tf.saved_model.save(module, str(folder), signatures=signed)
 
 
-def _convert(saved: str | Path, precision: Precision) -> bytes:
+def convert_saved(folder: str | Path, precision: Precision) -> bytes:
+    """Convert a SavedModel to a LiteRT model.
+
+    Raises:
+        ModelyardError: the converter refuses it.
+    """
     import tensorflow as tf
 
-    converter = tf.lite.TFLiteConverter.from_saved_model(str(saved))
+    converter = tf.lite.TFLiteConverter.from_saved_model(str(folder))
     if precision == "int8":
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
     try:
-        model: bytes = converter.convert()
+        with quiet_tensorflow():
+            model: bytes = converter.convert()
     except Exception as error:
         # The converter's own error class is private to it.
         raise ModelyardError(f"LiteRT cannot convert the network: {error}") from error

@@ -4,8 +4,10 @@ A format says how the original is run on one prepared input (`Original`); what i
 to probabilities, is the same for all of them (`OpenedNetwork`).
 """
 
+import tempfile
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any, Protocol, TypeAlias
 
 import numpy as np
@@ -14,7 +16,7 @@ from PIL import Image
 
 from modelyard.errors import ModelyardError
 from modelyard.inference.fits import fit_pixels
-from modelyard.networks.convert import convert_function
+from modelyard.networks.convert import convert_saved, save_function
 from modelyard.networks.scaling import finish, normalize, pool
 from modelyard.params import Precision
 from modelyard.params.pretrained import Entrance, Exit
@@ -104,6 +106,12 @@ class Original(ABC):
 class FunctionOriginal(Original):
     """An original that is a function of TensorFlow's."""
 
+    def __init__(self, entrance: Entrance, exit_: Exit, origin: str) -> None:
+        """Keep what is saved on the way to LiteRT: it is the same for all precisions."""
+        super().__init__(entrance, exit_, origin)
+        self._scratch = tempfile.TemporaryDirectory(prefix="modelyard-")
+        self._saved: dict[str | None, Path] = {}
+
     @abstractmethod
     def function(self, cut: str | None) -> tuple[Step, Sequence[Any]]:
         """Return the function up to a tensor or layer, the output where None, and all variables it reads."""
@@ -112,8 +120,16 @@ class FunctionOriginal(Original):
         self, before: Step, after: Step, shape: tuple[int, int, int], precision: Precision, cut: str | None
     ) -> bytes:
         """Convert the three steps as one."""
-        function, variables = self.function(cut)
-        return convert_function(lambda levels: after(function(before(levels))), shape, precision, variables)
+        if cut not in self._saved:
+            function, variables = self.function(cut)
+            folder = Path(self._scratch.name, str(len(self._saved)))
+            save_function(lambda levels: after(function(before(levels))), shape, folder, variables)
+            self._saved[cut] = folder
+        return convert_saved(self._saved[cut], precision)
+
+    def close(self) -> None:
+        """Remove what was saved."""
+        self._scratch.cleanup()
 
 
 class OpenedNetwork:

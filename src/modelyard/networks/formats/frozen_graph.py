@@ -89,7 +89,8 @@ class FrozenGraphOriginal(FunctionOriginal):
         return cut_graph(folded, self._entrance_tensor, exit_), ()
 
     def close(self) -> None:
-        """End the session."""
+        """End the session too."""
+        super().close()
         self._session.close()
 
     def _feed(self, tensor: str, value: Any) -> Floats:
