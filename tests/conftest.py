@@ -1,5 +1,7 @@
 """Fixtures that several test files share: the shipped configuration, and a repository for a store."""
 
+import copy
+import functools
 import os
 from pathlib import Path
 from typing import Any
@@ -28,10 +30,20 @@ def _no_settings_of_the_caller(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name, raising=False)
 
 
-def compose_values() -> dict[str, Any]:
-    """Return the shipped configuration, composed as the compose stage does it."""
+def compose_values(*overrides: str) -> dict[str, Any]:
+    """Return the shipped configuration, composed as the compose stage does it; free to change.
+
+    Args:
+        *overrides: as `dvc exp run -S` takes them.
+    """
+    return copy.deepcopy(_compose_once(overrides))
+
+
+@functools.cache
+def _compose_once(overrides: tuple[str, ...]) -> dict[str, Any]:
+    """Hydra takes a quarter of a second, and hundreds of tests start from the same values."""
     with initialize_config_dir(str(ROOT / "conf"), version_base=None):
-        config = compose("config")
+        config = compose("config", overrides=list(overrides))
     composed: Any = OmegaConf.to_container(config, resolve=True)
     return dict(composed)
 

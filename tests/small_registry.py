@@ -28,7 +28,7 @@ class SmallRegistry:
         folder.mkdir(parents=True, exist_ok=True)
         self._folder, self.uri = folder, uri or f"sqlite:///{folder}/mlflow.db"
         if uri is None:
-            (folder / "mlflow.db").write_bytes(_empty_database())
+            leave_database(folder / "mlflow.db")
         # A version that is made of a logged model is looked for where the process as a whole points.
         mlflow.set_tracking_uri(self.uri)
         mlflow.set_registry_uri(self.uri)
@@ -120,6 +120,11 @@ def make_bundle(folder: Path, name: str = "mnist", mark: str = "a", model: bytes
         preprocessing=tflite_models.DIGIT,
         provenance={},
     )
+
+
+def leave_database(path: Path) -> None:
+    """Leave an empty database of MLflow, as the first use of a store makes it."""
+    path.write_bytes(_empty_database())
 
 
 @functools.cache

@@ -24,10 +24,10 @@ stages:
 """
 
 
-@pytest.fixture
-def pipeline(tmp_path: Path) -> Path:
+@pytest.fixture(scope="module")
+def fresh(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A Git and DVC repository with the shipped conf/ and compose stage, run once and committed."""
-    folder = tmp_path / "a repository"
+    folder = tmp_path_factory.mktemp("compose") / "a repository"
     for name in ("conf", "pipelines"):
         shutil.copytree(ROOT / name, folder / name)
     (folder / "dvc.yaml").write_text(PIPELINE)
@@ -37,6 +37,25 @@ def pipeline(tmp_path: Path) -> Path:
     _run(folder, "dvc", "repro", "-q")
     _commit(folder)
     return folder
+
+
+@pytest.fixture
+def pipeline(fresh: Path, tmp_path: Path) -> Path:
+    """A copy of it for the test alone."""
+    return Path(shutil.copytree(fresh, tmp_path / "a repository", symlinks=True))
+
+
+@pytest.fixture(scope="module")
+def applied_once(fresh: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = Path(shutil.copytree(fresh, tmp_path_factory.mktemp("applied") / "a repository", symlinks=True))
+    _run(folder, "dvc", "exp", "run", "-q", "-n", "longer", "-S", "train.epochs=5")
+    return folder
+
+
+@pytest.fixture
+def applied(applied_once: Path, tmp_path: Path) -> Path:
+    """A copy of it in which an experiment with 5 epochs was run."""
+    return Path(shutil.copytree(applied_once, tmp_path / "a repository", symlinks=True))
 
 
 def test_an_edit_in_conf_reaches_the_stages_that_use_it(pipeline: Path) -> None:
@@ -55,24 +74,22 @@ def test_an_experiment_runs_with_its_overrides(pipeline: Path) -> None:
     assert yaml.safe_load((pipeline / "params.yaml").read_text())["model"]["dense"] == [512]
 
 
-def test_a_repro_after_an_experiment_keeps_what_the_experiment_chose(pipeline: Path) -> None:
-    _run(pipeline, "dvc", "exp", "run", "-q", "-S", "train.epochs=5")
-    assert "up to date" in _run(pipeline, "dvc", "repro").stdout
-    assert (pipeline / "fitted").read_text().strip() == "5"
+def test_a_repro_after_an_experiment_keeps_what_the_experiment_chose(applied: Path) -> None:
+    assert "up to date" in _run(applied, "dvc", "repro").stdout
+    assert (applied / "fitted").read_text().strip() == "5"
 
 
-def test_an_applied_experiment_is_kept_and_named_while_conf_changes_elsewhere(pipeline: Path) -> None:
-    _run(pipeline, "dvc", "exp", "run", "-q", "-n", "longer", "-S", "train.epochs=5")
-    _run(pipeline, "dvc", "exp", "run", "-q", "-S", "model=mlp")
-    _run(pipeline, "dvc", "exp", "apply", "longer")
-    _replace(pipeline / "conf/train/default.yaml", "seed: 0", "seed: 7")
+def test_an_applied_experiment_is_kept_and_named_while_conf_changes_elsewhere(applied: Path) -> None:
+    _run(applied, "dvc", "exp", "run", "-q", "-S", "model=mlp")
+    _run(applied, "dvc", "exp", "apply", "longer")
+    _replace(applied / "conf/train/default.yaml", "seed: 0", "seed: 7")
     assert (
         "kept from the applied experiment: train.epochs=5 (conf/ says 2)"
-        in _run(pipeline, "dvc", "repro").stdout
+        in _run(applied, "dvc", "repro").stdout
     )
-    train = yaml.safe_load((pipeline / "params.yaml").read_text())["train"]
+    train = yaml.safe_load((applied / "params.yaml").read_text())["train"]
     assert (train["epochs"], train["seed"]) == (5, 7)
-    assert (pipeline / "fitted").read_text().strip() == "5"
+    assert (applied / "fitted").read_text().strip() == "5"
 
 
 def test_an_applied_experiment_ends_aloud_when_conf_changes_one_of_its_values(pipeline: Path) -> None:
@@ -85,22 +102,20 @@ def test_an_applied_experiment_ends_aloud_when_conf_changes_one_of_its_values(pi
     assert (params["train"]["epochs"], params["train"]["seed"], params["experiment"]) == (7, 0, {})
 
 
-def test_the_next_experiment_says_first_what_of_the_applied_one_is_no_part_of_it(pipeline: Path) -> None:
-    _run(pipeline, "dvc", "exp", "run", "-q", "-S", "train.epochs=5")
-    told = _run(pipeline, "dvc", "exp", "run", "-S", "train.seed=4", merged=True).stdout
+def test_the_next_experiment_says_first_what_of_the_applied_one_is_no_part_of_it(applied: Path) -> None:
+    told = _run(applied, "dvc", "exp", "run", "-S", "train.seed=4", merged=True).stdout
     warning = "An experiment is applied here: train.epochs=5 (conf/ says 2). `dvc exp run` starts from conf/"
     assert told.index(warning) < told.index("Running stage")
-    assert (pipeline / "fitted").read_text().strip() == "2"
+    assert (applied / "fitted").read_text().strip() == "2"
 
 
-def test_a_refused_experiment_leaves_everything_as_it_was(pipeline: Path) -> None:
-    _run(pipeline, "dvc", "exp", "run", "-q", "-S", "train.epochs=5")
-    before = (pipeline / "params.yaml").read_text(), _run(pipeline, "git", "status", "--short").stdout
-    refused = _run(pipeline, "dvc", "exp", "run", "-S", "train.epochs=-1", expect=255)
+def test_a_refused_experiment_leaves_everything_as_it_was(applied: Path) -> None:
+    before = (applied / "params.yaml").read_text(), _run(applied, "git", "status", "--short").stdout
+    refused = _run(applied, "dvc", "exp", "run", "-S", "train.epochs=-1", expect=255)
     assert "train.epochs: expected greater than or equal to 1, got -1" in refused.stderr
-    after = (pipeline / "params.yaml").read_text(), _run(pipeline, "git", "status", "--short").stdout
+    after = (applied / "params.yaml").read_text(), _run(applied, "git", "status", "--short").stdout
     assert after == before
-    assert "up to date" in _run(pipeline, "dvc", "repro").stdout
+    assert "up to date" in _run(applied, "dvc", "repro").stdout
 
 
 def test_queued_experiments_all_run_with_their_own_values(pipeline: Path) -> None:

@@ -41,12 +41,13 @@ def validate(values: dict[str, Any]) -> IdxDataset | FolderDataset:
     return data
 
 
-@pytest.fixture
-def conf(tmp_path: Path) -> Path:
-    """A copy of conf/ with one more dataset, of ten lines."""
-    shutil.copytree(ROOT / "conf", tmp_path / "conf")
-    (tmp_path / "conf/data/mine.yaml").write_text(MINE.format(path=tmp_path / "mine"))
-    return tmp_path / "conf"
+@pytest.fixture(scope="module")
+def mine(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """The values of one more dataset, which ten lines in a copy of conf/ describe."""
+    folder = tmp_path_factory.mktemp("a place")
+    shutil.copytree(ROOT / "conf", folder / "conf")
+    (folder / "conf/data/mine.yaml").write_text(MINE.format(path=folder / "mine"))
+    return compose_data(folder / "conf", "mine")
 
 
 @pytest.mark.parametrize(("name", "first"), [("mnist", "0"), ("fashion_mnist", "T-shirt/top")])
@@ -56,15 +57,15 @@ def test_the_shipped_datasets_are_valid(name: str, first: str) -> None:
     assert (data.name, len(data.classes), data.classes[0]) == (name.replace("_", "-"), 10, first)
 
 
-def test_ten_lines_describe_a_folder_of_ones_own(conf: Path, tmp_path: Path) -> None:
-    data = validate(compose_data(conf, "mine"))
+def test_ten_lines_describe_a_folder_of_ones_own(mine: dict[str, Any]) -> None:
+    data = validate(mine)
     assert isinstance(data, FolderDataset)
     assert len(MINE.splitlines()) == 10
     assert (data.classes, data.test, data.validation, data.on_unreadable) == (None, 0.2, 0.15, "stop")
     assert data.gate.min_accuracy == "majority"
     assert data.card.about == "Names the animal in a photo."
     levels = make_levels(4)
-    write_files(tmp_path / "mine", {f"{'ab'[n % 2]}/{n}.png": picture for n, picture in enumerate(levels)})
+    write_files(Path(data.path), {f"{'ab'[n % 2]}/{n}.png": picture for n, picture in enumerate(levels)})
     assert obtain_folder(data, Path(data.path)).training.classes == ("a", "b")
 
 
@@ -88,8 +89,7 @@ def test_ten_lines_describe_a_folder_of_ones_own(conf: Path, tmp_path: Path) -> 
         ("folder", "mine", "Extra inputs are not permitted"),
     ],
 )
-def test_a_wrong_value_is_refused(conf: Path, key: str, value: Any, reason: str) -> None:
-    values = compose_data(conf, "mine") | {key: value}
+def test_a_wrong_value_is_refused(mine: dict[str, Any], key: str, value: Any, reason: str) -> None:
     with pytest.raises(ValidationError) as refused:
-        validate(values)
+        validate(mine | {key: value})
     assert reason in str(refused.value)

@@ -5,6 +5,7 @@ The imported network is a small graph of 2015.
 
 import hashlib
 import json
+import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -14,8 +15,6 @@ import keras
 import numpy as np
 import pytest
 import yaml
-from hydra import compose, initialize_config_dir
-from omegaconf import OmegaConf
 from PIL import Image
 
 from conftest import ROOT, clean_environment, compose_values
@@ -55,6 +54,11 @@ def imported(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def trunk(imported: Path) -> Trunk:
     return make_trunk(imported, "float32")
+
+
+@pytest.fixture(scope="module")
+def small_trunk(imported: Path) -> Trunk:
+    return make_trunk(imported, "int8")
 
 
 @pytest.fixture(scope="module")
@@ -173,7 +177,12 @@ def test_what_a_killed_run_has_done_is_used(
 
 
 def test_another_trunk_computes_all_anew(
-    imported: Path, trunk: Trunk, photos: PictureFiles, tmp_path: Path, calls: list[int]
+    imported: Path,
+    trunk: Trunk,
+    small_trunk: Trunk,
+    photos: PictureFiles,
+    tmp_path: Path,
+    calls: list[int],
 ) -> None:
     path, some = tmp_path / "features.npz", photos.take(range(6))
     compute(trunk, some, path)
@@ -181,9 +190,8 @@ def test_another_trunk_computes_all_anew(
     assert again.digest == trunk.digest
     compute(again, some, path)
     assert len(calls) == 6
-    small = make_trunk(imported, "int8")
-    assert len(small.model) < 0.6 * len(trunk.model)
-    compute(small, some, path)
+    assert len(small_trunk.model) < 0.6 * len(trunk.model)
+    compute(small_trunk, some, path)
     assert len(calls) == 12
     assert read_features(path).trunk.precision == "int8"
 
@@ -258,21 +266,20 @@ def test_features_come_back_with_what_computed_them(
 
 
 def make_features_params() -> Params:
-    with initialize_config_dir(str(ROOT / "conf"), version_base=None):
-        composed: Any = OmegaConf.to_container(compose("config", overrides=["model=features"]), resolve=True)
-    return validate_params(composed)
+    return validate_params(compose_values("model=features"))
 
 
 @pytest.mark.parametrize("precision", ["float32", "int8"])
 def test_the_joined_model_answers_what_the_head_makes_of_the_features(
-    imported: Path, photos: PictureFiles, tmp_path: Path, precision: Precision
+    trunk: Trunk, small_trunk: Trunk, photos: PictureFiles, tmp_path: Path, precision: Precision
 ) -> None:
     params = make_features_params()
-    trunk = make_trunk(imported, precision)
+    trunk = {"float32": trunk, "int8": small_trunk}[precision]
     compute(trunk, photos, tmp_path / "features.npz")
     features = read_features(tmp_path / "features.npz")
     examples = features.examples(photos)
-    task = Task(params.model, params.train, examples, examples)
+    train = params.train.model_copy(update={"epochs": 10, "batch_size": 8})
+    task = Task(params.model, train, examples, examples)
     head, history = fit_members(task, lambda *_: None)
     assert history[-1]["val_accuracy"] == 1
     save_network(head, tmp_path / "model.keras")
@@ -323,18 +330,8 @@ def test_features_that_are_no_numbers_are_refused(photos: PictureFiles, tmp_path
     assert not (tmp_path / "features.npz").exists()
 
 
-def run_stage(values: dict[str, Any], folder: Path, *options: str) -> "subprocess.CompletedProcess[str]":
-    (folder / "params.yaml").write_text(yaml.safe_dump(values))
-    command = [sys.executable, "-X", "importtime", str(ROOT / "pipelines/features.py"), *options]
-    done = subprocess.run(
-        command, cwd=folder, capture_output=True, text=True, check=False, env=clean_environment()
-    )
-    assert done.returncode == 0, done.stderr
-    return done
-
-
 def test_the_stage_computes_the_chosen_pictures_and_those_of_validation(
-    imported: Path, photos: PictureFiles, tmp_path: Path
+    imported: Path, photos: PictureFiles, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     values = make_features_params().model_dump(mode="json")
     values["train"]["images"] = 4
@@ -342,7 +339,12 @@ def test_the_stage_computes_the_chosen_pictures_and_those_of_validation(
     write_pictures(tmp_path / "validation.npz", photos.take(range(20, 30)))
     names = ("train", "validation", "out")
     words = [word for name in names for word in (f"--{name}", str(tmp_path / f"{name}.npz"))]
-    run_stage(values, tmp_path, *words, "--source", str(photos.folder), "--imported", str(imported))
+    words += ["--source", str(photos.folder), "--imported", str(imported)]
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(values))
+    monkeypatch.chdir(tmp_path)
+    # In this process, which has TensorFlow already.
+    monkeypatch.setattr(sys, "argv", ["features.py", *words])
+    runpy.run_path(str(ROOT / "pipelines/features.py"), run_name="__main__")
     features = read_features(tmp_path / "out.npz")
     assert set(features.rows) == {*photos.sha256[:4], *photos.sha256[20:]}
     assert features.trunk.precision == values["features"]["precision"]
@@ -353,8 +355,13 @@ def test_a_model_on_pixels_costs_no_features_and_no_tensorflow(
 ) -> None:
     names = ("train", "validation", "source", "imported", "out")
     words = [word for name in names for word in (f"--{name}", str(tmp_path / f"{name}.npz"))]
-    told = run_stage(values, tmp_path, *words).stderr
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(values))
+    command = [sys.executable, "-X", "importtime", str(ROOT / "pipelines/features.py"), *words]
+    done = subprocess.run(
+        command, cwd=tmp_path, capture_output=True, text=True, check=False, env=clean_environment()
+    )
+    assert done.returncode == 0, done.stderr
     for module in (" tensorflow", " keras", " ai_edge_litert", " mlflow"):
-        assert module not in told
+        assert module not in done.stderr
     with pytest.raises(ModelyardError, match="features of 30 pictures, those of 30 are missing"):
         read_features(tmp_path / "out.npz").examples(photos)

@@ -66,9 +66,24 @@ def train(
 
 
 @pytest.fixture(scope="module")
-def trained(examples: Examples) -> tuple[Any, list[dict[str, float]]]:
+def epochs() -> list[int]:
+    """The epochs that the training of `trained` tells of."""
+    return []
+
+
+@pytest.fixture(scope="module")
+def trained(examples: Examples, epochs: list[int]) -> tuple[Any, list[dict[str, float]]]:
     """The network of `small`, trained once for all that look at it."""
-    return train(shrink(compose_values()), examples)
+    small = shrink(compose_values())
+    return fit_members(make_task(small, examples), lambda epoch, _row: epochs.append(epoch))
+
+
+@pytest.fixture(scope="module")
+def other(examples: Examples) -> Any:
+    """The same network with another seed."""
+    values = compose_values()
+    shrink(values)
+    return train(changed(values, seed=1), examples)[0]
 
 
 @pytest.fixture(scope="module")
@@ -82,10 +97,9 @@ def equal_weights(first: Any, second: Any) -> bool:
     return all(np.array_equal(a, b) for a, b in zip(first.get_weights(), second.get_weights(), strict=True))
 
 
-def test_training_lowers_the_loss_and_tells_every_epoch(small: Params, examples: Examples) -> None:
-    seen: list[int] = []
-    _, history = fit_members(make_task(small, examples), lambda epoch, _row: seen.append(epoch))
-    assert seen == [0, 1]
+def test_training_lowers_the_loss_and_tells_every_epoch(trained: Any, epochs: list[int]) -> None:
+    _, history = trained
+    assert epochs == [0, 1]
     assert history[1]["val_loss"] < history[0]["loss"]
     assert set(history[0]) == {"loss", "accuracy", "val_loss", "val_accuracy", "seconds"}
 
@@ -107,10 +121,7 @@ def test_the_same_seed_gives_the_same_weights(small: Params, examples: Examples,
     assert equal_weights(train(small, examples)[0], trained[0])
 
 
-def test_another_seed_gives_other_weights(
-    values: dict[str, Any], small: Params, examples: Examples, trained: Any
-) -> None:
-    other, _ = train(changed(values, seed=1), examples)
+def test_another_seed_gives_other_weights(trained: Any, other: Any) -> None:
     assert not np.array_equal(other.get_weights()[0], trained[0].get_weights()[0])
 
 
@@ -249,13 +260,12 @@ def test_it_stops_early_and_keeps_the_best_epoch(
 
 
 def test_members_differ_and_answer_with_their_average(
-    values: dict[str, Any], small: Params, examples: Examples, trained: Any, tmp_path: Path
+    values: dict[str, Any], small: Params, examples: Examples, trained: Any, other: Any, tmp_path: Path
 ) -> None:
     values["model"] = {**LAYERS, "members": 2}
     joined, history = train(validate_params(values), examples)
     values["model"] = LAYERS
-    alone = [trained[0], train(changed(values, seed=1), examples)[0]]
-    answers = [network.predict(examples.inputs, verbose=0) for network in (joined, *alone)]
+    answers = [network.predict(examples.inputs, verbose=0) for network in (joined, trained[0], other)]
     np.testing.assert_allclose(answers[0], (answers[1] + answers[2]) / 2, atol=1e-6)
     assert [row["member"] for row in history] == [0, 0, 1, 1]
     save_network(joined, tmp_path / "joined.keras")

@@ -7,11 +7,9 @@ from typing import Any
 
 import pytest
 import yaml
-from hydra import compose, initialize_config_dir
-from omegaconf import OmegaConf
 from pydantic import ValidationError
 
-from conftest import ROOT
+from conftest import ROOT, compose_values
 from modelyard.errors import ModelyardError
 from modelyard.params import Params, load_params, validate_params
 
@@ -23,9 +21,7 @@ def test_the_shipped_configuration_is_valid(params: Params) -> None:
 
 @pytest.mark.parametrize("model", sorted(path.stem for path in (ROOT / "conf/model").glob("*.yaml")))
 def test_every_model_preset_is_valid(model: str) -> None:
-    with initialize_config_dir(str(ROOT / "conf"), version_base=None):
-        composed: Any = OmegaConf.to_container(compose("config", overrides=[f"model={model}"]), resolve=True)
-    assert validate_params(composed).model.name == model
+    assert validate_params(compose_values(f"model={model}")).model.name == model
 
 
 def test_the_committed_params_are_what_the_configuration_gives(values: dict[str, Any]) -> None:

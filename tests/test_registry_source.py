@@ -19,7 +19,7 @@ from modelyard.service.registry_source import open_source
 from modelyard.service.registry_state import RegistryState, SourceError
 from modelyard.tracking.runs import Dataset
 from modelyard.tracking.store import database_file, open_tracking, tracking_uri
-from small_registry import SmallRegistry, make_bundle
+from small_registry import SmallRegistry, leave_database, make_bundle
 
 
 @pytest.fixture
@@ -53,6 +53,7 @@ def test_a_published_version_is_described_and_downloaded(repository: Path, param
     publication = Publication(
         bundle, metrics, dataset, repository / "report", None, "p" * 64, facts={}, card=params.data.card
     )
+    leave_database(repository / "mlflow.db")
     publish(open_tracking("digits"), publication)
     uri = tracking_uri()
     database = open_source(uri)

@@ -23,6 +23,7 @@ from modelyard.params import validate_params
 from modelyard.training.checkpoints import Checkpoints, Progress
 from modelyard.training.resuming import load_network
 from modelyard.training.task import Task, prepare_network
+from small_registry import leave_database
 from test_fitting import LAYERS
 
 # Everything that draws numbers, keeps a state, or is no layer of Keras' own.
@@ -56,6 +57,7 @@ STAGE = ROOT / "pipelines/train.py"
 @pytest.fixture
 def inputs(repository: Path, values: dict[str, Any]) -> dict[str, Any]:
     """Files and parameters of a training of five epochs that draws order, pictures and dropout."""
+    leave_database(repository / "mlflow.db")
     write_pictures(repository / "train.npz", make_digits(67))
     write_pictures(repository / "validation.npz", make_digits(40, seed=1))
     write_record(repository / "dataset.json", validate_params(values).data, make_digits(67))

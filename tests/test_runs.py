@@ -15,6 +15,7 @@ from made_training import DATASET, EXAMPLES, describe
 from modelyard.params import Params
 from modelyard.tracking.runs import RunDescription, describe_training, find_or_rebuild_run, training_run
 from modelyard.tracking.store import Tracking, open_tracking
+from small_registry import leave_database
 from tracking_server import TrackingServer
 
 HISTORY = [{"loss": 0.5, "val_accuracy": 0.8}, {"loss": 0.25, "val_accuracy": 0.9}]
@@ -22,6 +23,7 @@ HISTORY = [{"loss": 0.5, "val_accuracy": 0.8}, {"loss": 0.25, "val_accuracy": 0.
 
 @pytest.fixture
 def tracking(repository: Path) -> Tracking:
+    leave_database(repository / "mlflow.db")
     return open_tracking("digits")
 
 

@@ -11,6 +11,7 @@ import pytest
 from modelyard.errors import ModelyardError
 from modelyard.repository import GitState, read_git_state
 from modelyard.tracking.store import open_tracking, tracking_uri
+from small_registry import leave_database
 
 
 def test_the_store_lies_in_the_repository_whatever_the_working_directory(
@@ -48,7 +49,14 @@ def test_a_new_store_keeps_its_artifacts_beside_the_database(repository: Path) -
     assert experiment.artifact_location == (repository / "mlartifacts").as_uri()
 
 
-def test_the_second_opening_finds_the_first_ones_experiment(repository: Path) -> None:
+@pytest.fixture
+def opened_before(repository: Path) -> Path:
+    """A repository with the tables of MLflow, for only their making takes long."""
+    leave_database(repository / "mlflow.db")
+    return repository
+
+
+def test_the_second_opening_finds_the_first_ones_experiment(opened_before: Path) -> None:
     assert open_tracking("digits").experiment_id == open_tracking("digits").experiment_id
 
 
@@ -82,16 +90,16 @@ def test_a_file_that_is_no_database_is_named(repository: Path) -> None:
         open_tracking("digits")
 
 
-def test_a_deleted_experiment_is_not_filled_in_secret(repository: Path) -> None:
+def test_a_deleted_experiment_is_not_filled_in_secret(opened_before: Path) -> None:
     tracking = open_tracking("digits")
     tracking.client.delete_experiment(tracking.experiment_id)
     with pytest.raises(ModelyardError, match="'digits' was deleted"):
         open_tracking("digits")
 
 
-def test_readers_do_not_lock_out_the_writer(repository: Path) -> None:
+def test_readers_do_not_lock_out_the_writer(opened_before: Path) -> None:
     open_tracking("digits")
-    with sqlite3.connect(repository / "mlflow.db") as connection:
+    with sqlite3.connect(opened_before / "mlflow.db") as connection:
         assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
     connection.close()
 
@@ -133,7 +141,7 @@ def test_a_folder_without_git_has_no_commit(tmp_path: Path) -> None:
     assert read_git_state(tmp_path) == GitState("", dirty=False)
 
 
-def test_opening_the_store_imports_no_tensorflow(repository: Path) -> None:
+def test_opening_the_store_imports_no_tensorflow(opened_before: Path) -> None:
     script = (
         "import sys; from modelyard.tracking.store import open_tracking; open_tracking('x');"
         "print('tensorflow' in sys.modules)"

@@ -26,6 +26,7 @@ from modelyard.params import validate_params
 from modelyard.training.cluster import Cluster, read_cluster
 from modelyard.training.meeting import meet
 from modelyard.training.strategy import refuse_several_devices
+from small_registry import leave_database
 from tracking_server import find_free_port
 
 # Sixty-four images make four whole batches: no part of one differs from another.
@@ -65,6 +66,7 @@ def test_two_devices_and_two_workers_train_as_one_device_does(tmp_path: Path, va
     # Each device normalises its own part of a batch: that gives other weights.
     values["model"] |= {"name": "small", "convolutions": [layer], "batch_norm": False, "dense": [8]}
     values["train"] |= {"epochs": 2, "batch_size": 16, "strategy": "multi_worker"}
+    leave_database(tmp_path / "mlflow.db")
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(values))
     write_pictures(tmp_path / "train.npz", TRAINING)
     write_pictures(tmp_path / "validation.npz", VALIDATION)

@@ -28,6 +28,7 @@ from modelyard.sweeps.database import Database
 from modelyard.sweeps.space import Space
 from modelyard.sweeps.study import ATTEMPTS, PATIENCE_S, Study
 from modelyard.sweeps.trials import final_accuracy
+from small_registry import leave_database
 from sweep_project import make_project
 from team_server import run_postgres
 
@@ -59,6 +60,7 @@ def postgres() -> Iterator[str]:
 def swept(tmp_path_factory: pytest.TempPathFactory, postgres: str) -> tuple[Swept, Swept]:
     """Two projects, one swept by three processes in PostgreSQL, one by one in a file; one tracking store."""
     folder = tmp_path_factory.mktemp("sweeps")
+    leave_database(folder / "mlflow.db")
     values = compose_values()
     shared = make_project(folder / "a shared one", values)
     alone = make_project(

@@ -27,13 +27,16 @@ from modelyard.tracking.runs import training_run
 from modelyard.tracking.store import Tracking, open_tracking
 from modelyard.ui.browser import ELSEWHERE, has_screen
 from modelyard.ui.view import FILTER, TAG, comparison_link, make_state, store_view
+from small_registry import leave_database
 from tracking_server import find_free_port, wait_until_healthy
 
 
 @pytest.fixture(scope="module")
 def database(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A database that these tests share, for it takes a second or two to make one."""
-    return tmp_path_factory.mktemp("a store") / "mlflow.db"
+    """A database that these tests share."""
+    path = tmp_path_factory.mktemp("a store") / "mlflow.db"
+    leave_database(path)
+    return path
 
 
 @pytest.fixture

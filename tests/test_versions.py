@@ -39,6 +39,7 @@ from modelyard.registry.versions import (
 )
 from modelyard.tracking.runs import training_run
 from modelyard.tracking.store import Tracking, open_tracking
+from small_registry import leave_database
 from tracking_server import TrackingServer
 
 METRICS = {
@@ -61,6 +62,7 @@ Make = Callable[..., Publication]
 
 @pytest.fixture
 def tracking(repository: Path) -> Tracking:
+    leave_database(repository / "mlflow.db")
     return open_tracking("digits")
 
 

@@ -11,6 +11,8 @@ from pathlib import Path
 import psutil
 import requests
 
+from small_registry import leave_database
+
 
 def find_free_port() -> int:
     """Return a port of 127.0.0.1 that nobody listens on."""
@@ -79,4 +81,5 @@ class TrackingServer(MlflowServer):
     def __init__(self, folder: Path) -> None:
         database, artifacts = f"sqlite:///{folder}/server.db", (folder / "server-artifacts").as_uri()
         options = [f"--backend-store-uri={database}", f"--artifacts-destination={artifacts}", "--workers=1"]
+        leave_database(folder / "server.db")
         super().__init__([sys.executable, "-m", "mlflow", "server", *options], {})
