@@ -58,7 +58,7 @@ lock: .venv/requirements  ## compile pyproject.toml into the requirements files,
 	        $$compile --python-version 3.11 benchmarks/peers/$$peer.in -o benchmarks/peers/$$peer.txt; done
 
 clean:  ## remove what stages and tools made; DVC's cache, the registry and .venv stay
-	rm -rf data models bundles proofs served registered.json reports/*/plots reports/*/*.npz reports/*/report.json
+	rm -rf data models bundles proofs served registered.json reports/*/
 	rm -rf .pytest_cache .mypy_cache .ruff_cache
 	find src pipelines tests benchmarks -name __pycache__ -prune -exec rm -rf {} +
 
