@@ -100,7 +100,7 @@ def write_network(file: Path, conf: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def test_split(project: Project) -> tuple[Pictures, Predictions]:
+def measured(project: Project) -> tuple[Pictures, Predictions]:
     """The test split's files, and what evaluation has recorded of them."""
     pictures = read_pictures(project.folder / "data/test.npz", project.folder / "data/source")
     return pictures, read_predictions(project.folder / "reports/trained/float32/predictions.npz")
@@ -126,11 +126,11 @@ def test_every_file_is_in_one_split(project: Project) -> None:
 
 
 def test_mlflow_serves_the_scores_that_evaluation_has_recorded(
-    project: Project, test_split: tuple[Pictures, Predictions]
+    project: Project, measured: tuple[Pictures, Predictions]
 ) -> None:
     command = ["mlflow", "models", "serve", "-m", "models:/things@champion", "--env-manager", "local"]
     with serving(project, command, "/ping") as address:
-        pictures, predictions = test_split
+        pictures, predictions = measured
         texts = [base64.b64encode(pictures.file(place)).decode() for place in range(len(pictures))]
         body = {"instances": texts, "params": {"top_k": 3}}
         answer = requests.post(f"{address}/invocations", json=body, timeout=60)
@@ -138,11 +138,11 @@ def test_mlflow_serves_the_scores_that_evaluation_has_recorded(
 
 
 def test_modelyard_serves_them_too_and_answers_with_the_imported_network(
-    project: Project, test_split: tuple[Pictures, Predictions]
+    project: Project, measured: tuple[Pictures, Predictions]
 ) -> None:
     command = [sys.executable, "-m", "modelyard.cli", "serve", "--copy", str(project.folder.parent / "copy")]
     with serving(project, command, "/readyz") as address:
-        pictures, predictions = test_split
+        pictures, predictions = measured
         answers = [
             ask(f"{address}/models/things/predict?top_k=3", pictures.file(place))
             for place in range(len(pictures))

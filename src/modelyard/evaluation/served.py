@@ -99,23 +99,21 @@ def ask_bundle(
     evaluate: Evaluate,
     *,
     classes: Sequence[str] | None = None,
-    timed: int = 0,
 ) -> Served:
-    """Load the bundle in `folder`, time it, and ask it for every file.
+    """Load the bundle in `folder`, time it with the first file, and ask it for every file.
 
     Args:
         folder: of the bundle.
         files: at least one.
         evaluate: how often to time it.
         classes: the names that its labels must have, in this order; None takes any.
-        timed: the place of the file to time it with.
 
     Raises:
         ModelyardError: there are no files, one cannot be read, or the bundle cannot answer.
     """
     if not len(files):
         raise ModelyardError("expected pictures to measure a model with, got none")
-    first = files.file(timed)
+    first = files.file(0)
     predictor, load_ms = load_predictor(folder, first, classes)
     latency = measure_latency(
         lambda: predictor.predict([first]), evaluate.latency_runs, evaluate.latency_warmup
