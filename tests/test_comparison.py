@@ -186,7 +186,7 @@ def test_numbers_are_shown_with_their_units() -> None:
         *[show_value("size_bytes", 1_651_929), show_value("latency/p50_ms", 0.0932)],
         *[show_value("load_ms", 160.2), show_value("test/log_loss", 0.019976), show_value("x", None)],
     ]
-    assert shown == ["99.29 %", "1,234", "1.65 MB", "0.0932 ms", "160 ms", "0.0200", "none"]
+    assert shown == ["99.29%", "1,234", "1.65 MB", "0.0932 ms", "160 ms", "0.0200", "none"]
     assert [show_p_value(p) for p in (1e-30, 0.0123, 0.5, 1.0)] == [
         *["p < 0.000001", "p = 0.012", "p = 0.50", "p = 1.00"]
     ]

@@ -24,6 +24,7 @@ from modelyard.errors import ModelyardError
 from modelyard.evaluation.reports import Predictions, describe_bundle, write_predictions
 from modelyard.inference.bundle import Bundle, write_bundle
 from modelyard.params import Gate, Params
+from modelyard.params.published import Limit
 from modelyard.registry.decisions import Kind
 from modelyard.registry.evidence import read_evidence, read_predictions_of
 from modelyard.registry.history import History
@@ -405,14 +406,14 @@ def test_a_training_whose_run_is_missing_is_registered_with_a_rebuilt_run(
 def test_auto_promote_asks_the_gate_once_about_every_new_version(
     tracking: Tracking, make: Make, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    open_gate = Gate(**dict.fromkeys(Gate.model_fields, None) | {"allow_dirty": True})
-    closed_gate = open_gate.model_copy(update={"min_accuracy": 1.0})
+    open_gate = Gate(metrics={}, max_accuracy_drop=None, allow_dirty=True)
+    closed_gate = open_gate.model_copy(update={"metrics": {"test/accuracy": Limit(min=1.0)}})
     publish(tracking, make(gain=20.0))
     publish(tracking, replace(make(gain=21.0), gate=open_gate))
     refused = replace(make(gain=22.0), gate=closed_gate)
     publish(tracking, refused)
     publish(tracking, refused)
-    assert "mnist: version 3 does not become champion, for it fails min_accuracy" in capsys.readouterr().out
+    assert "mnist: version 3 does not become champion, for it fails test/accuracy" in capsys.readouterr().out
     past = History(tracking, "mnist").read()
     assert [(one.kind, one.version, one.moved) for one in past.decisions] == [
         (Kind.REGISTER, 1, True),
