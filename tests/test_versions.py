@@ -193,9 +193,9 @@ def test_what_is_measured_anew_takes_the_place_of_what_was(
     assert (evidence.metrics["load_ms"], evidence.metrics["extra"]) == (7.0, 1.0)
     assert tracking.client.get_run(version.run_id).data.metrics["load_ms"] == 7.0
     assert read_predictions_of(tracking, evidence).digest == "e" * 64
-    assert "7.0 ms" in found.description
+    assert "7.00 ms" in found.description
     readme = fetch_bundle(tracking, found).folder.parent.parent / "README.md"
-    assert "7.0 ms" in readme.read_text()
+    assert "7.00 ms" in readme.read_text()
     assert "e" * 64 in readme.read_text()
 
 
@@ -224,7 +224,7 @@ def test_an_evaluation_that_was_cut_off_is_kept_by_the_next_register(
             publish(tracking, make(training=training))
     publish(tracking, make(training=training))
     found = resolve_version(tracking.client, "models:/mnist/1")
-    assert "7.0 ms" in found.description
+    assert "7.00 ms" in found.description
     assert found.tags["evaluation.record"] == make(training=training).evaluated
 
 
