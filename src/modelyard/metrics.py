@@ -1,7 +1,7 @@
 """The catalogue of metrics: what each one is called, which direction is better, and how it is written.
 
-Gate, comparison, model card and the view of the MLflow UI read it. A new metric is an entry here, and the line
-in `evaluation` that computes it.
+Gate, comparison, model card and the view of the MLflow UI read it. A new metric is an entry here, and a
+line in `evaluation` that computes it.
 """
 
 from dataclasses import dataclass

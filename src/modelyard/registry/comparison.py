@@ -37,6 +37,12 @@ class Measure:
     second_interval: Interval | None
     better: Side | None
 
+    def of(self, side: Side) -> tuple[float | None, Interval | None]:
+        """Return the value and the interval of one version."""
+        if side == "first":
+            return self.first, self.first_interval
+        return self.second, self.second_interval
+
 
 @dataclass(frozen=True)
 class Setting:
@@ -63,6 +69,11 @@ class Disagreement:
     second: str
     first_score: float
     second_score: float
+
+    @property
+    def answers(self) -> tuple[tuple[str, float], tuple[str, float]]:
+        """Both answers, each with its score."""
+        return (self.first, self.first_score), (self.second, self.second_score)
 
     @property
     def right(self) -> Side | None:
