@@ -144,7 +144,8 @@ def _describe_matrix(evidence: Evidence, confusion: Integers, places: Sequence[i
         return None if row == column else math.log(max(1, confusion[row, column])) / scale
 
     rows = [[(int(confusion[row, column]), heat(row, column)) for column in places] for row in places]
-    return {"title": name_version(evidence), "wrong": int(mistakes.sum()), "rows": rows}
+    wrong, images = int(mistakes.sum()), int(confusion.sum())
+    return {"title": name_version(evidence), "wrong": wrong, "images": images, "rows": rows}
 
 
 def _describe_disputes(comparison: Comparison, same: SameImages, pictures: Pictures | None) -> dict[str, Any]:
