@@ -20,13 +20,8 @@ COMMON: dict[str, Any] = {
     "samples": 10,
     "card": {"about": "a", "intended_use": ["b"], "limits": ["c"], "data": "d", "published": None},
     "gate": {
-        "min_accuracy": "majority",
-        "max_loss": None,
-        "max_calibration_error": None,
-        "min_same_first": None,
-        "max_difference": None,
-        "max_p50_ms": None,
-        "max_size_bytes": None,
+        "metrics": {"test/accuracy": {"min": "majority"}},
+        "max_accuracy_drop": None,
         "allow_dirty": False,
     },
 }

@@ -13,6 +13,7 @@ from conftest import ROOT
 from made_data import make_levels, write_files
 from modelyard.images.folder import obtain_folder
 from modelyard.params import Data, FolderDataset, IdxDataset
+from modelyard.params.published import Limit
 
 MINE = """\
 defaults: [_folder, _self_]
@@ -62,7 +63,7 @@ def test_ten_lines_describe_a_folder_of_ones_own(mine: dict[str, Any]) -> None:
     assert isinstance(data, FolderDataset)
     assert len(MINE.splitlines()) == 10
     assert (data.classes, data.test, data.validation, data.on_unreadable) == (None, 0.2, 0.15, "stop")
-    assert data.gate.min_accuracy == "majority"
+    assert data.gate.metrics["test/accuracy"] == Limit(min="majority")
     assert data.card.about == "Names the animal in a photo."
     levels = make_levels(4)
     write_files(Path(data.path), {f"{'ab'[n % 2]}/{n}.png": picture for n, picture in enumerate(levels)})

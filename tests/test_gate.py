@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from modelyard.errors import ModelyardError
 from modelyard.evaluation.paired import PairedTest, sign_test
@@ -12,28 +13,21 @@ from modelyard.registry.decisions import RuleResult
 from modelyard.registry.evidence import Evidence
 from modelyard.registry.gate import Candidate, ask_gate
 
-OPEN = Gate(
-    min_accuracy=None,
-    max_loss=None,
-    max_calibration_error=None,
-    min_same_first=None,
-    max_difference=None,
-    max_p50_ms=None,
-    max_size_bytes=None,
-    allow_dirty=True,
-)
+OPEN = Gate(metrics={}, max_accuracy_drop=None, allow_dirty=True)
 METRICS = {
     "test/accuracy": 0.98,
     "test/calibration_error": 0.01,
     "agreement/same_first": 1.0,
     "agreement/max_difference": 0.1,
     "latency/p50_ms": 0.5,
-    "size_bytes": 1000.0,
+    "size_bytes": 2e6,
 }
 
 
 def test_an_open_gate_asks_for_a_whole_bundle_alone() -> None:
-    assert ask(OPEN) == (RuleResult("bundle", True, "artifacts that match their digest", "they do"),)
+    assert ask(OPEN) == (
+        RuleResult("bundle", True, "artifacts that match their digest", "the artifacts match their digest"),
+    )
 
 
 def test_a_bundle_that_is_not_whole_is_told() -> None:
@@ -45,24 +39,42 @@ def test_a_bundle_that_is_not_whole_is_told() -> None:
 
 
 @pytest.mark.parametrize(
-    ("rule", "holds", "fails", "wanted", "found"),
+    ("name", "side", "holds", "fails", "wanted", "found"),
     [
-        ("min_accuracy", 0.98, 0.9801, "test/accuracy of at least 98.00%", "98.00%"),
-        ("max_calibration_error", 0.01, 0.009, "test/calibration_error of at most 0.0100", "0.0100"),
-        ("min_same_first", 1.0, None, "agreement/same_first of at least 100.00%", "100.00%"),
-        ("max_difference", 0.1, 0.09, "agreement/max_difference of at most 1.0e-01", "1.0e-01"),
-        ("max_p50_ms", 0.5, 0.4, "latency/p50_ms of at most 0.50 ms", "0.50 ms"),
-        ("max_size_bytes", 1000, 999, "size_bytes of at most 1,000 bytes", "1,000 bytes"),
+        ("test/accuracy", "min", 0.98, 0.9801, "at least 98.00%", "98.00%"),
+        ("test/calibration_error", "max", 0.01, 0.009, "at most 0.0100", "0.0100"),
+        ("agreement/same_first", "min", 1.0, 1.1, "at least 100.00%", "100.00%"),
+        ("agreement/max_difference", "max", 0.1, 0.09, "at most 1.0e-01", "1.0e-01"),
+        ("latency/p50_ms", "max", 0.5, 0.4, "at most 0.500 ms", "0.500 ms"),
+        ("size_bytes", "max", 2e6, 1.9e6, "at most 2.00 MB", "2.00 MB"),
     ],
 )
 def test_a_limit_is_held_against_its_metric(
-    rule: str, holds: float, fails: float | None, wanted: str, found: str
+    name: str, side: str, holds: float, fails: float, wanted: str, found: str
 ) -> None:
-    assert ask(OPEN.model_copy(update={rule: holds}))[1] == RuleResult(rule, True, wanted, found)
-    if fails is not None:
-        assert not ask(OPEN.model_copy(update={rule: fails}))[1].passed
-    without = ask(OPEN.model_copy(update={rule: holds}), metrics={})[1]
-    assert (without.passed, without.found) == (False, "no such metric")
+    assert ask(limited(name, side, holds))[1] == RuleResult(name, True, wanted, found)
+    assert not ask(limited(name, side, fails))[1].passed
+    without = ask(limited(name, side, holds), metrics={})[1]
+    assert (without.passed, without.found) == (False, "it was not measured")
+
+
+@pytest.mark.parametrize(
+    ("metrics", "told"),
+    [
+        ({"test/acuracy": {"min": 0.9}}, "expected one of test/accuracy, .*, got test/acuracy"),
+        ({"test/majority": {"min": 0.9}}, "got test/majority"),
+        ({"test/accuracy": {"max": 0.9}}, "expected {min: NUMBER}, as higher is better"),
+        ({"size_bytes": {}}, "expected {max: NUMBER}, as lower is better"),
+        ({"test/macro_f1": {"min": "majority"}}, "only test/accuracy has majority"),
+    ],
+)
+def test_a_limit_that_makes_no_sense_is_refused(metrics: dict[str, Any], told: str) -> None:
+    with pytest.raises(ValidationError, match=told):
+        Gate(metrics=metrics, max_accuracy_drop=None, allow_dirty=True)
+
+
+def test_a_limit_that_is_null_is_not_asked() -> None:
+    assert len(ask(Gate(metrics={"size_bytes": None}, max_accuracy_drop=None, allow_dirty=True))) == 1
 
 
 @pytest.mark.parametrize(
@@ -74,14 +86,23 @@ def test_more_than_the_most_common_class_is_asked_with_confidence(
 ) -> None:
     known = {"test/accuracy": 0.9, "test/accuracy_low": low, "test/majority": majority}
     metrics = {name: value for name, value in known.items() if value is not None}
-    _, rule = ask(OPEN.model_copy(update={"min_accuracy": "majority"}), metrics=metrics)
-    assert (rule.rule, rule.passed) == ("min_accuracy", passed)
-    assert rule.found == (f"{low:.2%}, the most common class alone gives 30.00%" if low else "no such metric")
+    _, rule = ask(limited("test/accuracy", "min", "majority"), metrics=metrics)
+    assert (rule.rule, rule.passed) == ("test/accuracy", passed)
+    told = (
+        f"at least {low:.2%} with 95 % confidence; the most common class has a share of 30.00%"
+        if low
+        else None
+    )
+    assert rule.found == (told or "it was not measured")
 
 
 @pytest.mark.parametrize(
     ("dirty", "passed", "found"),
-    [("false", True, "clean"), ("true", False, "uncommitted changes"), (None, False, "not known")],
+    [
+        ("false", True, "no uncommitted changes"),
+        ("true", False, "uncommitted changes"),
+        (None, False, "unknown"),
+    ],
 )
 def test_the_tree_must_be_clean_unless_it_is_allowed(dirty: str | None, passed: bool, found: str) -> None:
     tags = {} if dirty is None else {"git.dirty": dirty}
@@ -108,7 +129,10 @@ def test_it_may_be_worse_than_the_champion_by_so_much_with_confidence(
 ) -> None:
     rule = compared(0.002, PairedTest(gained, lost, 10_000, sign_test(gained, lost)))
     assert rule.passed == passed
-    assert f"on {gained} images, wrong where it is right on {lost}" in rule.found
+    assert (
+        f"right on {gained} images where the champion is wrong, wrong on {lost} where it is right"
+        in rule.found
+    )
 
 
 def test_what_is_significantly_better_need_not_be_so_by_a_margin() -> None:
@@ -119,21 +143,21 @@ def test_what_is_significantly_better_need_not_be_so_by_a_margin() -> None:
 def test_the_numbers_of_the_comparison_are_told() -> None:
     rule = compared(0.002, PairedTest(40, 10, 10_000, sign_test(40, 10)))
     assert rule.found == (
-        "+0.30% (at least +0.16%): right where the champion is wrong on 40 images, wrong where it is "
-        "right on 10, p = 2.4e-05"
+        "accuracy +0.30% beside the champion's, at worst +0.16% with 95 % confidence: right on 40 images "
+        "where the champion is wrong, wrong on 10 where it is right, p = 2.4e-05"
     )
 
 
 def test_without_a_champion_there_is_nothing_to_be_worse_than() -> None:
-    rule = ask_gate(with_max_loss(0.0), Candidate(evidence(), lambda: None, None))[1]
-    assert (rule.passed, rule.found) == (True, "no champion yet")
+    rule = ask_gate(with_drop(0.0), Candidate(evidence(), lambda: None, None))[1]
+    assert (rule.passed, rule.found) == (True, "there is no champion yet")
 
 
 def test_what_cannot_be_compared_fails() -> None:
     def other_data() -> PairedTest:
         raise ModelyardError("expected two versions tested on the same images")
 
-    rule = ask_gate(with_max_loss(1.0), Candidate(evidence(), lambda: None, other_data))[1]
+    rule = ask_gate(with_drop(1.0), Candidate(evidence(), lambda: None, other_data))[1]
     assert (rule.passed, rule.found) == (False, "expected two versions tested on the same images")
 
 
@@ -141,12 +165,16 @@ def ask(gate: Gate, **known: Any) -> tuple[RuleResult, ...]:
     return ask_gate(gate, Candidate(evidence(**known), lambda: None, None))
 
 
-def compared(max_loss: float, test: PairedTest) -> RuleResult:
-    return ask_gate(with_max_loss(max_loss), Candidate(evidence(), lambda: None, lambda: test))[1]
+def limited(name: str, side: str, bound: Any) -> Gate:
+    return Gate.model_validate({**OPEN.model_dump(), "metrics": {name: {side: bound}}})
 
 
-def with_max_loss(max_loss: float) -> Gate:
-    return OPEN.model_copy(update={"max_loss": max_loss})
+def compared(max_drop: float, test: PairedTest) -> RuleResult:
+    return ask_gate(with_drop(max_drop), Candidate(evidence(), lambda: None, lambda: test))[1]
+
+
+def with_drop(max_drop: float) -> Gate:
+    return OPEN.model_copy(update={"max_accuracy_drop": max_drop})
 
 
 def evidence(**known: Any) -> Evidence:

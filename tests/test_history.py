@@ -39,7 +39,7 @@ def test_a_model_without_decisions_has_no_champion_and_reading_writes_nothing(
 def test_a_decision_moves_the_alias_and_is_read_by_others_as_it_was_made(
     registry: SmallRegistry, history: History
 ) -> None:
-    rule = RuleResult("min_accuracy", True, "test/accuracy of at least 97.00%", "99.29%")
+    rule = RuleResult("test/accuracy", True, "at least 97.00%", "99.29%")
     decision = decide(1, 2, reason="größer", rules=(rule,))
     history.record(decision)
     past = open_history(registry).read()

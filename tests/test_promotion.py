@@ -17,6 +17,7 @@ from modelyard.cli import main
 from modelyard.errors import ModelyardError, UsageError
 from modelyard.params import validate_params
 from modelyard.params.catalogue import find_gate
+from modelyard.params.published import Limit
 from modelyard.registry.decisions import Kind
 from modelyard.registry.history import History, OvertakenError
 from modelyard.registry.promotion import RefusedError, promote, roll_back
@@ -25,7 +26,8 @@ from small_registry import SmallRegistry
 
 # As good as any, but not what was registered.
 LABELS = json.dumps([{"name": str(digit), "synset": None} for digit in range(10)])
-GATE = validate_params(compose_values()).data.gate.model_copy(update={"max_p50_ms": 5.0})
+SHIPPED = validate_params(compose_values()).data.gate
+GATE = SHIPPED.model_copy(update={"metrics": {**SHIPPED.metrics, "latency/p50_ms": Limit(max=5.0)}})
 
 
 @pytest.fixture
@@ -48,12 +50,12 @@ def test_what_passes_every_rule_becomes_champion(registry: SmallRegistry, store:
     assert second
     assert [rule.rule for rule in second.rules if rule.passed] == [
         "bundle",
-        "min_accuracy",
-        "max_calibration_error",
-        "min_same_first",
-        "max_p50_ms",
-        "max_size_bytes",
-        "max_loss",
+        "test/accuracy",
+        "test/calibration_error",
+        "agreement/same_first",
+        "size_bytes",
+        "latency/p50_ms",
+        "max_accuracy_drop",
         "clean_tree",
     ]
     assert registry.client.get_model_version_by_alias("mnist", "champion").version == 2
@@ -62,12 +64,14 @@ def test_what_passes_every_rule_becomes_champion(registry: SmallRegistry, store:
 
 def test_what_fails_a_rule_does_not_and_the_record_says_why(registry: SmallRegistry, store: Store) -> None:
     promote(store, "mnist", "2", GATE)
-    with pytest.raises(RefusedError, match="3 does not become champion, for it fails min_accuracy, max_loss"):
+    with pytest.raises(
+        RefusedError, match="3 does not become champion, for it fails test/accuracy, max_accuracy_drop"
+    ):
         promote(store, "mnist", "3", GATE, reason="a try")
     assert registry.client.get_model_version_by_alias("mnist", "champion").version == 2
     refused = History(store, "mnist").read().decisions[-1]
     assert (refused.moved, refused.version, refused.before, refused.reason) == (False, 3, 2, "a try")
-    assert [rule.rule for rule in refused.rules if not rule.passed] == ["min_accuracy", "max_loss"]
+    assert [rule.rule for rule in refused.rules if not rule.passed] == ["test/accuracy", "max_accuracy_drop"]
 
 
 def test_force_with_a_reason_overrides_and_is_on_record(store: Store) -> None:
@@ -96,9 +100,9 @@ def test_a_version_without_metrics_or_predictions_fails_closed(registry: SmallRe
     with pytest.raises(RefusedError) as refused:
         promote(store, "mnist", str(registry.add(mark="d")), GATE)
     failed = {rule.rule: rule.found for rule in refused.value.decision.rules if not rule.passed}
-    assert failed.pop("max_loss").startswith("models:/mnist/4: expected evaluation/predictions.npz")
-    assert failed.pop("clean_tree") == "not known"
-    assert set(failed.values()) == {"no such metric"}
+    assert failed.pop("max_accuracy_drop").startswith("models:/mnist/4: expected evaluation/predictions.npz")
+    assert failed.pop("clean_tree") == "unknown"
+    assert set(failed.values()) == {"it was not measured"}
     assert len(failed) == 5
 
 
@@ -118,7 +122,7 @@ def test_a_network_is_held_to_its_agreement_alone_where_its_gate_asks_for_no_acc
     registry.add("colours")
     gate = validate_params(compose_values()).pretrained.gate
     with pytest.raises(
-        RefusedError, match="it fails min_same_first, max_difference, max_size_bytes, clean_tree"
+        RefusedError, match="it fails agreement/same_first, agreement/max_difference, size_bytes, clean_tree"
     ):
         promote(store, "colours", "1", gate)
 
@@ -195,8 +199,8 @@ def test_a_model_that_params_do_not_name_is_promoted_through_its_gate_in_conf(
     (repository_of / "conf/data/birds.yaml").write_text(
         "defaults: [_folder, _self_]\nname: mine\nlicence: mine\nhomepage: null\npath: birds\n"
         "input: {fit: crop, height: 96, width: 96, channels: 3}\n"
-        "gate: {min_accuracy: null, max_loss: null, max_calibration_error: null, min_same_first: null, "
-        "max_size_bytes: null, allow_dirty: true}\n"
+        "gate: {metrics: {test/accuracy: null, test/calibration_error: null, agreement/same_first: null, "
+        "size_bytes: null}, max_accuracy_drop: null, allow_dirty: true}\n"
     )
     assert run(capsys, "promote", "mine", "1")[1] == "mine: version 1 is champion, the first one (decision 1)"
 
@@ -208,8 +212,8 @@ def test_a_file_of_conf_that_cannot_be_composed_is_named(repository_of: Path) ->
         broken.write_text(text)
         with pytest.raises(ModelyardError, match=r"aardvark\.yaml: expected a file that can be composed"):
             find_gate("mine", params, repository_of / "conf")
-    broken.write_text("defaults: [_dataset, _self_]\nname: mine\ngate: {max_loss: much}\n")
-    with pytest.raises(ModelyardError, match=r"aardvark\.yaml: gate\.max_loss: .*got 'much'"):
+    broken.write_text("defaults: [_dataset, _self_]\nname: mine\ngate: {max_accuracy_drop: much}\n")
+    with pytest.raises(ModelyardError, match=r"aardvark\.yaml: gate\.max_accuracy_drop: .*got 'much'"):
         find_gate("mine", params, repository_of / "conf")
 
 
@@ -231,7 +235,7 @@ def test_promote_rollback_and_history_tell_what_they_did(
     )
     code, out, err = run(capsys, "promote", "mnist", "3")
     assert (code, out) == (1, "")
-    assert "it fails min_accuracy, max_loss; on record as decision 2" in err
+    assert "it fails test/accuracy, max_accuracy_drop; on record as decision 2" in err
     assert run(capsys, "promote", "mnist", "2")[1].startswith("mnist: version 2 is champion, instead of 1")
     assert run(capsys, "rollback", "mnist", "--reason", "complaints")[0] == 0
     code, out, err = run(capsys, "history", "mnist")

@@ -24,6 +24,7 @@ from modelyard.errors import ModelyardError
 from modelyard.evaluation.reports import Predictions, describe_bundle, write_predictions
 from modelyard.inference.bundle import Bundle, write_bundle
 from modelyard.params import Gate, Params
+from modelyard.params.published import Limit
 from modelyard.registry.decisions import Kind
 from modelyard.registry.evidence import read_evidence, read_predictions_of
 from modelyard.registry.history import History
@@ -192,9 +193,9 @@ def test_what_is_measured_anew_takes_the_place_of_what_was(
     assert (evidence.metrics["load_ms"], evidence.metrics["extra"]) == (7.0, 1.0)
     assert tracking.client.get_run(version.run_id).data.metrics["load_ms"] == 7.0
     assert read_predictions_of(tracking, evidence).digest == "e" * 64
-    assert "7.0 ms" in found.description
+    assert "7.00 ms" in found.description
     readme = fetch_bundle(tracking, found).folder.parent.parent / "README.md"
-    assert "7.0 ms" in readme.read_text()
+    assert "7.00 ms" in readme.read_text()
     assert "e" * 64 in readme.read_text()
 
 
@@ -223,7 +224,7 @@ def test_an_evaluation_that_was_cut_off_is_kept_by_the_next_register(
             publish(tracking, make(training=training))
     publish(tracking, make(training=training))
     found = resolve_version(tracking.client, "models:/mnist/1")
-    assert "7.0 ms" in found.description
+    assert "7.00 ms" in found.description
     assert found.tags["evaluation.record"] == make(training=training).evaluated
 
 
@@ -405,14 +406,14 @@ def test_a_training_whose_run_is_missing_is_registered_with_a_rebuilt_run(
 def test_auto_promote_asks_the_gate_once_about_every_new_version(
     tracking: Tracking, make: Make, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    open_gate = Gate(**dict.fromkeys(Gate.model_fields, None) | {"allow_dirty": True})
-    closed_gate = open_gate.model_copy(update={"min_accuracy": 1.0})
+    open_gate = Gate(metrics={}, max_accuracy_drop=None, allow_dirty=True)
+    closed_gate = open_gate.model_copy(update={"metrics": {"test/accuracy": Limit(min=1.0)}})
     publish(tracking, make(gain=20.0))
     publish(tracking, replace(make(gain=21.0), gate=open_gate))
     refused = replace(make(gain=22.0), gate=closed_gate)
     publish(tracking, refused)
     publish(tracking, refused)
-    assert "mnist: version 3 does not become champion, for it fails min_accuracy" in capsys.readouterr().out
+    assert "mnist: version 3 does not become champion, for it fails test/accuracy" in capsys.readouterr().out
     past = History(tracking, "mnist").read()
     assert [(one.kind, one.version, one.moved) for one in past.decisions] == [
         (Kind.REGISTER, 1, True),

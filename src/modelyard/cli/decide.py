@@ -84,9 +84,9 @@ def _tell(decision: "Decision | None", given: argparse.Namespace) -> None:
         print(f"{given.name}: version {given.version} is champion already")
     else:
         for rule in decision.rules:
-            print(f"{'pass' if rule.passed else 'FAIL'}  {rule.rule:<24}{rule.found}")
-            if not rule.passed:
-                print(f"      wanted: {rule.wanted}")
+            print(f"{'pass' if rule.passed else 'FAIL'}  {rule.rule:<26}{rule.found}")
+            if rule.wanted not in rule.found:
+                print(f"{'':<32}wanted: {rule.wanted}")
         if decision.moved:
             forced = ", by force" if decision.forced else ""
             before = f"instead of {decision.before}" if decision.before else "the first one"

@@ -1,36 +1,57 @@
 """What every registered name has: a card with a person's words, and a gate before its champion."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
-from modelyard.params.group import Group, Name, Positive, Sha256, Share
+from modelyard.metrics import CATALOGUE
+from modelyard.params.group import Group, Name, Sha256, Share
 
 # A line break would end a list's item, or MLflow would show it as one.
 Sentence = Annotated[str, Field(min_length=1, pattern=r"^[^\n]+$")]
+
+
+MAJORITY = "majority"
+
+
+class Limit(Group):
+    """The worst value that a metric may have: `min` where higher is better, `max` where lower is.
+
+    For `test/accuracy`, "majority" asks for more than the share of the most common class (95 % confidence).
+    """
+
+    min: float | Literal["majority"] | None = None
+    max: float | None = None
 
 
 class Gate(Group):
     """What a version must show to become champion; a rule that is null is not asked.
 
     Attributes:
-        min_accuracy: a share of the test images, or "majority": more than the share that the most common
-            class has among them, with 95 % confidence.
-        max_loss: the share of the test images by which it may be worse than the champion.
-        min_same_first: of an imported model, on how many pictures it gives its source's first answer.
-        max_difference: of an imported model, its largest difference to a probability of its source.
-        max_p50_ms: of one image; it holds for one kind of machine only, so that no default has it.
+        metrics: limits of metrics, by their names in the catalogue (`modelyard.metrics`). A limit of a
+            latency holds for one kind of machine only.
+        max_accuracy_drop: the share of the test images by which it may be less accurate than the champion.
         allow_dirty: whether it may come from a work tree with uncommitted changes.
     """
 
-    min_accuracy: Share | Literal["majority"] | None
-    max_loss: Share | None
-    max_calibration_error: Share | None
-    min_same_first: Share | None
-    max_difference: Share | None
-    max_p50_ms: Annotated[float, Field(gt=0)] | None
-    max_size_bytes: Positive | None
+    metrics: dict[str, Limit | None]
+    max_accuracy_drop: Share | None
     allow_dirty: bool
+
+    @model_validator(mode="after")
+    def _check_limits(self) -> Self:
+        for name, limit in self.metrics.items():
+            better = CATALOGUE[name].better if name in CATALOGUE else None
+            if better is None:
+                known = ", ".join(known for known, metric in CATALOGUE.items() if metric.better)
+                raise ValueError(f"metrics: expected one of {known}, got {name}")
+            given = {side for side in ("min", "max") if limit and getattr(limit, side) is not None}
+            side = "min" if better == "higher" else "max"
+            if limit and given != {side}:
+                raise ValueError(f"metrics: {name}: expected {{{side}: NUMBER}}, as {better} is better")
+            if limit and limit.min == MAJORITY and name != "test/accuracy":
+                raise ValueError(f"metrics: {name}: expected a number, only test/accuracy has {MAJORITY}")
+        return self
 
 
 class Figures(Group):

@@ -11,22 +11,12 @@ from modelyard.evaluation.intervals import Interval, measure_intervals
 from modelyard.evaluation.measures import Integers, confusion_matrix
 from modelyard.evaluation.paired import PairedTest, mcnemar
 from modelyard.evaluation.reports import Predictions
+from modelyard.metrics import find_metric, importance, is_comparable
 from modelyard.registry.evidence import Evidence, KeptPredictions, read_kept_predictions
 from modelyard.tracking.store import Store
 
 Side: TypeAlias = Literal["first", "second"]
 
-# By the last part of a metric's name; of any other number nobody can say which is better.
-HIGHER_IS_BETTER = frozenset({"accuracy", "macro_f1", "f1", "precision", "recall", "same_first"})
-LOWER_IS_BETTER = frozenset(
-    {
-        *("errors", "log_loss", "loss", "calibration_error", "max_difference", "decoder_max_difference"),
-        *("p50_ms", "p99_ms", "load_ms", "size_bytes", "seconds"),
-    }
-)
-ORDER = ("test/accuracy", "test/errors", "test/", "agreement/", "latency/", "load_ms", "size_bytes")
-# Ends of an interval, which are shown with its metric; and what the data alone decide.
-LEFT_OUT = frozenset({"test/accuracy_low", "test/accuracy_high", "test/majority", "agreement/answers"})
 DATA = ("data.digest", "source", "licence", "stand_in_for", "evaluation.dataset", "evaluation.digest")
 CODE = ("git.commit", "git.dirty")
 # Below it, a difference is called significant, by long custom.
@@ -46,6 +36,12 @@ class Measure:
     first_interval: Interval | None
     second_interval: Interval | None
     better: Side | None
+
+    def of(self, side: Side) -> tuple[float | None, Interval | None]:
+        """Return the value and the interval of one version."""
+        if side == "first":
+            return self.first, self.first_interval
+        return self.second, self.second_interval
 
 
 @dataclass(frozen=True)
@@ -73,6 +69,11 @@ class Disagreement:
     second: str
     first_score: float
     second_score: float
+
+    @property
+    def answers(self) -> tuple[tuple[str, float], tuple[str, float]]:
+        """Both answers, each with its score."""
+        return (self.first, self.first_score), (self.second, self.second_score)
 
     @property
     def right(self) -> Side | None:
@@ -215,7 +216,7 @@ def _line_up_measures(
     intervals: list[dict[str, Interval]] = [{}, {}]
     if kept:
         intervals = [measure_intervals(one.predictions, one.classes) for one in kept]
-    names = sorted((first.metrics.keys() | second.metrics.keys()) - LEFT_OUT, key=_importance)
+    names = sorted(first.metrics.keys() | second.metrics.keys(), key=importance)
     return tuple(
         Measure(
             name,
@@ -226,23 +227,15 @@ def _line_up_measures(
             _better(name, first.metrics.get(name), second.metrics.get(name)),
         )
         for name in names
+        if is_comparable(name)
     )
 
 
-def _importance(name: str) -> tuple[int, str]:
-    places = [place for place, prefix in enumerate(ORDER) if name.startswith(prefix)]
-    return (places[0] if places else len(ORDER), name)
-
-
 def _better(name: str, first: float | None, second: float | None) -> Side | None:
-    kind = name.split("/")[-1]
-    if first is None or second is None or first == second:
+    better = find_metric(name).better
+    if better is None or first is None or second is None or first == second:
         return None
-    if kind in HIGHER_IS_BETTER:
-        return "first" if first > second else "second"
-    if kind in LOWER_IS_BETTER:
-        return "first" if first < second else "second"
-    return None
+    return "first" if (first > second) == (better == "higher") else "second"
 
 
 def _line_up(first: Mapping[str, str], second: Mapping[str, str]) -> tuple[Setting, ...]:

@@ -62,11 +62,7 @@ def _sections(comparison: Comparison) -> Iterator[tuple[str, list[tuple[str, str
 
 
 def _cell(measure: Measure, side: Side) -> str:
-    value, interval = (
-        (measure.first, measure.first_interval)
-        if side == "first"
-        else (measure.second, measure.second_interval)
-    )
+    value, interval = measure.of(side)
     bounds = f" ({show_interval(measure.name, interval, '-')})" if interval else ""
     return f"{MARK if measure.better == side else ' '} {show_value(measure.name, value)}{bounds}"
 

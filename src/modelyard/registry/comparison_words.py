@@ -1,11 +1,9 @@
 """A comparison in words and numbers as a person reads them, for the terminal and for the page."""
 
 from modelyard.evaluation.intervals import Interval
+from modelyard.metrics import find_metric
 from modelyard.registry.comparison import Comparison, SameImages
 from modelyard.registry.evidence import Evidence
-
-SHARES = frozenset({"accuracy", "macro_f1", "f1", "precision", "recall", "same_first"})
-COUNTS = frozenset({"errors", "images"})
 
 
 def name_version(evidence: Evidence) -> str:
@@ -16,15 +14,12 @@ def name_version(evidence: Evidence) -> str:
 
 def show_value(name: str, value: float | None) -> str:
     """Write a metric with its unit; shares in per cent."""
-    if value is None:
-        return "none"
-    number, unit = _split(name, value)
-    return f"{number} {unit}".rstrip()
+    return "none" if value is None else find_metric(name).show(value)
 
 
 def show_interval(name: str, interval: Interval, between: str = " to ") -> str:
     """Write both ends of an interval, without the unit, which stands with the value."""
-    low, high = (_split(name, bound)[0] for bound in interval)
+    low, high = map(find_metric(name).number, interval)
     return f"{low}{between}{high}"
 
 
@@ -66,23 +61,3 @@ def _count_images(comparison: Comparison, same: SameImages) -> str:
         f"of {same.images:,} images, {test.only_first:,} are answered rightly by version {first} alone and "
         f"{test.only_second:,} by version {second} alone (McNemar's exact test, {show_p_value(test.p_value)})"
     )
-
-
-def _split(name: str, value: float) -> tuple[str, str]:
-    kind = name.split("/")[-1]
-    if kind in SHARES:
-        return f"{100 * value:.2f}", "%"
-    if kind in COUNTS:
-        return f"{value:,.0f}", ""
-    if kind == "size_bytes":
-        return f"{value / 1e6:,.2f}", "MB"
-    if kind.endswith("_ms"):
-        return _round(value), "ms"
-    if kind == "seconds":
-        return f"{value:.1f}", "s"
-    return _round(value), ""
-
-
-def _round(value: float) -> str:
-    """Three digits, zeros at the end too: 0.0200."""
-    return f"{value:#.3g}".removesuffix(".")

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from modelyard.errors import ModelyardError
 from modelyard.evaluation.measures import NORMAL_QUANTILE_975
 from modelyard.evaluation.paired import PairedTest
+from modelyard.metrics import find_metric
 from modelyard.params import Gate
+from modelyard.params.published import MAJORITY
 from modelyard.registry.decisions import RuleResult
 from modelyard.registry.evidence import Evidence
 
@@ -45,66 +47,66 @@ def _check_bundle(candidate: Candidate) -> RuleResult:
         candidate.check_bundle()
     except ModelyardError as error:
         return RuleResult("bundle", False, wanted, str(error))
-    return RuleResult("bundle", True, wanted, "they do")
+    return RuleResult("bundle", True, wanted, "the artifacts match their digest")
 
 
 def _check_limits(gate: Gate, evidence: Evidence) -> Iterator[RuleResult]:
-    """Set each limit against the metric of its name."""
-    if gate.min_accuracy == "majority":
-        yield _check_majority(evidence)
-    for rule, metric, shown in (
-        ("min_accuracy", "test/accuracy", "{:.2%}"),
-        ("max_calibration_error", "test/calibration_error", "{:.4f}"),
-        ("min_same_first", "agreement/same_first", "{:.2%}"),
-        ("max_difference", "agreement/max_difference", "{:.1e}"),
-        ("max_p50_ms", "latency/p50_ms", "{:.2f} ms"),
-        ("max_size_bytes", "size_bytes", "{:,.0f} bytes"),
-    ):
-        limit = getattr(gate, rule)
-        if limit is None or limit == "majority":
+    """Hold each metric against its limit."""
+    for name, limit in gate.metrics.items():
+        if limit is None:
             continue
-        least = rule.startswith("min_")
-        wanted = f"{metric} of at {'least' if least else 'most'} {shown.format(limit)}"
-        value = evidence.metrics.get(metric)
+        if limit.min == MAJORITY:
+            yield _check_majority(name, evidence)
+            continue
+        metric, value = find_metric(name), evidence.metrics.get(name)
+        higher = limit.min is not None
+        bound = float(limit.min if higher else limit.max)  # type: ignore[arg-type]  # `Gate` has one of them
+        wanted = f"at {'least' if higher else 'most'} {metric.show(bound)}"
         if value is None or not math.isfinite(value):
-            yield RuleResult(rule, False, wanted, "no such metric")
+            yield RuleResult(name, False, wanted, "it was not measured")
         else:
-            yield RuleResult(rule, value >= limit if least else value <= limit, wanted, shown.format(value))
+            yield RuleResult(name, value >= bound if higher else value <= bound, wanted, metric.show(value))
 
 
-def _check_majority(evidence: Evidence) -> RuleResult:
-    """Ask for more than an answer without looking gives: always the most common class."""
-    wanted = "test/accuracy_low above test/majority, the share of the most common class"
-    low, majority = (evidence.metrics.get(f"test/{name}", math.nan) for name in ("accuracy_low", "majority"))
-    known = math.isfinite(low) and math.isfinite(majority)
-    found = f"{low:.2%}, the most common class alone gives {majority:.2%}" if known else "no such metric"
-    return RuleResult("min_accuracy", known and low > majority, wanted, found)
+def _check_majority(name: str, evidence: Evidence) -> RuleResult:
+    """Ask for more than a model reaches that always answers the most common class."""
+    wanted = "more than the share of the most common class, with 95 % confidence"
+    low, majority = (evidence.metrics.get(f"test/{of}", math.nan) for of in ("accuracy_low", "majority"))
+    if not (math.isfinite(low) and math.isfinite(majority)):
+        return RuleResult(name, False, wanted, "it was not measured")
+    found = f"at least {low:.2%} with 95 % confidence; the most common class has a share of {majority:.2%}"
+    return RuleResult(name, low > majority, wanted, found)
 
 
 def _check_others(gate: Gate, candidate: Candidate) -> Iterator[RuleResult]:
-    if gate.max_loss is not None:
-        yield _check_champion(gate.max_loss, candidate)
+    if gate.max_accuracy_drop is not None:
+        yield _check_champion(gate.max_accuracy_drop, candidate)
     if not gate.allow_dirty:
         dirty = candidate.evidence.tags.get("git.dirty")
-        found = {"false": "clean", "true": "uncommitted changes"}.get(dirty or "", "not known")
+        found = {"false": "no uncommitted changes", "true": "uncommitted changes"}.get(dirty or "", "unknown")
         yield RuleResult("clean_tree", dirty == "false", "made from a commit, without changes to it", found)
 
 
-def _check_champion(max_loss: float, candidate: Candidate) -> RuleResult:
-    wanted = f"significantly better than the champion, or worse by at most {max_loss:.2%} (95 % confidence)"
+def _check_champion(max_drop: float, candidate: Candidate) -> RuleResult:
+    rule = "max_accuracy_drop"
+    wanted = (
+        "significantly more accurate than the champion, or less accurate by at most "
+        f"{max_drop:.2%} with 95 % confidence"
+    )
     if candidate.compare is None:
-        return RuleResult("max_loss", True, wanted, "no champion yet")
+        return RuleResult(rule, True, wanted, "there is no champion yet")
     try:
         test = candidate.compare()
     except ModelyardError as error:
-        return RuleResult("max_loss", False, wanted, str(error))
+        return RuleResult(rule, False, wanted, str(error))
     difference, margin = _difference(test)
     better = test.p_value < SIGNIFICANT and test.only_first > test.only_second
     found = (
-        f"{difference:+.2%} (at least {difference - margin:+.2%}): right where the champion is wrong on "
-        f"{test.only_first} images, wrong where it is right on {test.only_second}, p = {test.p_value:.2g}"
+        f"accuracy {difference:+.2%} beside the champion's, at worst {difference - margin:+.2%} with 95 % "
+        f"confidence: right on {test.only_first} images where the champion is wrong, wrong on "
+        f"{test.only_second} where it is right, p = {test.p_value:.2g}"
     )
-    return RuleResult("max_loss", better or difference - margin >= -max_loss, wanted, found)
+    return RuleResult(rule, better or difference - margin >= -max_drop, wanted, found)
 
 
 def _difference(test: PairedTest) -> tuple[float, float]:

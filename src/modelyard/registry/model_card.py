@@ -7,6 +7,7 @@ from typing import Any
 
 from modelyard.evaluation.measures import name_classes, wilson_interval
 from modelyard.inference.bundle import Bundle
+from modelyard.metrics import CATALOGUE
 from modelyard.params import Card
 from modelyard.registry.markdown import GAP, bullets, code, compress, table
 from modelyard.tracking.runs import Dataset
@@ -21,6 +22,11 @@ MOST_CHARACTERS = 5000
 DISPENSABLE = ("How it was trained", "How to serve it", "What it costs", "Where it comes from")
 # Of more, the card has those that are known worst.
 MOST_CLASSES = 20
+# Metrics that a row of another one, or a sentence, holds.
+IN_OTHER_ROWS = (
+    *("test/accuracy", "test/accuracy_low", "test/accuracy_high"),
+    *("agreement/images", "agreement/answers", "agreement/decoder_max_difference"),
+)
 # A parameter that is off is not told.
 OFF = ("None", "none", "0.0")
 # Nor what most networks have.
@@ -186,21 +192,10 @@ class ModelCard:
         compared = f", on {metrics['agreement/images']:,.0f} images" if "agreement/images" in metrics else ""
         if "test/accuracy" in metrics:
             yield "accuracy", f"{metrics['test/accuracy']:.2%} (95 % interval {self._accuracy_interval()})"
-        for name, label, shown in (
-            ("test/errors", "errors", "{:,.0f}"),
-            ("test/majority", "accuracy of always answering the most common class", "{:.2%}"),
-            ("test/macro_f1", "F1, mean of the classes", "{:.2%}"),
-            ("test/log_loss", "log loss", "{:.4f}"),
-            (
-                "test/calibration_error",
-                "calibration error (at 0, a score of 0.9 is right 9 times of 10)",
-                "{:.4f}",
-            ),
-            ("agreement/same_first", f"same first answer as its source{compared}", "{:.2%}"),
-            ("agreement/max_difference", "largest difference to a probability of its source", "{:.1e}"),
-        ):
-            if name in metrics:
-                yield label, shown.format(metrics[name])
+        for name, metric in CATALOGUE.items():
+            if name in metrics and name.startswith(("test/", "agreement/")) and name not in IN_OTHER_ROWS:
+                note = compared if name == "agreement/same_first" else ""
+                yield f"{metric.title}{note}", metric.show(metrics[name])
 
     def _classes(self) -> Iterator[tuple[float, tuple[str, ...]]]:
         """Give the F1 and the row of every class."""
@@ -220,7 +215,7 @@ class ModelCard:
         p50_ms, p99_ms = metrics["latency/p50_ms"], metrics["latency/p99_ms"]
         rows = (
             ("one image, p50 / p99", f"{p50_ms:.2f} / {p99_ms:.2f} ms"),
-            ("loading", f"{metrics['load_ms']:.1f} ms"),
+            ("loading", CATALOGUE["load_ms"].show(metrics["load_ms"])),
             ("size", f"{metrics['size_bytes']:,.0f} bytes, {self.bundle.precision}"),
         )
         yield table(("measure", "value"), rows)

@@ -11,6 +11,8 @@ import zlib
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+from modelyard.metrics import find_metric
+
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
@@ -114,7 +116,7 @@ def make_state() -> dict[str, Any]:
 
 def _charts() -> Iterator[dict[str, Any]]:
     for metric in BARS:
-        yield {**_chart("BAR", "measured", metric), "displayName": metric}
+        yield {**_chart("BAR", "measured", metric), "displayName": find_metric(metric).title}
     yield {
         **_chart("DIFFERENCE", "parameters", ""),
         "chartName": "Parameters that differ",

@@ -1,0 +1,102 @@
+"""The catalogue of metrics: what each one is called, which direction is better, and how it is written.
+
+Gate, comparison, model card and the view of the MLflow UI read it. A new metric is an entry here, and a
+line in `evaluation` that computes it.
+"""
+
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+Better: TypeAlias = Literal["higher", "lower"]
+
+
+@dataclass(frozen=True)
+class Metric:
+    """What is known of a metric.
+
+    Attributes:
+        title: its name in words.
+        better: which values are better; None where neither direction is.
+        form: of its number, for `str.format`.
+        unit: written after the number.
+        size: how much of the value makes one unit: 1e6 for bytes that are shown in MB.
+    """
+
+    title: str
+    better: Better | None = None
+    form: str = "{:#.3g}"
+    unit: str = ""
+    size: float = 1.0
+
+    def number(self, value: float) -> str:
+        """Write a value without its unit."""
+        return self.form.format(value / self.size).removesuffix(".")
+
+    def show(self, value: float) -> str:
+        """Write a value with its unit: `99.22%`, `0.44 MB`."""
+        blank = "" if self.unit in ("", "%") else " "
+        return f"{self.number(value)}{blank}{self.unit}"
+
+
+def _share(title: str, better: Better | None = "higher") -> Metric:
+    """Describe a share, 0..1, which is shown in per cent."""
+    return Metric(title, better, "{:.2f}", "%", 0.01)
+
+
+# By MLflow's names, the most important first; * is any class.
+CATALOGUE = {
+    "test/accuracy": _share("accuracy"),
+    "test/accuracy_low": _share("lower end of the accuracy's 95 % interval", None),
+    "test/accuracy_high": _share("upper end of the accuracy's 95 % interval", None),
+    "test/errors": Metric("errors", "lower", "{:,.0f}"),
+    "test/majority": _share("accuracy of always answering the most common class", None),
+    "test/macro_f1": _share("F1, mean of the classes"),
+    "test/log_loss": Metric("log loss", "lower", "{:.4f}"),
+    "test/calibration_error": Metric(
+        "calibration error (0: answers with a score of 0.9 are right 9 times in 10)", "lower", "{:.4f}"
+    ),
+    "agreement/same_first": _share("same first answer as its source"),
+    "agreement/max_difference": Metric(
+        "largest difference to a probability of its source", "lower", "{:.1e}"
+    ),
+    "agreement/decoder_max_difference": Metric(
+        "largest difference that the image decoder makes to a probability", "lower", "{:.1e}"
+    ),
+    "agreement/images": Metric("images that it was compared with its source on", None, "{:,.0f}"),
+    "agreement/answers": Metric("different first answers of its source", None, "{:,.0f}"),
+    "latency/p50_ms": Metric("one image, median", "lower", unit="ms"),
+    "latency/p99_ms": Metric("one image, 99th percentile", "lower", unit="ms"),
+    "load_ms": Metric("loading", "lower", unit="ms"),
+    "size_bytes": Metric("size", "lower", "{:,.2f}", "MB", 1e6),
+    "train/accuracy": _share("accuracy on the training pictures"),
+    "train/loss": Metric("loss on the training pictures", "lower"),
+    "train/seconds": Metric("time of an epoch", "lower", "{:.1f}", "s"),
+    "validation/accuracy": _share("accuracy on the validation pictures"),
+    "validation/loss": Metric("loss on the validation pictures", "lower"),
+    "class/*/precision": _share("precision of a class"),
+    "class/*/recall": _share("recall of a class"),
+    "class/*/f1": _share("F1 of a class"),
+}
+_ORDER = {name: place for place, name in enumerate(CATALOGUE)}
+
+
+def find_metric(name: str) -> Metric:
+    """Return what is known of a metric by MLflow's name; an unknown one is its own title."""
+    return CATALOGUE.get(_general(name)) or Metric(name)
+
+
+def is_comparable(name: str) -> bool:
+    """Say whether a metric tells one version from another; those without a better direction describe data."""
+    return CATALOGUE.get(_general(name)) is None or find_metric(name).better is not None
+
+
+def importance(name: str) -> tuple[int, str]:
+    """Return a key to sort names by: the order of the catalogue, then unknown ones by name."""
+    return _ORDER.get(_general(name), len(_ORDER)), name
+
+
+def _general(name: str) -> str:
+    """Replace the name of a class, which may hold slashes, by *."""
+    if name.startswith("class/"):
+        return f"class/*/{name.rpartition('/')[2]}"
+    return name
