@@ -32,8 +32,8 @@ repro: .venv/requirements  ## download, train, import, package, evaluate, regist
 test: .venv/requirements-dev  ## run all tests
 	@python -m pytest -n 2 --dist loadfile
 
-check: .venv/requirements-dev  ## lint, formatting, types
-	@ruff check . && ruff format --check . && mypy
+check: .venv/requirements-dev  ## lint, formatting, types, links and commands in the documentation
+	@ruff check . && ruff format --check . && mypy && python -m pytest -q tests/test_docs.py tests/test_advice.py
 
 bench: .venv/requirements  ## measure serving beside its peers; for a look SECONDS=1 ROUNDS=1 REQUESTS=10000
 	@python -m benchmarks.serving --seconds $(SECONDS) --rounds $(ROUNDS) --requests $(REQUESTS)
@@ -49,7 +49,7 @@ serve: .venv/requirements  ## answer HTTP requests from one version (MODEL=model
 	    MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR=false mlflow models serve --model-uri "$(or $(MODEL),$$(python -c "from modelyard.params import load_params; print(load_params().serve.trained)"))" --env-manager local --host 127.0.0.1 --port $(PORT)
 
 lock: .venv/requirements  ## compile pyproject.toml into the requirements files, with hashes (needs uv)
-	@set -e; compile="uv pip compile -q --universal --generate-hashes --no-annotate --no-header"; \
+	@set -e; compile="uv pip compile -q --universal --generate-hashes --no-annotate --no-header -c constraints.txt"; \
 	    $$compile --extra dev pyproject.toml -o requirements-dev.txt; \
 	    $$compile --extra pipeline -c requirements-dev.txt pyproject.toml -o requirements.txt; \
 	    $$compile --extra s3 --group image-build -c requirements-dev.txt pyproject.toml -o deploy/requirements.txt; \
