@@ -8,11 +8,13 @@ import time
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from bad_images import make_chunk, make_png
 from hostile_files import PROGRESSIVE, Scan, draw_jpegs, draw_pngs, make_jpeg, make_means, make_segment
 from modelyard.inference.fits import FITS, fit_pixels
 from modelyard.inference.images import Limits, decode
+from modelyard.inference.pixels import read_pixels
 
 SMALL = 300_000
 # Guards against minutes; a machine with nothing else to do needs a second for the largest.
@@ -116,3 +118,10 @@ def test_a_decode_is_stopped_at_its_deadline(place: int) -> None:
         # Before it is through: four million pixels take longer on every machine.
         decode(file, Limits(), ends_at=time.monotonic() + 0.005)
     assert decode(file, Limits(), ends_at=time.monotonic() + 600).shape == (2000, 2000, 3)
+
+
+def test_between_the_bands_of_a_picture_somebody_looks_at_the_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("modelyard.inference.pixels._BAND_PIXELS", 50)
+    looks: list[None] = []
+    read_pixels(Image.new("RGB", (10, 20)), grey=True, check_time=lambda: looks.append(None))
+    assert len(looks) == 4

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 # Converted at once: a picture in its widest form takes up to 20 bytes a pixel on the way.
-_BAND_PIXELS = 1 << 20
+_BAND_PIXELS = 1 << 19
 
 
 def read_pixels(picture: Image.Image, grey: bool, check_time: Callable[[], None]) -> NDArray[np.uint8]:
