@@ -143,10 +143,10 @@ def make_bombs(max_pixels: int, most_bytes: int) -> Iterator[Case]:
     yield Case("no IDAT", plain[:33] + make_chunk(b"IEND", b""))
     for kind, head in ((b"zTXt", b"k\0\0"), (b"iTXt", b"k\0\1\0\0\0"), (b"iCCP", b"k\0\0")):
         bomb = make_chunk(kind, head + packed)
-        yield Case(f"{kind.decode()} without end", plain[:33] + bomb + plain[33:])
+        yield Case(f"{kind.decode()} without end", plain[:33] + bomb + plain[33:], is_refused=False)
         many = make_chunk(kind, head + _pack_zeros(1_040_000)) * 70
         if kind != b"iCCP":
-            yield Case(f"many {kind.decode()}", plain[:33] + many + plain[33:])
+            yield Case(f"many {kind.decode()}", plain[:33] + many + plain[33:], is_refused=False)
     for kind, data in ((b"tEXt", b"a\0b"), (b"prIv", b""), (b"IDAT", b""), (b"eXIf", b"MM\0*")):
         yield Case(f"countless {kind.decode()}", plain[:33] + make_chunk(kind, data) * 50_000 + plain[33:])
     yield Case("two headers", plain[:33] + make_png(900, 900, 8, 0, b"\0" * 900 * 901)[8:])

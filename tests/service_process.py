@@ -2,6 +2,7 @@
 
 import functools
 import json
+import math
 import re
 import signal
 import subprocess
@@ -92,9 +93,9 @@ class SlowPredictor(Predictor):
 
     pause_s = 0.0
 
-    def preprocess(self, image: Any) -> Any:
+    def preprocess(self, image: Any, ends_at: float = math.inf) -> Any:
         time.sleep(self.pause_s)
-        return super().preprocess(image)
+        return super().preprocess(image, ends_at)
 
 
 class Service:

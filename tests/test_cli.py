@@ -54,7 +54,11 @@ def test_only_small_pngs_are_answered_without_a_thread(tmp_path: Path) -> None:
     small, large = encode(np.zeros((28, 28), np.uint8)), encode(np.zeros((2000, 2000), np.uint8))
     for quick in (small, base64.b64encode(small).decode(), base64.urlsafe_b64encode(small), [[0] * 28] * 28):
         assert is_quick(predictor, [quick], 1000)
-    for other in (large, base64.b64encode(large).decode(), b"", "what?", {"a": 1}):
+    long, broad, square = (encode(np.zeros(shape, np.uint8)) for shape in ((513, 1), (1, 513), (129, 128)))
+    for other in (large, base64.b64encode(large).decode(), long, broad, square, b"", "what?", {"a": 1}):
         assert not is_quick(predictor, [other], 1000)
+    half = encode(np.zeros((64, 128), np.uint8))
+    assert is_quick(predictor, [half] * 2, 1000)
+    assert not is_quick(predictor, [half, half, small], 1000)
     assert not is_quick(predictor, [small] * 5, 1000)
     assert not is_quick(predictor, [small], 100_000)

@@ -2,6 +2,7 @@
 
 import base64
 import io
+import tracemalloc
 import zlib
 
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
-from bad_images import make_chunk, make_png, save
+from bad_images import JPEGS, PNGS, make_chunk, make_png, save
 from modelyard.inference.images import ImageError, Limits, decode
 from tflite_models import encode
 
@@ -160,9 +161,15 @@ def test_a_jpeg_with_too_many_pixels_is_refused() -> None:
     assert reason_for(file) == "101 x 100 pixels, at most 10000 are allowed"
 
 
-def test_a_png_whose_comments_unpack_without_end_is_refused() -> None:
-    text = make_chunk(b"zTXt", b"k\0\0" + zlib.compress(b"\0" * 50_000_000))
-    assert "broken" in reason_for(PNG[:33] + text + PNG[33:], Limits())
+def test_what_is_packed_beside_the_pixels_of_a_png_is_not_unpacked() -> None:
+    packed = zlib.compress(b"\0" * 50_000_000)
+    for kind, head in ((b"zTXt", b"k\0\0"), (b"iTXt", b"k\0\1\0\0\0"), (b"iCCP", b"k\0\0")):
+        file = PNG[:33] + make_chunk(kind, head + packed) + PNG[33:]
+        tracemalloc.start()
+        assert np.array_equal(decode(file, LIMITS), COLOURS)
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        assert peak < 1_000_000
 
 
 def test_a_png_with_too_few_rows_is_no_picture_with_a_black_end() -> None:
@@ -190,6 +197,52 @@ def test_a_png_with_a_wrong_checksum_is_refused_wherever_it_is() -> None:
 def test_a_second_header_cannot_enlarge_a_picture() -> None:
     large = make_png(90, 90, 8, 0, b"\0" * 90 * 91)
     assert reason_for(PNG[:33] + large[8:]) == "a broken PNG: two headers"
+
+
+def test_a_png_in_pieces_is_the_same_picture() -> None:
+    data = PNG[41:-16]
+    pieces = b"".join(make_chunk(b"IDAT", data[place : place + 1]) for place in range(len(data)))
+    empty = make_chunk(b"IDAT", b"") * 1000
+    assert np.array_equal(decode(PNG[:33] + empty + pieces + empty + PNG[-12:], LIMITS), COLOURS)
+
+
+@pytest.mark.parametrize("palette", [b"", make_chunk(b"PLTE", b""), make_chunk(b"tRNS", bytes(9))])
+def test_a_png_of_palette_colours_without_a_palette_is_refused(palette: bytes) -> None:
+    rows = bytes(11 * 10)
+    assert reason_for(make_png(10, 10, 8, 3, rows, palette)) == "a broken PNG: no palette"
+    late = make_png(10, 10, 8, 3, rows)[:-12] + make_chunk(b"PLTE", bytes(6)) + PNG[-12:]
+    assert reason_for(late) == "a broken PNG: no palette"
+    assert decode(make_png(10, 10, 8, 3, rows, make_chunk(b"PLTE", b"\1\2\3")), LIMITS)[9, 9].tolist() == [
+        1,
+        2,
+        3,
+    ]
+
+
+def test_neither_side_may_be_longer_than_allowed() -> None:
+    for size in ((101, 1), (1, 101)):
+        for kind in ("PNG", "JPEG"):
+            file = save(Image.new("L", size), kind)
+            reason = f"{size[0]} x {size[1]} pixels, at most 100 a side are allowed"
+            assert reason_for(file, Limits(max_side=100)) == reason
+            assert decode(file, Limits(max_side=101)).shape == (size[1], size[0], 3)
+
+
+def test_a_pixel_of_64_bits_counts_twice() -> None:
+    file = make_png(100, 51, 16, 6, (b"\0" + bytes(800)) * 51)
+    assert reason_for(file) == "100 x 51 pixels of 64 bits, at most 5000 are allowed"
+    assert decode(make_png(100, 50, 16, 6, (b"\0" + bytes(800)) * 50), LIMITS).shape == (50, 100, 3)
+
+
+@pytest.mark.parametrize("grey", [False, True])
+def test_a_large_picture_is_read_in_bands_that_do_not_show(
+    monkeypatch: pytest.MonkeyPatch, grey: bool
+) -> None:
+    files = [*PNGS.values(), *JPEGS.values()]
+    whole = [decode(file, LIMITS, grey) for file in files]
+    monkeypatch.setattr("modelyard.inference.pixels._BAND_PIXELS", 70)
+    for file, expected in zip(files, whole, strict=True):
+        assert np.array_equal(decode(file, LIMITS, grey), expected)
 
 
 @pytest.mark.parametrize("piece", [make_chunk(b"tEXt", b"a\0b"), make_chunk(b"prIv", b"")])

@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 import threading
+import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -85,10 +86,33 @@ def test_top_k_says_how_many_labels_come(digits: Predictor) -> None:
     assert len(digits.predict([DIGITS[0]], top_k=np.int64(3))[0]) == 3  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("top_k", [0, -1, 11, 10**30, True, "3", 2.0, None])
-def test_top_k_out_of_range_is_refused(digits: Predictor, top_k: Any) -> None:
-    with pytest.raises(ValueError, match="top_k must be a whole number from 1 to 10, got"):
+@pytest.mark.parametrize(
+    ("top_k", "shown"),
+    [
+        (0, "0"),
+        (-1, "-1"),
+        (11, "11"),
+        (10**30, str(10**30)),
+        (True, "bool"),
+        ("3", "str"),
+        (2.0, "float"),
+        (None, "NoneType"),
+    ],
+)
+def test_top_k_out_of_range_is_refused(digits: Predictor, top_k: Any, shown: str) -> None:
+    with pytest.raises(ValueError, match=f"^top_k must be a whole number from 1 to 10, got {shown}$"):
         digits.predict([DIGITS[0]], top_k=top_k)
+
+
+def test_nothing_is_computed_after_the_deadline(digits: Predictor) -> None:
+    late, early = time.monotonic() - 1, time.monotonic() + 600
+    for image in (DIGITS[0], "no picture", np.zeros((28, 28), np.uint8)):
+        with pytest.raises(TimeoutError):
+            digits.predict([image], on_error="return", ends_at=late)
+    for decode_or_all in (digits.decode, digits.preprocess):
+        with pytest.raises(TimeoutError):
+            decode_or_all(DIGITS[0], late)
+    assert digits.predict([DIGITS[0]], ends_at=early) == digits.predict([DIGITS[0]])
 
 
 def test_equal_scores_are_ranked_by_id(tmp_path: Path) -> None:

@@ -1,30 +1,29 @@
 """Images from outside become pixels: PNG and JPEG only, limits first, whatever is wrong told by its place."""
 
 import io
+import math
+import time
 import warnings
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, JpegImagePlugin, PngImagePlugin
+from PIL import JpegImagePlugin, PngImagePlugin
 
 from modelyard.inference.encoded import PNG, EncodingError, read_file_bytes
-from modelyard.inference.structure import StructureError, check_jpeg, check_png, read_png_size
+from modelyard.inference.jpeg_structure import clean_jpeg
+from modelyard.inference.orientation import find_turn
+from modelyard.inference.pixels import read_pixels
+from modelyard.inference.png_structure import clean_png, read_png_header
+from modelyard.inference.structure import Clean, StructureError
 
 # What is odd in a file is its sender's affair; Pillow would print it for each of them.
 warnings.filterwarnings("ignore", module=r"PIL\.")
-ORIENTATION = 0x0112
-# EXIF's eight orientations, and what turns each upright.
-UPRIGHT = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
+# RGBA of 8 bits; a pixel of more bits counts as more pixels.
+_BITS_A_PIXEL = 32
+# An encoder's ten scans go through some 14 samples a pixel, of CMYK 24, and of blocks beyond the edges.
+_SAMPLES_A_PIXEL = 25
 
 
 class ImageError(ValueError):
@@ -51,14 +50,18 @@ class Limits:
 
     Attributes:
         max_bytes: of the file, after base64; checked first.
-        max_pixels: width times height in the file's header; checked before anything is decoded.
+        max_pixels: width times height in the file's header; checked before anything is decoded. A PNG of 16
+            bits, or a JPEG of many scans, costs as much as a larger picture, and counts so.
+        max_side: width or height, in pixels. What resizes a picture needs memory for the product of one side
+            of it with one of the result.
     """
 
     max_bytes: int = 10_000_000
     max_pixels: int = 25_000_000
+    max_side: int = 32_768
 
 
-def decode(image: Any, limits: Limits, grey: bool = False) -> NDArray[np.uint8]:
+def decode(image: Any, limits: Limits, grey: bool = False, ends_at: float = math.inf) -> NDArray[np.uint8]:
     """Decode a PNG or JPEG, turned upright by its EXIF orientation.
 
     Transparency is put over white; of 16 bits the upper 8 are kept; an animation gives its first picture.
@@ -67,12 +70,14 @@ def decode(image: Any, limits: Limits, grey: bool = False) -> NDArray[np.uint8]:
         image: the file's bytes, or its base64 text (see `read_file_bytes`).
         limits: checked before decoding.
         grey: one channel by ITU-R 601 luma, instead of RGB.
+        ends_at: `time.monotonic()` at which to give up, looked at between pieces of the work.
 
     Returns:
         uint8 (h, w), or (h, w, 3) in RGB.
 
     Raises:
         ImageError: anything else than a whole PNG or JPEG within the limits; its index is 0.
+        TimeoutError: it is past `ends_at`.
     """
     if isinstance(image, bytearray | memoryview):
         image = bytes(image)
@@ -82,17 +87,21 @@ def decode(image: Any, limits: Limits, grey: bool = False) -> NDArray[np.uint8]:
         data = read_file_bytes(image, limits.max_bytes)
     except EncodingError as error:
         raise ImageError(str(error)) from None
-    return _decode_file(data, limits.max_pixels, grey)
+    return _decode_file(data, limits, grey, ends_at)
 
 
-def _decode_file(data: bytes, max_pixels: int, grey: bool) -> NDArray[np.uint8]:
+def _decode_file(data: bytes, limits: Limits, grey: bool, ends_at: float) -> NDArray[np.uint8]:
     kind = "PNG" if data.startswith(PNG) else "JPEG"
     try:
-        picture = _open_png(data, max_pixels) if kind == "PNG" else _open_jpeg(data, max_pixels)
-        with picture:
+        clean = _clean_png(data, limits) if kind == "PNG" else _clean_jpeg(data, limits)
+        file = _Timed(clean.file, ends_at)
+        # The plugins themselves: no other format is tried, and Pillow's own warning about size is not met.
+        opened = PngImagePlugin.PngImageFile(file) if kind == "PNG" else JpegImagePlugin.JpegImageFile(file)
+        with opened as picture:
             picture.load()
-            return np.asarray(_turn_upright(_convert(picture, grey), picture))
-    except ImageError:
+            turn = find_turn(clean.exif)
+            return read_pixels(picture if turn is None else picture.transpose(turn), grey, file.check_time)
+    except (ImageError, TimeoutError):
         raise
     except StructureError as error:
         raise ImageError(str(error)) from None
@@ -101,53 +110,44 @@ def _decode_file(data: bytes, max_pixels: int, grey: bool) -> NDArray[np.uint8]:
         raise ImageError(f"a broken or truncated {kind}") from error
 
 
-# The two plugins themselves: no other format is tried, and Pillow's own warning about size is not met.
+class _Timed(io.BytesIO):
+    """A file that a decoder reads in pieces, until a deadline."""
+
+    def __init__(self, content: bytes, ends_at: float) -> None:
+        super().__init__(content)
+        self._ends_at = ends_at
+
+    def read(self, size: int | None = -1) -> bytes:
+        self.check_time()
+        return super().read(size)
+
+    def check_time(self) -> None:
+        if time.monotonic() > self._ends_at:
+            raise TimeoutError
 
 
-def _open_png(data: bytes, max_pixels: int) -> Image.Image:
-    _check_pixels(read_png_size(data), max_pixels)
-    check_png(data)
-    return PngImagePlugin.PngImageFile(io.BytesIO(data))
+def _clean_png(data: bytes, limits: Limits) -> Clean:
+    header = read_png_header(data)
+    _check_size(header.width, header.height, limits)
+    if header.width * header.height * header.bits > limits.max_pixels * _BITS_A_PIXEL:
+        most = limits.max_pixels * _BITS_A_PIXEL // header.bits
+        raise ImageError(
+            f"{header.width} x {header.height} pixels of {header.bits} bits, at most {most} are allowed"
+        )
+    return clean_png(data, header)
 
 
-def _open_jpeg(data: bytes, max_pixels: int) -> Image.Image:
-    # Its segments come before its size, and may be made to take an hour.
-    check_jpeg(data)
-    picture = JpegImagePlugin.JpegImageFile(io.BytesIO(data))
-    _check_pixels(picture.size, max_pixels)
-    return picture
+def _clean_jpeg(data: bytes, limits: Limits) -> Clean:
+    frame, samples, clean = clean_jpeg(data)
+    _check_size(frame.width, frame.height, limits)
+    if samples > limits.max_pixels * _SAMPLES_A_PIXEL:
+        most = limits.max_pixels * _SAMPLES_A_PIXEL
+        raise ImageError(f"{samples} samples in all its scans, at most {most} are allowed")
+    return clean
 
 
-def _check_pixels(size: tuple[int, int], most: int) -> None:
-    width, height = size
-    if width * height > most:
-        raise ImageError(f"{width} x {height} pixels, at most {most} are allowed")
-
-
-def _convert(picture: Image.Image, grey: bool) -> Image.Image:
-    mode = "L" if grey else "RGB"
-    if picture.mode.startswith("I"):
-        high = np.asarray(picture).astype(np.uint16) >> 8
-        return Image.fromarray(high.astype(np.uint8)).convert(mode)
-    if picture.mode in ("LA", "PA", "RGBA") or "transparency" in picture.info:
-        opaque = picture.convert("RGBA")
-        paper = Image.new("RGBA", opaque.size, "white")
-        return Image.alpha_composite(paper, opaque).convert(mode)
-    if picture.mode in ("P", "CMYK"):
-        return picture.convert("RGB").convert(mode)
-    return picture.convert(mode)
-
-
-def _turn_upright(converted: Image.Image, picture: Image.Image) -> Image.Image:
-    if "exif" not in picture.info:
-        return converted
-    turn = UPRIGHT.get(_read_orientation(picture))
-    return converted if turn is None else converted.transpose(turn)
-
-
-def _read_orientation(picture: Image.Image) -> int:
-    try:
-        return int(picture.getexif().get(ORIENTATION, 1))
-    except Exception:
-        # Cameras write broken EXIF; the pixels are whole, so the picture is taken as upright.
-        return 1
+def _check_size(width: int, height: int, limits: Limits) -> None:
+    if width * height > limits.max_pixels:
+        raise ImageError(f"{width} x {height} pixels, at most {limits.max_pixels} are allowed")
+    if max(width, height) > limits.max_side:
+        raise ImageError(f"{width} x {height} pixels, at most {limits.max_side} a side are allowed")

@@ -51,8 +51,12 @@ def _find_ink(light_on_dark: NDArray[np.uint8]) -> NDArray[np.uint8]:
     border = [light_on_dark[0], light_on_dark[-1], light_on_dark[:, 0], light_on_dark[:, -1]]
     paper = float(np.median(np.concatenate(border)))
     darkest = float(light_on_dark.max()) - paper
-    share = (light_on_dark - np.float32(paper)) / np.float32(max(darkest, 1.0))
-    return (np.where(share < FAINTEST, 0, share) * 255).astype(np.uint8)
+    share = light_on_dark - np.float32(paper)
+    # In place: a large picture has room for one such copy, not for four.
+    share /= np.float32(max(darkest, 1.0))
+    share[share < FAINTEST] = 0
+    share *= 255
+    return share.astype(np.uint8)
 
 
 def _shrink(ink: NDArray[np.uint8]) -> NDArray[np.uint8]:

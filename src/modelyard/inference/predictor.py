@@ -1,7 +1,9 @@
 """Answers: images in, ranked labels out."""
 
+import math
 import operator
 import os
+import time
 from collections.abc import Iterable
 from typing import Any, Literal
 
@@ -60,19 +62,21 @@ class Predictor:
         _check_shapes(bundle, self._pool)
         self._answered = np.array([i for i, label in enumerate(bundle.labels) if label.name is not None])
 
-    def decode(self, image: Any) -> NDArray[np.uint8]:
+    def decode(self, image: Any, ends_at: float = math.inf) -> NDArray[np.uint8]:
         """Return an image's pixels before any resize: grey (h, w) or RGB (h, w, 3), as the model wants them.
 
         Args:
             image: the bytes of a PNG or JPEG, or their base64 text; for a model of grey pictures also numbers
                 (see `arrays.read_array`).
+            ends_at: `time.monotonic()` at which to give up.
 
         Raises:
             ImageError: it cannot be read; its index is 0.
+            TimeoutError: it is past `ends_at`.
         """
         how = self.bundle.preprocessing
         if how.channels != 1 or not isinstance(image, np.ndarray | list | tuple):
-            return decode(image, self.limits, grey=how.channels == 1)
+            return decode(image, self.limits, how.channels == 1, ends_at)
         try:
             return read_array(image, how.height, how.width)
         except ValueError as error:
@@ -87,13 +91,14 @@ class Predictor:
             ready *= np.float32(how.scale)
         return ready
 
-    def preprocess(self, image: Any) -> NDArray[np.float32]:
+    def preprocess(self, image: Any, ends_at: float = math.inf) -> NDArray[np.float32]:
         """Decode and prepare in one step.
 
         Raises:
             ImageError: the image cannot be read; its index is 0.
+            TimeoutError: it is past `ends_at` (see `decode`).
         """
-        return self.prepare(self.decode(image))
+        return self.prepare(self.decode(image, ends_at))
 
     def probabilities(self, inputs: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return what the model gives, float32 (n, outputs), for inputs (n, h, w, c) from `prepare`.
@@ -120,6 +125,7 @@ class Predictor:
         images: Iterable[Any],
         top_k: int = DEFAULT_TOP_K,
         on_error: Literal["raise", "return"] = "raise",
+        ends_at: float = math.inf,
     ) -> list[Answer | dict[str, str]]:
         """Answer each image with its ranked labels.
 
@@ -128,6 +134,7 @@ class Predictor:
             top_k: how many labels, from 1 to all that have a name (5 is allowed where there are fewer).
             on_error: "raise" fails all for one that cannot be read; "return" puts `{"error": "image 3: ..."}`
                 in its place.
+            ends_at: `time.monotonic()` at which to give up, within an image or between two.
 
         Returns:
             For each image `[{"label": "7", "score": 0.9994, "id": 7}, ...]`, best first, the lower id first
@@ -138,6 +145,7 @@ class Predictor:
             ValueError: `top_k` or `on_error` is out of range.
             TypeError: one image was given instead of a list.
             ModelError: the model gave NaN or infinity.
+            TimeoutError: it is past `ends_at`.
         """
         count = self._check_top_k(top_k)
         if on_error not in ("raise", "return"):
@@ -146,8 +154,10 @@ class Predictor:
             raise TypeError("expected a list of images, got a single one")
         answers: list[Answer | dict[str, str]] = []
         for index, image in enumerate(images):
+            if time.monotonic() > ends_at:
+                raise TimeoutError
             try:
-                ready = self.preprocess(image)
+                ready = self.preprocess(image, ends_at)
             except ImageError as error:
                 if on_error == "raise":
                     raise error.at(index) from error
@@ -161,9 +171,10 @@ class Predictor:
         try:
             count = operator.index(top_k)
         except TypeError:
-            count = 0
-        if isinstance(top_k, bool) or not 1 <= count <= most:
-            shown = count if count else type(top_k).__name__
+            count = None
+        # True is a number to Python, and a slip of the caller's.
+        if count is None or isinstance(top_k, bool) or not 1 <= count <= most:
+            shown = type(top_k).__name__ if count is None or isinstance(top_k, bool) else count
             raise ValueError(f"top_k must be a whole number from 1 to {most}, got {shown}")
         return count
 

@@ -29,11 +29,19 @@ def resize_bilinear(
     above, below, down = _neighbours(pixels.shape[0], height, aligned)
     left, right, across = _neighbours(pixels.shape[1], width, aligned)
     channels = pixels.shape[2]
-    # Flat rows (h, w*c): copying single numbers is faster here than copying groups of three.
-    rows = pixels.reshape(pixels.shape[0], -1).take(np.concatenate([above, below]), axis=0)
+    rows = np.concatenate([above, below])
     channel = np.arange(channels)
-    start = rows.take((left[:, None] * channels + channel).ravel(), axis=1).astype(np.float32)
-    wide = rows.take((right[:, None] * channels + channel).ravel(), axis=1).astype(np.float32)
+    starts, ends = ((places[:, None] * channels + channel).ravel() for places in (left, right))
+    # Flat rows (h, w*c): copying single numbers is faster here than copying groups of three.
+    flat = pixels.reshape(pixels.shape[0], -1)
+    # Rows first where that leaves fewer of them, so that no copy on the way is larger than picture or result.
+    if len(rows) < len(flat):
+        flat = flat.take(rows, axis=0)
+        start, wide = (flat.take(places, axis=1).astype(np.float32) for places in (starts, ends))
+    else:
+        start, wide = (
+            flat.take(places, axis=1).take(rows, axis=0).astype(np.float32) for places in (starts, ends)
+        )
     # In place, and across before down as TensorFlow does: start + (end - start) * share.
     wide -= start
     wide *= np.repeat(across, channels)

@@ -16,7 +16,7 @@ class Settings:
     Attributes:
         max_body_bytes: of a request; more is answered with 413.
         max_pixels: of an image, by its header; more is an error of that image. While it is decoded, a pixel
-            takes up to 20 bytes.
+            takes up to 12 bytes.
         max_items: images in one request; more is answered with 413.
         max_concurrent: requests that are computed in threads at once; at least 1.
         max_queued: requests that may wait beside those; one more is answered with 503.

@@ -1,0 +1,49 @@
+"""A decoded picture becomes numbers: one kind of colour, on white paper, as (h, w) or (h, w, 3)."""
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+# Converted at once: a picture in its widest form takes up to 20 bytes a pixel on the way.
+_BAND_PIXELS = 1 << 19
+
+
+def read_pixels(picture: Image.Image, grey: bool, check_time: Callable[[], None]) -> NDArray[np.uint8]:
+    """Read a picture, in bands of rows where it is large: no pixel depends on another one.
+
+    Args:
+        picture: loaded, in any mode of a PNG or JPEG.
+        grey: one channel by ITU-R 601 luma, instead of RGB.
+        check_time: called between the bands, and may raise.
+
+    Returns:
+        uint8 (h, w), or (h, w, 3) in RGB; transparency over white, of 16 bits the upper 8.
+    """
+    width, height = picture.size
+    rows = max(1, _BAND_PIXELS // width)
+    if rows >= height:
+        return np.asarray(_convert(picture, grey))
+    pixels = np.empty((height, width) if grey else (height, width, 3), np.uint8)
+    for top in range(0, height, rows):
+        check_time()
+        bottom = min(top + rows, height)
+        pixels[top:bottom] = np.asarray(_convert(picture.crop((0, top, width, bottom)), grey))
+    return pixels
+
+
+def _convert(picture: Image.Image, grey: bool) -> Image.Image:
+    mode = "L" if grey else "RGB"
+    if picture.mode == mode and "transparency" not in picture.info:
+        return picture
+    if picture.mode.startswith("I"):
+        high = np.asarray(picture).astype(np.uint16) >> 8
+        return Image.fromarray(high.astype(np.uint8)).convert(mode)
+    if picture.mode in ("LA", "PA", "RGBA") or "transparency" in picture.info:
+        opaque = picture.convert("RGBA")
+        paper = Image.new("RGBA", opaque.size, "white")
+        return Image.alpha_composite(paper, opaque).convert(mode)
+    if picture.mode in ("P", "CMYK"):
+        return picture.convert("RGB").convert(mode)
+    return picture.convert(mode)
