@@ -17,7 +17,7 @@ Application: TypeAlias = Callable[[Message, Receive, Send], Awaitable[None]]
 
 # In the JSON of an error: its message is the model's own, one line without anything of the input.
 OWN = "modelyard"
-_UNCLEAR = f"expected {{{{{' | '.join(SHAPES)}}}: images}} in the form that MLflow gives to each"
+_UNCLEAR = f"expected images in one of MLflow's forms: {', '.join(SHAPES)}"
 
 
 def guard_next_application() -> None:
