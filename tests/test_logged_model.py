@@ -348,7 +348,7 @@ HOSTILE: dict[str, tuple[str | None, str, int, str]] = {
     "nothing": (JSON_TYPE, "", 400, "not JSON"),
     "no JSON": (JSON_TYPE, SECRET * 10_000, 400, "not JSON"),
     "a list": (JSON_TYPE, f'["{SECRET}"]', 400, "expected a JSON object, got list"),
-    "deep lists": (JSON_TYPE, "[" * 100_000, 400, "nested too deeply"),
+    "deep lists": (JSON_TYPE, "[" * 100_000, 400, "10 deep"),
     "lists that JSON just takes": (JSON_TYPE, '{"inputs":' + "[" * 500 + "]" * 500 + "}", 400, "10 deep"),
     "digits": (JSON_TYPE, '{"inputs": [%s]}' % ("1" * 5000), 400, "too many digits"),
     "a large top_k": (JSON_TYPE, '{"inputs": ["a"], "params": {"top_k": %s}}' % ("1" * 4000), 400, "top_k"),
