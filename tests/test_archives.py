@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from modelyard.sources import archives
 from modelyard.sources.archives import extract_members, unpack_archive
 from modelyard.sources.choice import WrongContent
 
@@ -217,3 +218,91 @@ def test_two_files_in_one_place_refuse_the_archive(tmp_path: Path, second: str) 
     archive = pack(tmp_path / "m.tgz", (member("graph.pb"), GRAPH), (member(second), WORDS))
     with pytest.raises(WrongContent, match="twice or as a folder"):
         unpack_archive(archive, tmp_path / "out", LIMIT)
+
+
+# What an archive asks for beside its contents
+
+
+def grow(kind: bytes, size: int, start: bytes = b"") -> bytes:
+    """Return a header of `kind` that is `size` bytes long."""
+    return _header(kind, size) + start.ljust(-(-size // 512) * 512, b"0")
+
+
+def _header(kind: bytes, size: int) -> bytes:
+    info = member("a", kind)
+    info.size = size
+    return info.tobuf(tarfile.USTAR_FORMAT)
+
+
+def pax(**values: str) -> bytes:
+    info = member("a")
+    info.pax_headers = values
+    return info.tobuf(tarfile.PAX_FORMAT)[:-512]
+
+
+SPARSE = {
+    "GNU.sparse.major": "1",
+    "GNU.sparse.minor": "0",
+    "GNU.sparse.name": "a",
+    "GNU.sparse.realsize": "9",
+}
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        grow(tarfile.XHDTYPE, 500_000),
+        grow(tarfile.XGLTYPE, 500_000),
+        grow(tarfile.GNUTYPE_LONGNAME, 500_000),
+        grow(tarfile.GNUTYPE_LONGLINK, 500_000),
+        pax(**SPARSE) + grow(tarfile.REGTYPE, 500_000, b"999999\n" + b"0\n" * 200_000),
+        pax(a="b") * 200,
+    ],
+    ids=["pax", "global pax", "long name", "long link", "map of a sparse file", "two hundred in a row"],
+)
+def test_a_large_header_is_refused_before_it_is_read(tmp_path: Path, headers: bytes) -> None:
+    archive = tmp_path / "m.tgz"
+    archive.write_bytes(gzip.compress(headers + bytes(1024)))
+    assert_refused(archive, "has a header of more than 16,384 bytes")
+
+
+def test_many_large_headers_are_refused(tmp_path: Path) -> None:
+    archive = tmp_path / "m.tgz"
+    archive.write_bytes(gzip.compress((pax(a="b" * 12_000) + _header(tarfile.REGTYPE, 0)) * 700, 1))
+    assert_refused(archive, "has more than 8,388,608 bytes of headers", max_bytes=10_000_000)
+
+
+def test_many_members_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(archives, "_MOST_MEMBERS", 100)
+    (tmp_path / "m.tar").write_bytes(_header(tarfile.REGTYPE, 0) * 101)
+    assert_refused(tmp_path / "m.tar", "has more than 100 members")
+    zipped = pack_zip(tmp_path / "m.zip", *((str(number), stat.S_IFREG, b"") for number in range(101)))
+    assert_refused(zipped, "has more than 100 members")
+
+
+def test_a_large_directory_of_a_zip_is_refused(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "m.zip", "w") as whole:
+        for number in range(70):
+            info = zipfile.ZipInfo(str(number))
+            info.comment = bytes(65_000)
+            whole.writestr(info, b"")
+    assert_refused(tmp_path / "m.zip", "has a header of more than 4,194,304 bytes", max_bytes=10_000_000)
+
+
+@pytest.mark.parametrize(
+    "name", ["a" * 256, "é" * 128, "/".join("a" * 51), "/".join(["a" * 250] * 4), "", "a\0b"]
+)
+def test_a_name_that_no_file_should_have_is_refused(tmp_path: Path, name: str) -> None:
+    tar = tmp_path / "m.tar"
+    tar.write_bytes(pax(path=name) + _header(tarfile.REGTYPE, 0) + bytes(1024))
+    assert_refused(tar, "a name that is too long or none|damaged")
+    if name and "\0" not in name:
+        zipped = pack_zip(tmp_path / "m.zip", (name, stat.S_IFREG, b""))
+        assert_refused(zipped, "a name that is too long or none")
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_a_zip_whose_members_unpack_whole_blocks_is_refused(tmp_path: Path, method: int) -> None:
+    with zipfile.ZipFile(tmp_path / "m.zip", "w", method) as whole:
+        whole.writestr("graph.pb", bytes(1000))
+    assert_refused(tmp_path / "m.zip", "'graph.pb' is not packed by deflate")

@@ -161,6 +161,14 @@ def test_a_batch_norm_that_reads_no_constant_is_refused(graph: GraphDef) -> None
         fold_batch_norm(graph, "graph.pb")
 
 
+def test_a_constant_that_is_cut_short_is_refused(graph: GraphDef) -> None:
+    for node in graph.node:
+        if node.op == "Const":
+            node.attr["value"].tensor.tensor_content = bytes(40)
+    with pytest.raises(ModelyardError, match="expected a whole constant"):
+        fold_batch_norm(graph, "graph.pb")
+
+
 def test_a_tensor_that_the_graph_lacks_is_named(graph: GraphDef) -> None:
     with pytest.raises(ModelyardError, match=r"'softmx:0', the graph has none \(but 'softmax'") as refused:
         answer(graph, tensor="softmx:0")

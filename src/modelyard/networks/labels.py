@@ -12,7 +12,7 @@ from modelyard.networks.imagenet_labels import decode_text, join_labels
 from modelyard.params import Pretrained
 from modelyard.params.pretrained import FileLabels, ImagenetLabels
 
-_SYNSET = re.compile(r"(?P<synset>n\d{8})\s+(?P<words>\S.*)")
+_SYNSET = re.compile(r"(?P<synset>n[0-9]{8})\s+(?P<words>\S.*)")
 
 
 def read_labels(pretrained: Pretrained, paths: Mapping[str, Path]) -> tuple[Label, ...]:
@@ -77,6 +77,8 @@ def _parse_json(text: str, file: str) -> dict[int, Label]:
         if isinstance(value, Sequence) and not isinstance(value, str):
             return {place: _parse_label(label) for place, label in enumerate(value)}
         return {_parse_number(number): _parse_label(label) for number, label in value.items()}
+    except RecursionError:
+        raise ModelyardError(f"{file}: expected a JSON list of labels, got one of lists in lists") from None
     except (ValueError, TypeError, AttributeError) as error:
         raise ModelyardError(
             f'{file}: expected a JSON list of labels, or an index such as {{"0": "tench"}}: {error}'
@@ -84,8 +86,8 @@ def _parse_json(text: str, file: str) -> dict[int, Label]:
 
 
 def _parse_number(text: str) -> int:
-    if not text.isascii() or not text.isdecimal():
-        raise ValueError(f"expected the number of an output, got {text!r}")
+    if not (text.isascii() and text.isdecimal() and len(text) < 10):
+        raise ValueError(f"expected the number of an output, got {text[:80]!r}")
     return int(text)
 
 

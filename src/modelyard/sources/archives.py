@@ -1,23 +1,39 @@
-"""Files out of an archive that nobody has to trust: a .tar, .tgz or .zip."""
+"""Files out of an archive that nobody has to trust: a .tar, .tgz or .zip.
+
+What an archive unpacks into is bounded in bytes, which bounds how well it may be compressed; so are its
+headers, its members and their names: a small archive can ask for more than there is in each of these ways.
+"""
 
 import gzip
 import hashlib
+import os
 import stat
+import struct
 import tarfile
 import zipfile
 import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import IO, BinaryIO, NamedTuple, Protocol
+from typing import IO, BinaryIO, NamedTuple
 
 from modelyard.files import replace_file
+from modelyard.sources.bounded_file import BoundedFile, Readable
 from modelyard.sources.choice import WrongContent
 
 _BLOCK_BYTES = 1 << 16
 _GZIP, _ZIP, _TAR = b"\x1f\x8b", b"PK\x03\x04", b"ustar"
 _TAR_MAGIC_AT = 257
-_DAMAGES = (EOFError, gzip.BadGzipFile, zlib.error, tarfile.TarError, zipfile.BadZipFile, NotImplementedError)
+# Of one .tar header with all that extends it, of those of a whole .tar, and of a .zip's directory.
+_MOST_HEADER_BYTES, _MOST_HEADERS_BYTES, _MOST_DIRECTORY_BYTES = 1 << 14, 1 << 23, 1 << 22
+_HEADER_BLOCK_BYTES = 1 << 12
+_MOST_MEMBERS = 10_000
+_MOST_NAME, _MOST_PART_BYTES, _MOST_PARTS = 1_000, 255, 50
+# Other methods of a .zip unpack a block at once, however large it becomes.
+_METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+# The three modules' own errors, and what else they raise for a broken file.
+_OWN_DAMAGES = (gzip.BadGzipFile, zlib.error, tarfile.TarError, zipfile.BadZipFile)
+_DAMAGES = (*_OWN_DAMAGES, EOFError, NotImplementedError, IndexError, ValueError, struct.error)
 
 
 class _Member(NamedTuple):
@@ -25,25 +41,6 @@ class _Member(NamedTuple):
 
     path: str
     content: IO[bytes] | None
-
-
-class _Reads(Protocol):
-    def read(self, size: int = ..., /) -> bytes: ...
-
-
-class _Bounded:
-    """Reads up to a limit: a small archive can unpack into more than the disk holds."""
-
-    def __init__(self, file: _Reads, archive: Path, max_bytes: int) -> None:
-        self._file, self._archive, self._max_bytes = file, archive, max_bytes
-        self._read_bytes = 0
-
-    def read(self, size: int = -1) -> bytes:
-        block = self._file.read(size)
-        self._read_bytes += len(block)
-        if self._read_bytes > self._max_bytes:
-            raise _too_large(self._archive, self._max_bytes)
-        return block
 
 
 def extract_members(
@@ -65,7 +62,8 @@ def extract_members(
 
     Raises:
         WrongContent: it is no archive, is cut short, is too large; it lacks a name or has it twice; a
-            checksum differs; or any member is a link or a device, has an absolute name, or `..` in it.
+            checksum differs; any member is a link or a device, has an absolute name, or `..` in it; or there
+            are too many members, or too long names or headers.
     """
     wanted = {f"{folder}/{name}".lstrip("/"): name for name in names}
     written: dict[str, Path] = {}
@@ -116,48 +114,74 @@ def _damage_explained(archive: Path) -> Iterator[None]:
     try:
         yield
     except _DAMAGES as error:
-        raise WrongContent(str(archive), f"expected a whole archive, got a damaged one ({error})") from None
+        reason = " ".join(str(error)[:200].split())
+        raise WrongContent(str(archive), f"expected a whole archive, got a damaged one ({reason})") from None
 
 
 def _walk(archive: Path, max_bytes: int) -> Iterator[_Member]:
     """Yield every member, then read to the end for the archive's own checksum."""
     with archive.open("rb") as file:
-        start = file.read(512)
-        file.seek(0)
-        if start.startswith(_GZIP):
-            with gzip.open(file) as unpacked:
-                yield from _walk_tar(archive, unpacked, max_bytes)
-        elif start[_TAR_MAGIC_AT:].startswith(_TAR):
-            yield from _walk_tar(archive, file, max_bytes)
-        elif start.startswith(_ZIP):
-            yield from _walk_zip(archive, file, max_bytes)
-        else:
-            raise WrongContent(
-                str(archive), f"expected a .tar, .tgz or .zip, got a file that starts with {start[:24]!r}"
-            )
+        for count, member in enumerate(_open(archive, file, max_bytes)):
+            if count == _MOST_MEMBERS:
+                raise WrongContent(str(archive), f"has more than {_MOST_MEMBERS:,} members: refused")
+            yield member
 
 
-def _walk_tar(archive: Path, file: _Reads, max_bytes: int) -> Iterator[_Member]:
-    bounded = _Bounded(file, archive, max_bytes)
-    with tarfile.open(fileobj=bounded, mode="r|") as tar:  # type: ignore[call-overload]
-        for member in tar:
+def _open(archive: Path, file: BinaryIO, max_bytes: int) -> Iterator[_Member]:
+    start = file.read(512)
+    file.seek(0)
+    if start.startswith(_GZIP):
+        with gzip.open(file) as unpacked:
+            yield from _walk_tar(archive, unpacked, max_bytes)
+    elif start[_TAR_MAGIC_AT:].startswith(_TAR):
+        yield from _walk_tar(archive, file, max_bytes)
+    elif start.startswith(_ZIP):
+        yield from _walk_zip(archive, file, max_bytes)
+    else:
+        raise WrongContent(
+            str(archive), f"expected a .tar, .tgz or .zip, got a file that starts with {start[:24]!r}"
+        )
+
+
+def _walk_tar(archive: Path, file: Readable, max_bytes: int) -> Iterator[_Member]:
+    bounded = BoundedFile(file, archive, max_bytes)
+    with bounded.header(_MOST_HEADER_BYTES):
+        tar = tarfile.open(  # type: ignore[call-overload]  # noqa: SIM115  # entered below
+            fileobj=bounded, mode="r|", bufsize=_HEADER_BLOCK_BYTES
+        )
+    headers_bytes = 0
+    with tar:
+        while (member := _read_header(tar, bounded)) is not None:
+            headers_bytes += member.offset_data - member.offset
+            if headers_bytes > _MOST_HEADERS_BYTES:
+                raise WrongContent(str(archive), f"has more than {_MOST_HEADERS_BYTES:,} bytes of headers")
             plain = (member.isfile() or member.isdir()) and not member.issparse()
-            yield _Member(_check_member(archive, member.name, plain), tar.extractfile(member))
+            path, content = _check_member(archive, member.name, plain), tar.extractfile(member)
+            yield _Member(path, content)
+            # To the end, so that what comes next is a header.
+            while content is not None and content.read(_BLOCK_BYTES):
+                continue
     while bounded.read(_BLOCK_BYTES):
         continue
 
 
+def _read_header(tar: tarfile.TarFile, bounded: BoundedFile) -> tarfile.TarInfo | None:
+    """Return the next member: a name, comment or map of a sparse file may be as large as the archive."""
+    with bounded.header(_MOST_HEADER_BYTES):
+        return tar.next()
+
+
 def _walk_zip(archive: Path, file: BinaryIO, max_bytes: int) -> Iterator[_Member]:
-    with zipfile.ZipFile(file) as whole:
+    bounded = BoundedFile(file, archive, max_bytes)
+    with bounded.header(_MOST_DIRECTORY_BYTES):
+        whole = zipfile.ZipFile(bounded)
+    with whole:
         members = whole.infolist()
         # No member is read further than the size that it declares.
         if sum(member.file_size for member in members) > max_bytes:
             raise _too_large(archive, max_bytes)
         for member in members:
-            if member.flag_bits & 1:
-                raise WrongContent(str(archive), f"member {member.filename!r} is encrypted: refused")
-            plain = stat.S_IFMT(member.external_attr >> 16) in (0, stat.S_IFREG, stat.S_IFDIR)
-            path = _check_member(archive, member.filename, plain)
+            path = _check_zip_member(archive, member)
             if member.is_dir():
                 yield _Member(path, None)
             else:
@@ -165,14 +189,32 @@ def _walk_zip(archive: Path, file: BinaryIO, max_bytes: int) -> Iterator[_Member
                     yield _Member(path, content)
 
 
+def _check_zip_member(archive: Path, member: zipfile.ZipInfo) -> str:
+    plain = stat.S_IFMT(member.external_attr >> 16) in (0, stat.S_IFREG, stat.S_IFDIR)
+    path = _check_member(archive, member.filename, plain)
+    if member.flag_bits & 1:
+        raise WrongContent(str(archive), f"member {path[:80]!r} is encrypted: refused")
+    if member.compress_type not in _METHODS:
+        raise WrongContent(str(archive), f"member {path[:80]!r} is not packed by deflate: refused")
+    return path
+
+
 def _check_member(archive: Path, name: str, plain: bool) -> str:
     """Return the member's path without a leading `./`, or refuse the archive for what it would do."""
     parts = name.split("/")
     if name.startswith("/") or ".." in parts:
-        raise WrongContent(str(archive), f"member {name!r} points outside the archive: refused")
+        raise WrongContent(str(archive), f"member {name[:80]!r} points outside the archive: refused")
     if not plain:
-        raise WrongContent(str(archive), f"member {name!r} is a link or a device, no file: refused")
+        raise WrongContent(str(archive), f"member {name[:80]!r} is a link or a device, no file: refused")
+    if not _is_name(name, parts):
+        raise WrongContent(str(archive), f"member {name[:80]!r} has a name that is too long or none: refused")
     return "/".join(part for part in parts if part not in ("", "."))
+
+
+def _is_name(name: str, parts: list[str]) -> bool:
+    """Return whether a file below a folder can be called so."""
+    fits = 0 < len(name) <= _MOST_NAME and len(parts) <= _MOST_PARTS and "\0" not in name
+    return fits and all(len(os.fsencode(part)) <= _MOST_PART_BYTES for part in parts)
 
 
 def _too_large(archive: Path, max_bytes: int) -> WrongContent:

@@ -105,7 +105,10 @@ def _constant(
         raise ModelyardError(
             f"{origin}: node {reader.name!r}: expected a constant {tensor!r}, got the op {node.op}"
         )
-    value: NDArray[Any] = tf.make_ndarray(node.attr["value"].tensor)
+    try:
+        value: NDArray[Any] = tf.make_ndarray(node.attr["value"].tensor)
+    except (ValueError, TypeError) as error:
+        raise ModelyardError(f"{origin}: node {node.name!r}: expected a whole constant ({error})") from None
     return value.astype(np.float64)
 
 
