@@ -1,54 +1,31 @@
-"""Environments of the peers: one each, from pinned requirements with hashes, made once and reused."""
+"""Environments of the other servers, one each, from pinned requirements with hashes."""
 
-import hashlib
-import shutil
+import re
 import subprocess
 import sys
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from modelyard.errors import ModelyardError
 
 PEERS = Path(__file__).parents[1] / "peers"
-STAMP = "requirements.sha256"
 
 
-def make_environments(names: list[str], folder: Path) -> dict[str, Path]:
-    """Make what is missing, side by side, and return the `bin` of each environment.
-
-    Args:
-        names: of peers; `benchmarks/peers/NAME.txt` are its requirements.
-        folder: for the environments.
-
-    Raises:
-        ModelyardError: pip cannot install the requirements.
-    """
-    stale = [name for name in names if not _is_current(name, folder / name)]
-    if stale:
-        print(f"installing {' and '.join(stale)} into {folder} (a minute or two, once)", flush=True)
-    with ThreadPoolExecutor() as pool:
-        list(pool.map(lambda name: _make(name, folder / name), stale))
-    return {name: folder / name / "bin" for name in names}
+def make_environment(name: str, folder: Path) -> Path:
+    """Install what is missing of `benchmarks/peers/NAME.txt`, and return the environment's `bin` folder."""
+    print(f"{name}: the environment in {folder} (a minute or two, once)", flush=True)
+    programs = folder / f"{name}-{sys.implementation.cache_tag}" / "bin"
+    install = ("-m", "pip", "install", "--quiet", "--require-hashes", "-r", str(PEERS / f"{name}.txt"))
+    for command in (
+        (sys.executable, "-m", "venv", str(programs.parent)),
+        (str(programs / "python"), *install),
+    ):
+        result = subprocess.run(command, capture_output=True, text=True, check=False)
+        if result.returncode:
+            raise ModelyardError(f"{' '.join(command)} failed:\n{result.stderr[-2000:]}")
+    return programs
 
 
-def _make(name: str, environment: Path) -> None:
-    shutil.rmtree(environment, ignore_errors=True)
-    python = str(environment / "bin" / "python")
-    _run([sys.executable, "-m", "venv", str(environment)])
-    _run([python, "-m", "pip", "install", "--quiet", "--require-hashes", "-r", str(PEERS / f"{name}.txt")])
-    (environment / STAMP).write_text(_digest(name))
-
-
-def _run(command: list[str]) -> None:
-    result = subprocess.run(command, capture_output=True, text=True, check=False)
-    if result.returncode:
-        raise ModelyardError(f"{' '.join(command)} failed:\n{result.stderr[-2000:]}")
-
-
-def _is_current(name: str, environment: Path) -> bool:
-    stamp = environment / STAMP
-    return stamp.is_file() and stamp.read_text() == _digest(name)
-
-
-def _digest(name: str) -> str:
-    return hashlib.sha256((PEERS / f"{name}.txt").read_bytes() + sys.version.encode()).hexdigest()
+def read_version(name: str) -> str:
+    """Return the version that is pinned, such as "litserve 0.2.19"."""
+    [version] = re.findall(rf"^{name}==(\S+)", (PEERS / f"{name}.txt").read_text(), re.MULTILINE)
+    return f"{name} {version}"
