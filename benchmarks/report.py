@@ -32,7 +32,6 @@ class Report:
         about: one line: machine, date, versions.
         tables: by their titles.
         frame: the content of the CSV, except `about`, which ends each of its lines.
-        decimals: of the numbers in the CSV.
         plot: draws the picture, as a PNG at the path it gets.
         note: a paragraph for the page, or "".
     """
@@ -42,7 +41,6 @@ class Report:
     about: str
     tables: Mapping[str, Table]
     frame: Frame
-    decimals: int
     plot: Callable[[Path], None]
     note: str = ""
 
@@ -54,19 +52,15 @@ class Report:
     def to_markdown(self) -> str:
         """Return the page, which shows the picture beside it."""
         tables = ["\n".join([f"## {title}", "", *mark_down(table)]) for title, table in self.tables.items()]
-        head = [
-            f"# {self.title}",
-            self.about,
-            *filter(None, [self.note]),
-            f"![{self.title}]({self.name}.png)",
-        ]
-        return "\n\n".join([*head, *tables]) + "\n"
+        note = f"{self.note}\n\n" if self.note else ""
+        head = f"# {self.title}\n\n{self.about}\n\n{note}![{self.title}]({self.name}.png)"
+        return "\n\n".join([head, *tables]) + "\n"
 
     def write(self, folder: Path) -> None:
         """Write the CSV, the picture and the page."""
         with replace_file(folder / f"{self.name}.csv") as new:
             frame = self.frame.assign(about=self.about)
-            frame.to_csv(new, index=False, float_format=f"%.{self.decimals}f", lineterminator="\n")
+            frame.to_csv(new, index=False, float_format="%.4f", lineterminator="\n")
         self.plot(folder / f"{self.name}.png")
         (folder / f"{self.name}.md").write_text(self.to_markdown())
 

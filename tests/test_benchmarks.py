@@ -19,7 +19,6 @@ from benchmarks.command import RESULTS, SCRATCH, choose_results, describe_machin
 from benchmarks.report import Frame, Goal, Report, list_goals
 from benchmarks.serving import processes
 from benchmarks.serving.__main__ import is_full, read_options
-from benchmarks.serving.environments import PEERS, read_version
 from benchmarks.serving.goals import judge
 from benchmarks.serving.load import Load, choose_seconds, find_wrk, parse_load
 from benchmarks.serving.networks import write_photo
@@ -33,9 +32,11 @@ from benchmarks.serving.servers import (
     MLFLOW_MODELYARD,
     MLFLOW_TENSORFLOW,
     MODELYARD,
+    PEERS,
     TITLES,
     launch_modelyard,
     list_launches,
+    read_version,
 )
 from benchmarks.serving.summary import list_rates, summarise
 from modelyard.errors import ModelyardError
@@ -181,7 +182,7 @@ def test_goals_whose_servers_were_not_measured_are_left_out() -> None:
 
 def test_readiness_and_memory_are_judged_at_their_limits() -> None:
     def growth(after_mb: float) -> Growth:
-        return Growth(10_000, 100.0, 200_000, after_mb)
+        return [(10_000, 100.0), (200_000, after_mb)]
 
     ready = [Ready(2.0, 1.0), Ready(1.9, 1.0), Ready(2.5, 1.0)]
     none = rows_of((LITSERVE, "mnist", 1, 1.0))
@@ -231,7 +232,7 @@ def test_the_photo_has_the_size_that_was_asked_for(tmp_path: Path) -> None:
 def report_of(rows: Frame, *goals: Goal) -> Report:
     tables = list_rates(rows, MODEL_TITLES) | list_goals(goals)
     plot = functools.partial(plot_rows, frame=rows, titles=MODEL_TITLES)
-    return Report("serving", "Serving", "2 cores, a date", tables, rows, 3, plot)
+    return Report("serving", "Serving", "2 cores, a date", tables, rows, plot)
 
 
 def test_the_csv_has_every_row_with_its_spreads_and_the_machine(tmp_path: Path) -> None:
@@ -240,7 +241,7 @@ def test_the_csv_has_every_row_with_its_spreads_and_the_machine(tmp_path: Path) 
     with (tmp_path / "serving.csv").open() as file:
         stock, modelyard = csv.DictReader(file)
     assert (stock["server"], stock["connections"]) == (MLFLOW_TENSORFLOW, "1")
-    assert stock["requests_per_s"] == "12.500"
+    assert stock["requests_per_s"] == "12.5000"
     assert float(modelyard["requests_per_s_least"]) == float(modelyard["requests_per_s_most"]) == 12_345.6
     assert modelyard["about"] == "2 cores, a date"
     assert {path.name for path in tmp_path.iterdir()} == {"serving.csv", "serving.md", "serving.png"}

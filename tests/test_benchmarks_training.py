@@ -278,7 +278,7 @@ def test_missing_data_and_unknown_presets_end_before_anything_is_measured(
 def report_of(frame: Frame, *goals: Goal) -> Report:
     tables = {**list_medians(frame), **list_seeds(frame), **list_goals(goals)}
     plot = functools.partial(plot_runs, frame=frame)
-    return Report("training", "Training", "2 cores, a date", tables, frame, 4, plot, "A note.")
+    return Report("training", "Training", "2 cores, a date", tables, frame, plot, "A note.")
 
 
 def make_report() -> Report:

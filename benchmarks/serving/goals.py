@@ -20,7 +20,7 @@ RATIOS = (
     (MLFLOW_MODELYARD, MLFLOW_TENSORFLOW, INCEPTION, 8, 30),
 )
 READY_S, MEMORY_MB, GROWTH_SHARE = 2, 350, 0.05
-# A row of the summary by server, model and number of connections.
+# By server, model and number of connections.
 Rows = dict[tuple[str, str, int], Any]
 
 
@@ -60,11 +60,12 @@ def _judge_memory(rows: Rows, growth: Growth | None) -> Iterator[Goal]:
         asked, measured = f"under {MEMORY_MB} MB", f"RSS {row.rss_mb:.0f} MB, PSS {row.pss_mb:.0f} MB"
         yield Goal(f"{title}, memory with both models", asked, measured, row.rss_mb < MEMORY_MB)
     if growth:
-        share = growth.many_mb / growth.few_mb - 1
-        asked = f"within {GROWTH_SHARE:.0%} of that after {growth.few:,}"
-        measured = f"{share:+.1%} ({growth.few_mb:.1f} to {growth.many_mb:.1f} MB)"
+        (few, few_mb), (many, many_mb) = growth
+        share = many_mb / few_mb - 1
+        asked = f"within {GROWTH_SHARE:.0%} of that after {few:,}"
+        measured = f"{share:+.1%} ({few_mb:.1f} to {many_mb:.1f} MB)"
         holds = abs(round(share, 4)) <= GROWTH_SHARE
-        yield Goal(f"{title}, memory after {growth.many:,} requests", asked, measured, holds)
+        yield Goal(f"{title}, memory after {many:,} requests", asked, measured, holds)
 
 
 def _name(row: Any) -> str:

@@ -11,8 +11,7 @@ from benchmarks.serving.questions import Question
 from modelyard.errors import ModelyardError
 
 SCRIPT = Path(__file__).with_name("post.lua")
-TIMEOUT_S = 60
-FEWEST_ANSWERS = 5
+FEWEST_ANSWERS, TIMEOUT_S = 5, 60
 
 
 @dataclass(frozen=True)
@@ -58,10 +57,6 @@ def parse_load(output: str) -> Load:
 
 
 def choose_seconds(seconds: int, answer_s: float, connections: int) -> int:
-    """Lengthen a load where an answer takes `answer_s`: one for each connection, and five in all.
-
-    Returns:
-        At least `seconds`; at most 8 times as many, or 10 where that is more.
-    """
+    """Lengthen a load where one answer takes `answer_s`: to 8 times at most, or to 10 s if that is more."""
     needed = math.ceil(1.5 * answer_s * max(connections, FEWEST_ANSWERS))
     return max(seconds, min(needed, max(10, 8 * seconds)))

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -21,14 +21,10 @@ from modelyard.networks.imported import read_imported
 from modelyard.params import load_params
 from modelyard.quiet import import_tensorflow, quiet_tensorflow
 
-if TYPE_CHECKING:
-    import keras
-
 DIGIT = Path("data/samples/03-label-3.png")
 IMPORTED = Path("models/imported")
-PHOTO_SIZE = (640, 480)
 # Writes the image into a folder, and returns the subject and its Keras network.
-Make = Callable[[Path], tuple[Subject, "keras.Model"]]
+Make = Callable[[Path], tuple[Subject, Any]]
 
 
 def prepare_subjects(folder: Path, models: Sequence[str]) -> dict[str, Subject]:
@@ -68,7 +64,7 @@ def _find_digits() -> tuple[list[Path], Make]:
     if path is None:
         raise ModelyardError(f"expected the network of models:/{MNIST}@champion: run `make repro`")
 
-    def make(folder: Path) -> tuple[Subject, "keras.Model"]:
+    def make(folder: Path) -> tuple[Subject, Any]:
         import keras
 
         shutil.copyfile(DIGIT, folder / "image.png")
@@ -88,7 +84,7 @@ def _find_photos() -> tuple[list[Path], Make]:
             f"measure the digits alone, with --models {MNIST}"
         )
 
-    def make(folder: Path) -> tuple[Subject, "keras.Model"]:
+    def make(folder: Path) -> tuple[Subject, Any]:
         from modelyard.networks.formats.stand_in import build_network
         from modelyard.networks.opening import open_network
 
@@ -109,10 +105,10 @@ def _find_photos() -> tuple[list[Path], Make]:
 
 def write_photo(source: Path, path: Path) -> None:
     """Write a photo of 640x480 as a JPEG of quality 90."""
-    Image.open(source).resize(PHOTO_SIZE, Image.Resampling.LANCZOS).save(path, "JPEG", quality=90)
+    Image.open(source).resize((640, 480), Image.Resampling.LANCZOS).save(path, "JPEG", quality=90)
 
 
-def _log_stock(subject: Subject, network: "keras.Model") -> str:
+def _log_stock(subject: Subject, network: Any) -> str:
     """Log the network as MLflow's documentation does, and return the model's URI."""
     import mlflow
     from mlflow.models import infer_signature

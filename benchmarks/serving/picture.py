@@ -2,15 +2,12 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 from benchmarks.report import Frame, show
 from benchmarks.serving.servers import OURS, TITLES
 from benchmarks.serving.summary import sort_by_server
 from modelyard.plots.charts import BLUE, GREY, INK, PALE_GREY, picture
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 # Between two servers, in lines.
 GAP = 0.9
@@ -18,10 +15,7 @@ WIDTH_IN, LINE_IN, REST_IN = 13.0, 0.2, 1.3
 
 
 def plot_rows(path: Path, frame: Frame, titles: Mapping[str, str]) -> None:
-    """Draw the rows of each model: throughput at the left, latency at the right, both logarithmic.
-
-    The frame is as `summarise` makes it, or as it is read from serving.csv.
-    """
+    """Draw the rows of `summarise`, or of serving.csv: throughput and latency, both logarithmic."""
     shown = {title: sort_by_server(frame, model) for model, title in titles.items()}
     shown = {title: rows for title, rows in shown.items() if len(rows)}
     heights = [LINE_IN * (len(rows) + GAP * rows["server"].nunique()) + REST_IN for rows in shown.values()]
@@ -44,7 +38,7 @@ def _place(rows: Frame) -> Frame:
     return (1 + GAP * (rows["server"] != rows["server"].shift())).cumsum()
 
 
-def _draw(axes: "Axes", rows: Frame, columns: tuple[str, str, str], texts: list[str]) -> None:
+def _draw(axes: Any, rows: Frame, columns: tuple[str, str, str], texts: list[str]) -> None:
     """Draw a bar from the first column to the third, a dot at the second, and a text beside them."""
     from matplotlib.ticker import FuncFormatter, NullLocator
 
@@ -56,7 +50,7 @@ def _draw(axes: "Axes", rows: Frame, columns: tuple[str, str, str], texts: list[
         axes.annotate(text, (x, y), (7, 0), textcoords="offset points", va="center", fontsize=8.5, color=INK)
     axes.set_xscale("log")
     # Room at the right for the texts.
-    axes.set_xlim(least.min() / 1.3, 3 * most.max() * (most.max() / least.min()) ** 0.15)
+    axes.set_xlim(least.min() / 1.3, 3 * most.max() * (most.max() / least.min()) ** 0.2)
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,g}"))
     axes.xaxis.set_minor_locator(NullLocator())
     axes.set_ylim(places.max() + 0.9, places.min() - 0.9)
@@ -65,7 +59,7 @@ def _draw(axes: "Axes", rows: Frame, columns: tuple[str, str, str], texts: list[
     axes.set_axisbelow(True)
 
 
-def _name_rows(axes: "Axes", rows: Frame) -> None:
+def _name_rows(axes: Any, rows: Frame) -> None:
     """Write the connections beside the axis, and each server's name before its first line."""
     firsts = ~rows["server"].duplicated()
     names = rows["server"].map(TITLES).where(firsts, "") + "   " + rows["connections"].astype(str)

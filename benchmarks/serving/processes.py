@@ -1,7 +1,6 @@
 """Servers as processes: started, awaited until their answers are right, and stopped with all they started."""
 
 import functools
-import http
 import os
 import socket
 import subprocess
@@ -18,7 +17,7 @@ import requests
 from benchmarks.serving.questions import Question
 from modelyard.errors import ModelyardError
 
-HOST, PORT = "127.0.0.1", "PORT"
+OK, HOST, PORT = 200, "127.0.0.1", "PORT"
 POLL_S, LONGEST_START_S, LONGEST_ANSWER_S, LONGEST_STOP_S = 0.02, 180.0, 60.0, 5.0
 IDLE_SHARE, LOOK_S, LONGEST_WORK_S = 0.3, 0.3, 90.0
 
@@ -28,11 +27,9 @@ class Launch:
     """How a process of a server is started.
 
     Attributes:
-        server: its key.
         command: with "PORT" in the place of the port.
         questions: by model, for all that this process serves.
         environment: added to that of this process.
-        folder: to start it in.
         copy: its local copy of the registry, if it keeps one; deleted before every round.
     """
 
@@ -68,7 +65,7 @@ class Running:
 
     def await_readiness(self) -> float:
         """Get /readyz every 20 ms until the status is 200; return the seconds from the start."""
-        return self._await(lambda: self.request("GET", "/readyz")[0] == http.HTTPStatus.OK, "be ready")
+        return self._await(lambda: self.request("GET", "/readyz")[0] == OK, "be ready")
 
     def await_idleness(self) -> None:
         """Wait until the server has finished what the load left in its queues, at most 90 s."""
@@ -109,12 +106,12 @@ class Running:
         """Refuse a wrong answer; until a server is ready, it does not listen, or answers with 503."""
         body, headers = question.body.read_bytes(), {"Content-Type": question.content_type}
         status, content = self.request("POST", question.path, data=body, headers=headers)
-        if status == http.HTTPStatus.OK:
+        if status == OK:
             question.check(content, self.launch.title)
         elif is_ready or 400 <= status < 500:
             told = content[:300].decode(errors="replace")
             raise ModelyardError(f"{self.launch.title}: expected an answer, got status {status}: {told}")
-        return status == http.HTTPStatus.OK
+        return status == OK
 
     def _await(self, look: Callable[[], bool], what: str) -> float:
         while not look():
@@ -122,10 +119,10 @@ class Running:
             if code is not None or waited_s > LONGEST_START_S:
                 state = "it is running" if code is None else f"it ended with code {code}"
                 tail = "\n".join(self.log.read_text(errors="replace").splitlines()[-15:])
-                raise ModelyardError(
-                    f"{self.launch.title}: expected it to {what}; after {waited_s:.0f} s {state}; "
-                    f"the end of {self.log}:\n{tail}"
+                told = (
+                    f"expected it to {what}; after {waited_s:.0f} s {state}; the end of {self.log}:\n{tail}"
                 )
+                raise ModelyardError(f"{self.launch.title}: {told}")
             time.sleep(POLL_S)
         return time.monotonic() - self.started_s
 

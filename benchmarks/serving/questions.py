@@ -19,15 +19,7 @@ Read = Callable[[Any], str]
 
 @dataclass(frozen=True)
 class Question:
-    """One request, and the right answer to it.
-
-    Attributes:
-        path: of the server.
-        content_type: of the body.
-        body: the file with it.
-        label: the right answer.
-        read: finds the best label in the server's JSON.
-    """
+    """One request with a file as its body, and the right label, which `read` finds in the server's JSON."""
 
     path: str
     content_type: str
@@ -51,10 +43,8 @@ class Subject:
     """A model, and the image that all servers are asked about; network.json in `folder` holds the rest.
 
     Attributes:
-        title: for people.
         name: in the registry.
-        image: file in `folder`, a PNG or JPEG.
-        label: the best one of `labels` according to the trained network.
+        image: a PNG or JPEG in `folder`, which the trained network answers with `label`.
         shape: height, width and channels that the network takes, as (pixels - mean) * scale.
         stock_uri: of the same network in MLflow's TensorFlow flavor, in the store beside `folder`.
     """

@@ -13,10 +13,9 @@ from benchmarks.serving.questions import Question
 from benchmarks.serving.servers import TITLES
 from modelyard.errors import ModelyardError
 
-CONNECTIONS = (1, 8, 32)
-WARM_UP_CONNECTIONS = 8
-# Memory is compared after a twentieth of the requests and after all of them: 10,000 and 200,000.
-EARLY = 20
+# Numbers of requests, with the memory (RSS) of `modelyard serve` after them in MB: few, then many.
+Growth = list[tuple[int, float]]
+CONNECTIONS, WARM_UP_CONNECTIONS = (1, 8, 32), 8
 
 
 @dataclass(frozen=True)
@@ -26,16 +25,6 @@ class Ready:
     empty_copy_s: float
     filled_copy_s: float
     served: str = ""
-
-
-@dataclass(frozen=True)
-class Growth:
-    """Memory (RSS) of `modelyard serve` after few requests, and after many."""
-
-    few: int
-    few_mb: float
-    many: int
-    many_mb: float
 
 
 @dataclass
@@ -78,17 +67,18 @@ class Rounds:
 
     def measure_growth(self, launch: Launch, model: str, requests: int) -> Growth:
         """Put so many requests on one model over 8 connections; compare memory early and late."""
-        answered, figures = 0, list[Any]()
+        answered, growth = 0, Growth()
         with start(launch, self.logs) as running:
             running.await_answers()
-            for wanted, piece_s in ((requests // EARLY, 1), (requests, 10)):
+            # After a twentieth of the requests and after all of them: 10,000 and 200,000.
+            for wanted, piece_s in ((requests // 20, 1), (requests, 10)):
                 while answered < wanted:
                     load = _put_load(running, launch.questions[model], WARM_UP_CONNECTIONS, piece_s)
                     answered += load.requests
                 rss_mb = running.measure_memory()["rss_mb"]
                 self._tell(launch, model, f"{rss_mb:6.1f} MB after {answered:,} requests")
-                figures += [answered, rss_mb]
-        return Growth(*figures)
+                growth.append((answered, rss_mb))
+        return growth
 
     def _measure_loads(self, running: Running, model: str) -> dict[int, Load]:
         question, loads = running.launch.questions[model], {}

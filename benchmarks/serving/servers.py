@@ -1,14 +1,17 @@
 """The servers: this project's two, and what others use, each with its best reasonable setting."""
 
 import os
+import re
+import subprocess
 import sys
 from collections.abc import Mapping, Sequence
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
-from benchmarks.serving.environments import PEERS
 from benchmarks.serving.processes import HOST, PORT, Launch
 from benchmarks.serving.questions import Subject
+from modelyard.errors import ModelyardError
 
 MLFLOW_TENSORFLOW, BENTOML, FASTAPI, LITSERVE = "mlflow-tensorflow", "bentoml", "fastapi", "litserve"
 MLFLOW_MODELYARD, MODELYARD = OURS = ("mlflow-modelyard", "modelyard-serve")
@@ -21,12 +24,33 @@ TITLES = {
     MLFLOW_MODELYARD: "mlflow models serve with our version",
     MODELYARD: "modelyard serve",
 }
-INSTALLED_APART = (LITSERVE, BENTOML)
+# From pinned requirements, into an environment of its own.
+INSTALLED_APART, PEERS = (LITSERVE, BENTOML), Path(__file__).parents[1] / "peers"
 
 # TensorFlow must not look for a GPU, nor print its messages.
-_TENSORFLOW = {"TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "-1"}
-_MLFLOW = {"MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
+_QUIET = {"TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "-1", "MLFLOW_DISABLE_TELEMETRY": "true"}
 _OWN_PROGRAMS = Path(sys.executable).parent
+
+
+def make_environment(name: str, folder: Path) -> Path:
+    """Install what is missing of `benchmarks/peers/NAME.txt`, and return the environment's `bin` folder."""
+    print(f"{name}: the environment in {folder} (a minute or two, once)", flush=True)
+    programs = folder / f"{name}-{sys.implementation.cache_tag}" / "bin"
+    install = ("-m", "pip", "install", "--quiet", "--require-hashes", "-r", str(PEERS / f"{name}.txt"))
+    for command in (
+        (sys.executable, "-m", "venv", str(programs.parent)),
+        (str(programs / "python"), *install),
+    ):
+        result = subprocess.run(command, capture_output=True, text=True, check=False)
+        if result.returncode:
+            raise ModelyardError(f"{' '.join(command)} failed:\n{result.stderr[-2000:]}")
+    return programs
+
+
+def read_version(name: str) -> str:
+    """Return the version that is pinned, such as "litserve 0.2.19"."""
+    [version] = re.findall(rf"^{name}==(\S+)", (PEERS / f"{name}.txt").read_text(), re.MULTILINE)
+    return f"{name} {version}"
 
 
 def list_launches(
@@ -60,7 +84,7 @@ def _launch(server: str, model: str, subject: Subject, programs: Path, registry:
     mlflow = (str(programs / "mlflow"), "models", "serve", "--env-manager", "local")
     command: tuple[str, ...] = (str(programs / "python"), f"{server}_server.py", PORT)
     environment = {"PATH": f"{programs}{os.pathsep}{os.environ['PATH']}", "PYTHONDONTWRITEBYTECODE": "1"}
-    environment |= {"NETWORK": str(subject.folder), **_TENSORFLOW, **_MLFLOW}
+    environment |= {"NETWORK": str(subject.folder), "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false", **_QUIET}
     if server == MLFLOW_TENSORFLOW:
         question = subject.ask_with_numbers("/invocations")
         environment["MLFLOW_TRACKING_URI"] = subject.stock_store
@@ -70,11 +94,11 @@ def _launch(server: str, model: str, subject: Subject, programs: Path, registry:
         environment["MLFLOW_TRACKING_URI"] = registry
         command = (*mlflow, "--model-uri", f"models:/{subject.name}@champion", "--host", HOST, "--port", PORT)
     elif server == FASTAPI:
-        question = subject.ask_with_image("/predict", _read_label)
+        question = subject.ask_with_image("/predict", itemgetter("label"))
     elif server == LITSERVE:
-        question = subject.ask_with_base64("/predict", "image", False, _read_label)
+        question = subject.ask_with_base64("/predict", "image", False, itemgetter("label"))
     else:
-        question = subject.ask_with_base64("/predict", "images", True, lambda answer: str(answer[0]))
+        question = subject.ask_with_base64("/predict", "images", True, itemgetter(0))
         environment |= {"BENTOML_HOME": str(programs.parent / "home"), "BENTOML_DO_NOT_TRACK": "True"}
         command = (
             str(programs / "bentoml"),
@@ -90,7 +114,3 @@ def _launch(server: str, model: str, subject: Subject, programs: Path, registry:
 
 def _read_best(answer: Any) -> str:
     return str(answer["predictions"][0][0]["label"])
-
-
-def _read_label(answer: Any) -> str:
-    return str(answer["label"])

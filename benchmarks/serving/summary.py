@@ -14,9 +14,8 @@ HEAD += ["first answer s", "RSS MB", "PSS MB"]
 def summarise(records: Sequence[Mapping[str, Any]]) -> Frame:
     """Make a row of all rounds of the same model, server and connections, in the order of measurement.
 
-    Returns:
-        The columns of serving.csv without `about`; a column such as `p50_ms` holds the median,
-        `p50_ms_least` and `p50_ms_most` the extremes.
+    The columns are those of serving.csv without `about`: `p50_ms` holds the median, `p50_ms_least` and
+    `p50_ms_most` the extremes.
     """
     import pandas as pd  # type: ignore[import-untyped]
 

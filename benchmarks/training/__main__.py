@@ -74,7 +74,7 @@ def measure(given: argparse.Namespace, tell: Tell) -> Report:
     frame = make_frame(runs, peak)
     tables = {**list_medians(frame), **list_seeds(frame), **list_goals(judge(frame, augmented))}
     plot = functools.partial(plot_runs, frame=frame)
-    return Report("training", "Training, side by side", "; ".join(about), tables, frame, 4, plot, CLOCK)
+    return Report("training", "Training, side by side", "; ".join(about), tables, frame, plot, CLOCK)
 
 
 if __name__ == "__main__":

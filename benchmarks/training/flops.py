@@ -8,9 +8,9 @@ from modelyard.errors import ModelyardError
 if TYPE_CHECKING:
     import keras
 
-# Every position in the output of such a layer uses each of its kernels once.
+# Every position in the output of the first uses each of their kernels once. The weights of the others take
+# part in a few operations a channel: less than a hundredth of a convolution's.
 WITH_KERNELS = ("Conv2D", "Dense", "DepthwiseConv2D", "SeparableConv2D")
-# Their weights take part in a few operations a channel: less than a hundredth of a convolution's.
 LEFT_OUT = ("BatchNormalization",)
 
 
@@ -19,8 +19,7 @@ def count_training_flops(network: "keras.Model") -> int:
 
     A multiply-add is two. A layer computes once forward; backward as much again for the gradient of weights
     that are learned, and for that of its inputs if something below is learned. Products with zero padding
-    count, as usual; activations, pools, normalisation, loss, optimizer and augmentation do not. A layer with
-    weights of an unknown kind is a `ModelyardError`.
+    count; activations, pools, normalisation, loss, optimizer and augmentation do not.
     """
     members = [layer for layer in network.layers if hasattr(layer, "layers")]
     return sum(_count_member(member) for member in members or [network])

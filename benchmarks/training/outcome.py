@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 import numpy as np
 
@@ -20,9 +20,6 @@ from modelyard.images.fitting import fit_pictures
 from modelyard.images.pictures import read_pictures
 from modelyard.params import Input
 from modelyard.quiet import import_tensorflow
-
-if TYPE_CHECKING:
-    import keras
 
 
 class Clock:
@@ -55,7 +52,7 @@ class Fit:
     Pixels, 0..255, are multiplied by `scale` before they reach the network.
     """
 
-    run: Callable[[Clock], "keras.Model"]
+    run: Callable[[Clock], Any]
     images: int
     batch_size: int
     members: int = 1

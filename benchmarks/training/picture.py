@@ -1,7 +1,7 @@
 """One picture: validation accuracy against seconds of fitting, and the test accuracy at the end."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -10,47 +10,37 @@ from benchmarks.training.runs import TEXTBOOK, read_epochs
 from benchmarks.training.summary import show_accuracy
 from modelyard.plots.charts import BLUE, GREY, INK, PALE_GREY, VERMILION, picture
 
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-
 # Okabe and Ito's colours, which any eye can tell apart. The textbook's is grey.
 COLOURS = (VERMILION, BLUE, "#009E73", "#CC79A7", "#E69F00", "#56B4E9", INK)
-WIDTH_IN, HEIGHT_IN = 12.0, 6.4
 ACCURACIES = (0.5, 0.8, 0.9, 0.93, 0.95, 0.97, 0.98, 0.99, 0.995, 0.997, 0.998, 0.999)
 SECONDS = (0.5, 1, 2, 5, 10, 20, 60, 120, 300, 600, 1800, 3600)
-# No accuracy is drawn above the first. The axis begins between the others, or at a lower test accuracy:
-# averaged weights are poor in their first epochs, which would squeeze all that follows.
-MOST, HIGHEST_BEGIN, LOWEST_BEGIN = 0.9995, 0.97, 0.93
-EXPLAINED = (
-    "dots: the final network on test images (faint: each seed, large: their median); "
-    "lines: validation images after each epoch, medians"
-)
+# No accuracy is drawn above the first, nor below the second, unless it is a final network's: averaged
+# weights are poor in their first epochs, which would squeeze all that follows.
+MOST, LEAST = 0.9995, 0.93
+DOTS = "dots: the final network on test images (faint: each seed, large: their median)"
+LINES = "lines: validation images after each epoch, medians"
 
 
 def plot_runs(path: Path, frame: Frame) -> None:
-    """Draw the median of each network's validation curves, and the test accuracies of its final networks.
+    """Draw the medians of validation curves, and test accuracies, from `make_frame` or from training.csv.
 
     Both axes are logarithmic, the vertical one in the errors, or all would be squeezed at the top.
-
-    The frame is as `make_frame` makes it, or as it is read from training.csv.
     """
-    with picture(path, WIDTH_IN, HEIGHT_IN) as figure:
+    with picture(path, 12.0, 6.4) as figure:
         axes = figure.add_subplot()
-        axes.set_title("Accuracy and time of training", pad=30)
-        axes.text(0, 1.02, EXPLAINED, transform=axes.transAxes, color=GREY, va="bottom", fontsize=9.5)
+        axes.set_title("Accuracy and time of training")
         colours = iter(COLOURS * len(frame))
-        seen = [*frame["test_accuracy"]]
         for name, runs in frame.groupby("network", sort=False):
-            colour = GREY if name == TEXTBOOK else next(colours)
-            seen += _draw_network(axes, name, runs, colour)
-        begin = min(frame["test_accuracy"].min(), HIGHEST_BEGIN, max(LOWEST_BEGIN, min(seen)))
-        axes.set_ylim(_to_error(begin) * 1.15, _to_error(max(seen)) / 1.3)
+            _draw_network(axes, name, runs, GREY if name == TEXTBOOK else next(colours))
         _scale(axes)
-        axes.legend(loc="upper left", bbox_to_anchor=(1.01, 1), frameon=False, labelspacing=1.2, labelcolor="mfc")
+        # An inverted axis: errors shrink upwards.
+        least, most = axes.get_ylim()
+        shown = _to_error(min(frame["test_accuracy"].min(), LEAST)) * 1.15
+        axes.set_ylim(min(most, shown), least)
+        axes.legend(loc=(1.02, 0.35), frameon=False, labelspacing=1.2, labelcolor="mfc")
 
 
-def _draw_network(axes: "Axes", name: str, runs: Frame, colour: str) -> list[float]:
-    """Draw the runs of one network, and return the accuracies of its curve."""
+def _draw_network(axes: Any, name: str, runs: Frame, colour: str) -> None:
     ends = _to_error(runs["test_accuracy"])
     axes.plot(runs["fit_s"], ends, "o", color=colour, markersize=4, alpha=0.35, markeredgewidth=0)
     end_s, accuracy = runs["fit_s"].median(), runs["test_accuracy"].median()
@@ -63,10 +53,9 @@ def _draw_network(axes: "Axes", name: str, runs: Frame, colour: str) -> list[flo
         errors = _to_error(accuracies)
         axes.plot(seconds, errors, ".-", color=colour, linewidth=1.8, markersize=6)
         axes.plot([seconds[-1], end_s], [errors[-1], end], ":", color=colour, linewidth=1.2)
-    return list(accuracies)
 
 
-def _scale(axes: "Axes") -> None:
+def _scale(axes: Any) -> None:
     from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
     axes.set_xscale("log")
@@ -77,7 +66,7 @@ def _scale(axes: "Axes") -> None:
     axes.yaxis.set_major_formatter(FuncFormatter(lambda error, _: f"{100 * (1 - error):.4g} %"))
     for axis in (axes.xaxis, axes.yaxis):
         axis.set_minor_locator(NullLocator())
-    axes.set_xlabel("seconds of fitting (less is better)")
+    axes.set_xlabel(f"seconds of fitting (less is better)\n\n{DOTS}; {LINES}")
     axes.set_ylabel("accuracy (more is better)")
     axes.grid(color=PALE_GREY, linewidth=0.8)
     axes.set_axisbelow(True)

@@ -19,7 +19,7 @@ PARTS = ("train", "validation", "test")
 # What every measurement depends on.
 CODE = (
     *sorted(Path(modelyard.training.__file__).parent.glob("*.py")),
-    *(Path(__file__).with_name(f"{name}.py") for name in ("fit", "flops", "outcome", "peak", "textbook")),
+    *(Path(__file__).with_name(f"{name}.py") for name in ("fit", "flops", "outcome", "peak")),
 )
 
 
@@ -45,13 +45,12 @@ class Processes:
         self._sources += [importlib.metadata.version(name) for name in PACKAGES]
 
     def measure(self, module: str, name: str, settings: Mapping[str, Any], *options: str) -> Any:
-        """Run `python -m benchmarks.training.MODULE OPTIONS`, keep the JSON it prints as `name`, and return it.
+        """Run `python -m benchmarks.training.MODULE OPTIONS`; keep its JSON as `name`, and return it.
 
         `settings` is what the result depends on, beside code, data and packages.
         """
         kept, log = self.scratch / f"{name}.json", self.scratch / "logs" / f"{name}.log"
-        origin = json.dumps([settings, self._sources], sort_keys=True)
-        identity = hashlib.sha256(origin.encode()).hexdigest()
+        identity = hashlib.sha256(json.dumps([settings, self._sources]).encode()).hexdigest()
         if self.resume and kept.is_file():
             earlier = json.loads(kept.read_text())
             if earlier["identity"] == identity:

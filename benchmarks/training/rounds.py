@@ -10,16 +10,14 @@ from benchmarks.command import Tell, measure_other_programs
 from benchmarks.training.processes import Processes
 from benchmarks.training.runs import TEXTBOOK, Run, read_epochs
 from benchmarks.training.summary import show_accuracy
-from modelyard.params import Params
+from modelyard.params import Augmentation, Params
 from modelyard.training.augmentation import changes_pictures
 
-BEST = "cnn_best"
-SEEDS = 5
+BEST, SEEDS = "cnn_best", 5
 # Of those that take minutes.
 FEWER_SEEDS = {BEST: 3, "ensemble": 3}
 # Three epochs, in which a step takes as long as in the whole fit.
 SHORT = ("train.epochs=3", "train.schedule.name=constant", "train.schedule.warmup=0.0", "model.members=1")
-AMOUNTS = ("shift_pixels", "rotate_degrees", "scale", "elastic_pixels")
 
 
 def count_seeds(presets: Iterable[str], asked: int | None) -> dict[str, int]:
@@ -39,8 +37,7 @@ class Rounds:
     def fit_all(self, seeds: Mapping[str, int]) -> tuple[list[Run], float]:
         """Fit each network with one seed, then each with the next, so that a slow phase affects all of them.
 
-        Returns:
-            The runs, and the largest share of the cores, 0..1, that other programs used between them.
+        Returns the runs, and the largest share of the cores, 0..1, that other programs used between them.
         """
         runs, others = [], 0.0
         for seed in range(max(seeds.values())):
@@ -61,10 +58,10 @@ class Rounds:
         return peak
 
     def measure_augmentation(self) -> tuple[float, float] | None:
-        """Return seconds of an epoch of `BEST` without augmentation and with it; None where it is not fitted."""
+        """Return seconds of an epoch of `BEST`, without augmentation and with it; None if it is left out."""
         if BEST not in self.presets or not changes_pictures(self.presets[BEST].train.augmentation):
             return None
-        off = [f"train.augmentation.{amount}=0.0" for amount in AMOUNTS]
+        off = [f"train.augmentation.{amount}=0.0" for amount in Augmentation.model_fields]
         plain_s, augmented_s = self._time_epoch("plain", *off), self._time_epoch("augmented")
         self.tell(f"{BEST}: an epoch takes {augmented_s / plain_s:.2f} x as long with augmentation")
         return plain_s, augmented_s

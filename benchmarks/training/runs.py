@@ -19,10 +19,8 @@ class Run:
         seed: of the training; the split is always the same. None where several networks answer together.
         fit_s: from making the network to its last weight: graphs, all epochs, and a preset's validation.
         import_s: of TensorFlow, before that.
-        test_accuracy: of the final network on all test images, 0..1.
-        val_accuracy: on the validation images, 0..1.
-        epochs: of all members of an ensemble, one after the other.
-        steps: of all epochs.
+        test_accuracy: of the final network on all test images, 0..1; `val_accuracy` on validation images.
+        epochs: of all members of an ensemble, as `steps`.
         weights: of the network, including those that are not trained.
         gflop: billions of operations in all steps, as `count_training_flops` counts them.
         peak_rss_mb: the most memory of the process until the fit ended, in MB of 1,000,000 bytes.
