@@ -5,9 +5,9 @@ import functools
 import re
 import sys
 import time
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
@@ -24,7 +24,7 @@ from benchmarks.training.outcome import Clock, measure_peak_rss_mb, read_example
 from benchmarks.training.picture import plot_runs
 from benchmarks.training.presets import choose_presets, compose_preset, repeats_another
 from benchmarks.training.processes import PARTS, Processes
-from benchmarks.training.rounds import count_seeds
+from benchmarks.training.rounds import SHORT, UNCHANGED, Rounds, count_seeds
 from benchmarks.training.runs import TEXTBOOK, Run, average_runs, name_kept, read_epochs
 from benchmarks.training.summary import list_medians, list_seeds, make_frame
 from made_digits import make_digits, write_record
@@ -33,6 +33,7 @@ from modelyard.images.fitting import fit_pictures
 from modelyard.images.pictures import write_pictures
 from modelyard.networks.layers import build_network, join_members
 from modelyard.params import Input, Params
+from modelyard.training.augmentation import changes_pictures
 
 ROOT = Path(__file__).resolve().parent.parent
 PEAK = 100e9
@@ -193,7 +194,9 @@ def test_presets_are_found_in_conf_and_others_are_told(monkeypatch: pytest.Monke
     assert [*known][:2] == ["mlp", "cnn"]
     assert all(params.model.input == "pixels" for params in known.values())
     assert [*choose_presets(["cnn", "mlp"])] == ["mlp", "cnn"]
-    assert compose_preset("mlp", 3).train.seed == 3
+    short = compose_preset("cnn_best", 3, [*SHORT, *UNCHANGED]).train
+    assert (short.seed, short.epochs, short.schedule.name) == (3, 3, "constant")
+    assert not changes_pictures(short.augmentation)
     with pytest.raises(UsageError, match=r"--presets: expected some of mlp, cnn.*, got cnm"):
         choose_presets(["mlp", "cnm"])
     with pytest.raises(UsageError, match=r"expected a preset of conf/model \(mlp, cnn.*\), got cnm"):
@@ -210,6 +213,23 @@ def test_an_ensemble_of_another_presets_seeds_is_recognised(params: Params) -> N
     assert not repeats_another(change(members=3, dropout=0.5), [params])
     longer = params.train.model_copy(update={"epochs": params.train.epochs + 1})
     assert not repeats_another(ensemble.model_copy(update={"train": longer}), [params])
+
+
+def test_augmentation_is_timed_by_the_faster_of_two_epochs_after_a_first(params: Params) -> None:
+    class Measured:
+        data = Path("data")
+
+        def measure(self, module: str, _name: str, _settings: object, *options: str) -> dict[str, Any]:
+            ends = "9:0.9 11:0.9 14:0.9" if options[-1] == UNCHANGED[-1] else "9:0.9 13:0.9 16:0.9"
+            return asdict(run_of(module, seconds_and_val_accuracy_of_epochs=ends))
+
+    augmentation = params.train.augmentation.model_copy(update={"shift_pixels": 1.0})
+    best = params.model_copy(update={"train": params.train.model_copy(update={"augmentation": augmentation})})
+    told: list[str] = []
+    rounds = Rounds(cast(Processes, Measured()), {"cnn_best": best}, Path(), told.append)
+    assert rounds.measure_augmentation() == (2.0, 3.0)
+    assert told == ["cnn_best: an epoch takes 1.50 x as long with augmentation"]
+    assert replace(rounds, presets={}).measure_augmentation() is None
 
 
 def test_the_long_ones_have_fewer_seeds_unless_asked(params: Params) -> None:

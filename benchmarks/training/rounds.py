@@ -17,7 +17,9 @@ BEST, SEEDS = "cnn_best", 5
 # Of those that take minutes.
 FEWER_SEEDS = {BEST: 3, "ensemble": 3}
 # Three epochs, in which a step takes as long as in the whole fit.
-SHORT = ("train.epochs=3", "train.schedule.name=constant", "train.schedule.warmup=0.0", "model.members=1")
+SHORT = ["train.epochs=3", "train.schedule.name=constant", "train.schedule.warmup=0.0"]
+SHORT += ["train.early_stopping.patience=null", "model.members=1"]
+UNCHANGED = [f"train.augmentation.{amount}=0.0" for amount in Augmentation.model_fields]
 
 
 def count_seeds(presets: Iterable[str], asked: int | None) -> dict[str, int]:
@@ -61,8 +63,7 @@ class Rounds:
         """Return seconds of an epoch of `BEST`, without augmentation and with it; None if it is left out."""
         if BEST not in self.presets or not changes_pictures(self.presets[BEST].train.augmentation):
             return None
-        off = [f"train.augmentation.{amount}=0.0" for amount in Augmentation.model_fields]
-        plain_s, augmented_s = self._time_epoch("plain", *off), self._time_epoch("augmented")
+        plain_s, augmented_s = self._time_epoch("plain", *UNCHANGED), self._time_epoch("augmented")
         self.tell(f"{BEST}: an epoch takes {augmented_s / plain_s:.2f} x as long with augmentation")
         return plain_s, augmented_s
 
