@@ -54,7 +54,7 @@ ROOT = Path(__file__).resolve().parent.parent
 SERVER = """
 import http.server, signal, subprocess, sys
 
-script = "import signal, time; signal.signal(15, signal.SIG_IGN); time.sleep(99)"
+script = "import signal, time; signal.signal(15, signal.SIG_IGN); time.sleep(999)"
 child = subprocess.Popen([sys.executable, "-c", script])
 left = 2
 
@@ -63,7 +63,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
         global left
         left -= 1
         self.rfile.read(int(self.headers["Content-Length"]))
-        self.answer(404 if self.path != "/predict" else 503 if left >= 0 else 200, b'{"label": "3"}')
+        status = {"/missing": 404, "/busy": 503}.get(self.path, 503 if left >= 0 else 200)
+        self.answer(status, b'{"label": "3"}')
 
     def do_GET(self):
         self.answer(200, str(child.pid).encode())
@@ -323,6 +324,7 @@ def test_a_server_is_awaited_measured_and_stopped_with_its_children(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(processes, "LONGEST_STOP_S", 0.2)
+    monkeypatch.setattr(processes, "LONGEST_WORK_S", 20.0)
     launch = launch_script(tmp_path, SERVER)
     with start(launch, tmp_path / "logs") as running:
         seconds = running.await_answers()["mnist"]
@@ -331,8 +333,12 @@ def test_a_server_is_awaited_measured_and_stopped_with_its_children(
         memory = running.measure_memory()
         pids = [running.process.pid, int(running.request("GET", "/child")[1])]
         assert all(map(is_alive, pids))
+        question = launch.questions["mnist"]
+        with pytest.raises(ModelyardError, match="got status 503"):
+            running.ask(replace(question, path="/busy"))
+        missing = replace(launch, questions={"mnist": replace(question, path="/missing")})
         with pytest.raises(ModelyardError, match="got status 404"):
-            running.ask(replace(launch.questions["mnist"], path="/elsewhere"))
+            replace(running, launch=missing).await_answers()
     # Two answers with 503 came first.
     assert 2 * POLL_S < seconds < 60
     assert memory["processes"] == 2

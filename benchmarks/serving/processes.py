@@ -150,7 +150,7 @@ def start(launch: Launch, logs: Path) -> Iterator[Running]:
             _, left = psutil.wait_procs(tree, timeout=LONGEST_STOP_S)
             for one in left:
                 one.kill()
-            psutil.wait_procs(left)
+            psutil.wait_procs(left, timeout=LONGEST_WORK_S)
 
 
 def _list_tree(pid: int) -> list[psutil.Process]:
