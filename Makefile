@@ -35,10 +35,10 @@ test: .venv/requirements-dev  ## run all tests
 check: .venv/requirements-dev  ## lint, formatting, types, links and commands in the documentation
 	@ruff check . && ruff format --check . && mypy && python -m pytest -q tests/test_docs.py tests/test_advice.py
 
-bench: .venv/requirements  ## measure serving beside its peers; for a look SECONDS=1 ROUNDS=1 REQUESTS=10000
+bench: .venv/requirements  ## measure serving beside other servers; for a quick look SECONDS=1 ROUNDS=1 REQUESTS=10000
 	@python -m benchmarks.serving --seconds $(SECONDS) --rounds $(ROUNDS) --requests $(REQUESTS)
 
-bench-training: .venv/requirements  ## fit all presets beside the textbook script; for a look TRAINING="--seeds 1"
+bench-training: .venv/requirements  ## fit all presets beside the textbook script; for a quick look TRAINING="--seeds 1"
 	@python -m benchmarks.training $(TRAINING)
 
 ui: .venv/requirements  ## compare versions in the MLflow UI, on loopback (PORT=5000)

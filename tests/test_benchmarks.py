@@ -1,25 +1,44 @@
 """The benchmark's own arithmetic and its files; what it starts is measured by `make bench`."""
 
-import argparse
 import csv
+import functools
 import json
 import re
+import sys
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pandas as pd
+import psutil
 import pytest
 from PIL import Image
 
-from benchmarks.serving.__main__ import RESULTS, SCRATCH, choose_results, make_parser
-from benchmarks.serving.environments import PEERS
-from benchmarks.serving.goals import Goal, judge
+from benchmarks.command import RESULTS, SCRATCH, choose_results, describe_machine
+from benchmarks.report import Frame, Goal, Report, list_goals
+from benchmarks.serving import processes
+from benchmarks.serving.__main__ import is_full, read_options
+from benchmarks.serving.goals import judge
 from benchmarks.serving.load import Load, choose_seconds, find_wrk, parse_load
-from benchmarks.serving.measurements import Growth, Measurement, Ready, Row, Spread, Start, summarise
-from benchmarks.serving.memory import Memory
+from benchmarks.serving.networks import write_photo
 from benchmarks.serving.picture import plot_rows
-from benchmarks.serving.questions import JSON, Question, Subject, write_photo
-from benchmarks.serving.report import Report
-from benchmarks.serving.servers import DOOR_1, DOOR_2, INSTALLED_APART, LITSERVE, STOCK, TITLES
+from benchmarks.serving.processes import POLL_S, PORT, Launch, start
+from benchmarks.serving.questions import JSON, Question, Subject
+from benchmarks.serving.rounds import Growth, Ready
+from benchmarks.serving.servers import (
+    INSTALLED_APART,
+    LITSERVE,
+    MLFLOW_MODELYARD,
+    MLFLOW_TENSORFLOW,
+    MODELYARD,
+    PEERS,
+    TITLES,
+    launch_modelyard,
+    list_launches,
+    read_version,
+)
+from benchmarks.serving.summary import list_rates, summarise
 from modelyard.errors import ModelyardError
 
 TOLD = {
@@ -30,6 +49,34 @@ TOLD = {
     "failed": {"connect": 0, "read": 0, "write": 0, "status": 0, "timeout": 0},
 }
 TABLE = "Running 2s test @ http://127.0.0.1:1\n  1 threads and 1 connections\nRequests/sec:   3000.00\n"
+ROOT = Path(__file__).resolve().parent.parent
+# Answers with 503 twice before it is ready, and has a child that ignores SIGTERM.
+SERVER = """
+import http.server, signal, subprocess, sys
+
+script = "import signal, time; signal.signal(15, signal.SIG_IGN); time.sleep(999)"
+child = subprocess.Popen([sys.executable, "-c", script])
+left = 2
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    def do_POST(self):
+        global left
+        left -= 1
+        self.rfile.read(int(self.headers["Content-Length"]))
+        status = {"/missing": 404, "/busy": 503}.get(self.path, 503 if left >= 0 else 200)
+        self.answer(status, b'{"label": "3"}')
+
+    def do_GET(self):
+        self.answer(200, str(child.pid).encode())
+
+    def answer(self, status, body):
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+http.server.HTTPServer(("127.0.0.1", int(sys.argv[1])), Handler).serve_forever()
+"""
 MODEL_TITLES = {"mnist": "digits", "inception": "photos"}
 
 
@@ -37,14 +84,20 @@ def output(**changes: object) -> str:
     return TABLE + "\n" + json.dumps({**TOLD, **changes}) + "\n"
 
 
-def rows_of(*rates: tuple[str, str, int, float]) -> list[Row]:
-    """Rows of one round; a request takes a thousandth of its connections over the rate, as p50."""
-    measurements = [
-        Measurement(server, model, connections, Load(round(rate * 10), 10.0, 1e3 * connections / rate, 9.0))
-        for server, model, connections, rate in rates
-    ]
-    starts = [Start(server, model, 1.5, Memory(300.0, 290.0, 1)) for server, model, _, _ in rates]
-    return summarise(measurements, starts)
+def record(server: str, model: str, connections: int, rate: float, **changes: float) -> dict[str, Any]:
+    """A load of ten seconds; p50 is what a request takes at this rate."""
+    load = {
+        "requests": round(rate * 10),
+        "requests_per_s": rate,
+        "p50_ms": 1e3 * connections / rate,
+        "p99_ms": 9.0,
+    }
+    costs = {"first_answer_s": 1.5, "rss_mb": 300.0, "pss_mb": 290.0, "processes": 1}
+    return {"model": model, "server": server, "connections": connections, **load, **costs, **changes}
+
+
+def rows_of(*rates: tuple[str, str, int, float]) -> Frame:
+    return summarise([record(*rate) for rate in rates])
 
 
 def holds(goals: list[Goal], subject: str, asked: str) -> bool:
@@ -54,8 +107,7 @@ def holds(goals: list[Goal], subject: str, asked: str) -> bool:
 
 def test_the_line_of_wrks_script_is_read_in_seconds_and_milliseconds() -> None:
     load = parse_load(output())
-    assert load == Load(requests=6000, seconds=2.0, p50_ms=0.31, p99_ms=1.25)
-    assert load.requests_per_s == 3000
+    assert load == Load(requests=6000, requests_per_s=3000.0, p50_ms=0.31, p99_ms=1.25)
 
 
 @pytest.mark.parametrize("kind", ["connect", "read", "write", "status", "timeout"])
@@ -88,92 +140,87 @@ def test_a_slow_server_is_measured_for_longer_but_not_for_ever() -> None:
     assert choose_seconds(1, 1.0, 32) == 10
 
 
-def test_a_spread_is_the_median_between_the_extremes() -> None:
-    assert Spread.of([3.0, 1.0, 2.0]) == Spread(2.0, 1.0, 3.0)
-    assert Spread.of([1.0, 2.0]).median == 1.5
-    with pytest.raises(ValueError, match="at least one round"):
-        Spread.of([])
-
-
-def test_rounds_of_the_same_load_become_one_row() -> None:
-    loads = [Load(requests, 2.0, p50, 9.0) for requests, p50 in ((100, 1.0), (300, 3.0), (200, 2.0))]
-    measurements = [Measurement(DOOR_2, "mnist", 8, load) for load in loads]
-    measurements.append(Measurement(DOOR_2, "mnist", 1, loads[0]))
-    starts = [
-        Start(DOOR_2, "mnist", seconds, Memory(rss, rss - 10, 1))
-        for seconds, rss in ((1, 200), (2, 220), (9, 210))
+def test_rounds_of_the_same_load_become_one_row_with_medians_between_extremes() -> None:
+    rounds = [(100.0, 1.0, 200.0), (300.0, 2.0, 220.0), (150.0, 9.0, 210.0)]
+    records = [
+        record(MODELYARD, "mnist", 8, rate, first_answer_s=first_s, rss_mb=rss_mb, pss_mb=rss_mb - 10)
+        for rate, first_s, rss_mb in rounds
     ]
-    starts.append(Start(DOOR_2, "inception", 99.0, Memory(999.0, 999.0, 9)))
-    eight, one = summarise(measurements, starts)
-    assert (eight.connections, eight.rounds, eight.requests) == (8, 3, 600)
-    assert eight.requests_per_s == Spread(100.0, 50.0, 150.0)
-    assert eight.p50_ms == Spread(2.0, 1.0, 3.0)
-    assert eight.first_answer_s == Spread(2, 1, 9)
-    assert eight.pss_mb == Spread(200, 190, 210)
+    others = [record(MODELYARD, "mnist", 1, 100.0), record(MODELYARD, "inception", 8, 9.0, rss_mb=999.0)]
+    eight, one, photos = summarise([records[0], *others, *records[1:]]).itertuples()
+    assert (eight.connections, eight.rounds, eight.requests) == (8, 3, 5500)
+    assert (eight.requests_per_s, eight.requests_per_s_least, eight.requests_per_s_most) == (150, 100, 300)
+    assert (eight.first_answer_s, eight.first_answer_s_least, eight.first_answer_s_most) == (2, 1, 9)
+    assert (eight.pss_mb, eight.pss_mb_least, eight.pss_mb_most) == (200, 190, 210)
     assert (one.connections, one.rounds, one.processes) == (1, 1, 1)
+    assert (photos.model, photos.rss_mb) == ("inception", 999)
 
 
 def test_goals_compare_medians_of_the_same_run() -> None:
     rows = rows_of(
-        (STOCK, "mnist", 1, 50),
-        (STOCK, "inception", 8, 1),
+        (MLFLOW_TENSORFLOW, "mnist", 1, 50),
+        (MLFLOW_TENSORFLOW, "inception", 8, 1),
         (LITSERVE, "mnist", 8, 1001),
-        (DOOR_1, "mnist", 1, 1000),
-        (DOOR_2, "mnist", 1, 2000),
-        (DOOR_2, "mnist", 8, 3000),
-        (DOOR_2, "inception", 8, 39),
+        (MLFLOW_MODELYARD, "mnist", 1, 1000),
+        (MODELYARD, "mnist", 1, 2000),
+        (MODELYARD, "mnist", 8, 3000),
+        (MODELYARD, "inception", 8, 39),
     )
     goals = judge(rows, [], None)
-    assert holds(goals, "door 2, mnist, 1 connection", "at least 2,000/s")
-    assert holds(goals, "door 2, mnist, 1 connection", "p50")
-    assert holds(goals, "door 2, mnist, 8 connections", "at least 3,000/s")
-    assert not holds(goals, "door 2, mnist, 8 connections", "at least 3 x LitServe")
-    assert not holds(goals, "door 2, inception, 8 connections", "at least 40 x")
-    assert holds(goals, "door 1, mnist, 1 connection", "at least 20 x")
+    assert holds(goals, "modelyard serve, mnist, 1 connection", "at least 2,000/s")
+    assert holds(goals, "modelyard serve, mnist, 1 connection", "median")
+    assert holds(goals, "modelyard serve, mnist, 8 connections", "at least 3,000/s")
+    assert not holds(goals, "modelyard serve, mnist, 8 connections", "at least 3 x LitServe")
+    assert not holds(goals, "modelyard serve, inception, 8 connections", "at least 40 x")
+    assert holds(goals, "mlflow models serve with our version, mnist, 1 connection", "at least 20 x")
 
 
 def test_goals_whose_servers_were_not_measured_are_left_out() -> None:
-    assert judge([], [], None) == []
-    goals = judge(rows_of((DOOR_2, "mnist", 8, 9999)), [], None)
+    assert judge(rows_of((LITSERVE, "mnist", 1, 1.0)), [], None) == []
+    goals = judge(rows_of((MODELYARD, "mnist", 8, 9999)), [], None)
     assert [goal.asked for goal in goals] == ["at least 3,000/s"]
 
 
 def test_readiness_and_memory_are_judged_at_their_limits() -> None:
     def growth(after_mb: float) -> Growth:
-        return Growth(10_000, Memory(100.0, 90.0, 1), 200_000, Memory(after_mb, 90.0, 1))
+        return [(10_000, 100.0), (200_000, after_mb)]
 
     ready = [Ready(2.0, 1.0), Ready(1.9, 1.0), Ready(2.5, 1.0)]
-    goals = judge([], ready, growth(105.0))
+    none = rows_of((LITSERVE, "mnist", 1, 1.0))
+    goals = judge(none, ready, growth(105.0))
     assert [goal.holds for goal in goals] == [False, True, True]
-    assert not judge([], [], growth(106.0))[0].holds
-    assert not judge([], [], growth(94.0))[0].holds
-    assert judge([], [], growth(106.0))[0].measured == "+6.0% (100.0 to 106.0 MB)"
+    assert not judge(none, [], growth(106.0))[0].holds
+    assert not judge(none, [], growth(94.0))[0].holds
+    assert judge(none, [], growth(106.0))[0].measured == "+6.0% (100.0 to 106.0 MB)"
 
 
 def test_an_answer_with_another_label_is_refused(tmp_path: Path) -> None:
     question = Question("/predict", JSON, tmp_path / "body", "3", lambda answer: str(answer["label"]))
-    question.check(b'{"label": "3"}')
-    with pytest.raises(ModelyardError, match="expected the label '3', got '8'"):
-        question.check(b'{"label": "8"}')
+    question.check(b'{"label": "3"}', "a server")
+    with pytest.raises(ModelyardError, match="a server: expected the label '3', got '8'"):
+        question.check(b'{"label": "8"}', "a server")
     for content in (b'{"error": "3"}', b"[]", b"<html>3</html>"):
         with pytest.raises(ModelyardError, match="expected the label '3', got b"):
-            question.check(content)
+            question.check(content, "a server")
+
+
+def subject_in(folder: Path) -> Subject:
+    labels = list("0123456789")
+    return Subject(
+        folder, "digits", "mnist", "image.png", "3", labels, (28, 28, 1), 0.0, 1 / 255, "models:/m-1"
+    )
 
 
 def test_the_stock_flavor_is_sent_the_same_pixels_as_numbers(tmp_path: Path) -> None:
     pixels = np.arange(28 * 28, dtype=np.uint8).reshape(28, 28)
     Image.fromarray(pixels).save(tmp_path / "image.png")
-    about = {"shape": [28, 28, 1], "mean": 0.0, "scale": 1 / 255, "labels": list("0123456789")}
-    (tmp_path / "network.json").write_text(json.dumps(about))
-    subject = Subject(
-        "digits", "mnist", tmp_path / "image.png", "image/png", "3", tmp_path, "sqlite:///x", "models:/m-1"
-    )
+    subject = subject_in(tmp_path)
     question = subject.ask_with_numbers("/invocations")
     (numbers,) = json.loads(question.body.read_bytes())["instances"]
     np.testing.assert_allclose(np.array(numbers)[:, :, 0] * 255, pixels, atol=2e-4)
-    question.check(b'{"predictions": [[0, 0, 0.1, 0.9, 0, 0, 0, 0, 0, 0]]}')
+    question.check(b'{"predictions": [[0, 0, 0.1, 0.9, 0, 0, 0, 0, 0, 0]]}', "a server")
     with pytest.raises(ModelyardError, match="got '2'"):
-        question.check(b'{"predictions": [[0, 0, 0.9, 0.1, 0, 0, 0, 0, 0, 0]]}')
+        question.check(b'{"predictions": [[0, 0, 0.9, 0.1, 0, 0, 0, 0, 0, 0]]}', "a server")
 
 
 def test_the_photo_has_the_size_that_was_asked_for(tmp_path: Path) -> None:
@@ -183,29 +230,42 @@ def test_the_photo_has_the_size_that_was_asked_for(tmp_path: Path) -> None:
         assert (photo.format, photo.size) == ("JPEG", (640, 480))
 
 
+def report_of(rows: Frame, *goals: Goal) -> Report:
+    tables = list_rates(rows, MODEL_TITLES) | list_goals(goals)
+    plot = functools.partial(plot_rows, frame=rows, titles=MODEL_TITLES)
+    return Report("serving", "Serving", "2 cores, a date", tables, rows, plot)
+
+
 def test_the_csv_has_every_row_with_its_spreads_and_the_machine(tmp_path: Path) -> None:
-    rows = rows_of((STOCK, "mnist", 1, 12.5), (DOOR_2, "mnist", 8, 12_345.6))
-    Report("2 cores, a date", MODEL_TITLES, rows, []).write_csv(tmp_path / "serving.csv")
+    rows = rows_of((MLFLOW_TENSORFLOW, "mnist", 1, 12.5), (MODELYARD, "mnist", 8, 12_345.6))
+    report_of(rows).write(tmp_path)
     with (tmp_path / "serving.csv").open() as file:
-        stock, door = csv.DictReader(file)
-    assert (stock["server"], stock["connections"], stock["requests_per_s"]) == (STOCK, "1", "12.500")
-    assert float(door["requests_per_s_least"]) == float(door["requests_per_s_most"]) == 12_345.6
-    assert door["about"] == "2 cores, a date"
+        stock, modelyard = csv.DictReader(file)
+    assert (stock["server"], stock["connections"]) == (MLFLOW_TENSORFLOW, "1")
+    assert stock["requests_per_s"] == "12.5000"
+    assert float(modelyard["requests_per_s_least"]) == float(modelyard["requests_per_s_most"]) == 12_345.6
+    assert modelyard["about"] == "2 cores, a date"
+    assert {path.name for path in tmp_path.iterdir()} == {"serving.csv", "serving.md", "serving.png"}
+    with (ROOT / RESULTS / "serving.csv").open() as committed:
+        assert csv.DictReader(committed).fieldnames == list(stock)
 
 
 def test_the_tables_show_servers_in_order_and_what_does_not_hold() -> None:
-    rows = rows_of((DOOR_2, "mnist", 8, 3612.4), (STOCK, "mnist", 8, 14.2), (STOCK, "mnist", 1, 11.1))
-    report = Report("here", MODEL_TITLES, rows, [Goal("memory", "under 1", "2", False)])
+    first, second = MLFLOW_TENSORFLOW, MODELYARD
+    rows = rows_of((second, "mnist", 8, 3612.4), (first, "mnist", 8, 14.2), (first, "mnist", 1, 11.1))
+    report = report_of(rows, Goal("memory", "under 1", "2", False))
     text = report.to_text()
-    assert [line.split()[-8] for line in text.splitlines() if TITLES[STOCK] in line] == ["1", "8"]
-    assert text.index(TITLES[STOCK]) < text.index(TITLES[DOOR_2])
+    assert [line.split()[-8] for line in text.splitlines() if TITLES[first] in line] == ["1", "8"]
+    assert text.index(TITLES[first]) < text.index(TITLES[second])
     assert re.search(r"memory +under 1 +2 +NO", text)
     assert "photos" not in text
-    assert "| memory | under 1 | 2 | NO |" in report.to_markdown("serving.png")
+    assert "| memory | under 1 | 2 | NO |" in report.to_markdown()
 
 
-def test_the_picture_grows_with_the_servers_and_shows_the_doors_in_blue(tmp_path: Path) -> None:
-    rows = rows_of((STOCK, "mnist", 1, 11), (DOOR_2, "mnist", 1, 2222), (DOOR_2, "inception", 1, 40))
+def test_the_picture_grows_with_the_servers_and_shows_this_projects_in_blue(tmp_path: Path) -> None:
+    rows = rows_of(
+        (MLFLOW_TENSORFLOW, "mnist", 1, 11), (MODELYARD, "mnist", 1, 2222), (MODELYARD, "inception", 1, 40)
+    )
     heights = []
     for own in (rows[:1], rows):
         plot_rows(tmp_path / "serving.png", own, MODEL_TITLES)
@@ -216,15 +276,88 @@ def test_the_picture_grows_with_the_servers_and_shows_the_doors_in_blue(tmp_path
     assert (pixels == [0x00, 0x72, 0xB2]).all(axis=2).sum() > 300
 
 
-def test_only_a_full_run_replaces_the_committed_figures(tmp_path: Path) -> None:
-    def parse(*arguments: str) -> argparse.Namespace:
-        return make_parser().parse_args(arguments)
+def test_the_committed_figures_can_be_shown_and_drawn_again(tmp_path: Path) -> None:
+    committed = pd.read_csv(ROOT / RESULTS / "serving.csv")
+    report = report_of(committed, *judge(committed, [], None))
+    plot_rows(tmp_path / "serving.png", committed, MODEL_TITLES)
+    assert (tmp_path / "serving.png").stat().st_size > 10_000
+    page = (ROOT / RESULTS / "serving.md").read_text()
+    rates = re.findall(r"^\| .*\| (?:1|8|32) \| (.*)$", page, re.MULTILINE)
+    assert len(rates) == len(committed)
+    assert all(line in report.to_markdown() for line in rates)
 
-    assert choose_results(parse()) == RESULTS
+
+def test_only_a_full_run_replaces_the_committed_figures(tmp_path: Path) -> None:
+    def choose(*arguments: str) -> Path:
+        given = read_options(arguments)
+        return choose_results(given, is_full(given))
+
+    assert choose() == RESULTS
     shorter = (["--seconds", "1"], ["--rounds", "2"], ["--requests", "10"], ["--models", "mnist"])
-    for arguments in (*shorter, ["--servers", DOOR_2]):
-        assert choose_results(parse(*arguments)) == SCRATCH / "results"
-    assert choose_results(parse("--rounds", "1", "--results", str(tmp_path))) == tmp_path
+    for arguments in (*shorter, ["--servers", MODELYARD]):
+        assert choose(*arguments) == SCRATCH / "results"
+    assert choose("--rounds", "1", "--results", str(tmp_path)) == tmp_path
+
+
+def test_every_server_is_started_for_every_model_and_modelyard_serve_for_all(tmp_path: Path) -> None:
+    Image.new("L", (28, 28)).save(tmp_path / "image.png")
+    subjects = dict.fromkeys(("mnist", "inception"), subject_in(tmp_path))
+    environments = {name: tmp_path / name / "bin" for name in INSTALLED_APART}
+    launches = list_launches(list(TITLES), subjects, environments, "sqlite:///registry.db")
+    assert len(launches) == 2 * (len(TITLES) - 1)
+    assert all(PORT in launch.command for launch in launches)
+    ours = launch_modelyard(subjects, "sqlite:///registry.db", tmp_path / "copy")
+    assert list(ours.questions) == ["mnist", "inception"]
+
+
+def launch_script(folder: Path, script: str) -> Launch:
+    (folder / "body").write_bytes(b"an image")
+    question = Question("/predict", JSON, folder / "body", "3", lambda answer: str(answer["label"]))
+    return Launch("a-server", (sys.executable, "-c", script, PORT), {"mnist": question})
+
+
+def is_alive(pid: int) -> bool:
+    return psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+
+
+def test_a_server_is_awaited_measured_and_stopped_with_its_children(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(processes, "LONGEST_STOP_S", 0.2)
+    monkeypatch.setattr(processes, "LONGEST_WORK_S", 20.0)
+    launch = launch_script(tmp_path, SERVER)
+    with start(launch, tmp_path / "logs") as running:
+        seconds = running.await_answers()["mnist"]
+        running.await_idleness()
+        assert 0 < running.ask(launch.questions["mnist"]) < 60
+        memory = running.measure_memory()
+        pids = [running.process.pid, int(running.request("GET", "/child")[1])]
+        assert all(map(is_alive, pids))
+        question = launch.questions["mnist"]
+        with pytest.raises(ModelyardError, match="got status 503"):
+            running.ask(replace(question, path="/busy"))
+        missing = replace(launch, questions={"mnist": replace(question, path="/missing")})
+        with pytest.raises(ModelyardError, match="got status 404"):
+            replace(running, launch=missing).await_answers()
+    # Two answers with 503 came first.
+    assert 2 * POLL_S < seconds < 60
+    assert memory["processes"] == 2
+    assert memory["rss_mb"] >= memory["pss_mb"] > 5
+    assert not any(map(is_alive, pids))
+
+
+def test_a_server_that_ends_is_told_with_the_end_of_its_log(tmp_path: Path) -> None:
+    launch = launch_script(tmp_path, "raise SystemExit('no such model')")
+    expected = r"(?s)a-server-mnist: expected it to answer.*ended with code 1.*no such model"
+    with start(launch, tmp_path / "logs") as running, pytest.raises(ModelyardError, match=expected):
+        running.await_answers()
+
+
+def test_the_machine_is_named_with_its_processor_and_versions() -> None:
+    assert re.match(
+        r"\d{4}-\d\d-\d\d; \d+ cores of .+, \d+ GiB; Python 3.*, numpy \d", describe_machine(["numpy"])
+    )
+    assert re.fullmatch(r"litserve \d+\.\d+\.\d+", read_version(LITSERVE))
 
 
 def test_every_peer_with_an_environment_is_pinned_with_hashes() -> None:

@@ -1,39 +1,39 @@
 """The training benchmark's own arithmetic and its files; `make bench-training` measures."""
 
-import argparse
 import csv
-import json
+import functools
 import re
 import sys
-from dataclasses import replace
+import time
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
+import pandas as pd
 import pytest
 from PIL import Image
 
-from benchmarks.serving.goals import Goal
+from benchmarks.command import RESULTS, SCRATCH, choose_results
+from benchmarks.report import Frame, Goal, Report, list_goals
 from benchmarks.training import processes as measuring
-from benchmarks.training.__main__ import RESULTS, SCRATCH, choose_results, main, make_parser
-from benchmarks.training.augmentation import Augmented
-from benchmarks.training.ensembles import average_runs
+from benchmarks.training.__main__ import is_full, main, read_options
 from benchmarks.training.flops import count_training_flops
-from benchmarks.training.goals import judge
-from benchmarks.training.outcome import name_kept, read_examples
-from benchmarks.training.picture import plot_rows
+from benchmarks.training.goals import judge as judge_frame
+from benchmarks.training.outcome import Clock, measure_peak_rss_mb, read_examples
+from benchmarks.training.picture import plot_runs
 from benchmarks.training.presets import choose_presets, compose_preset, repeats_another
 from benchmarks.training.processes import PARTS, Processes
-from benchmarks.training.report import Report
-from benchmarks.training.rounds import count_seeds
-from benchmarks.training.runs import TEXTBOOK, Epoch, Run, measure_peak_rss_mb
-from benchmarks.training.summary import Row, summarise
+from benchmarks.training.rounds import SHORT, UNCHANGED, Rounds, count_seeds
+from benchmarks.training.runs import TEXTBOOK, Run, average_runs, name_kept, read_epochs
+from benchmarks.training.summary import list_medians, list_seeds, make_frame
 from made_digits import make_digits, write_record
 from modelyard.errors import ModelyardError, UsageError
 from modelyard.images.fitting import fit_pictures
 from modelyard.images.pictures import write_pictures
 from modelyard.networks.layers import build_network, join_members
 from modelyard.params import Input, Params
+from modelyard.training.augmentation import changes_pictures
 
 ROOT = Path(__file__).resolve().parent.parent
 PEAK = 100e9
@@ -42,13 +42,13 @@ PEAK = 100e9
 def run_of(
     name: str, seed: int | None = 0, fit_s: float = 2.0, accuracy: float = 0.99, **changes: Any
 ) -> Run:
-    epochs = (Epoch(fit_s / 2, accuracy - 0.03), Epoch(fit_s * 0.95, accuracy - 0.01))
-    run = Run(name, seed, fit_s, 5.0, epochs, accuracy, accuracy, 5_000, 430, 100e9, 900.0)
+    epochs = f"{fit_s / 2:.3f}:{accuracy - 0.03:.4f} {fit_s * 0.95:.3f}:{accuracy - 0.01:.4f}"
+    run = Run(name, seed, fit_s, 5.0, accuracy, accuracy, 2, 430, 5_000, 100.0, 900.0, epochs)
     return replace(run, **changes)
 
 
-def rows_of(*runs: Run) -> list[Row]:
-    return summarise(runs)
+def judge(*runs: Run, augmented: tuple[float, float] | None = None) -> list[Goal]:
+    return judge_frame(make_frame(runs, PEAK), augmented)
 
 
 def find(goals: list[Goal], subject: str, asked: str = "") -> Goal:
@@ -94,9 +94,14 @@ def test_a_layer_that_cannot_be_counted_is_refused() -> None:
         count_training_flops(network)
 
 
-def test_a_run_stays_the_same_as_json() -> None:
-    run = run_of("cnn", 3)
-    assert Run.of_plain(json.loads(json.dumps(run.plain()))) == run
+def test_a_pause_is_not_part_of_a_fit() -> None:
+    clock = Clock()
+    with clock.paused():
+        time.sleep(0.2)
+    clock.end_epoch(0.98761)
+    [[seconds, accuracy]] = read_epochs(" ".join(clock.epochs))
+    assert 0 <= seconds < 0.2
+    assert accuracy == 0.9876
 
 
 def test_the_peak_of_memory_is_in_megabytes() -> None:
@@ -106,19 +111,19 @@ def test_the_peak_of_memory_is_in_megabytes() -> None:
 
 def test_runs_become_rows_with_medians_by_seed() -> None:
     runs = [run_of("cnn", seed, fit_s) for seed, fit_s in ((2, 3.0), (0, 1.0), (1, 9.0))]
-    textbook, cnn = rows_of(run_of(TEXTBOOK, fit_s=20.0), *runs)
-    assert (textbook.name, cnn.name) == (TEXTBOOK, "cnn")
-    assert [run.seed for run in cnn.runs] == [0, 1, 2]
-    assert (cnn.fit_s.median, cnn.fit_s.least, cnn.fit_s.most) == (3.0, 1.0, 9.0)
-    assert [epoch.elapsed_s for epoch in cnn.curve] == [1.5, pytest.approx(2.85)]
-    stopped_early = replace(runs[0], epochs=runs[0].epochs[:1])
-    assert len(rows_of(stopped_early, *runs[1:])[0].curve) == 1
+    stopped_early = replace(runs[0], epochs=1)
+    frame = make_frame([runs[1], run_of(TEXTBOOK, fit_s=20.0), stopped_early, runs[2]], PEAK)
+    assert [*frame["network"]] == ["cnn", "cnn", "cnn", TEXTBOOK]
+    assert [*frame["seed"]] == [0, 1, 2, 0]
+    [_, cnn, _] = list_medians(frame)["Medians of the seeds"]
+    assert cnn[:4] == ["cnn", "3", "3.00", "1.00..9.00"]
+    assert cnn[7] == "1"
 
 
 def test_time_to_accuracy_needs_both() -> None:
     def judge_fast(fit_s: float, accuracies: tuple[float, ...], textbook_s: float = 20.0) -> list[Goal]:
         runs = [run_of("cnn_fast", seed, fit_s, accuracy) for seed, accuracy in enumerate(accuracies)]
-        return judge(rows_of(run_of(TEXTBOOK, fit_s=textbook_s), *runs), PEAK, None)
+        return judge(run_of(TEXTBOOK, fit_s=textbook_s), *runs)
 
     good = judge_fast(3.9, (0.9899, 0.99, 0.9912))
     time = find(good, "cnn_fast, time", "under 4 s")
@@ -133,14 +138,14 @@ def test_time_to_accuracy_needs_both() -> None:
 
 
 def test_the_share_of_the_peak_is_operations_over_seconds() -> None:
-    share = find(judge(rows_of(run_of("cnn_fast", flops=100e9, fit_s=2.0)), PEAK, None), "cnn_fast, share")
+    share = find(judge(run_of("cnn_fast", gflop=100.0, fit_s=2.0)), "cnn_fast, share")
     assert (share.measured, share.holds) == ("50%", True)
-    assert not find(judge(rows_of(run_of("cnn_fast", flops=99e9)), PEAK, None), "cnn_fast, share").holds
+    assert not find(judge(run_of("cnn_fast", gflop=99.0)), "cnn_fast, share").holds
 
 
 def test_accuracies_are_judged_at_their_limits() -> None:
     def holds(run: Run) -> bool:
-        return find(judge(rows_of(run), PEAK, None), f"{run.name}, test accuracy").holds
+        return find(judge(run), f"{run.network}, test accuracy").holds
 
     assert holds(run_of("cnn", fit_s=9.9, accuracy=0.992))
     assert not holds(run_of("cnn", fit_s=10.0, accuracy=0.992))
@@ -154,20 +159,20 @@ def test_the_best_is_judged_by_its_mean_and_by_its_slowest() -> None:
     runs = [
         run_of("cnn_best", seed, 600.0, accuracy) for seed, accuracy in enumerate((0.9964, 0.9966, 0.9965))
     ]
-    goals = judge(rows_of(*runs), PEAK, None)
+    goals = judge(*runs)
     assert [goal.holds for goal in goals[:3]] == [True, False, True]
     assert find(goals, "cnn_best, test accuracy", "99.65 %").measured == "99.650 % (mean of 3)"
     runs[1] = replace(runs[1], fit_s=900.0, test_accuracy=0.9965)
-    assert [goal.holds for goal in judge(rows_of(*runs), PEAK, None)[:3]] == [False, False, False]
+    assert [goal.holds for goal in judge(*runs)[:3]] == [False, False, False]
 
 
 def test_memory_is_that_of_the_largest_preset_and_augmentation_may_not_double_an_epoch() -> None:
-    rows = rows_of(run_of(TEXTBOOK, peak_rss_mb=9_000.0), run_of("mlp"), run_of("cnn", peak_rss_mb=1_500.0))
-    memory, *_ = [goal for goal in judge(rows, PEAK, None) if goal.subject == "memory of training"]
+    runs = run_of(TEXTBOOK, peak_rss_mb=9_000.0), run_of("mlp"), run_of("cnn", peak_rss_mb=1_500.0)
+    memory = find(judge(*runs), "memory of training")
     assert (memory.measured, memory.holds) == ("1,500 MB at most (cnn)", False)
-    assert find(judge([], PEAK, Augmented("cnn_best", 10.0, 19.9)), "cnn_best, an epoch").holds
-    assert not find(judge([], PEAK, Augmented("cnn_best", 10.0, 20.0)), "cnn_best, an epoch").holds
-    assert judge([], PEAK, None) == []
+    assert find(judge(*runs, augmented=(10.0, 19.9)), "cnn_best, an epoch").holds
+    assert not find(judge(*runs, augmented=(10.0, 20.0)), "cnn_best, an epoch").holds
+    assert judge(run_of(TEXTBOOK)) == []
 
 
 def test_an_ensemble_answers_with_the_average_of_what_was_kept(tmp_path: Path) -> None:
@@ -179,7 +184,7 @@ def test_an_ensemble_answers_with_the_average_of_what_was_kept(tmp_path: Path) -
         np.savez(name_kept(tmp_path, "cnn_best", seed), **parts)
     runs = [run_of("cnn_best", seed, 100.0 + seed, accuracy=0.5) for seed in range(2)]
     joined = average_runs(runs, tmp_path)
-    assert (joined.name, joined.test_accuracy, joined.fit_s) == ("ensemble of 2 cnn_best", 1.0, 201.0)
+    assert (joined.network, joined.test_accuracy, joined.fit_s) == ("ensemble of 2 cnn_best", 1.0, 201.0)
     assert (joined.weights, joined.steps, joined.seed) == (10_000, 860, None)
 
 
@@ -189,7 +194,9 @@ def test_presets_are_found_in_conf_and_others_are_told(monkeypatch: pytest.Monke
     assert [*known][:2] == ["mlp", "cnn"]
     assert all(params.model.input == "pixels" for params in known.values())
     assert [*choose_presets(["cnn", "mlp"])] == ["mlp", "cnn"]
-    assert compose_preset("mlp", 3).train.seed == 3
+    short = compose_preset("cnn_best", 3, [*SHORT, *UNCHANGED]).train
+    assert (short.seed, short.epochs, short.schedule.name) == (3, 3, "constant")
+    assert not changes_pictures(short.augmentation)
     with pytest.raises(UsageError, match=r"--presets: expected some of mlp, cnn.*, got cnm"):
         choose_presets(["mlp", "cnm"])
     with pytest.raises(UsageError, match=r"expected a preset of conf/model \(mlp, cnn.*\), got cnm"):
@@ -208,6 +215,23 @@ def test_an_ensemble_of_another_presets_seeds_is_recognised(params: Params) -> N
     assert not repeats_another(ensemble.model_copy(update={"train": longer}), [params])
 
 
+def test_augmentation_is_timed_by_the_faster_of_two_epochs_after_a_first(params: Params) -> None:
+    class Measured:
+        data = Path("data")
+
+        def measure(self, module: str, _name: str, _settings: object, *options: str) -> dict[str, Any]:
+            ends = "9:0.9 11:0.9 14:0.9" if options[-1] == UNCHANGED[-1] else "9:0.9 13:0.9 16:0.9"
+            return asdict(run_of(module, seconds_and_val_accuracy_of_epochs=ends))
+
+    augmentation = params.train.augmentation.model_copy(update={"shift_pixels": 1.0})
+    best = params.model_copy(update={"train": params.train.model_copy(update={"augmentation": augmentation})})
+    told: list[str] = []
+    rounds = Rounds(cast(Processes, Measured()), {"cnn_best": best}, Path(), told.append)
+    assert rounds.measure_augmentation() == (2.0, 3.0)
+    assert told == ["cnn_best: an epoch takes 1.50 x as long with augmentation"]
+    assert replace(rounds, presets={}).measure_augmentation() is None
+
+
 def test_the_long_ones_have_fewer_seeds_unless_asked(params: Params) -> None:
     presets = dict.fromkeys(("cnn", "cnn_best"), params)
     assert count_seeds(presets, None) == {TEXTBOOK: 5, "cnn": 5, "cnn_best": 3}
@@ -215,13 +239,14 @@ def test_the_long_ones_have_fewer_seeds_unless_asked(params: Params) -> None:
 
 
 def test_only_a_full_run_replaces_the_committed_figures(tmp_path: Path) -> None:
-    def parse(*arguments: str) -> argparse.Namespace:
-        return make_parser().parse_args(arguments)
+    def choose(*arguments: str) -> Path:
+        given = read_options(arguments)
+        return choose_results(given, is_full(given))
 
-    assert choose_results(parse()) == choose_results(parse("--seeds", "5", "--resume")) == RESULTS
+    assert choose() == choose("--seeds", "5", "--resume") == RESULTS
     for arguments in (["--seeds", "1"], ["--presets", "mlp"], ["--data", "elsewhere"]):
-        assert choose_results(parse(*arguments)) == SCRATCH / "results"
-    assert choose_results(parse("--seeds", "1", "--results", str(tmp_path))) == tmp_path
+        assert choose(*arguments) == SCRATCH / "results"
+    assert choose("--seeds", "1", "--results", str(tmp_path)) == tmp_path
 
 
 @pytest.fixture
@@ -270,11 +295,18 @@ def test_missing_data_and_unknown_presets_end_before_anything_is_measured(
     assert "empty/train.npz is missing: `make repro` makes it" in capsys.readouterr().err
 
 
+def report_of(frame: Frame, *goals: Goal) -> Report:
+    tables = {**list_medians(frame), **list_seeds(frame), **list_goals(goals)}
+    plot = functools.partial(plot_runs, frame=frame)
+    return Report("training", "Training", "2 cores, a date", tables, frame, plot, "A note.")
+
+
 def make_report() -> Report:
     runs = [run_of("cnn", seed, 3.0 + seed, 0.99 + seed / 1000) for seed in range(3)]
-    best = run_of("ensemble of 2 cnn_best", None, 1234.0, 0.998, epochs=())
-    rows = rows_of(run_of(TEXTBOOK, fit_s=20.0, accuracy=0.976), *runs, best)
-    return Report("2 cores, a date", rows, PEAK, [Goal("memory", "under 1", "2", False)])
+    none = {"epochs": 0, "seconds_and_val_accuracy_of_epochs": ""}
+    best = run_of("ensemble of 2 cnn_best", None, 1234.0, 0.998, **none)
+    frame = make_frame([run_of(TEXTBOOK, fit_s=20.0, accuracy=0.976), *runs, best], PEAK)
+    return report_of(frame, Goal("memory", "under 1", "2", False))
 
 
 def test_the_tables_show_every_seed_and_what_does_not_hold() -> None:
@@ -286,27 +318,37 @@ def test_the_tables_show_every_seed_and_what_does_not_hold() -> None:
     assert re.search(r"textbook +97\.60 % +97\.600 %", text)
     assert re.search(r"ensemble of 2 cnn_best +99\.800 %", text)
     assert re.search(r"memory +under 1 +2 +NO", text)
-    page = make_report().to_markdown("training.png")
+    page = make_report().to_markdown()
     assert "| memory | under 1 | 2 | NO |" in page
-    assert "![accuracy against seconds](training.png)" in page
+    assert "\n\nA note.\n\n![Training](training.png)\n\n" in page
 
 
 def test_the_csv_has_a_line_for_every_run(tmp_path: Path) -> None:
-    make_report().write_csv(tmp_path / "training.csv")
+    make_report().write(tmp_path)
     with (tmp_path / "training.csv").open() as file:
         textbook, *cnn, ensemble = csv.DictReader(file)
     assert [line["seed"] for line in cnn] == ["0", "1", "2"]
-    assert (textbook["fit_s"], textbook["test_accuracy"], textbook["share_of_peak"]) == (
-        "20.000",
-        "0.9760",
-        "0.0500",
-    )
+    figures = [textbook[name] for name in ("fit_s", "test_accuracy", "share_of_peak")]
+    assert figures == ["20.0000", "0.9760", "0.0500"]
     assert textbook["seconds_and_val_accuracy_of_epochs"] == "10.000:0.9460 19.000:0.9660"
     assert (ensemble["seed"], ensemble["about"]) == ("", "2 cores, a date")
+    with (ROOT / RESULTS / "training.csv").open() as committed:
+        assert csv.DictReader(committed).fieldnames == list(textbook)
+
+
+def test_the_committed_figures_can_be_shown_and_drawn_again(tmp_path: Path) -> None:
+    committed = pd.read_csv(ROOT / RESULTS / "training.csv")
+    plot_runs(tmp_path / "training.png", committed)
+    assert (tmp_path / "training.png").stat().st_size > 10_000
+    page = (ROOT / RESULTS / "training.md").read_text().splitlines()
+    shown = [line for line in page if line.startswith(("| cnn |", "| ensemble of 3", "| textbook |"))]
+    report = report_of(committed.astype({"seed": "Int64"}))
+    assert len(shown) == 6
+    assert all(line in report.to_markdown() for line in shown)
 
 
 def test_the_picture_has_a_colour_for_each_network(tmp_path: Path) -> None:
-    plot_rows(tmp_path / "training.png", make_report().rows)
+    plot_runs(tmp_path / "training.png", make_report().frame)
     with Image.open(tmp_path / "training.png") as drawn:
         pixels = np.asarray(drawn.convert("RGB"))
     for colour in ([0x73, 0x73, 0x73], [0xD5, 0x5E, 0x00], [0x00, 0x72, 0xB2]):

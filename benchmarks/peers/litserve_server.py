@@ -32,10 +32,5 @@ class Server(litserve.LitAPI):
 
 if __name__ == "__main__":
     server = litserve.LitServer(Server(max_batch_size=8, batch_timeout=0.001), accelerator="cpu", timeout=60)
-    server.run(
-        host="127.0.0.1",
-        port=int(sys.argv[1]),
-        log_level="warning",
-        access_log=False,
-        generate_client_file=False,
-    )
+    quiet = {"log_level": "warning", "access_log": False, "generate_client_file": False}
+    server.run(host="127.0.0.1", port=int(sys.argv[1]), **quiet)

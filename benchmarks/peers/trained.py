@@ -1,7 +1,4 @@
-"""The trained network as every peer loads it: the same file, and the same way from image to label.
-
-The folder that the environment variable NETWORK names holds `network.keras` and `network.json`.
-"""
+"""The trained network as every server here loads it, from the folder that the variable NETWORK names."""
 
 import io
 import json

@@ -1,1 +1,1 @@
-"""Serving measured side by side, in one run on one machine: `python -m benchmarks.serving --help`."""
+"""Serving measured beside other servers, in one run on one machine: `python -m benchmarks.serving --help`."""

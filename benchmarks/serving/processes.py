@@ -1,42 +1,36 @@
-"""Servers as processes: started, awaited until they answer rightly, and stopped with all they started."""
+"""Servers as processes: started, awaited until their answers are right, and stopped with all they started."""
 
-import http.client
+import functools
 import os
-import signal
 import socket
 import subprocess
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NoReturn
+from typing import Any
 
 import psutil
+import requests
 
-from benchmarks.serving.memory import list_tree
 from benchmarks.serving.questions import Question
 from modelyard.errors import ModelyardError
 
-HOST = "127.0.0.1"
-POLL_S = 0.02
-LONGEST_START_S = 180.0
-LONGEST_ANSWER_S = 60.0
-LONGEST_STOP_S = 5.0
-PORT = "PORT"
+OK, HOST, PORT = 200, "127.0.0.1", "PORT"
+POLL_S, LONGEST_START_S, LONGEST_ANSWER_S, LONGEST_STOP_S = 0.02, 180.0, 60.0, 5.0
+IDLE_SHARE, LOOK_S, LONGEST_WORK_S = 0.3, 0.3, 90.0
 
 
 @dataclass(frozen=True)
 class Launch:
-    """How one process of a server is started.
+    """How a process of a server is started.
 
     Attributes:
-        server: its key.
-        command: with "PORT" where the port belongs.
+        command: with "PORT" in the place of the port.
         questions: by model, for all that this process serves.
-        environment: beside that of this process.
-        folder: to start it in.
-        copy: its local copy of the registry, where it keeps one; emptied before every round.
+        environment: added to that of this process.
+        copy: its local copy of the registry, if it keeps one; deleted before every round.
     """
 
     server: str
@@ -54,7 +48,7 @@ class Launch:
 
 @dataclass(frozen=True)
 class Running:
-    """A server's process, which leads a group of its own."""
+    """A server's process."""
 
     launch: Launch
     process: subprocess.Popen[bytes]
@@ -62,141 +56,108 @@ class Running:
     started_s: float
     log: Path
 
-    @property
-    def address(self) -> str:
-        """Where it listens."""
-        return f"http://{HOST}:{self.port}"
-
     def await_answers(self) -> dict[str, float]:
-        """Ask every 20 ms until each model has answered rightly; return the seconds from the start.
+        """Ask every 20 ms until each model has given the right answer; return the seconds from the start."""
+        return {
+            model: self._await(functools.partial(self._is_answered, question), "answer")
+            for model, question in self.launch.questions.items()
+        }
 
-        Raises:
-            ModelyardError: a wrong answer, an end of the process, or none within three minutes.
-        """
-        seconds: dict[str, float] = {}
-        while len(seconds) < len(self.launch.questions):
-            for model, question in self.launch.questions.items():
-                if model not in seconds and self._is_answered(question):
-                    seconds[model] = time.monotonic() - self.started_s
-            self._expect_life("answer")
-        return seconds
+    def await_readiness(self) -> float:
+        """Get /readyz every 20 ms until the status is 200; return the seconds from the start."""
+        return self._await(lambda: self.request("GET", "/readyz")[0] == OK, "be ready")
 
-    def await_status(self, path: str) -> float:
-        """Get a path every 20 ms until it is a 200; return the seconds from the start."""
-        while self._request("GET", path)[0] != http.HTTPStatus.OK:
-            self._expect_life(f"answer {path} with 200")
-        return time.monotonic() - self.started_s
+    def await_idleness(self) -> None:
+        """Wait until the server has finished what the load left in its queues, at most 90 s."""
+        stop, busy_s = time.monotonic() + LONGEST_WORK_S, float("-inf")
+        while time.monotonic() < stop:
+            times = [process.cpu_times() for process in _list_tree(self.process.pid)]
+            now_s = sum(one.user + one.system for one in times)
+            if now_s - busy_s < IDLE_SHARE * LOOK_S:
+                return
+            busy_s = now_s
+            time.sleep(LOOK_S)
 
     def ask(self, question: Question) -> float:
-        """Ask one question and return the seconds to the right answer.
+        """Return the seconds to the right answer; all others are refused."""
+        asked_s = time.monotonic()
+        self._is_answered(question, is_ready=True)
+        return time.monotonic() - asked_s
 
-        Raises:
-            ModelyardError: there was another answer, or none.
+    def measure_memory(self) -> dict[str, float]:
+        """Return memory in MB of 1,000,000 bytes, and how many processes the server has.
+
+        RSS counts shared pages once for each process, PSS divides them among the processes that share them.
         """
-        start_s = time.monotonic()
-        status, content = self._post(question)
-        if status != http.HTTPStatus.OK:
-            self._refuse(status, content)
-        self._check(question, content)
-        return time.monotonic() - start_s
+        found = [process.memory_full_info() for process in _list_tree(self.process.pid)]
+        rss, pss = sum(one.rss for one in found), sum(one.pss for one in found)
+        return {"rss_mb": rss / 1e6, "pss_mb": pss / 1e6, "processes": len(found)}
 
-    def fetch(self, path: str) -> bytes:
-        """Return what GET gives."""
-        return self._request("GET", path)[1]
-
-    def _is_answered(self, question: Question) -> bool:
-        status, content = self._post(question)
-        if status == http.HTTPStatus.OK:
-            self._check(question, content)
-        elif 400 <= status < 500:
-            # A server that is not ready yet does not listen, or says 503.
-            self._refuse(status, content)
-        return status == http.HTTPStatus.OK
-
-    def _refuse(self, status: int, content: bytes) -> NoReturn:
-        told = content[:300].decode(errors="replace")
-        raise ModelyardError(f"{self.launch.title}: expected an answer, got status {status}: {told}")
-
-    def _check(self, question: Question, content: bytes) -> None:
+    def request(self, method: str, path: str, **content: Any) -> tuple[int, bytes]:
+        """Return status and body; status 0, with the reason, where there is no answer."""
+        url, no_proxy = f"http://{HOST}:{self.port}{path}", {"no_proxy": HOST}
         try:
-            question.check(content)
-        except ModelyardError as error:
-            raise ModelyardError(f"{self.launch.title} answers wrongly: {error}") from error
-
-    def _post(self, question: Question) -> tuple[int, bytes]:
-        headers = {"Content-Type": question.content_type}
-        return self._request("POST", question.path, question.body.read_bytes(), headers)
-
-    def _request(
-        self, method: str, path: str, body: bytes | None = None, headers: Mapping[str, str] | None = None
-    ) -> tuple[int, bytes]:
-        """Return status and content; status 0 where nobody listens yet."""
-        connection = http.client.HTTPConnection(HOST, self.port, timeout=LONGEST_ANSWER_S)
-        try:
-            connection.request(method, path, body, headers or {})
-            answer = connection.getresponse()
-            return answer.status, answer.read()
-        except (ConnectionError, http.client.HTTPException, TimeoutError) as error:
+            answer = requests.request(method, url, timeout=LONGEST_ANSWER_S, proxies=no_proxy, **content)
+        except requests.RequestException as error:
             return 0, str(error).encode()
-        finally:
-            connection.close()
+        return answer.status_code, answer.content
 
-    def _expect_life(self, what: str) -> None:
-        """Sleep until the next look, if it makes sense to look again."""
-        code = self.process.poll()
-        waited_s = time.monotonic() - self.started_s
-        if code is None and waited_s < LONGEST_START_S:
+    def _is_answered(self, question: Question, is_ready: bool = False) -> bool:
+        """Refuse a wrong answer; until a server is ready, it does not listen, or answers with 503."""
+        body, headers = question.body.read_bytes(), {"Content-Type": question.content_type}
+        status, content = self.request("POST", question.path, data=body, headers=headers)
+        if status == OK:
+            question.check(content, self.launch.title)
+        elif is_ready or 400 <= status < 500:
+            told = content[:300].decode(errors="replace")
+            raise ModelyardError(f"{self.launch.title}: expected an answer, got status {status}: {told}")
+        return status == OK
+
+    def _await(self, look: Callable[[], bool], what: str) -> float:
+        while not look():
+            code, waited_s = self.process.poll(), time.monotonic() - self.started_s
+            if code is not None or waited_s > LONGEST_START_S:
+                state = "it is running" if code is None else f"it ended with code {code}"
+                tail = "\n".join(self.log.read_text(errors="replace").splitlines()[-15:])
+                told = (
+                    f"expected it to {what}; after {waited_s:.0f} s {state}; the end of {self.log}:\n{tail}"
+                )
+                raise ModelyardError(f"{self.launch.title}: {told}")
             time.sleep(POLL_S)
-            return
-        state = "it runs" if code is None else f"it ended with code {code}"
-        tail = "\n".join(self.log.read_text(errors="replace").splitlines()[-15:])
-        raise ModelyardError(
-            f"{self.launch.title}: expected it to {what}; after {waited_s:.0f} s {state}; "
-            f"the end of {self.log}:\n{tail}"
-        )
+        return time.monotonic() - self.started_s
 
 
 @contextmanager
 def start(launch: Launch, logs: Path) -> Iterator[Running]:
-    """Start a server; it is stopped with all its processes when the body ends.
-
-    Args:
-        launch: how.
-        logs: the folder for what it prints.
-    """
+    """Start a server that prints into `logs`; stop it and all processes that it started afterwards."""
     logs.mkdir(parents=True, exist_ok=True)
-    port = find_free_port()
     log = logs / f"{launch.title}.log"
-    with log.open("wb") as output:
-        started_s = time.monotonic()
-        process = subprocess.Popen(
-            [str(port) if part == PORT else part for part in launch.command],
-            env={**os.environ, **launch.environment},
-            cwd=launch.folder,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
+    with socket.create_server((HOST, 0)) as probe:
+        port = probe.getsockname()[1]
+    command = [str(port) if part == PORT else part for part in launch.command]
+    environment, started_s = {**os.environ, **launch.environment}, time.monotonic()
+    with (
+        log.open("wb") as output,
+        subprocess.Popen(
+            command, env=environment, cwd=launch.folder, stdout=output, stderr=output, start_new_session=True
+        ) as process,
+    ):
+        try:
+            yield Running(launch, process, port, started_s, log)
+        finally:
+            tree = _list_tree(process.pid)
+            process.terminate()
+            _, left = psutil.wait_procs(tree, timeout=LONGEST_STOP_S)
+            for one in left:
+                one.kill()
+            psutil.wait_procs(left, timeout=LONGEST_WORK_S)
+
+
+def _list_tree(pid: int) -> list[psutil.Process]:
+    """Return a process and its descendants, those that are alive."""
     try:
-        yield Running(launch, process, port, started_s, log)
-    finally:
-        stop(process)
-
-
-def stop(process: subprocess.Popen[bytes]) -> None:
-    """End a process with SIGTERM, and what is left of its descendants after 5 s with SIGKILL."""
-    tree = list_tree(process.pid)
-    if process.poll() is None:
-        process.send_signal(signal.SIGTERM)
-    _, left = psutil.wait_procs(tree, timeout=LONGEST_STOP_S)
-    for one in left:
-        one.kill()
-    process.wait()
-
-
-def find_free_port() -> int:
-    """Return a port of the loopback address that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        port: int = probe.getsockname()[1]
-        return port
+        root = psutil.Process(pid)
+        tree = [root, *root.children(recursive=True)]
+    except psutil.NoSuchProcess:
+        return []
+    return [process for process in tree if process.status() != psutil.STATUS_ZOMBIE]

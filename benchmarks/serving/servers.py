@@ -1,135 +1,116 @@
-"""The servers: the two doors of this project, and what others use, each with its best reasonable setting."""
+"""The servers: this project's two, and what others use, each with its best reasonable setting."""
 
 import os
+import re
+import subprocess
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from operator import itemgetter
 from pathlib import Path
+from typing import Any
 
-from benchmarks.serving.environments import PEERS
-from benchmarks.serving.processes import PORT, Launch
-from benchmarks.serving.questions import Question, Subject
+from benchmarks.serving.processes import HOST, PORT, Launch
+from benchmarks.serving.questions import Subject
+from modelyard.errors import ModelyardError
 
-STOCK, BENTOML, FASTAPI, LITSERVE = "mlflow-tensorflow", "bentoml", "fastapi", "litserve"
-DOOR_1, DOOR_2 = "mlflow-modelyard", "modelyard-serve"
+MLFLOW_TENSORFLOW, BENTOML, FASTAPI, LITSERVE = "mlflow-tensorflow", "bentoml", "fastapi", "litserve"
+MLFLOW_MODELYARD, MODELYARD = OURS = ("mlflow-modelyard", "modelyard-serve")
 # In the order of tables and pictures.
 TITLES = {
-    STOCK: "mlflow models serve, TensorFlow flavor",
+    MLFLOW_TENSORFLOW: "mlflow models serve, TensorFlow flavor",
     BENTOML: "BentoML",
     FASTAPI: "FastAPI + tf.function",
     LITSERVE: "LitServe",
-    DOOR_1: "door 1: mlflow models serve, our version",
-    DOOR_2: "door 2: modelyard serve",
+    MLFLOW_MODELYARD: "mlflow models serve with our version",
+    MODELYARD: "modelyard serve",
 }
-INSTALLED_APART = (LITSERVE, BENTOML)
+# From pinned requirements, into an environment of its own.
+INSTALLED_APART, PEERS = (LITSERVE, BENTOML), Path(__file__).parents[1] / "peers"
 
-# TensorFlow is told that there is no GPU, so that it does not look for one; and to keep its messages.
-_TENSORFLOW = {"TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "-1"}
-_MLFLOW = {"MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
-_OURS = Path(sys.executable).parent
+# TensorFlow must not look for a GPU, nor print its messages.
+_QUIET = {"TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "-1", "MLFLOW_DISABLE_TELEMETRY": "true"}
+_OWN_PROGRAMS = Path(sys.executable).parent
+
+
+def make_environment(name: str, folder: Path) -> Path:
+    """Install what is missing of `benchmarks/peers/NAME.txt`, and return the environment's `bin` folder."""
+    print(f"{name}: the environment in {folder} (a minute or two, once)", flush=True)
+    programs = folder / f"{name}-{sys.implementation.cache_tag}" / "bin"
+    install = ("-m", "pip", "install", "--quiet", "--require-hashes", "-r", str(PEERS / f"{name}.txt"))
+    for command in (
+        (sys.executable, "-m", "venv", str(programs.parent)),
+        (str(programs / "python"), *install),
+    ):
+        result = subprocess.run(command, capture_output=True, text=True, check=False)
+        if result.returncode:
+            raise ModelyardError(f"{' '.join(command)} failed:\n{result.stderr[-2000:]}")
+    return programs
+
+
+def read_version(name: str) -> str:
+    """Return the version that is pinned, such as "litserve 0.2.19"."""
+    [version] = re.findall(rf"^{name}==(\S+)", (PEERS / f"{name}.txt").read_text(), re.MULTILINE)
+    return f"{name} {version}"
 
 
 def list_launches(
-    servers: Sequence[str],
-    subjects: Mapping[str, Subject],
-    environments: Mapping[str, Path],
-    registry: str,
-    scratch: Path,
+    servers: Sequence[str], subjects: Mapping[str, Subject], environments: Mapping[str, Path], registry: str
 ) -> list[Launch]:
-    """Return the processes to start, one a server and model; door 2 serves all its models from one process.
+    """Return the processes to start, one for each server and model, except `modelyard serve`.
 
-    Args:
-        servers: keys of `TITLES`.
-        subjects: by model.
-        environments: the `bin` of each peer that has an environment of its own, absolute.
-        registry: of the project.
-        scratch: a folder for what servers keep, absolute.
+    `environments` has the `bin` folder of each server that has an environment of its own, absolute.
     """
-    make: dict[str, Callable[[str, Subject], Launch]] = {
-        STOCK: _stock,
-        BENTOML: lambda model, subject: _bentoml(model, subject, environments[BENTOML], scratch),
-        FASTAPI: _fastapi,
-        LITSERVE: lambda model, subject: _litserve(model, subject, environments[LITSERVE]),
-        DOOR_1: lambda model, subject: _door_1(model, subject, registry),
-    }
-    launches = [make[key](*item) for key in servers if key in make for item in subjects.items()]
-    return [*launches, door_2(subjects, registry, scratch / "copy")] if DOOR_2 in servers else launches
+    return [
+        _launch(server, model, subject, environments.get(server, _OWN_PROGRAMS), registry)
+        for server in servers
+        if server != MODELYARD
+        for model, subject in subjects.items()
+    ]
 
 
-def door_2(subjects: Mapping[str, Subject], registry: str, copy: Path) -> Launch:
+def launch_modelyard(subjects: Mapping[str, Subject], registry: str, copy: Path) -> Launch:
     """Return `modelyard serve` with every model; `copy` is the folder of its local copy."""
     names = [part for subject in subjects.values() for part in ("--model", subject.name)]
-    command = (str(_OURS / "modelyard"), "serve", *names, "--port", PORT, "--copy", str(copy))
-    return Launch(
-        DOOR_2,
-        command,
-        {
-            model: subject.ask_with_image(
-                f"/models/{subject.name}/predict", lambda answer: str(answer["predictions"][0][0]["label"])
-            )
-            for model, subject in subjects.items()
-        },
-        {"MLFLOW_TRACKING_URI": registry},
-        copy=copy,
-    )
+    command = (str(_OWN_PROGRAMS / "modelyard"), "serve", *names, "--port", PORT, "--copy", str(copy))
+    questions = {
+        model: subject.ask_with_image(f"/models/{subject.name}/predict", _read_best)
+        for model, subject in subjects.items()
+    }
+    return Launch(MODELYARD, command, questions, {"MLFLOW_TRACKING_URI": registry}, copy=copy)
 
 
-def _door_1(model: str, subject: Subject, registry: str) -> Launch:
-    question = subject.ask_with_base64(
-        "/invocations", "inputs", True, lambda answer: str(answer["predictions"][0][0]["label"])
-    )
-    return _mlflow(DOOR_1, model, f"models:/{subject.name}@champion", question, registry)
-
-
-def _stock(model: str, subject: Subject) -> Launch:
-    question = subject.ask_with_numbers("/invocations")
-    return _mlflow(STOCK, model, subject.stock_uri, question, subject.stock_store)
-
-
-def _mlflow(server: str, model: str, uri: str, question: Question, store: str) -> Launch:
-    command = (str(_OURS / "mlflow"), "models", "serve", "--model-uri", uri, "--env-manager", "local")
-    # MLflow starts uvicorn from PATH.
-    environment = {"MLFLOW_TRACKING_URI": store, **_path(_OURS), **_TENSORFLOW, **_MLFLOW}
-    return Launch(server, (*command, "--host", "127.0.0.1", "--port", PORT), {model: question}, environment)
-
-
-def _fastapi(model: str, subject: Subject) -> Launch:
-    question = subject.ask_with_image("/predict", lambda answer: str(answer["label"]))
-    return _peer(FASTAPI, model, subject, (sys.executable, "fastapi_server.py", PORT), question, _OURS)
-
-
-def _litserve(model: str, subject: Subject, programs: Path) -> Launch:
-    question = subject.ask_with_base64("/predict", "image", False, lambda answer: str(answer["label"]))
-    command = (str(programs / "python"), "litserve_server.py", PORT)
-    return _peer(LITSERVE, model, subject, command, question, programs)
-
-
-def _bentoml(model: str, subject: Subject, programs: Path, scratch: Path) -> Launch:
-    question = subject.ask_with_base64("/predict", "images", True, lambda answer: str(answer[0]))
-    command = (
-        str(programs / "bentoml"),
-        "serve",
-        "bentoml_server:Server",
-        "--host",
-        "127.0.0.1",
-        "--port",
-        PORT,
-    )
-    more = {"BENTOML_HOME": str(scratch / "bentoml"), "BENTOML_DO_NOT_TRACK": "True"}
-    return _peer(BENTOML, model, subject, command, question, programs, more)
-
-
-def _peer(
-    server: str,
-    model: str,
-    subject: Subject,
-    command: tuple[str, ...],
-    question: Question,
-    programs: Path,
-    more: Mapping[str, str] | None = None,
-) -> Launch:
-    environment = {"NETWORK": str(subject.network), **_path(programs), **_TENSORFLOW, **(more or {})}
+def _launch(server: str, model: str, subject: Subject, programs: Path, registry: str) -> Launch:
+    """Return how to start a server whose programs are in this folder; MLflow finds uvicorn on PATH."""
+    mlflow = (str(programs / "mlflow"), "models", "serve", "--env-manager", "local")
+    command: tuple[str, ...] = (str(programs / "python"), f"{server}_server.py", PORT)
+    environment = {"PATH": f"{programs}{os.pathsep}{os.environ['PATH']}", "PYTHONDONTWRITEBYTECODE": "1"}
+    environment |= {"NETWORK": str(subject.folder), "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false", **_QUIET}
+    if server == MLFLOW_TENSORFLOW:
+        question = subject.ask_with_numbers("/invocations")
+        environment["MLFLOW_TRACKING_URI"] = subject.stock_store
+        command = (*mlflow, "--model-uri", subject.stock_uri, "--host", HOST, "--port", PORT)
+    elif server == MLFLOW_MODELYARD:
+        question = subject.ask_with_base64("/invocations", "inputs", True, _read_best)
+        environment["MLFLOW_TRACKING_URI"] = registry
+        command = (*mlflow, "--model-uri", f"models:/{subject.name}@champion", "--host", HOST, "--port", PORT)
+    elif server == FASTAPI:
+        question = subject.ask_with_image("/predict", itemgetter("label"))
+    elif server == LITSERVE:
+        question = subject.ask_with_base64("/predict", "image", False, itemgetter("label"))
+    else:
+        question = subject.ask_with_base64("/predict", "images", True, itemgetter(0))
+        environment |= {"BENTOML_HOME": str(programs.parent / "home"), "BENTOML_DO_NOT_TRACK": "True"}
+        command = (
+            str(programs / "bentoml"),
+            "serve",
+            "bentoml_server:Server",
+            "--host",
+            HOST,
+            "--port",
+            PORT,
+        )
     return Launch(server, command, {model: question}, environment, PEERS)
 
 
-def _path(programs: Path) -> dict[str, str]:
-    return {"PATH": f"{programs}{os.pathsep}{os.environ['PATH']}", "PYTHONDONTWRITEBYTECODE": "1"}
+def _read_best(answer: Any) -> str:
+    return str(answer["predictions"][0][0]["label"])

@@ -1,1 +1,1 @@
-"""Training measured beside the textbook script, in one run: `python -m benchmarks.training --help`."""
+"""Training measured beside a textbook script, in one run: `python -m benchmarks.training --help`."""

@@ -15,37 +15,24 @@ CONF = Path("conf")
 ORDER = ("mlp", "cnn", "cnn_fast", "cnn_tiny", "cnn_best", "ensemble")
 
 
-def compose_preset(name: str, seed: int = 0) -> Params:
-    """Compose the configuration with one preset.
-
-    Raises:
-        UsageError: there is no such preset.
-        ModelyardError: a value is wrong.
-    """
+def compose_preset(name: str, seed: int = 0, overrides: Sequence[str] = ()) -> Params:
+    """Compose the configuration with one preset and Hydra's overrides; an unknown one is a `UsageError`."""
     if name not in _list_names():
         raise UsageError(f"expected a preset of {CONF}/model ({', '.join(_list_names())}), got {name}")
     with initialize_config_dir(str(CONF.resolve()), version_base=None):
-        config = compose("config", [f"model={name}", f"train.seed={seed}"])
+        config = compose("config", [f"model={name}", f"train.seed={seed}", *overrides])
     values: Any = OmegaConf.to_container(config, resolve=True)
     return validate_params(values, f"{CONF}/, model={name}")
 
 
-def find_presets() -> dict[str, Params]:
-    """Return all presets whose input is pixels, in order."""
-    composed = {name: compose_preset(name) for name in _list_names()}
-    return {name: params for name, params in composed.items() if params.model.input == "pixels"}
-
-
 def choose_presets(wanted: Sequence[str] | None) -> dict[str, Params]:
-    """Return the presets with these names.
+    """Return the presets with these names in order; an unknown one is a `UsageError`.
 
-    None are all, except an ensemble whose members are another preset's seeds: their answers are averaged
-    without a second training.
-
-    Raises:
-        UsageError: one of them is no preset that sees pixels.
+    None stands for all, except an ensemble whose members are another preset's seeds: their answers are
+    averaged without a second training.
     """
-    known = find_presets()
+    composed = {name: compose_preset(name) for name in _list_names()}
+    known = {name: params for name, params in composed.items() if params.model.input == "pixels"}
     if wanted is None:
         return {name: params for name, params in known.items() if not repeats_another(params, known.values())}
     if unknown := [name for name in wanted if name not in known]:
@@ -66,8 +53,5 @@ def repeats_another(params: Params, others: Iterable[Params]) -> bool:
 
 
 def _list_names() -> list[str]:
-    return sorted((path.stem for path in (CONF / "model").glob("*.yaml")), key=_place)
-
-
-def _place(name: str) -> tuple[int, str]:
-    return (ORDER.index(name) if name in ORDER else len(ORDER), name)
+    names = sorted(path.stem for path in (CONF / "model").glob("*.yaml"))
+    return sorted(names, key=lambda name: ORDER.index(name) if name in ORDER else len(ORDER))

@@ -1,82 +1,80 @@
 """Rounds: every network is fitted with one seed, then every network with the next."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
 
-from benchmarks.serving.machine import measure_others
-from benchmarks.training.augmentation import Augmented
-from benchmarks.training.goals import show_accuracy
+import numpy as np
+
+from benchmarks.command import Tell, measure_other_programs
 from benchmarks.training.processes import Processes
-from benchmarks.training.runs import TEXTBOOK, Run
-from modelyard.params import Params
+from benchmarks.training.runs import TEXTBOOK, Run, read_epochs
+from benchmarks.training.summary import show_accuracy
+from modelyard.params import Augmentation, Params
 from modelyard.training.augmentation import changes_pictures
 
-BEST = "cnn_best"
-SEEDS = 5
+BEST, SEEDS = "cnn_best", 5
 # Of those that take minutes.
 FEWER_SEEDS = {BEST: 3, "ensemble": 3}
-# Of all cores, by other programs.
-MOST_OTHERS = 0.1
-Tell = Callable[[str], None]
+# Three epochs, in which a step takes as long as in the whole fit.
+SHORT = ["train.epochs=3", "train.schedule.name=constant", "train.schedule.warmup=0.0"]
+SHORT += ["train.early_stopping.patience=null", "model.members=1"]
+UNCHANGED = [f"train.augmentation.{amount}=0.0" for amount in Augmentation.model_fields]
 
 
-def count_seeds(presets: Mapping[str, Params], asked: int | None) -> dict[str, int]:
+def count_seeds(presets: Iterable[str], asked: int | None) -> dict[str, int]:
     """Return how many seeds each network is fitted with, the textbook's first."""
     return {name: asked or FEWER_SEEDS.get(name, SEEDS) for name in (TEXTBOOK, *presets)}
 
 
-def fit_all(
-    processes: Processes, presets: Mapping[str, Params], seeds: Mapping[str, int], tell: Tell
-) -> tuple[list[Run], float]:
-    """Fit each network with one seed, then each with the next: what slows the machine down slows all.
+@dataclass(frozen=True)
+class Rounds:
+    """The measurements of one run; `probabilities` is a folder for what the networks answer."""
 
-    Returns:
-        The runs, and the largest share of the cores, 0..1, that other programs used between them.
-    """
-    runs, others = [], 0.0
-    for seed in range(max(seeds.values())):
-        others = max(others, _look_for_others(tell))
-        for name in (name for name, count in seeds.items() if seed < count):
-            run = _fit(processes, name, presets.get(name), seed)
-            runs.append(run)
-            tell(
-                f"{name:9}  seed {seed}  {run.fit_s:8.2f} s  {show_accuracy(run.test_accuracy)}  "
-                f"{run.peak_rss_mb:6,.0f} MB"
-            )
-    return runs, others
+    processes: Processes
+    presets: Mapping[str, Params]
+    probabilities: Path
+    tell: Tell
 
+    def fit_all(self, seeds: Mapping[str, int]) -> tuple[list[Run], float]:
+        """Fit each network with one seed, then each with the next, so that a slow phase affects all of them.
 
-def _fit(processes: Processes, name: str, params: Params | None, seed: int) -> Run:
-    options = ["--seed", f"{seed}", "--keep", str(processes.probabilities)]
-    kept = f"{name}-{seed}"
-    if params is None:
-        return Run.of_plain(processes.measure("textbook", kept, {"seed": seed}, *options))
-    settings = {"seed": seed, **params.model_dump(mode="json", include={"model", "train"})}
-    return Run.of_plain(processes.measure("fit", kept, settings, "--preset", name, *options))
+        Returns the runs, and the largest share of the cores, 0..1, that other programs used between them.
+        """
+        runs, others = [], 0.0
+        for seed in range(max(seeds.values())):
+            others = max(others, measure_other_programs(self.tell))
+            for name in (name for name, number in seeds.items() if seed < number):
+                run = self._fit(name, f"{name}-{seed}", seed, "--keep", str(self.probabilities))
+                accuracy = show_accuracy(run.test_accuracy)
+                self.tell(
+                    f"{name:9}  seed {seed}  {run.fit_s:8.2f} s  {accuracy}  {run.peak_rss_mb:6,.0f} MB"
+                )
+                runs.append(run)
+        return runs, others
 
+    def measure_peak(self, when: str) -> float:
+        """Return the fastest matrix product in FLOP/s; other programs may disturb one measurement of two."""
+        peak = float(self.processes.measure("peak", f"peak-{when}", {}))
+        self.tell(f"float32 matrix product: {peak / 1e9:,.0f} GFLOP/s")
+        return peak
 
-def measure_peak(processes: Processes, when: str, tell: Tell) -> float:
-    """Measure at both ends of the run: a machine that others slow down for a while has its best once."""
-    peak = float(processes.measure("peak", f"peak-{when}", {})["flops_per_s"])
-    tell(f"matrix product of float32: {peak / 1e9:,.0f} GFLOP/s")
-    return peak
+    def measure_augmentation(self) -> tuple[float, float] | None:
+        """Return seconds of an epoch of `BEST`, without augmentation and with it; None if it is left out."""
+        if BEST not in self.presets or not changes_pictures(self.presets[BEST].train.augmentation):
+            return None
+        plain_s, augmented_s = self._time_epoch("plain", *UNCHANGED), self._time_epoch("augmented")
+        self.tell(f"{BEST}: an epoch takes {augmented_s / plain_s:.2f} x as long with augmentation")
+        return plain_s, augmented_s
 
+    def _time_epoch(self, name: str, *changes: str) -> float:
+        """Return the seconds of the faster of two epochs after a first, validation included."""
+        run = self._fit(BEST, f"{BEST}-epoch-{name}", 0, "--set", *SHORT, *changes)
+        return float(np.diff(read_epochs(run.seconds_and_val_accuracy_of_epochs)[:, 0]).min())
 
-def measure_best_augmentation(
-    processes: Processes, presets: Mapping[str, Params], tell: Tell
-) -> Augmented | None:
-    """Measure what augmentation costs the preset that needs it most; None where it is not there."""
-    if BEST not in presets or not changes_pictures(presets[BEST].train.augmentation):
-        return None
-    settings = presets[BEST].model_dump(mode="json", include={"model", "train"})
-    measured = processes.measure("augmentation", f"augmentation-{BEST}", settings, "--preset", BEST)
-    augmented = Augmented(**measured)
-    tell(f"{BEST}: an epoch takes {augmented.ratio:.2f} x as long with augmentation")
-    return augmented
-
-
-def _look_for_others(tell: Tell) -> float:
-    """Measure what else the machine does, and warn of it."""
-    share = measure_others()
-    if share > MOST_OTHERS:
-        tell(f"warning: other programs use {share:.0%} of the cores, these figures will be too low")
-    return share
+    def _fit(self, name: str, kept: str, seed: int, *options: str) -> Run:
+        command = ("--preset", name, "--seed", f"{seed}", "--data", str(self.processes.data), *options)
+        settings: dict[str, object] = {"options": command}
+        if name in self.presets:
+            settings |= self.presets[name].model_dump(mode="json", include={"model", "train"})
+        return Run(**self.processes.measure("fit", kept, settings, *command))

@@ -1,80 +1,59 @@
-"""Runs of the same preset summed up: medians over the seeds, with the least and the most."""
+"""The runs as training.csv has them, and the tables made from it."""
 
-import statistics
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import asdict
 
-from benchmarks.serving.measurements import Spread
-from benchmarks.training.runs import Epoch, Run
+from benchmarks.report import Frame, Table, show
+from benchmarks.training.runs import Run
 
-
-@dataclass(frozen=True)
-class Row:
-    """A preset with its runs, one a seed: a line of the table.
-
-    Raises:
-        ValueError: there are none.
-    """
-
-    name: str
-    runs: tuple[Run, ...]
-
-    def __post_init__(self) -> None:
-        if not self.runs:
-            raise ValueError("expected at least one run")
-
-    @property
-    def fit_s(self) -> Spread:
-        """Seconds of fitting."""
-        return self._spread(lambda run: run.fit_s)
-
-    @property
-    def test_accuracy(self) -> Spread:
-        """Of the final networks, 0..1."""
-        return self._spread(lambda run: run.test_accuracy)
-
-    @property
-    def mean_accuracy(self) -> float:
-        """The mean test accuracy, 0..1; to nine digits, so that a mean of three can be at a limit."""
-        return round(statistics.fmean(run.test_accuracy for run in self.runs), 9)
-
-    @property
-    def flops_per_s(self) -> Spread:
-        """Counted operations over seconds of fitting."""
-        return self._spread(lambda run: run.flops_per_s)
-
-    @property
-    def peak_rss_mb(self) -> Spread:
-        """The most memory of a process."""
-        return self._spread(lambda run: run.peak_rss_mb)
-
-    @property
-    def weights(self) -> int:
-        """Of one network: the same for all seeds."""
-        return self.runs[0].weights
-
-    @property
-    def curve(self) -> list[Epoch]:
-        """The medians after each epoch, as long as all runs were still being fitted."""
-        return [
-            Epoch(
-                statistics.median(one.elapsed_s for one in ends),
-                statistics.median(one.val_accuracy for one in ends),
-            )
-            for ends in zip(*(run.epochs for run in self.runs), strict=False)
-        ]
-
-    def count_reaching(self, accuracy: float) -> int:
-        """Count the seeds whose final network has this test accuracy, 0..1, or a better one."""
-        return sum(run.test_accuracy >= accuracy for run in self.runs)
-
-    def _spread(self, figure: Callable[[Run], float]) -> Spread:
-        return Spread.of(figure(run) for run in self.runs)
+HEAD = ["network", "seeds", "seconds", "least..most", "test accuracy", "least..most", "weights", "epochs"]
+HEAD += ["GFLOP/s", "of peak", "peak RSS MB"]
 
 
-def summarise(runs: Sequence[Run]) -> list[Row]:
-    """Make a row of all runs with the same name, by seed; rows are in the order of their first runs."""
-    named: dict[str, list[Run]] = {}
-    for run in runs:
-        named.setdefault(run.name, []).append(run)
-    return [Row(name, tuple(sorted(own, key=lambda run: run.seed or 0))) for name, own in named.items()]
+def make_frame(runs: Sequence[Run], peak_flops_per_s: float) -> Frame:
+    """Return the columns of training.csv without `about`: a row for each run, those of a network together."""
+    import pandas as pd  # type: ignore[import-untyped]
+
+    networks = list(dict.fromkeys(run.network for run in runs))
+    ordered = sorted(runs, key=lambda run: (networks.index(run.network), run.seed or 0))
+    frame = pd.DataFrame([asdict(run) for run in ordered]).astype({"seed": "Int64"})
+    share = frame["gflop"] * 1e9 / frame["fit_s"] / peak_flops_per_s
+    frame.insert(frame.columns.get_loc("peak_rss_mb"), "share_of_peak", share)
+    return frame
+
+
+def list_medians(frame: Frame) -> dict[str, Table]:
+    """Return a table with a line for each network, and its title."""
+    lines = [_show_network(name, runs) for name, runs in frame.groupby("network", sort=False)]
+    return {"Medians of the seeds": [HEAD, *lines]}
+
+
+def list_seeds(frame: Frame) -> dict[str, Table]:
+    """Return a table with a column for each seed, and its title; networks with fewer have empty cells."""
+    seeds = sorted(frame["seed"].dropna().unique())
+    table = [["network", *(f"seed {seed}" for seed in seeds), "mean"]]
+    for name, runs in frame.groupby("network", sort=False):
+        found = dict(zip(runs["seed"], map(show_accuracy, runs["test_accuracy"]), strict=True))
+        table.append([name, *(found.get(seed, "") for seed in seeds), show_accuracy(mean_accuracy(runs), 3)])
+    return {"Test accuracy of every seed": table}
+
+
+def mean_accuracy(runs: Frame) -> float:
+    """Return the mean test accuracy, 0..1; to nine digits, so that a mean of three can equal a limit."""
+    return round(float(runs["test_accuracy"].mean()), 9)
+
+
+def show_accuracy(accuracy: float, digits: int = 2) -> str:
+    """Write 0.9902 as 99.02 %; of 10,000 images, two digits are exact."""
+    return f"{100 * accuracy:.{digits}f} %"
+
+
+def _show_network(name: str, runs: Frame) -> list[str]:
+    seconds, percent = runs["fit_s"], 100 * runs["test_accuracy"]
+    rate, share = (runs["gflop"] / seconds).median(), runs["share_of_peak"].median()
+    times = [show(seconds.median()), f"{show(seconds.min())}..{show(seconds.max())}"]
+    accuracies = [f"{percent.median():.2f} %", f"{percent.min():.2f}..{percent.max():.2f}"]
+    sizes = [f"{runs['weights'].iloc[0]:,}", f"{runs['epochs'].min() or ''}"]
+    speeds = [f"{rate:,.0f}" if rate >= 10 else f"{rate:.1f}", f"{share:.0%}"]
+    memory = f"{runs['peak_rss_mb'].median():,.0f}"
+    return [name, f"{len(runs)}", *times, *accuracies, *sizes, *speeds, memory]
