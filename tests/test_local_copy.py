@@ -21,7 +21,7 @@ STATE = RegistryState(
             {"champion": 2},
             {
                 1: RegisteredVersion(1, {"content_key": "a" * 64}, {"test/accuracy": 0.99}),
-                2: RegisteredVersion(2, {"content_key": "b" * 64, "source": "schön"}, {}),
+                2: RegisteredVersion(2, {"content_key": "b" * 64, "precision": "schön"}, {}),
             },
         )
     },

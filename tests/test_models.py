@@ -207,8 +207,8 @@ def test_a_version_whose_artifact_is_gone_leaves_the_old_one_serving_until_it_is
     registry.point(2)
     wait_until(lambda: models.problems() != [], models)
     (problem,) = models.problems()
-    assert problem.startswith("mnist@champion: version 2 cannot be loaded (its artifacts cannot be fetched")
-    assert problem.endswith("; version 1 goes on serving")
+    reason = "version 2 cannot be loaded (its artifacts cannot be fetched)"
+    assert problem == f"mnist@champion: {reason}; version 1 goes on serving"
     assert models.ready
     assert answer(models.get("mnist")) == "7a"
     with pytest.raises(Unavailable, match="mnist: version 2 cannot be loaded"):
@@ -238,7 +238,7 @@ def test_a_model_that_answers_nan_is_found_out_before_it_serves(
     registry.point(registry.add(mark="a"))
     models = serve("mnist")
     registry.point(registry.add(mark="b", model=tflite_models.digit_model(tflite_models.NAN_GAIN)))
-    wait_until(lambda: "NaN or infinity" in "".join(models.problems()), models)
+    wait_until(lambda: "its model gives no answer" in "".join(models.problems()), models)
     assert answer(models.get("mnist")) == "7a"
 
 
@@ -320,7 +320,7 @@ def test_a_configured_name_that_is_missing_is_not_ready_until_it_is_registered(
 ) -> None:
     registry.point(registry.add())
     models = serve("mnist", "colours", wait=False)
-    wait_until(lambda: models.problems() == ["colours is not registered (registered are: mnist)"], models)
+    wait_until(lambda: models.problems() == ["colours is not registered"], models)
     assert not models.ready
     assert models.default().name == "mnist"
     with pytest.raises(UnknownModel, match="registered are: mnist"):
@@ -350,7 +350,7 @@ def test_a_configured_model_that_was_deleted_goes_on_serving_until_it_comes_anew
     models = serve("mnist")
     registry.client.delete_registered_model("mnist")
     wait_until(lambda: models.problems() != [], models)
-    assert models.problems() == ["mnist is not registered (registered are: none); version 1 goes on serving"]
+    assert models.problems() == ["mnist is not registered; version 1 goes on serving"]
     assert answer(models.get("mnist")) == "7a"
     registry.point(registry.add(mark="b"))
     wait_until(lambda: answer(models.get("mnist")) == "7b", models)
@@ -390,9 +390,7 @@ def test_an_error_that_nobody_thought_of_does_not_end_the_following(
     source = Odd(database_file(registry.uri), RegistryClient(registry.uri))
     models = serve("mnist", source=source)
     source.wrong = True
-    wait_until(
-        lambda: "following the registry failed (KeyError('odd'))" in "".join(models.problems()), models
-    )
+    wait_until(lambda: "following the registry failed (KeyError)" in "".join(models.problems()), models)
     assert answer(models.get("mnist")) == "7a"
     source.wrong = False
     wait_until(lambda: models.problems() == [], models)

@@ -1,0 +1,76 @@
+"""A bundle is tried in a process of its own: whatever it does there, it is told, and nobody else ends."""
+
+import shutil
+import time
+from pathlib import Path
+
+import pytest
+
+from modelyard.inference import trial
+from modelyard.inference.bundle import BundleError
+from modelyard.inference.trial import Trials, try_bundle
+from mutated_models import crashing_model, mutate
+from tflite_models import NAN_GAIN, digit_bundle, digit_model
+
+MUTANTS = 500
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return digit_bundle(tmp_path_factory.mktemp("trial") / "mnist").folder
+
+
+def test_a_whole_bundle_passes(whole: Path) -> None:
+    try_bundle(whole)
+
+
+def test_what_is_wrong_with_a_bundle_is_told_and_the_next_one_is_tried(whole: Path, tmp_path: Path) -> None:
+    wrong = {
+        "LiteRT cannot load its model": b"\x1c\0\0\0TFL3 and nothing else",
+        "its model gives no answer": digit_model(NAN_GAIN),
+        "LiteRT crashed on its model": crashing_model(digit_model()),
+        "it is no bundle": b"no model",
+    }
+    with Trials() as trials:
+        for reason, model in wrong.items():
+            folder = Path(shutil.copytree(whole, tmp_path / "bundle", dirs_exist_ok=True))
+            (folder / "model.tflite").write_bytes(model)
+            with pytest.raises(BundleError) as caught:
+                trials.run(folder)
+            assert caught.value.reason.startswith(reason)
+            assert str(tmp_path) not in caught.value.reason
+            trials.run(whole)
+
+
+def test_no_mutant_of_a_model_ends_the_process_that_tries_it(whole: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(whole, tmp_path / "bundle"))
+    crashes = refused = 0
+    with Trials() as trials:
+        for mutant in mutate(digit_model(), MUTANTS):
+            (folder / "model.tflite").write_bytes(mutant)
+            try:
+                trials.run(folder)
+            except BundleError as error:
+                refused += 1
+                crashes += "crashed" in error.reason
+        trials.run(whole)
+    # Some must crash, or nothing was put to the test.
+    assert refused > MUTANTS / 10
+    assert crashes > 0
+
+
+def test_a_trial_that_takes_too_long_is_ended(whole: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(trial, "TIME_LIMIT_S", 1)
+    monkeypatch.setattr(trial, "_load", lambda _: time.sleep(60))
+    assert "took longer than 1 s" in trial._fork(whole)[1]
+
+
+def test_a_trial_has_no_more_memory_than_a_model_needs(whole: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def take(folder: Path) -> tuple[str, str]:
+        try:
+            return f"{len(bytearray(64 << 30))} bytes", "it was given"
+        except MemoryError:
+            return "no memory", "it was refused"
+
+    monkeypatch.setattr(trial, "_load", take)
+    assert trial._fork(whole) == ["no memory", "it was refused"]
