@@ -16,8 +16,9 @@ from modelyard.inference.bundle_files import FILES, MOST_BYTES, BundleError, cop
 from modelyard.inference.plain_text import is_plain, show
 
 DESCRIPTION = "MLmodel"
-# MLflow's own have 2 kB.
-MOST_DESCRIPTION_BYTES = 200_000
+# MLflow's own have 2 kB and some ten brackets; the time for nested ones grows with the square of their depth.
+MOST_DESCRIPTION_BYTES = 20_000
+MOST_BRACKETS = 300
 NO_BUNDLE = "its MLmodel file names no bundle"
 
 
@@ -75,8 +76,10 @@ def find_bundle(description: Path) -> str:
         expected = f"a regular file of at most {MOST_DESCRIPTION_BYTES} bytes"
         raise ArtifactError(f"{NO_BUNDLE}: expected {expected}, found {found.st_size} bytes", NO_BUNDLE)
     try:
-        # MLflow writes no aliases, and a few bytes of them stand for gigabytes.
         text = description.read_text()
+        if text.count("[") + text.count("{") > MOST_BRACKETS:
+            raise ValueError(f"expected at most {MOST_BRACKETS} brackets")
+        # MLflow writes no aliases, and a few bytes of them stand for gigabytes.
         if any(isinstance(token, yaml.AliasToken) for token in yaml.scan(text)):
             raise ValueError("expected no aliases")
         path = yaml.safe_load(text)["flavors"]["python_function"]["artifacts"]["bundle"]["path"]
