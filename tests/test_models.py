@@ -494,7 +494,7 @@ def test_what_keeps_a_service_from_being_ready_is_in_the_log_once(
     wait_until(lambda: len(models.problems()) == 2, models)
     time.sleep(10 * POLL_S)
     assert caplog.text.count("nope is not registered: register it (registered are: mnist)") == 1
-    assert caplog.text.count("version 1 cannot be loaded") == 1
+    assert caplog.text.count("mnist: version 1 cannot be loaded: the local copy cannot be written") == 1
     told = "; ".join(models.problems())
     assert "choose another with --copy" in told
     assert str(tmp_path) not in told

@@ -6,10 +6,15 @@ from pathlib import Path
 
 import pytest
 
+from modelyard.errors import ModelyardError
 from modelyard.inference import trial
 from modelyard.inference.bundle import BundleError
 from modelyard.inference.trial import Trials, try_bundle
+from modelyard.registry.verification import verify_registry
+from modelyard.registry.versions import check_bundle
+from modelyard.tracking.store import Store
 from mutated_models import crashing_model, mutate
+from small_registry import SmallRegistry
 from tflite_models import NAN_GAIN, digit_bundle, digit_model
 
 MUTANTS = 500
@@ -74,3 +79,17 @@ def test_a_trial_has_no_more_memory_than_a_model_needs(whole: Path, monkeypatch:
 
     monkeypatch.setattr(trial, "_load", take)
     assert trial._fork(whole) == ["no memory", "it was refused"]
+
+
+def test_a_registered_version_that_crashes_litert_is_found_and_refused(tmp_path: Path) -> None:
+    registry = SmallRegistry(tmp_path / "registry")
+    registry.add(mark="a")
+    registry.add(mark="b", model=crashing_model(digit_model()))
+    registry.client.create_model_version("mnist", "file:///nowhere")
+    store = Store(registry.client, registry.uri)
+    found = [one for one in verify_registry(store) if "LiteRT crashed on its model" in one.problem]
+    assert [one.subject for one in found] == ["mnist/2"]
+    for version, message in (("2", "LiteRT crashed on its model"), ("3", "it has no content_key")):
+        with pytest.raises(ModelyardError, match=f"models:/mnist/{version}: .*{message}"):
+            check_bundle(store, registry.client.get_model_version("mnist", version))
+    check_bundle(store, registry.client.get_model_version("mnist", "1"))

@@ -106,9 +106,10 @@ class Loader:
         try:
             served = self._build(name, wanted, self._fetch(name, wanted))
         except Exception as error:  # whatever a broken version does, the others go on serving
-            reason = f"version {wanted.version} cannot be loaded ({_give_reason(error)})"
+            why, full = _give_reason(error), show(error, MOST_LOGGED)
+            reason = f"version {wanted.version} cannot be loaded ({why})"
             if failure is None or failure.reason != reason:
-                told = show(f"{type(error).__name__}: {error}", MOST_LOGGED)
+                told = full if why in full else f"{why} ({type(error).__name__}: {full})"
                 log.warning("%s: version %s cannot be loaded: %s", name, wanted.version, told)
             wait_s = min(self._wait_s if failure is None else 2 * failure.wait_s, LONGEST_WAIT_S)
             self._failures[key] = _Failure(reason, time.monotonic() + wait_s, wait_s)
