@@ -83,7 +83,7 @@ def run_converted(model: bytes, imported: Imported, folder: Path) -> np.ndarray:
     """Return what a LiteRT model gives for the fitted pictures, float32 (n, outputs)."""
     path = folder / "converted.tflite"
     path.write_bytes(model)
-    loaded = LoadedModel(path, threads=1)
+    loaded = LoadedModel(path.read_bytes(), threads=1)
     how = imported.preprocessing
     assert (how.mean, how.scale) == (0.0, 1.0)
     fitted = [fit_pixels(how.fit, picture, how.height, how.width)[None] for picture in PICTURES]

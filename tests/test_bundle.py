@@ -8,7 +8,16 @@ from typing import Any
 
 import pytest
 
-from modelyard.inference.bundle import Bundle, BundleError, Label, Preprocessing, read_bundle, write_bundle
+from modelyard.inference.bundle import (
+    Bundle,
+    BundleError,
+    Label,
+    Preprocessing,
+    is_content_key,
+    read_bundle,
+    write_bundle,
+)
+from modelyard.inference.plain_text import show
 
 PREPROCESSING = Preprocessing("stretch", 299, 299, 3, 128.0, 0.0078125)
 MODEL = b"\x1c\0\0\0TFL3 and the rest"
@@ -149,6 +158,87 @@ def test_a_label_without_its_key_is_named_by_its_place(bundle: Bundle) -> None:
     edit(bundle.folder / "labels.json", lambda labels: labels[2].pop("synset"))
     with pytest.raises(BundleError, match=r"labels.json: label 2: expected the keys \['name', 'synset'\]"):
         read_bundle(bundle.folder)
+
+
+@pytest.mark.parametrize("word", ["\ud800", "a\x1b[31m", "two\nlines", "\u202eexe.gpj", "x" * 301])
+@pytest.mark.parametrize("place", ["label", "synset", "name", "precision"])
+def test_a_word_that_an_answer_or_a_page_cannot_show_is_refused(
+    bundle: Bundle, word: str, place: str
+) -> None:
+    if place in ("label", "synset"):
+        key = "name" if place == "label" else place
+        edit(bundle.folder / "labels.json", lambda labels: labels[1].update({key: word}))
+    else:
+        edit(bundle.folder / "provenance.json", lambda about: about.update({place: word}))
+    with pytest.raises(BundleError, match=r"printable characters|is not JSON") as caught:
+        read_bundle(bundle.folder)
+    str(caught.value).encode()
+    assert str(bundle.folder) not in caught.value.reason
+
+
+def test_provenance_that_could_not_be_written_again_is_refused(bundle: Bundle) -> None:
+    edit(bundle.folder / "provenance.json", lambda about: about["provenance"].update(url="\ud800"))
+    with pytest.raises(BundleError, match="is not JSON"):
+        read_bundle(bundle.folder)
+
+
+def test_names_in_any_language_are_read(bundle: Bundle) -> None:
+    names = ["Eisbär", "大熊猫", "นก", "👩\u200d🔬", "caf\u00a0noir"]
+    assert [
+        label.name for label in write(bundle.folder, labels=[Label(name) for name in names]).labels
+    ] == names
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("labels.json", b"[" * 100_000),
+        ("labels.json", b"[" + b"9" * 5000 + b"]"),
+        ("preprocessing.json", b'{"mean": NaN}'),
+        ("provenance.json", b"1" * 4_000_001),
+        ("preprocessing.json", b" " * 100_001),
+    ],
+    ids=["deep", "digits", "NaN", "long provenance", "long preprocessing"],
+)
+def test_json_that_is_too_much_is_refused(bundle: Bundle, name: str, content: bytes) -> None:
+    (bundle.folder / name).write_bytes(content)
+    with pytest.raises(BundleError, match=f"{name}.*(is not JSON|expected a regular file)") as caught:
+        read_bundle(bundle.folder)
+    assert len(str(caught.value)) < 1000
+
+
+@pytest.mark.parametrize("mean", ["1" + "0" * 400, "1e999", "-1e39"])
+def test_a_number_that_no_float_holds_is_refused(bundle: Bundle, mean: str) -> None:
+    path = bundle.folder / "preprocessing.json"
+    path.write_text(path.read_text().replace("128.0", mean))
+    with pytest.raises(BundleError, match=r"preprocessing\.json"):
+        read_bundle(bundle.folder)
+
+
+def test_a_device_in_the_place_of_a_file_is_refused(bundle: Bundle) -> None:
+    (bundle.folder / "model.tflite").unlink()
+    (bundle.folder / "model.tflite").symlink_to("/dev/zero")
+    with pytest.raises(BundleError, match="expected a regular file"):
+        read_bundle(bundle.folder)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("0123456789abcdef" * 4, True),
+        ("A" * 64, False),
+        ("a" * 63, False),
+        ("a" * 64 + "\n", False),
+        (None, False),
+    ],
+)
+def test_a_content_key_is_64_hex_digits(text: Any, expected: bool) -> None:
+    assert is_content_key(text) is expected
+
+
+def test_text_is_shown_in_one_line_of_bounded_length() -> None:
+    assert show("a\x1b[31m\n\ud800ü") == r"a\x1b[31m\n\ud800ü"
+    assert show("x" * 1000, 10) == "x" * 10 + "..."
 
 
 # Before fits had names

@@ -21,7 +21,7 @@ STATE = RegistryState(
             {"champion": 2},
             {
                 1: RegisteredVersion(1, {"content_key": "a" * 64}, {"test/accuracy": 0.99}),
-                2: RegisteredVersion(2, {"content_key": "b" * 64, "source": "schön"}, {}),
+                2: RegisteredVersion(2, {"content_key": "b" * 64, "precision": "schön"}, {}),
             },
         )
     },
@@ -144,6 +144,56 @@ def test_what_a_killed_process_left_is_removed_after_an_hour(copy: LocalCopy, tm
     age(left[0], hours=2)
     copy.prune([])
     assert [folder.exists() for folder in left] == [False, True]
+
+
+@pytest.mark.parametrize(
+    "key", ["", ".", "..", "../../precious", "{}/precious", "a" * 63, "A" * 64, "a" * 64 + "\n"]
+)
+def test_what_is_no_content_key_reads_makes_and_removes_nothing(
+    copy: LocalCopy, bundle: Bundle, tmp_path: Path, key: str
+) -> None:
+    kept = copy.fetch(bundle.content_key, _Downloads(bundle)).folder
+    precious = tmp_path / "precious"
+    precious.mkdir()
+    before = sorted(tmp_path.rglob("*"))
+    for ask in (copy.read, lambda key: copy.fetch(key, _Downloads(bundle))):
+        with pytest.raises(ValueError, match="expected a content key of 64 hex digits"):
+            ask(key.format(tmp_path))
+    assert sorted(tmp_path.rglob("*")) == before
+    assert kept.is_dir()
+
+
+def test_a_state_that_names_a_folder_as_content_key_names_none(copy: LocalCopy) -> None:
+    tags = {"content_key": "../../precious"}
+    model = RegisteredModel("mnist", {"champion": 1}, {1: RegisteredVersion(1, tags, {})})
+    copy.write_state(RegistryState({"mnist": model}))
+    restored = copy.read_state()
+    assert restored is not None
+    assert restored.models["mnist"].versions[1].content_key is None
+
+
+def test_a_link_in_the_copy_leads_to_nothing_that_is_removed(
+    copy: LocalCopy, bundle: Bundle, tmp_path: Path
+) -> None:
+    precious = tmp_path / "precious"
+    precious.mkdir()
+    (precious / "thesis.txt").write_text("years of work")
+    age(precious, hours=2)
+    folder = copy.fetch(bundle.content_key, _Downloads(bundle)).folder
+    for name in ("c" * 64, ".download.old"):
+        (folder.parent / name).symlink_to(precious)
+    assert copy.read("c" * 64) is None
+    copy.prune([])
+    assert (precious / "thesis.txt").exists()
+
+
+def test_a_folder_that_is_no_bundle_of_the_copy_stays(copy: LocalCopy, bundle: Bundle) -> None:
+    folder = copy.fetch(bundle.content_key, _Downloads(bundle)).folder
+    other = folder.parent / "photographs"
+    other.mkdir()
+    age(other, hours=48)
+    copy.prune([])
+    assert other.is_dir()
 
 
 def age(folder: Path, hours: int) -> None:

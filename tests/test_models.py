@@ -1,6 +1,7 @@
 """The models that are served: they follow a real registry, and go on when it fails them."""
 
 import gc
+import os
 import shutil
 import subprocess
 import sys
@@ -13,18 +14,21 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import orjson
 import pytest
 
 import tflite_models
 from modelyard.inference.images import ImageError, Limits
 from modelyard.service.loading import Source
 from modelyard.service.local_copy import LocalCopy
+from modelyard.service.metrics import Metrics
 from modelyard.service.models import Models, ServedVersion, Unavailable, UnknownModel
 from modelyard.service.registry_client import RegistryClient
 from modelyard.service.registry_database import RegistryDatabase
 from modelyard.service.registry_source import open_source
 from modelyard.service.registry_state import RegistryState
 from modelyard.tracking.store import database_file
+from mutated_models import crashing_model
 from small_registry import SEVEN, SmallRegistry
 from tracking_server import TrackingServer
 
@@ -207,8 +211,8 @@ def test_a_version_whose_artifact_is_gone_leaves_the_old_one_serving_until_it_is
     registry.point(2)
     wait_until(lambda: models.problems() != [], models)
     (problem,) = models.problems()
-    assert problem.startswith("mnist@champion: version 2 cannot be loaded (its artifacts cannot be fetched")
-    assert problem.endswith("; version 1 goes on serving")
+    reason = "version 2 cannot be loaded (its artifacts cannot be fetched)"
+    assert problem == f"mnist@champion: {reason}; version 1 goes on serving"
     assert models.ready
     assert answer(models.get("mnist")) == "7a"
     with pytest.raises(Unavailable, match="mnist: version 2 cannot be loaded"):
@@ -238,7 +242,7 @@ def test_a_model_that_answers_nan_is_found_out_before_it_serves(
     registry.point(registry.add(mark="a"))
     models = serve("mnist")
     registry.point(registry.add(mark="b", model=tflite_models.digit_model(tflite_models.NAN_GAIN)))
-    wait_until(lambda: "NaN or infinity" in "".join(models.problems()), models)
+    wait_until(lambda: "its model gives no answer" in "".join(models.problems()), models)
     assert answer(models.get("mnist")) == "7a"
 
 
@@ -320,7 +324,7 @@ def test_a_configured_name_that_is_missing_is_not_ready_until_it_is_registered(
 ) -> None:
     registry.point(registry.add())
     models = serve("mnist", "colours", wait=False)
-    wait_until(lambda: models.problems() == ["colours is not registered (registered are: mnist)"], models)
+    wait_until(lambda: models.problems() == ["colours is not registered"], models)
     assert not models.ready
     assert models.default().name == "mnist"
     with pytest.raises(UnknownModel, match="registered are: mnist"):
@@ -350,7 +354,7 @@ def test_a_configured_model_that_was_deleted_goes_on_serving_until_it_comes_anew
     models = serve("mnist")
     registry.client.delete_registered_model("mnist")
     wait_until(lambda: models.problems() != [], models)
-    assert models.problems() == ["mnist is not registered (registered are: none); version 1 goes on serving"]
+    assert models.problems() == ["mnist is not registered; version 1 goes on serving"]
     assert answer(models.get("mnist")) == "7a"
     registry.point(registry.add(mark="b"))
     wait_until(lambda: answer(models.get("mnist")) == "7b", models)
@@ -390,12 +394,135 @@ def test_an_error_that_nobody_thought_of_does_not_end_the_following(
     source = Odd(database_file(registry.uri), RegistryClient(registry.uri))
     models = serve("mnist", source=source)
     source.wrong = True
-    wait_until(
-        lambda: "following the registry failed (KeyError('odd'))" in "".join(models.problems()), models
-    )
+    wait_until(lambda: "following the registry failed (KeyError)" in "".join(models.problems()), models)
     assert answer(models.get("mnist")) == "7a"
     source.wrong = False
     wait_until(lambda: models.problems() == [], models)
+
+
+# What a registry may hold
+
+
+def test_a_content_key_that_is_a_path_removes_nothing_when_its_version_is_asked_for(
+    registry: SmallRegistry, serve: Serve, tmp_path: Path
+) -> None:
+    registry.point(registry.add(mark="a"))
+    registry.add(mark="b")
+    (tmp_path / "precious").mkdir()
+    models = serve("mnist")
+    for key in (str(tmp_path / "precious"), "../../precious", ""):
+        registry.client.set_model_version_tag("mnist", "2", "content_key", key)
+        wait_until(lambda: models.describe()[0]["versions"][1]["content_key"] is None, models)
+        with pytest.raises(Unavailable, match="it has no content_key"):
+            models.get("mnist", 2)
+        assert (tmp_path / "precious").is_dir()
+        assert len(list((tmp_path / "copy" / "bundles").glob("*/model.tflite"))) == 1
+
+
+def test_a_model_that_crashes_litert_is_refused_at_work_and_at_a_start(
+    registry: SmallRegistry, serve: Serve
+) -> None:
+    registry.point(registry.add(mark="a"))
+    at_work = serve("mnist")
+    registry.point(registry.add(mark="b", model=crashing_model(tflite_models.digit_model())))
+    wait_until(lambda: "LiteRT crashed on its model" in "".join(at_work.problems()), at_work)
+    assert answer(at_work.get("mnist")) == "7a"
+    started = serve("mnist", wait=False)
+    wait_until(lambda: "LiteRT crashed on its model" in "".join(started.problems()), started)
+    assert not started.ready
+    registry.point(1)
+    wait_until(lambda: started.ready and answer(started.get("mnist")) == "7a", started)
+
+
+def test_a_start_takes_the_registrys_champion_and_not_that_of_the_copy(
+    registry: SmallRegistry, serve: Serve
+) -> None:
+    registry.add(mark="a")
+    registry.point(registry.add(mark="b"))
+    serve("mnist").stop()
+    registry.point(1)
+    started = serve("mnist")
+    loaded = [one["version"] for one in started.describe()[0]["versions"] if one["loaded"]]
+    assert loaded == [1]
+
+
+def test_a_foreign_champion_leaves_the_old_one_serving_and_a_start_says_what_to_do(
+    registry: SmallRegistry, serve: Serve, caplog: pytest.LogCaptureFixture
+) -> None:
+    registry.point(registry.add(mark="a"))
+    at_work = serve("mnist")
+    registry.client.create_model_version("mnist", "file:///nowhere")
+    registry.point(2)
+    wait_until(lambda: at_work.problems() != [], at_work)
+    assert answer(at_work.get("mnist")) == "7a"
+    caplog.clear()
+    started = serve("mnist", wait=False)
+    wait_until(lambda: started.problems() != [], started)
+    (problem,) = started.problems()
+    assert "modelyard did not register it: `modelyard rollback` or `promote` another version" in problem
+    time.sleep(10 * POLL_S)
+    assert caplog.text.count("modelyard did not register it") == 1
+
+
+def test_a_database_that_is_damaged_is_told_once_without_a_traceback(
+    registry: SmallRegistry, serve: Serve, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    registry.point(registry.add(mark="a"))
+    models = serve("mnist")
+    database = Path(registry.uri.removeprefix("sqlite:///"))
+    database.rename(tmp_path / "aside")
+    database.write_bytes(b"no database at all" * 1000)
+    wait_until(lambda: models.problems() == ["the registry does not answer (DatabaseError)"], models)
+    time.sleep(10 * POLL_S)
+    assert answer(models.get("mnist")) == "7a"
+    (tmp_path / "aside").rename(database)
+    wait_until(lambda: models.problems() == [], models)
+    lines = [record.getMessage() for record in caplog.records if record.name == "modelyard.service.models"]
+    assert [line.partition(" (")[0] for line in lines] == [
+        "the registry does not answer",
+        "the registry answers again",
+    ]
+    assert "Traceback" not in caplog.text
+
+
+def test_what_keeps_a_service_from_being_ready_is_in_the_log_once(
+    registry: SmallRegistry, serve: Serve, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    registry.point(registry.add())
+    (tmp_path / "copy").write_text("a file, where a folder could not be made either")
+    models = serve("mnist", "nope", wait=False)
+    wait_until(lambda: len(models.problems()) == 2, models)
+    time.sleep(10 * POLL_S)
+    assert caplog.text.count("nope is not registered: register it (registered are: mnist)") == 1
+    assert caplog.text.count("mnist: version 1 cannot be loaded: the local copy cannot be written") == 1
+    told = "; ".join(models.problems())
+    assert "choose another with --copy" in told
+    assert str(tmp_path) not in told
+    assert len(told) < 1000
+
+
+def test_tags_and_metrics_of_any_size_are_described_in_json_and_for_prometheus(
+    registry: SmallRegistry, serve: Serve
+) -> None:
+    registry.point(registry.add())
+    for key, value in {"size_bytes": "9" * 5000, "precision": "x" * 5000, "other": "y" * 5000}.items():
+        registry.client.set_model_version_tag("mnist", "1", key, value)
+    models = serve("mnist")
+    (version,) = models.describe()[0]["versions"]
+    assert (version["size_bytes"], version["precision"], version["loaded"]) == (None, None, True)
+    assert len(orjson.dumps(models.describe())) < 2000
+    rendered = Metrics(models.describe, models.problems).render()
+    assert b'modelyard_version_loaded{model="mnist",version="1"} 1.0' in rendered
+
+
+def test_a_local_model_that_is_cut_short_while_it_serves_goes_on_answering(
+    registry: SmallRegistry, serve: Serve, tmp_path: Path
+) -> None:
+    registry.point(registry.add(mark="a"))
+    models = serve("mnist")
+    (file,) = (tmp_path / "copy").rglob("model.tflite")
+    os.truncate(file, 0)
+    assert [answer(models.get("mnist")) for _ in range(8)] == ["7a"] * 8
 
 
 def answer(served: ServedVersion) -> str:

@@ -1,5 +1,6 @@
 """What the registry says, asked of a real one in both ways; and what happens where there is none."""
 
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -143,6 +144,46 @@ def test_a_logged_model_without_a_bundle_is_refused(
     (registry.artifacts(1) / "MLmodel").write_text("flavors: {}\n")
     with pytest.raises(SourceError, match="its MLmodel file names no bundle"):
         source.download("mnist", 1, tmp_path / "came")
+
+
+@pytest.mark.parametrize(
+    "path", ["/outside", "../outside", "artifacts/link"], ids=["absolute", "above", "a link to a device"]
+)
+def test_a_bundle_outside_its_artifacts_is_not_fetched(
+    registry: SmallRegistry, source: Source, tmp_path: Path, path: str
+) -> None:
+    registry.add()
+    bundle = registry.artifacts(1) / "artifacts" / "bundle"
+    shutil.copytree(bundle, bundle.parent / "link")
+    (bundle.parent / "link" / "model.tflite").unlink()
+    (bundle.parent / "link" / "model.tflite").symlink_to("/dev/zero")
+    description = registry.artifacts(1) / "MLmodel"
+    description.write_text(description.read_text().replace("artifacts/bundle", path))
+    (tmp_path / "came").mkdir()
+    with pytest.raises(
+        SourceError, match=r"its MLmodel file names no bundle|its artifacts cannot be fetched"
+    ) as caught:
+        source.download("mnist", 1, tmp_path / "came")
+    assert str(tmp_path) not in caught.value.reason
+    assert not list((tmp_path / "came").rglob("model.tflite"))
+
+
+def test_what_no_registry_of_mlflow_holds_is_left_out(registry: SmallRegistry) -> None:
+    registry.point(registry.add())
+    with closing(sqlite3.connect(database_file(registry.uri) or "")) as database, database:
+        columns = [column[1] for column in database.execute("PRAGMA table_info(model_versions)")]
+        for number in (2**40, "of text", -3):
+            chosen = ", ".join("?" if column == "version" else column for column in columns)
+            database.execute(
+                f"INSERT INTO model_versions ({', '.join(columns)}) "  # noqa: S608
+                f"SELECT {chosen} FROM model_versions WHERE version = 1",
+                (number,),
+            )
+        database.execute("UPDATE model_version_tags SET value = ? WHERE key = 'precision'", (b"\xff\xfe",))
+        database.execute("UPDATE registered_model_aliases SET version = 5000000000")
+    model = open_source(registry.uri).read(["mnist"]).models["mnist"]
+    assert list(model.versions) == [1]
+    assert model.find("champion") is None
 
 
 @pytest.mark.parametrize("way", [RegistryClient, open_source])

@@ -6,26 +6,40 @@
 
 import hashlib
 import json
-import math
 import os
+import re
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-MODEL = "model.tflite"
-LABELS = "labels.json"
-PREPROCESSING = "preprocessing.json"
-PROVENANCE = "provenance.json"
-CONTENT = (MODEL, LABELS, PREPROCESSING)
+from modelyard.inference.bundle_files import (
+    CONTENT,
+    LABELS,
+    MODEL,
+    PREPROCESSING,
+    PROVENANCE,
+    BundleError,
+    open_file,
+    read_json,
+)
+from modelyard.inference.plain_text import MOST_CHARACTERS, is_plain, show
+
+__all__ = ["Bundle", "BundleError", "Label", "Preprocessing", "is_content_key", "read_bundle", "write_bundle"]
+
 # Written; format 1, which had kinds of pictures in the place of fits, is read too.
 FORMAT = 2
 READABLE = (1, 2)
+# Of a mean and a scale: what float32 holds.
+MOST_LEVELS = 1e38
+# Characters of a wrong value in an error.
+SHOWN = 60
 
 
-class BundleError(ValueError):
-    """A folder is no bundle that can answer; the message names the folder or the file."""
+def is_content_key(text: object) -> bool:
+    """Say whether this is what a content key is: 64 lower-case hex digits."""
+    return isinstance(text, str) and re.fullmatch("[0-9a-f]{64}", text) is not None
 
 
 @dataclass(frozen=True)
@@ -91,6 +105,15 @@ class Bundle:
         """The LiteRT model's file."""
         return self.folder / MODEL
 
+    def read_model(self) -> bytes:
+        """Return the LiteRT model.
+
+        Raises:
+            BundleError: its file is there no more, or no regular file.
+        """
+        with open_file(self.model_path) as file:
+            return file.read()
+
     def verify(self, content_key: str) -> None:
         """Refuse the bundle unless it holds what `content_key` stands for.
 
@@ -100,7 +123,8 @@ class Bundle:
         if self.content_key != content_key:
             raise BundleError(
                 f"{self.folder}: expected content {content_key}, found {self.content_key}: "
-                "it was changed after registration; get it again, or use another version"
+                "it was changed after registration; get it again, or use another version",
+                "it was changed after registration: use another version",
             )
 
 
@@ -145,13 +169,14 @@ def read_bundle(folder: Path) -> Bundle:
     Raises:
         BundleError: a file is missing, of an unknown format, or holds something else than it should.
     """
-    about = _read_json(folder / PROVENANCE)
+    about = read_json(folder / PROVENANCE)
     if not isinstance(about, dict) or about.get("format") not in READABLE:
         found = about.get("format") if isinstance(about, dict) else about
-        raise BundleError(f"{folder / PROVENANCE}: expected format 1 or 2, found {found!r}")
+        raise BundleError(f"{folder / PROVENANCE}: expected format 1 or 2, found {show(repr(found), SHOWN)}")
     _check_fields(
         folder / PROVENANCE, about, {"format": int, "name": str, "precision": str, "provenance": dict}
     )
+    _check_words(folder / PROVENANCE, (about["name"], about["precision"]))
     content_key = _content_key(folder)
     _check_model(folder / MODEL)
     return Bundle(
@@ -169,24 +194,21 @@ def read_bundle(folder: Path) -> Bundle:
 def _content_key(folder: Path) -> str:
     lines = hashlib.sha256()
     for name in CONTENT:
-        try:
-            with (folder / name).open("rb") as file:
-                digest = hashlib.file_digest(file, "sha256").hexdigest()
-        except OSError as error:
-            raise BundleError(f"{folder / name}: {error.strerror}: a bundle has this file") from None
+        with open_file(folder / name) as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
         lines.update(f"{name} {digest}\n".encode())
     return lines.hexdigest()
 
 
 def _check_model(path: Path) -> None:
-    with path.open("rb") as file:
+    with open_file(path) as file:
         head = file.read(8)
     if head[4:] != b"TFL3":
         raise BundleError(f"{path}: expected a LiteRT model (TFL3), found bytes {head[4:]!r}")
 
 
 def _read_labels(path: Path) -> tuple[Label, ...]:
-    values = _read_json(path)
+    values = read_json(path)
     if not isinstance(values, list) or not values:
         raise BundleError(f"{path}: expected a list with a label for each output")
     for number, value in enumerate(values):
@@ -194,14 +216,26 @@ def _read_labels(path: Path) -> tuple[Label, ...]:
     labels = tuple(Label(**value) for value in values)
     if all(label.name is None for label in labels):
         raise BundleError(f"{path}: no label has a name: nothing could be answered")
+    _check_words(path, (word for label in labels for word in (label.name, label.synset)))
     return labels
+
+
+def _check_words(path: Path, words: Iterable[str | None]) -> None:
+    """Refuse what an answer, a page or a terminal could not show."""
+    for word in words:
+        if word is not None and not is_plain(word):
+            expected = f"names of at most {MOST_CHARACTERS} printable characters"
+            raise BundleError(
+                f"{path}: expected {expected}, found {show(word, SHOWN)!r}",
+                "a label or its own name cannot be shown: use another version",
+            )
 
 
 def _read_preprocessing(path: Path, version: int) -> Preprocessing:
     # Every command knows BundleError, and starts without NumPy and Pillow.
     from modelyard.inference.fits import check_fit
 
-    value = _read_json(path)
+    value = read_json(path)
     number = int | float
     sizes = {"height": int, "width": int, "channels": int, "mean": number, "scale": number}
     if version == 1:
@@ -211,8 +245,10 @@ def _read_preprocessing(path: Path, version: int) -> Preprocessing:
     found = Preprocessing(**value)
     if wrong := check_fit(found.fit, found.height, found.width, found.channels):
         raise BundleError(f"{path}: {wrong}")
-    if not (math.isfinite(found.mean) and math.isfinite(found.scale) and found.scale != 0):
-        raise BundleError(f"{path}: expected a finite mean and scale, found {found.mean} and {found.scale}")
+    # Whole numbers of JSON may be larger than any float; NaN is not smaller than anything.
+    if not (abs(found.mean) < MOST_LEVELS and 0 < abs(found.scale) < MOST_LEVELS):
+        shown = show((found.mean, found.scale), SHOWN)
+        raise BundleError(f"{path}: expected a finite mean and a scale that is not 0, found {shown}")
     return found
 
 
@@ -220,36 +256,28 @@ def _translate_format_1(path: Path, value: dict[str, Any]) -> dict[str, Any]:
     """Name the fit of a bundle of before fits had names: it had two kinds of pictures."""
     kind, corners = value["kind"], value["align_corners"]
     if kind not in ("digit", "photo"):
-        raise BundleError(f"{path}: kind: expected 'digit' or 'photo', found {kind!r}")
+        raise BundleError(f"{path}: kind: expected 'digit' or 'photo', found {show(repr(kind), SHOWN)}")
     fit = "mnist" if kind == "digit" else "stretch_corners" if corners else "stretch"
     return {key: value[key] for key in ("height", "width", "channels", "mean", "scale")} | {"fit": fit}
 
 
 def _check_fields(path: Path, value: Any, types: dict[str, Any], where: str = "") -> None:
     if not isinstance(value, dict) or value.keys() != types.keys():
-        found = sorted(value) if isinstance(value, dict) else type(value).__name__
+        found = show(sorted(value)) if isinstance(value, dict) else type(value).__name__
         raise BundleError(f"{path}: {where}expected the keys {sorted(types)}, found {found}")
     for key, kind in types.items():
         if not isinstance(value[key], kind) or (kind is not bool and isinstance(value[key], bool)):
             expected = getattr(kind, "__name__", str(kind))
-            raise BundleError(f"{path}: {where}{key}: expected {expected}, found {value[key]!r}")
-
-
-def _read_json(path: Path) -> Any:
-    try:
-        return json.loads(path.read_bytes())
-    except OSError as error:
-        raise BundleError(f"{path}: {error.strerror}: a bundle has this file") from None
-    except ValueError as error:
-        raise BundleError(f"{path} is not JSON: {error}") from None
+            found = show(repr(value[key]), SHOWN)
+            raise BundleError(f"{path}: {where}{key}: expected {expected}, found {found}")
 
 
 def _to_json(value: Any, name: str) -> bytes:
     try:
         text = json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False)
+        return f"{text}\n".encode()
     except (TypeError, ValueError) as error:
         raise BundleError(f"{name} must hold plain, finite JSON values: {error}") from None
-    return f"{text}\n".encode()
 
 
 def _write(path: Path, content: bytes) -> None:

@@ -7,11 +7,12 @@ import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 import numpy as np
 from ai_edge_litert.interpreter import Interpreter
 from numpy.typing import NDArray
+
+from modelyard.inference.plain_text import show
 
 _NOTICE = b"INFO: Created TensorFlow Lite XNNPACK delegate for CPU.\n"
 _first_load = threading.Lock()
@@ -25,50 +26,67 @@ class ModelError(RuntimeError):
 class LoadedModel:
     """One LiteRT interpreter for single images; not thread-safe.
 
-    LiteRT maps the model's file into memory, so several interpreters share its pages.
+    Interpreters of one model share its bytes. They are no mapped file, which would end the process when it is
+    cut short by somebody; memory is the same (measured: 95 MB with 22 MB of int8, either way).
+
+    Args:
+        model: what a LiteRT file holds.
+        threads: of this interpreter.
 
     Attributes:
         input_shape: (h, w, c).
         outputs: how many numbers come out.
+
+    Raises:
+        ModelError: LiteRT cannot load it, or it is no model of one image.
     """
 
-    def __init__(self, path: Path, threads: int) -> None:
+    def __init__(self, model: bytes, threads: int) -> None:
         try:
             with _without_notice():
-                self._interpreter = Interpreter(model_path=str(path), num_threads=threads)
+                self._interpreter = Interpreter(model_content=model, num_threads=threads)
                 self._interpreter.allocate_tensors()
-        except (ValueError, RuntimeError) as error:
-            raise ModelError(f"{path}: LiteRT cannot load it: {str(error).splitlines()[0]}") from None
-        inputs, outputs = self._interpreter.get_input_details(), self._interpreter.get_output_details()
+            inputs, outputs = self._interpreter.get_input_details(), self._interpreter.get_output_details()
+        except Exception as error:  # a damaged file brings any: ValueError, RuntimeError, KeyError, TypeError
+            raise ModelError(f"LiteRT cannot load it: {show(error)}") from None
         shapes = [tuple(int(size) for size in tensor["shape"]) for tensor in (*inputs, *outputs)]
         types = [tensor["dtype"] for tensor in (*inputs, *outputs)]
         if (len(inputs), len(outputs)) != (1, 1) or [len(shape) for shape in shapes] != [4, 2]:
-            raise ModelError(f"{path}: expected one input (1, h, w, c) and one output (1, n), found {shapes}")
+            raise ModelError(f"expected one input (1, h, w, c) and one output (1, n), found {show(shapes)}")
         if any(kind is not np.float32 for kind in types) or any(shape[0] != 1 for shape in shapes):
-            raise ModelError(f"{path}: expected float32 for one image, found {types} of {shapes}")
+            raise ModelError(f"expected float32 for one image, found {types} of {shapes}")
         self.input_shape = shapes[0][1:]
         self.outputs = shapes[1][1]
         self._input, self._output = inputs[0]["index"], outputs[0]["index"]
 
     def run(self, image: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Return what comes out, float32 (1, outputs), for one image (1, h, w, c)."""
-        self._interpreter.set_tensor(self._input, image)
-        self._interpreter.invoke()
-        result: NDArray[np.float32] = self._interpreter.get_tensor(self._output)
+        """Return what comes out, float32 (1, outputs), for one image (1, h, w, c).
+
+        Raises:
+            ModelError: LiteRT fails, or gives another shape than the model's file says.
+        """
+        try:
+            self._interpreter.set_tensor(self._input, image)
+            self._interpreter.invoke()
+            result: NDArray[np.float32] = self._interpreter.get_tensor(self._output)
+        except (ValueError, RuntimeError) as error:
+            raise ModelError(f"LiteRT fails: {show(error)}") from None
+        if result.shape != (1, self.outputs):
+            raise ModelError(f"expected {self.outputs} numbers from the model, got {result.shape}")
         return result
 
 
 class Pool:
     """A fixed number of interpreters of one model; a thread that finds none free waits for one."""
 
-    def __init__(self, path: Path, interpreters: int, threads: int) -> None:
+    def __init__(self, content: bytes, interpreters: int, threads: int) -> None:
         if interpreters < 1 or threads < 1:
             raise ValueError(
                 f"expected at least 1 interpreter and 1 thread, got {interpreters} and {threads}"
             )
         self._free: queue.SimpleQueue[LoadedModel] = queue.SimpleQueue()
         for _ in range(interpreters):
-            model = LoadedModel(path, threads)
+            model = LoadedModel(content, threads)
             self._free.put(model)
         self.input_shape, self.outputs = model.input_shape, model.outputs
 

@@ -1,5 +1,6 @@
 """Answers: images in, ranked labels out."""
 
+import io
 import math
 import operator
 import os
@@ -9,6 +10,7 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from modelyard.inference.arrays import read_array
 from modelyard.inference.bundle import Bundle, BundleError
@@ -21,6 +23,7 @@ DEFAULT_TOP_K = 5
 DEFAULT_LIMITS = Limits()
 SMALL_BYTES = 4_000_000
 MOST_INTERPRETERS = 4
+MISFIT = "its model does not fit its labels or its preprocessing"
 
 
 class Predictor:
@@ -53,12 +56,12 @@ class Predictor:
         chosen = _choose_pool(bundle.size_bytes, _count_processors())
         try:
             self._pool = Pool(
-                bundle.model_path,
+                bundle.read_model(),
                 interpreters=chosen[0] if interpreters is None else interpreters,
                 threads=chosen[1] if threads is None else threads,
             )
         except ModelError as error:
-            raise BundleError(str(error)) from None
+            raise BundleError(f"{bundle.model_path}: {error}", "LiteRT cannot load its model") from None
         _check_shapes(bundle, self._pool)
         self._answered = np.array([i for i, label in enumerate(bundle.labels) if label.name is not None])
 
@@ -166,6 +169,22 @@ class Predictor:
                 answers.append(self._rank(self.probabilities(ready[None])[0], count))
         return answers
 
+    def warm_up(self) -> None:
+        """Answer a picture, half light and half dark, once with every interpreter: they take turns.
+
+        Raises:
+            BundleError: the model cannot answer it.
+        """
+        how = self.bundle.preprocessing
+        picture = Image.new("L", (how.width, how.height))
+        picture.paste(255, (0, 0, how.width // 2, how.height))
+        stream = io.BytesIO()
+        picture.save(stream, "PNG" if how.channels == 1 else "JPEG")
+        try:
+            self.predict([stream.getvalue()] * MOST_INTERPRETERS)
+        except ModelError as error:
+            raise BundleError(f"{self.bundle.folder}: {error}", "its model gives no answer") from None
+
     def _check_top_k(self, top_k: Any) -> int:
         most = max(len(self._answered), DEFAULT_TOP_K)
         try:
@@ -210,9 +229,9 @@ def _check_shapes(bundle: Bundle, pool: Pool) -> None:
     expected = (how.height, how.width, how.channels)
     if pool.input_shape != expected:
         raise BundleError(
-            f"{bundle.folder}: preprocessing makes {expected}, the model takes {pool.input_shape}"
+            f"{bundle.folder}: preprocessing makes {expected}, the model takes {pool.input_shape}", MISFIT
         )
     if pool.outputs != len(bundle.labels):
         raise BundleError(
-            f"{bundle.folder}: {len(bundle.labels)} labels for a model with {pool.outputs} outputs"
+            f"{bundle.folder}: {len(bundle.labels)} labels for a model with {pool.outputs} outputs", MISFIT
         )

@@ -2,7 +2,6 @@
 
 import os
 import sys
-import tempfile
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -80,24 +79,21 @@ def _progress(pictures: int) -> "tqdm[Never]":
 def _compute(trunk: Trunk, pictures: Sequence[tuple[Pictures, int]], bar: "tqdm[Never]") -> list[Floats]:
     """Run the trunk over pictures on all processors; each is decoded when its turn comes."""
     how = trunk.preprocessing
-    with tempfile.TemporaryDirectory(prefix="modelyard-") as scratch:
-        path = Path(scratch, "trunk.tflite")
-        path.write_bytes(trunk.model)
-        # Two threads an interpreter, as the predictor has for a network of this size.
-        processors = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-        workers = max(1, processors // 2)
-        pool = Pool(path, interpreters=workers, threads=min(processors, 2))
+    # Two threads an interpreter, as the predictor has for a network of this size.
+    processors = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    workers = max(1, processors // 2)
+    pool = Pool(trunk.model, interpreters=workers, threads=min(processors, 2))
 
-        def run(one: tuple[Pictures, int]) -> Floats:
-            part, place = one
-            fitted = fit_pixels(how.fit, part.pixels(place, how.channels == 1), how.height, how.width)
-            with pool.borrow() as interpreter:
-                row: Floats = interpreter.run(np.asarray(fitted, np.float32)[None])[0]
-            bar.update()
-            return row
+    def run(one: tuple[Pictures, int]) -> Floats:
+        part, place = one
+        fitted = fit_pixels(how.fit, part.pixels(place, how.channels == 1), how.height, how.width)
+        with pool.borrow() as interpreter:
+            row: Floats = interpreter.run(np.asarray(fitted, np.float32)[None])[0]
+        bar.update()
+        return row
 
-        with ThreadPoolExecutor(workers) as executor:
-            rows = list(executor.map(run, pictures))
+    with ThreadPoolExecutor(workers) as executor:
+        rows = list(executor.map(run, pictures))
     if not np.isfinite(np.stack(rows)).all():
         raise ModelyardError("features: expected numbers, got NaN or infinity: import the network again")
     return rows

@@ -10,7 +10,7 @@ from modelyard.registry.decisions import Decision, Kind, RuleResult
 from modelyard.registry.evidence import Evidence, read_evidence, read_predictions_of
 from modelyard.registry.gate import Candidate, ask_gate
 from modelyard.registry.history import History, OvertakenError, Past
-from modelyard.registry.versions import fetch_bundle, find_version
+from modelyard.registry.versions import check_bundle, find_version
 from modelyard.tracking.store import Store
 
 # Longer than a writer that died in the middle holds up the others.
@@ -96,7 +96,7 @@ def roll_back(store: Store, name: str, to: str | None = None, *, reason: str = "
     number = int(target.version)
     if number == past.champion:
         raise UsageError(f"{name}: version {number} is champion already: name another with --to")
-    fetch_bundle(store, target)
+    check_bundle(store, target)
     whole = RuleResult("bundle", True, "artifacts that match their digest", "they do")
     decision = past.decide(Kind.ROLLBACK, number, reason=reason, rules=(whole,))
     history.record(decision)
@@ -133,7 +133,7 @@ def _make_candidate(store: Store, evidence: Evidence, champion: int | None) -> C
         other = read_evidence(store, find_version(store.client, evidence.name, str(champion)))
         return mcnemar(read_predictions_of(store, evidence), read_predictions_of(store, other))
 
-    return Candidate(evidence, lambda: fetch_bundle(store, version), compare if champion else None)
+    return Candidate(evidence, lambda: check_bundle(store, version), compare if champion else None)
 
 
 def _previous(name: str, past: Past) -> str:

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 from modelyard.errors import ModelyardError
 from modelyard.inference.bundle import BundleError, read_bundle
+from modelyard.inference.trial import Trials
 from modelyard.registry.history import History
-from modelyard.registry.versions import CONTENT_KEY, PUBLISHED, fetch_bundle, list_names, list_versions
+from modelyard.registry.versions import CONTENT_KEY, PUBLISHED, check_bundle, list_names, list_versions
 from modelyard.tracking.relocation import find_former_folders
 from modelyard.tracking.store import Store
 
@@ -44,15 +45,16 @@ def verify_registry(store: Store) -> Iterator[Finding]:
     moved = find_former_folders(store.uri)
     for folder in moved:
         yield Finding("the registry", f"the folder was moved from {folder}", "`modelyard relocate`")
-    for name in list_names(store.client):
-        versions = [one for one in list_versions(store.client, name) if CONTENT_KEY in one.tags]
-        if versions:
-            for version in versions:
-                if not moved:
-                    yield from _verify_artifacts(store, version)
-                yield from _verify_version(store, version)
-            yield from _verify_uniqueness(versions)
-            yield from _verify_aliases(store, name)
+    with Trials() as trials:
+        for name in list_names(store.client):
+            versions = [one for one in list_versions(store.client, name) if CONTENT_KEY in one.tags]
+            if versions:
+                for version in versions:
+                    if not moved:
+                        yield from _verify_artifacts(store, version, trials)
+                    yield from _verify_version(store, version)
+                yield from _verify_uniqueness(versions)
+                yield from _verify_aliases(store, name)
 
 
 def verify_tree(store: Store, bundles: Path) -> Iterator[Finding]:
@@ -78,10 +80,10 @@ def verify_tree(store: Store, bundles: Path) -> Iterator[Finding]:
             yield Finding(subject, problem, "`modelyard reconcile`")
 
 
-def _verify_artifacts(store: Store, version: "ModelVersion") -> Iterator[Finding]:
+def _verify_artifacts(store: Store, version: "ModelVersion", trials: Trials) -> Iterator[Finding]:
     with tempfile.TemporaryDirectory() as folder:
         try:
-            fetch_bundle(store, version, Path(folder))
+            check_bundle(store, version, Path(folder), trials.run)
         except ModelyardError as error:
             subject = f"{version.name}/{version.version}"
             yield Finding(subject, str(error), "restore the artifact store, or delete the version")

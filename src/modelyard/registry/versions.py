@@ -9,7 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from modelyard.errors import ModelyardError, UsageError
-from modelyard.inference.bundle import Bundle, BundleError, read_bundle
+from modelyard.inference.bundle import Bundle, BundleError, is_content_key, read_bundle
+from modelyard.inference.plain_text import show
+from modelyard.inference.trial import try_bundle
+from modelyard.registry.bundle_artifacts import ArtifactError, bring_bundle
 from modelyard.tracking.store import Store, write_past_others
 
 if TYPE_CHECKING:
@@ -212,24 +215,44 @@ def fetch_bundle(store: Store, version: "ModelVersion", folder: Path | None = No
     Raises:
         ModelyardError: an artifact is missing, or is not what was registered.
     """
-    import mlflow
     from mlflow.exceptions import MlflowException
-    from mlflow.models import Model
 
-    uri = f"models:/{version.name}/{version.version}"
+    uri, key = f"models:/{version.name}/{version.version}", version.tags.get(CONTENT_KEY)
+    if not is_content_key(key):
+        raise ModelyardError(f"{uri}: expected a version that modelyard registered, it has no {CONTENT_KEY}")
     try:
-        model = Path(
-            mlflow.artifacts.download_artifacts(uri, tracking_uri=store.uri, dst_path=folder and str(folder))
-        )
-        flavor = Model.load(str(model)).flavors["python_function"]
-    except (MlflowException, OSError) as error:
-        raise ModelyardError(f"{uri}: its artifacts cannot be fetched ({error})") from None
-    try:
-        bundle = read_bundle(model / flavor["artifacts"]["bundle"]["path"])
-        bundle.verify(version.tags[CONTENT_KEY])
-    except BundleError as error:
+        location = store.client.get_model_version_download_uri(version.name, str(version.version))
+        bundle = read_bundle(bring_bundle(location, folder, store.uri))
+        bundle.verify(key)
+    except MlflowException as error:
+        raise ModelyardError(f"{uri}: its artifacts cannot be fetched ({show(error)})") from None
+    except (ArtifactError, BundleError) as error:
         raise ModelyardError(f"{uri}: {error}") from None
     return bundle
+
+
+def check_bundle(
+    store: Store,
+    version: "ModelVersion",
+    folder: Path | None = None,
+    run: Callable[[Path], None] = try_bundle,
+) -> None:
+    """Fetch a version's bundle, and see in a process of its own that it answers.
+
+    Args:
+        store: where it is registered.
+        version: the version.
+        folder: as `fetch_bundle` takes it.
+        run: tries the bundle in a folder.
+
+    Raises:
+        ModelyardError: an artifact is missing, is not what was registered, or cannot answer.
+    """
+    bundle = fetch_bundle(store, version, folder)
+    try:
+        run(bundle.folder)
+    except BundleError as error:
+        raise ModelyardError(f"models:/{version.name}/{version.version}: {error}") from None
 
 
 def fetch_network(store: Store, resume_from: str | None) -> Path | None:

@@ -1,7 +1,7 @@
 """From a version of the registry to one in memory: fetched, checked and warmed up, once."""
 
-import io
 import logging
+import os
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -10,11 +10,11 @@ from functools import partial
 from pathlib import Path
 from typing import Protocol
 
-from PIL import Image
-
-from modelyard.inference.bundle import Bundle
+from modelyard.inference.bundle import Bundle, BundleError
 from modelyard.inference.images import Limits
-from modelyard.inference.predictor import MOST_INTERPRETERS, Predictor
+from modelyard.inference.plain_text import show
+from modelyard.inference.predictor import Predictor
+from modelyard.service.attempts import count_crash, try_once
 from modelyard.service.local_copy import LocalCopy
 from modelyard.service.memory import Memory, ServedVersion
 from modelyard.service.registry_state import RegisteredVersion, RegistryState, SourceError
@@ -24,12 +24,14 @@ LoadObserver = Callable[[str, int, bool], None]
 
 # How long a version that could not be loaded is left alone, at most.
 LONGEST_WAIT_S = 60.0
+# Characters of an error in the log.
+MOST_LOGGED = 1000
 
 log = logging.getLogger(__name__)
 
 
 class Unavailable(RuntimeError):  # noqa: N818  # nothing is wrong with the request
-    """A version is known, but cannot be loaded now; the message says why."""
+    """A version is known, but cannot be loaded now; the message says why, in words of our own."""
 
 
 class Source(Protocol):
@@ -92,14 +94,6 @@ class Loader:
             self._memory.keep(served, alias)
             return served
 
-    def restore(self, name: str, wanted: RegisteredVersion, alias: str) -> None:
-        """Load a version if the local copy has it; what goes wrong is logged."""
-        try:
-            if wanted.content_key and (bundle := self._copy.read(wanted.content_key)):
-                self._memory.keep(self._build(name, wanted, bundle), alias)
-        except Exception as error:  # a start must not depend on what an earlier one left
-            log.warning("%s: version %s in the local copy: %r", name, wanted.version, error)
-
     def forget_failures(self) -> None:
         """Try everything again when it is asked for next."""
         self._failures.clear()
@@ -112,8 +106,11 @@ class Loader:
         try:
             served = self._build(name, wanted, self._fetch(name, wanted))
         except Exception as error:  # whatever a broken version does, the others go on serving
-            reason = f"version {wanted.version} cannot be loaded ({error})"
-            log.warning("%s: %s", name, reason)
+            why, full = _give_reason(error), show(error, MOST_LOGGED)
+            reason = f"version {wanted.version} cannot be loaded ({why})"
+            if failure is None or failure.reason != reason:
+                told = full if why in full else f"{why} ({type(error).__name__}: {full})"
+                log.warning("%s: version %s cannot be loaded: %s", name, wanted.version, told)
             wait_s = min(self._wait_s if failure is None else 2 * failure.wait_s, LONGEST_WAIT_S)
             self._failures[key] = _Failure(reason, time.monotonic() + wait_s, wait_s)
             self._observe(name, wanted.version, False)
@@ -123,25 +120,31 @@ class Loader:
 
     def _fetch(self, name: str, wanted: RegisteredVersion) -> Bundle:
         if wanted.content_key is None:
-            raise SourceError("it has no tag content_key: register it with the register stage")
+            raise SourceError(
+                "it has no content_key, so modelyard did not register it: "
+                "`modelyard rollback` or `promote` another version"
+            )
         bundle = self._copy.fetch(wanted.content_key, partial(self._source.download, name, wanted.version))
         self._copy.prune(self._memory.content_keys())
         return bundle
 
     def _build(self, name: str, registered: RegisteredVersion, bundle: Bundle) -> ServedVersion:
-        with self._building:
+        try_once(bundle.folder)
+        with self._building, count_crash(bundle.folder):
             predictor = Predictor(bundle, limits=self._limits)
-            _warm_up(predictor)
+            predictor.warm_up()
         log.info("%s: version %s is loaded", name, registered.version)
         self._observe(name, registered.version, True)
         return ServedVersion(name, registered.version, predictor, registered.tags, registered.metrics)
 
 
-def _warm_up(predictor: Predictor) -> None:
-    """Answer a picture, half light and half dark, once with every interpreter: they take turns."""
-    how = predictor.bundle.preprocessing
-    picture = Image.new("L", (how.width, how.height))
-    picture.paste(255, (0, 0, how.width // 2, how.height))
-    stream = io.BytesIO()
-    picture.save(stream, "PNG" if how.channels == 1 else "JPEG")
-    predictor.predict([stream.getvalue()] * MOST_INTERPRETERS)
+def _give_reason(error: Exception) -> str:
+    """Say why a version cannot be loaded, briefly, without paths and without what others wrote."""
+    match error:
+        case SourceError() | BundleError():
+            return error.reason
+        case OSError():
+            why = os.strerror(error.errno) if error.errno else "it is in use by another process"
+            return f"the local copy cannot be written: {why}: make room there, or choose another with --copy"
+        case _:
+            return f"{type(error).__name__}; the log says more"

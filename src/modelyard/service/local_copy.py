@@ -18,8 +18,10 @@ from pathlib import Path
 from typing import Any
 
 from modelyard.files import replace_folder, write_json
-from modelyard.inference.bundle import CONTENT, PROVENANCE, Bundle, BundleError, read_bundle
-from modelyard.service.registry_state import RegisteredModel, RegisteredVersion, RegistryState
+from modelyard.inference.bundle import Bundle, BundleError, is_content_key, read_bundle
+from modelyard.inference.bundle_files import copy_files
+from modelyard.inference.plain_text import is_plain, show
+from modelyard.service.registry_state import RegistryState, make_model, make_version
 
 FORMAT = 1
 LOCK_TIMEOUT_S = 300
@@ -48,8 +50,8 @@ class LocalCopy:
             return _to_state(json.loads(self._state.read_bytes()))
         except FileNotFoundError:
             return None
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-            log.warning("%s cannot be used (%r): the registry is asked instead", self._state, error)
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+            log.warning("%s cannot be used (%s): the registry is needed", self._state, show(repr(error)))
             return None
 
     def write_state(self, state: RegistryState) -> None:
@@ -61,17 +63,20 @@ class LocalCopy:
         write_json(self._state, _to_plain(state))
 
     def read(self, content_key: str) -> Bundle | None:
-        """Return the copy of a bundle; None where there is none. A corrupted one is removed and logged."""
-        folder = self._bundles / content_key
+        """Return the copy of a bundle; None where there is none. A corrupted one is removed and logged.
+
+        Raises:
+            ValueError: this is no content key.
+        """
+        folder = self._find(content_key)
         if not folder.is_dir():
             return None
         try:
             bundle = read_bundle(folder)
             bundle.verify(content_key)
         except BundleError as error:
-            log.warning("a corrupted copy is removed: %s", error)
-            # A process that has mapped the model goes on with what it has.
-            shutil.rmtree(folder, ignore_errors=True)
+            log.warning("a corrupted copy is removed: %s", show(error))
+            _remove(folder)
             return None
         # So that `prune` knows what was used last; a disk that is read alone is never pruned.
         with contextlib.suppress(OSError):
@@ -90,12 +95,14 @@ class LocalCopy:
         Raises:
             BundleError: what was downloaded is no bundle, or another one.
             OSError: the disk is full, the folder cannot be written, or another process holds its lock.
+            ValueError: this is no content key.
             Exception: whatever `download` raises.
         """
-        from filelock import FileLock
-
         if bundle := self.read(content_key):
             return bundle
+        # Not needed at most starts, and slow to import.
+        from filelock import FileLock
+
         self._bundles.mkdir(parents=True, exist_ok=True)
         with FileLock(self._bundles / f"{content_key}.lock", timeout=LOCK_TIMEOUT_S):
             if bundle := self.read(content_key):
@@ -103,8 +110,9 @@ class LocalCopy:
             with tempfile.TemporaryDirectory(prefix=".download.", dir=self._bundles) as beside:
                 came = download(Path(beside))
                 read_bundle(came).verify(content_key)
-                self._take(came, content_key)
-        return read_bundle(self._bundles / content_key)
+                with replace_folder(self._find(content_key)) as new:
+                    copy_files(came, new)
+        return read_bundle(self._find(content_key))
 
     def prune(self, in_use: Collection[str]) -> None:
         """Remove the bundles that were used longest ago, and what a killed process left half-downloaded.
@@ -113,16 +121,24 @@ class LocalCopy:
             in_use: content keys that stay.
         """
         idle = [path for path in self._bundles.glob("*") if path.is_dir() and path.name not in in_use]
-        whole = [path for path in idle if not path.name.startswith(".")]
+        whole = [path for path in idle if is_content_key(path.name)]
+        half = [path for path in idle if path.name.startswith(".")]
         spare = sorted(whole, key=_used_at, reverse=True)[:MOST_SPARE]
-        for path in idle:
+        for path in [*whole, *half]:
             if path not in spare and time.time() - _used_at(path) > SPARED_S:
-                shutil.rmtree(path, ignore_errors=True)
+                _remove(path)
 
-    def _take(self, came: Path, content_key: str) -> None:
-        with replace_folder(self._bundles / content_key) as new:
-            for name in (*CONTENT, PROVENANCE):
-                shutil.copyfile(came / name, new / name)
+    def _find(self, content_key: str) -> Path:
+        # A registry says what it likes; only this much of it becomes part of a path.
+        if not is_content_key(content_key):
+            raise ValueError(f"expected a content key of 64 hex digits, got {show(repr(content_key), 100)}")
+        return self._bundles / content_key
+
+
+def _remove(folder: Path) -> None:
+    """Remove a folder of the copy; a link is left alone, and so is what it leads to."""
+    if not folder.is_symlink():
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _used_at(folder: Path) -> float:
@@ -152,6 +168,6 @@ def _to_state(plain: Any) -> RegistryState:
         raise ValueError(f"expected format {FORMAT}, found {plain['format']!r}")
     models = {}
     for name, model in plain["models"].items():
-        versions = [RegisteredVersion(**version) for version in model["versions"]]
-        models[name] = RegisteredModel(name, model["aliases"], {one.version: one for one in versions})
-    return RegistryState(models, tuple(plain["others"]))
+        versions = [make_version(one["version"], one["tags"], one["metrics"]) for one in model["versions"]]
+        models[name] = make_model(name, model["aliases"], versions)
+    return RegistryState(models, tuple(filter(is_plain, plain["others"])))

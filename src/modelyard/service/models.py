@@ -6,17 +6,28 @@ from collections.abc import Sequence
 from typing import Any
 
 from modelyard.inference.images import Limits
+from modelyard.inference.plain_text import show
 from modelyard.inference.predictor import DEFAULT_LIMITS
 from modelyard.registry.versions import CHAMPION
-from modelyard.service.loading import Loader, LoadObserver, Source, Unavailable
+from modelyard.service.loading import MOST_LOGGED, Loader, LoadObserver, Source, Unavailable
 from modelyard.service.local_copy import LocalCopy
 from modelyard.service.memory import Memory, ServedVersion
-from modelyard.service.registry_state import RegisteredModel, RegisteredVersion, RegistryState, SourceError
+from modelyard.service.registry_client import HEALTH_TIMEOUT_S
+from modelyard.service.registry_state import (
+    PRECISION,
+    RegisteredModel,
+    RegisteredVersion,
+    RegistryState,
+    SourceError,
+)
 
 __all__ = ["Models", "ServedVersion", "Unavailable", "UnknownModel"]
 
 STOP_TIMEOUT_S = 5.0
+# A start waits so long for a first look at the registry, which may hang; a database here takes milliseconds.
+START_TIMEOUT_S = HEALTH_TIMEOUT_S + 1
 MOST_LISTED = 20
+NOTHING = "no model is registered that modelyard has published"
 
 log = logging.getLogger(__name__)
 
@@ -30,7 +41,7 @@ class Models:
 
     A thread of its own asks the registry every few seconds. Where an alias has moved it loads the new version
     beside the old one, warms it up, and then swaps them in one step; nobody waits for that. Without the
-    registry, what is known goes on being served.
+    registry, what is known goes on being served: at a start, what the local copy knows.
 
     Args:
         source: the registry.
@@ -54,9 +65,12 @@ class Models:
         self._memory = Memory(max_extra)
         self._loader = Loader(source, copy, self._memory, wait_s=poll_s, limits=limits)
         self._state: RegistryState | None = None
+        self._away = False
         self._source_problem = ""
         self._alias_problems: list[str] = []
-        self._settled = False
+        # What stands in the log already.
+        self._told: set[str] = set()
+        self._settled = threading.Event()
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
 
@@ -97,27 +111,31 @@ class Models:
         return [self._describe(model) for _, model in sorted(models.items())]
 
     def problems(self) -> list[str]:
-        """Return what is not as it should be, one sentence each; empty when all is well."""
-        found = [self._source_problem, *self._alias_problems]
-        if self._state is None and not self._source_problem:
-            found.append("the registry was not read yet")
-        return [problem for problem in found if problem]
+        """Return what is not as it should be, one sentence each; empty when all is well.
+
+        Everybody may read it: it is of bounded length, and without paths and texts of others.
+        """
+        found = self._list_problems()
+        more = len(found) - MOST_LISTED
+        return found if more <= 0 else [*found[:MOST_LISTED], f"and {more} more"]
 
     @property
     def ready(self) -> bool:
         """Every configured name has a champion loaded and warmed up; without names, all that can be."""
         champions = {name for name, alias in self._memory.aliases() if alias == CHAMPION}
-        return champions.issuperset(self._names) if self._names else self._settled and bool(champions)
+        return (
+            champions.issuperset(self._names) if self._names else self._settled.is_set() and bool(champions)
+        )
 
     def observe_loads(self, observer: LoadObserver) -> None:
         """Tell `observer` of every attempt to load a version from now on, from the thread that made it."""
         self._loader.observe(observer)
 
     def start(self) -> None:
-        """Load what the local copy has, then follow the registry in a thread until `stop`."""
-        self._restore()
+        """Follow the registry in a thread until `stop`; mostly the champions are loaded when this returns."""
         self._thread = threading.Thread(target=self._run, name="registry", daemon=True)
         self._thread.start()
+        self._settled.wait(START_TIMEOUT_S)
 
     def stop(self) -> None:
         """Stop following; what is loaded stays. A question that hangs is waited for 5 s at most."""
@@ -125,13 +143,10 @@ class Models:
         if self._thread is not None:
             self._thread.join(STOP_TIMEOUT_S)
 
-    def _restore(self) -> None:
-        self._state = self._copy.read_state()
-        models = self._state.models if self._state else {}
-        for name in self._names or models:
-            if (model := models.get(name)) and (champion := model.find(CHAMPION)):
-                self._loader.restore(name, champion, CHAMPION)
-        self._settled = bool(self._memory.aliases())
+    def _list_problems(self) -> list[str]:
+        if self._state is None and not self._source_problem:
+            return ["the registry was not read yet"]
+        return [problem for problem in (self._source_problem, *self._alias_problems) if problem]
 
     def _run(self) -> None:
         while not self._stopping.is_set():
@@ -139,19 +154,31 @@ class Models:
                 self._ask()
                 self._follow()
             except Exception as error:  # a thread that ended would follow nothing, and nobody would know
-                log.exception("following the registry")
-                self._source_problem = f"following the registry failed ({error!r}); it is tried again"
+                self._source_problem = f"following the registry failed ({type(error).__name__}); it goes on"
+                self._tell(self._source_problem, exc_info=error)
+            self._settled.set()
+            self._told.intersection_update(self._list_problems())
             self._stopping.wait(self._poll_s)
+
+    def _tell(self, problem: str, more: str = "", exc_info: Exception | None = None) -> str:
+        """Log a problem, unless that was done and it lasts, and return it."""
+        if problem not in self._told:
+            self._told.add(problem)
+            log.warning("%s", show(more or problem, MOST_LOGGED), exc_info=exc_info)
+        return problem
 
     def _ask(self) -> None:
         try:
             state = self._source.read(self._names)
         except SourceError as error:
-            if not self._source_problem:
-                log.warning("%s", error)
-            self._source_problem = str(error)
+            self._away = True
+            self._source_problem = self._tell(error.reason, f"{error}; what is known goes on being served")
+            # Older than what the registry says, so it is not asked before.
+            self._state = self._state or self._copy.read_state()
             return
-        if self._source_problem:
+        if self._away:
+            self._away = False
+            log.warning("the registry answers again")
             # What failed because the registry was away is worth another try now.
             self._loader.forget_failures()
         self._source_problem = ""
@@ -163,7 +190,7 @@ class Models:
         try:
             self._copy.write_state(state)
         except OSError as error:
-            log.warning("no start without the registry: its state cannot be kept (%s)", error)
+            log.warning("no start without the registry: its state cannot be kept (%s): choose --copy", error)
 
     def _follow(self) -> None:
         if (state := self._state) is None:
@@ -181,18 +208,20 @@ class Models:
         self._memory.retain(known, alias_known)
         others = [key for key in self._memory.aliases() if key[1] != CHAMPION]
         followed = [*((name, CHAMPION) for name in names), *others]
-        self._alias_problems = [problem for key in followed if (problem := self._update(state, *key))]
-        self._settled = True
+        problems = [problem for key in followed if (problem := self._update(state, *key))]
+        if not names:
+            problems.append(self._tell(NOTHING, f"{NOTHING}: register one, and promote it"))
+        self._alias_problems = problems
 
     def _update(self, state: RegistryState, name: str, alias: str) -> str | None:
         """Bring an alias up to date; return what is wrong with it."""
         current, wanted = self._memory.peek(name, None, alias), _find(state, name, alias)
         goes_on = f"; version {current.version} goes on serving" if current else ""
         if wanted is None:
-            missing = (
-                f"has no alias {alias}" if name in state.models else f"is not registered ({_known(state)})"
-            )
-            return f"{name} {missing}{goes_on}"
+            there = name in state.models
+            missing = f"has no alias {alias}" if there else "is not registered"
+            cure = f"`modelyard promote {name} VERSION`" if there else f"register it ({_known(state)})"
+            return self._tell(f"{name} {missing}{goes_on}", f"{name} {missing}: {cure}{goes_on}")
         if (current and current.is_still(wanted)) or self._stopping.is_set():
             return None
         try:
@@ -241,13 +270,12 @@ class Models:
         }
 
     def _describe_version(self, name: str, version: RegisteredVersion) -> dict[str, Any]:
-        size_bytes = version.tags.get("size_bytes", "")
         return {
             "version": version.version,
             "loaded": self._memory.peek(name, version.version, None) is not None,
-            "size_bytes": int(size_bytes) if size_bytes.isdecimal() else None,
+            "size_bytes": version.size_bytes,
             "metrics": dict(version.metrics),
-            "precision": version.tags.get("precision"),
+            "precision": version.tags.get(PRECISION),
             "content_key": version.content_key,
         }
 

@@ -1,13 +1,21 @@
 """The registry behind any address that MLflow knows, asked through MLflow's client."""
 
-import math
 import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from modelyard.inference.plain_text import is_plain, show
+from modelyard.registry.bundle_artifacts import ArtifactError, bring_bundle
 from modelyard.registry.versions import MODEL_ID, list_names, list_versions
-from modelyard.service.registry_state import RegisteredModel, RegisteredVersion, RegistryState, SourceError
+from modelyard.service.registry_state import (
+    RegisteredModel,
+    RegisteredVersion,
+    RegistryState,
+    SourceError,
+    make_model,
+    make_version,
+)
 from modelyard.tracking.store import PATIENCE, QUIET, database_file
 
 if TYPE_CHECKING:
@@ -28,7 +36,7 @@ class RegistryClient:
         self._uri = uri
         self._client: MlflowClient | None = None
         # A version's metrics, for as long as the version itself is not changed.
-        self._metrics: dict[tuple[str, int, Any], dict[str, float]] = {}
+        self._metrics: dict[tuple[str, str, Any], dict[str, float]] = {}
 
     def read(self, names: Sequence[str]) -> RegistryState:
         """Ask for the models of these names; with no names, for all that modelyard published.
@@ -37,15 +45,13 @@ class RegistryClient:
             SourceError: the registry does not answer.
         """
         self._reach()
-        from mlflow.exceptions import MlflowException
-
         try:
             client = self._open()
-            wanted = names or list_names(client)
+            wanted = names or list(filter(is_plain, list_names(client)))
             found = {name: model for name in wanted if (model := self._read_model(client, name))}
-            others = () if len(found) == len(wanted) else tuple(list_names(client))
-        except (MlflowException, OSError) as error:
-            raise SourceError(f"the registry does not answer ({_one_line(error)})") from error
+            others = () if len(found) == len(wanted) else tuple(filter(is_plain, list_names(client)))
+        except Exception as error:  # a server that is none of MLflow's may bring any
+            raise no_answer(error) from error
         if not names:
             found = {name: model for name, model in found.items() if model.is_ours}
         return RegistryState(found, others)
@@ -61,10 +67,9 @@ class RegistryClient:
 
         try:
             location = self._open().get_model_version_download_uri(name, str(version))
-            described = self._fetch(f"{location}/MLmodel", folder)
-            return self._fetch(f"{location}/{find_bundle(described)}", folder)
-        except (MlflowException, OSError) as error:
-            raise SourceError(f"its artifacts cannot be fetched: {_one_line(error)}") from error
+        except MlflowException as error:
+            raise no_answer(error) from error
+        return bring(location, folder, self._uri)
 
     def _reach(self) -> None:
         """Find out in seconds whether the registry is there; MLflow takes long to import, and tries long.
@@ -80,8 +85,7 @@ class RegistryClient:
                 # MLflow would make an empty database, and then find nothing in it.
                 database.stat()
         except OSError as error:
-            # Its text would bring the address along, which is nobody's business who asks the service.
-            raise SourceError(f"the registry does not answer ({type(error).__name__})") from error
+            raise no_answer(error) from error
 
     def _open(self) -> "MlflowClient":
         if self._client is None:
@@ -101,50 +105,41 @@ class RegistryClient:
             raise
         # Asked after the aliases, so that a version they name is among them.
         versions = [self._read_version(client, version) for version in list_versions(client, name)]
-        return RegisteredModel(
-            name,
-            {alias: int(number) for alias, number in aliases.items()},
-            {version.version: version for version in versions},
-        )
+        return make_model(name, aliases, versions)
 
     def _read_version(self, client: "MlflowClient", version: "ModelVersion") -> RegisteredVersion:
-        number, tags = int(version.version), dict(version.tags)
-        key = (version.name, number, version.last_updated_timestamp)
+        key = (version.name, str(version.version), version.last_updated_timestamp)
         if key not in self._metrics:
-            self._metrics[key] = _read_metrics(client, tags.get(MODEL_ID))
-        return RegisteredVersion(number, tags, self._metrics[key])
-
-    def _fetch(self, uri: str, folder: Path) -> Path:
-        import mlflow
-
-        return Path(
-            mlflow.artifacts.download_artifacts(
-                uri, dst_path=str(folder), tracking_uri=self._uri, registry_uri=self._uri
-            )
-        )
+            self._metrics[key] = _read_metrics(client, version.tags.get(MODEL_ID))
+        return make_version(version.version, version.tags, self._metrics[key])
 
 
-def find_bundle(description: Path) -> str:
-    """Return the bundle's path in a logged model, as its MLmodel file says.
+def bring(location: str, folder: Path, uri: str) -> Path:
+    """Bring a bundle as `bring_bundle` does.
 
     Raises:
-        SourceError: the file names none.
-        OSError: there is no such file.
+        SourceError: the artifacts are missing, are no bundle, or cannot be fetched now.
     """
-    import yaml
-
     try:
-        flavors = yaml.safe_load(description.read_text())["flavors"]
-        return str(flavors["python_function"]["artifacts"]["bundle"]["path"])
-    except (yaml.YAMLError, KeyError, TypeError) as error:
-        raise SourceError(f"its MLmodel file names no bundle ({_one_line(error)})") from error
+        return bring_bundle(location, folder, uri)
+    except ArtifactError as error:
+        raise SourceError(str(error), error.reason) from error
+
+
+def no_answer(error: Exception) -> SourceError:
+    """Say that the registry does not answer; the error's own words hold addresses, and are for the log."""
+    reason = f"the registry does not answer ({type(error).__name__})"
+    return SourceError(f"{reason}: {show(' '.join(str(error).split()))}", reason)
 
 
 def _ask_server(uri: str) -> None:
     """Raise an OSError, which requests' errors are, where no healthy server answers."""
     import requests
 
-    requests.get(f"{uri.rstrip('/')}/health", timeout=HEALTH_TIMEOUT_S).raise_for_status()
+    address = f"{uri.rstrip('/')}/health"
+    # Its body is of no interest, however long it is.
+    with requests.get(address, timeout=HEALTH_TIMEOUT_S, stream=True) as answer:
+        answer.raise_for_status()
 
 
 def _read_metrics(client: "MlflowClient", model_id: str | None) -> dict[str, float]:
@@ -161,9 +156,4 @@ def _read_metrics(client: "MlflowClient", model_id: str | None) -> dict[str, flo
         raise
     # Where a metric was logged more than once, the latest value counts.
     latest = sorted(metrics, key=lambda metric: (metric.timestamp, metric.step))
-    return {metric.key: metric.value for metric in latest if math.isfinite(metric.value)}
-
-
-def _one_line(error: BaseException) -> str:
-    text = " ".join(str(error).split())
-    return f"{type(error).__name__}: {text[:300]}"
+    return {metric.key: metric.value for metric in latest}

@@ -4,16 +4,17 @@ To import MLflow takes a second, in which requests wait, and 190 MB; a read here
 """
 
 import logging
-import math
-import shutil
 import sqlite3
 from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
-from urllib.parse import quote, unquote, urlsplit
+from typing import Any
+from urllib.parse import quote
 
-from modelyard.service.registry_client import RegistryClient, find_bundle
-from modelyard.service.registry_state import RegisteredModel, RegisteredVersion, RegistryState, SourceError
+from modelyard.inference.plain_text import is_plain, show
+from modelyard.registry.bundle_artifacts import local_folder
+from modelyard.service.registry_client import RegistryClient, bring, no_answer
+from modelyard.service.registry_state import RegisteredModel, RegistryState, make_model, make_version
 
 # Revisions of MLflow's tables that the queries below were written for: MLflow 3.17.
 REVISIONS = frozenset({"dc11669786a5"})
@@ -70,7 +71,7 @@ class RegistryDatabase:
                     return self._client.read(names)
                 return _read(database, names)
         except sqlite3.Error as error:
-            raise _no_answer(error) from error
+            raise no_answer(error) from error
 
     def download(self, name: str, version: int, folder: Path) -> Path:
         """Copy a version's bundle, and return its folder, somewhere in `folder`. Nothing is checked yet.
@@ -82,24 +83,23 @@ class RegistryDatabase:
             with closing(self._open()) as database:
                 found = database.execute(_LOCATION, (name, version)).fetchone()
         except sqlite3.Error as error:
-            raise _no_answer(error) from error
-        artifacts = _local_folder(found[0]) if found and found[0] else None
-        if artifacts is None:
+            raise no_answer(error) from error
+        location = str(found[0]) if found and found[0] else None
+        if location is None or local_folder(location) is None:
             return self._client.download(name, version, folder)
-        try:
-            bundle = artifacts / find_bundle(artifacts / "MLmodel")
-            return shutil.copytree(bundle, folder / "bundle")
-        except (OSError, shutil.Error) as error:
-            raise SourceError(f"its artifacts cannot be fetched: {error}") from error
+        return bring(location, folder, uri="")
 
     def _open(self) -> sqlite3.Connection:
         try:
             self._file.stat()
         except OSError as error:
-            raise _no_answer(error) from error
+            raise no_answer(error) from error
         address = f"file:{quote(str(self._file))}?mode=ro"
         # Without transactions of its own making: `_read` begins one.
-        return sqlite3.connect(address, uri=True, timeout=TIMEOUT_S, isolation_level=None)
+        database = sqlite3.connect(address, uri=True, timeout=TIMEOUT_S, isolation_level=None)
+        # What is no text in one row must not hide all the others.
+        database.text_factory = lambda text: text.decode(errors="replace")
+        return database
 
     def _knows_tables(self, database: sqlite3.Connection) -> bool:
         found = {revision for (revision,) in database.execute(_REVISION)}
@@ -111,7 +111,7 @@ class RegistryDatabase:
                 "%s is of another MLflow (its tables are of revision %s): it is read through MLflow, which "
                 "takes about 190 MB of memory",
                 self._file,
-                ", ".join(sorted(found)),
+                show(", ".join(sorted(map(str, found)))),
             )
         return False
 
@@ -119,7 +119,7 @@ class RegistryDatabase:
 def _read(database: sqlite3.Connection, names: Sequence[str]) -> RegistryState:
     # All queries see one and the same state.
     database.execute("BEGIN")
-    there = [name for (name,) in database.execute(_NAMES)]
+    there = [name for (name,) in database.execute(_NAMES) if is_plain(name)]
     known = set(there)
     found = {name: _read_model(database, name) for name in names or there if name in known}
     if not names:
@@ -128,26 +128,13 @@ def _read(database: sqlite3.Connection, names: Sequence[str]) -> RegistryState:
 
 
 def _read_model(database: sqlite3.Connection, name: str) -> RegisteredModel:
-    tags: dict[int, dict[str, str]] = {version: {} for (version,) in database.execute(_VERSIONS, (name,))}
-    metrics: dict[int, dict[str, float]] = {version: {} for version in tags}
+    tags: dict[Any, dict[Any, Any]] = {version: {} for (version,) in database.execute(_VERSIONS, (name,))}
+    metrics: dict[Any, dict[Any, Any]] = {version: {} for version in tags}
     for version, key, value in database.execute(_TAGS, (name,)):
         if version in tags:
             tags[version][key] = value
     for version, key, value in database.execute(_METRICS, (name,)):
-        # SQLite keeps NaN as NULL.
-        if version in metrics and value is not None and math.isfinite(value):
+        if version in metrics:
             metrics[version][key] = value
-    versions = {version: RegisteredVersion(version, tags[version], metrics[version]) for version in tags}
-    return RegisteredModel(name, dict(database.execute(_ALIASES, (name,)).fetchall()), versions)
-
-
-def _local_folder(location: str) -> Path | None:
-    """Return the folder that a location names, where it names one on this machine."""
-    parts = urlsplit(location)
-    if parts.scheme == "file" and parts.netloc in ("", "localhost"):
-        return Path(unquote(parts.path))
-    return Path(location) if not parts.scheme else None
-
-
-def _no_answer(error: Exception) -> SourceError:
-    return SourceError(f"the registry does not answer ({type(error).__name__})")
+    versions = [make_version(version, tags[version], metrics[version]) for version in tags]
+    return make_model(name, dict(database.execute(_ALIASES, (name,)).fetchall()), versions)

@@ -1,14 +1,33 @@
 """What the MLflow registry says of the models that are served, in plain values."""
 
-from collections.abc import Mapping
+import math
+import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from modelyard.errors import ModelyardError
-from modelyard.registry.versions import CONTENT_KEY
+from modelyard.inference.bundle import is_content_key
+from modelyard.inference.plain_text import is_plain
+from modelyard.registry.versions import CONTENT_KEY, HIGHEST_NUMBER
+
+SIZE_BYTES, PRECISION = "size_bytes", "precision"
+# What a service uses of a version's tags; the others may be many and long.
+TAGS = (CONTENT_KEY, SIZE_BYTES, PRECISION)
+MOST_METRICS = 1000
+MOST_DIGITS = 15
 
 
 class SourceError(ModelyardError):
-    """The registry does not answer, or does not give what it should; the message says which and why."""
+    """The registry does not answer, or does not give what it should; the message says which and why.
+
+    Attributes:
+        reason: the same in words of our own, where the message has others' in it.
+    """
+
+    def __init__(self, message: str, reason: str | None = None) -> None:
+        super().__init__(message)
+        self.reason = reason or message
 
 
 @dataclass(frozen=True)
@@ -17,7 +36,7 @@ class RegisteredVersion:
 
     Attributes:
         version: its number, from 1.
-        tags: as they were set; "content_key" is the digest of its bundle.
+        tags: of those in TAGS; "content_key" is the digest of its bundle.
         metrics: those of its logged model by name; NaN and infinity are left out.
     """
 
@@ -28,7 +47,13 @@ class RegisteredVersion:
     @property
     def content_key(self) -> str | None:
         """The digest of its bundle; None for a version that modelyard did not publish."""
-        return self.tags.get(CONTENT_KEY)
+        found = self.tags.get(CONTENT_KEY)
+        return found if is_content_key(found) else None
+
+    @property
+    def size_bytes(self) -> int | None:
+        """The size of its content; None where it does not say a reasonable one."""
+        return read_number(self.tags.get(SIZE_BYTES))
 
 
 @dataclass(frozen=True)
@@ -60,3 +85,36 @@ class RegistryState:
 
     models: Mapping[str, RegisteredModel]
     others: tuple[str, ...] = field(default=())
+
+
+def read_number(value: object) -> int | None:
+    """Return a whole number from 0 of up to 15 digits, also of text; None for anything else."""
+    if isinstance(value, str) and re.fullmatch(f"[0-9]{{1,{MOST_DIGITS}}}", value):
+        value = int(value)
+    return value if isinstance(value, int) and 0 <= value < 10**MOST_DIGITS else None
+
+
+def make_model(
+    name: str, aliases: Mapping[Any, Any], versions: Iterable[RegisteredVersion]
+) -> RegisteredModel:
+    """Make a model of what a registry says, without versions and aliases that MLflow could not have made."""
+    known = {one.version: one for one in versions if 0 < one.version < HIGHEST_NUMBER}
+    pointed = {alias: read_number(number) for alias, number in aliases.items() if is_plain(alias)}
+    return RegisteredModel(name, {alias: number for alias, number in pointed.items() if number}, known)
+
+
+def make_version(number: Any, tags: Mapping[Any, Any], metrics: Mapping[Any, Any]) -> RegisteredVersion:
+    """Make a version of what a registry says: nothing in it is too long, or more than JSON can say.
+
+    Args:
+        number: 0 takes the place of what is none.
+        tags: all that there are.
+        metrics: likewise.
+    """
+    kept = {key: tags[key] for key in TAGS if is_plain(tags.get(key))}
+    finite = {key: float(value) for key, value in metrics.items() if is_plain(key) and _is_finite(value)}
+    return RegisteredVersion(read_number(number) or 0, kept, dict(list(finite.items())[:MOST_METRICS]))
+
+
+def _is_finite(value: object) -> bool:
+    return isinstance(value, float | int) and abs(value) < 1e300 and math.isfinite(value)

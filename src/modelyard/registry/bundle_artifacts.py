@@ -1,0 +1,147 @@
+"""A bundle among the artifacts of a logged model, which somebody else may have written.
+
+Where it lies is said by the file MLmodel. Nothing is read or copied but the four files of a bundle, from a
+folder inside the artifacts, and none that is larger than such a file may be.
+"""
+
+import re
+import stat
+import tempfile
+from pathlib import Path, PurePosixPath
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+from modelyard.errors import ModelyardError
+from modelyard.inference.bundle_files import FILES, MOST_BYTES, BundleError, copy_files, open_file
+from modelyard.inference.plain_text import is_plain, show
+
+DESCRIPTION = "MLmodel"
+# MLflow's own have 2 kB and some ten brackets; the time for nested ones grows with the square of their depth.
+MOST_DESCRIPTION_BYTES = 20_000
+MOST_BRACKETS = 300
+NO_BUNDLE = "its MLmodel file names no bundle"
+
+
+class ArtifactError(ModelyardError):
+    """The artifacts of a version cannot be had, or are none of a bundle; the message says which and why.
+
+    Attributes:
+        reason: the same in words of our own.
+    """
+
+    def __init__(self, message: str, reason: str = "its artifacts cannot be fetched") -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
+def bring_bundle(location: str, folder: Path | None, uri: str) -> Path:
+    """Return the folder of a logged model's bundle on this machine. Its digest is not checked yet.
+
+    Args:
+        location: the logged model's artifacts.
+        folder: where a copy is made; None makes one in a temporary folder, which stays, and none of what lies
+            on this machine already.
+        uri: of the tracking server.
+
+    Raises:
+        ArtifactError: the artifacts are missing, are no bundle, or cannot be fetched now.
+    """
+    try:
+        artifacts = local_folder(location)
+        if artifacts is None:
+            return _download(location, folder or Path(tempfile.mkdtemp(prefix="modelyard-")), uri)
+        bundle = _find_inside(artifacts, find_bundle(artifacts / DESCRIPTION))
+        if folder is None:
+            return bundle
+        copy_files(bundle, _make(folder))
+    except ArtifactError:
+        raise
+    except Exception as error:  # MLflow, and what fetches from a bucket for it, raise any
+        shown = show(" ".join(f"{type(error).__name__}: {error}".split()))
+        raise ArtifactError(f"its artifacts cannot be fetched: {shown}") from error
+    return folder / "bundle"
+
+
+def find_bundle(description: Path) -> str:
+    """Return the bundle's path in a logged model, relative and below it, as its MLmodel file says.
+
+    Raises:
+        ArtifactError: the file is none of MLflow's, or names no such path.
+        OSError: there is no such file.
+    """
+    import yaml
+
+    found = description.lstat()
+    if not stat.S_ISREG(found.st_mode) or found.st_size > MOST_DESCRIPTION_BYTES:
+        expected = f"a regular file of at most {MOST_DESCRIPTION_BYTES} bytes"
+        raise ArtifactError(f"{NO_BUNDLE}: expected {expected}, found {found.st_size} bytes", NO_BUNDLE)
+    try:
+        text = description.read_text()
+        if text.count("[") + text.count("{") > MOST_BRACKETS:
+            raise ValueError(f"expected at most {MOST_BRACKETS} brackets")
+        # MLflow writes no aliases, and a few bytes of them stand for gigabytes.
+        if any(isinstance(token, yaml.AliasToken) for token in yaml.scan(text)):
+            raise ValueError("expected no aliases")
+        path = yaml.safe_load(text)["flavors"]["python_function"]["artifacts"]["bundle"]["path"]
+    except (yaml.YAMLError, ValueError, KeyError, TypeError, RecursionError) as error:
+        shown = show(f"{type(error).__name__}: {error}")
+        raise ArtifactError(f"{NO_BUNDLE} ({shown})", NO_BUNDLE) from error
+    if not _is_below(path):
+        raise ArtifactError(f"{NO_BUNDLE} inside its artifacts, but {show(repr(path), 100)}", NO_BUNDLE)
+    return str(path)
+
+
+def local_folder(location: str) -> Path | None:
+    """Return the folder that a location names, where it names one on this machine."""
+    try:
+        parts = urlsplit(location)
+    except ValueError:
+        return None
+    if parts.scheme == "file" and parts.netloc in ("", "localhost"):
+        return Path(unquote(parts.path))
+    return Path(location) if not parts.scheme else None
+
+
+def _is_below(path: object) -> bool:
+    """Say whether this is a relative path that leads below where it begins, in an address too."""
+    if not isinstance(path, str) or not path or not is_plain(path) or re.search(r"[\\%?#:]", path):
+        return False
+    return not PurePosixPath(path).is_absolute() and ".." not in PurePosixPath(path).parts
+
+
+def _find_inside(artifacts: Path, path: str) -> Path:
+    """Return a folder below the artifacts, to which no link leads, with all its files."""
+    bundle = artifacts.resolve(strict=True) / path
+    if bundle.resolve(strict=True) != bundle:
+        raise BundleError(f"{bundle}: expected a folder, found a link")
+    for name in FILES:
+        open_file(bundle / name, follow_links=False).close()
+    return bundle
+
+
+def _download(location: str, folder: Path, uri: str) -> Path:
+    target = _make(folder)
+    _fetch(location, {DESCRIPTION: MOST_DESCRIPTION_BYTES}, folder, uri)
+    path = find_bundle(folder / DESCRIPTION)
+    _fetch(f"{location}/{path}", MOST_BYTES, target, uri)
+    return target
+
+
+def _fetch(location: str, most_bytes: dict[str, int], folder: Path, uri: str) -> None:
+    """Download files from one folder of artifacts, after a look at their sizes."""
+    import mlflow
+
+    listed: Any = mlflow.artifacts.list_artifacts(artifact_uri=location, tracking_uri=uri)
+    sizes = {PurePosixPath(one.path).name: one.file_size for one in listed if not one.is_dir}
+    for name, most in most_bytes.items():
+        if name not in sizes:
+            raise ArtifactError(f"its artifacts cannot be fetched: {name} is missing")
+        if (sizes[name] or 0) > most:
+            raise ArtifactError(f"its artifacts cannot be fetched: {name} has more than {most} bytes")
+        mlflow.artifacts.download_artifacts(f"{location}/{name}", dst_path=str(folder), tracking_uri=uri)
+
+
+def _make(folder: Path) -> Path:
+    target = folder / "bundle"
+    target.mkdir()
+    return target
