@@ -15,8 +15,6 @@ CROWDED = "modelyard.crowded"
 # Set in the scope of a request whose body turned out to be broken: the status that it was answered with.
 REFUSED = "modelyard.refused"
 MOST_HEADER_BYTES = 65_536
-# Longer than the load balancers before us keep a connection that they do not use.
-KEEP_ALIVE_S = 75.0
 # For the rest of a body that was answered early, and for a client to read what was written to it.
 LINGER_S = 3.0
 # For the request of a client that had connected when the port was closed.
@@ -133,7 +131,7 @@ class Connection(HttpToolsProtocol):
         self._in_body = False
         super().on_message_complete()
         if self.cycle.response_complete:
-            self._due = self.loop.time() + KEEP_ALIVE_S
+            self._due = self.loop.time() + self._settings.keep_alive_s
 
     def _read(self, piece: bytes | memoryview) -> None:
         if self._deaf:
@@ -187,7 +185,7 @@ class Connection(HttpToolsProtocol):
         elif self._in_headers:
             self._due = now + self._settings.headers_s
         else:
-            self._due = now + (LINGER_S if self._in_body else KEEP_ALIVE_S)
+            self._due = now + (LINGER_S if self._in_body else self._settings.keep_alive_s)
 
     @property
     def _is_answering(self) -> bool:

@@ -23,6 +23,8 @@ class Settings:
         max_queued: requests that may wait beside those; one more is answered with 503.
         max_connections: open at once, idle ones too; requests on one more are answered with 503.
         headers_s: for the headers of a request, from its first byte; after that its connection is closed.
+        keep_alive_s: for the next request of a client; longer than the load balancers before us keep a
+            connection that they do not use.
         deadline_s: for a request, from its headers to its answer; after that 504.
         drain_s: after SIGTERM, for load balancers and clients to turn away before the port is closed.
         token: expected as `Authorization: Bearer ...`, of visible ASCII; None lets everybody in. Never shown.
@@ -38,6 +40,7 @@ class Settings:
     max_queued: int = 64
     max_connections: int = 1000
     headers_s: float = 10.0
+    keep_alive_s: float = 75.0
     deadline_s: float = 30.0
     drain_s: float = 1.0
     token: str | None = field(default=None, repr=False)
@@ -65,10 +68,11 @@ _LEAST: Mapping[str, float] = {
     "max_queued": 0,
     "max_connections": 1,
     "headers_s": _LEAST_S,
+    "keep_alive_s": _LEAST_S,
     "deadline_s": _LEAST_S,
     "drain_s": 0,
 }
-_MOST: Mapping[str, float] = dict.fromkeys(("headers_s", "deadline_s", "drain_s"), _MOST_S)
+_MOST: Mapping[str, float] = {name: _MOST_S for name in _LEAST if name.endswith("_s")}
 # What every client can send in a header as it is.
 _TOKEN = re.compile(r"[!-~]+")
 
