@@ -222,21 +222,28 @@ def test_a_client_that_is_still_sending_gets_its_refusal(service: Service) -> No
 # Deadlines
 
 
-def drip(head: bytes, drop: bytes) -> Callable[[socket.socket], None]:
-    def send(connection: socket.socket) -> None:
-        connection.sendall(head)
-        for _ in range(75):
-            time.sleep(0.2)
-            connection.sendall(drop)
+def drip(head: bytes, drop: bytes) -> Callable[[Service, socket.socket], bool]:
+    def is_ended(service: Service, connection: socket.socket) -> bool:
+        try:
+            connection.sendall(head)
+            for _ in range(75):
+                time.sleep(0.2)
+                connection.sendall(drop)
+        except OSError:
+            return True
+        return False
 
-    return send
+    return is_ended
 
 
-def read_nothing(connection: socket.socket) -> None:
-    connection.sendall(b"GET /static-offline-docs/swagger-ui-bundle.js HTTP/1.1\r\nHost: here\r\n\r\n" * 20)
+def read_nothing(service: Service, connection: socket.socket) -> bool:
+    page = b"GET /static-offline-docs/swagger-ui-bundle.js HTTP/1.1\r\nHost: here\r\n\r\n"
+    connection.sendall(page * 20)
+    port = connection.getsockname()[1]
+    return wait_until(lambda: port in clients(service)) and wait_until(lambda: port not in clients(service))
 
 
-ENDLESS: dict[str, Callable[[socket.socket], None]] = {
+ENDLESS: dict[str, Callable[[Service, socket.socket], bool]] = {
     "empty lines after an answer": drip(GET + b"\r\n", b"\r\n"),
     "a body after its answer": drip(GET + b"Content-Length: 1000\r\n\r\n", b"x"),
     "chunks that nobody waits for": drip(HEAD.replace(b"mnist", b"no") + CHUNKED, b"1\r\nx\r\n"),
@@ -248,13 +255,7 @@ ENDLESS: dict[str, Callable[[socket.socket], None]] = {
 def test_no_client_keeps_a_connection_for_ever(service: Service) -> None:
     def stay(name: str) -> tuple[str, bool]:
         with connect(service) as connection:
-            port = connection.getsockname()[1]
-            assert wait_until(lambda: port in clients(service))
-            try:
-                ENDLESS[name](connection)
-            except OSError:
-                return name, True
-            return name, wait_until(lambda: port not in clients(service))
+            return name, ENDLESS[name](service, connection)
 
     with ThreadPoolExecutor(len(ENDLESS)) as callers:
         ended = dict(callers.map(stay, ENDLESS))
