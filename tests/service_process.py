@@ -22,11 +22,14 @@ from modelyard.service.models import ServedVersion, Unavailable, UnknownModel
 from modelyard.service.server import serve
 from modelyard.service.settings import Settings
 
+# The name of a model of which the registry tells what cannot be written; the last of it is half a character.
+STRANGE = "strange \udcff"
+
 
 class FolderModels:
     """The same methods as `Models`, over folders NAME/VERSION that hold bundles; the first is champion.
 
-    A bundle called "slow" takes `slow_s` an image, "broken" cannot be loaded.
+    A bundle called "slow" takes `slow_s` an image, "broken" cannot be loaded, STRANGE has endless problems.
     """
 
     def __init__(self, folder: Path, slow_s: float, limits: Limits) -> None:
@@ -36,7 +39,7 @@ class FolderModels:
 
     def start(self) -> None:
         for name in self._names():
-            if name != "broken":
+            if name not in ("broken", STRANGE):
                 self.get(name, version=1)
         self.ready = True
 
@@ -65,16 +68,25 @@ class FolderModels:
         """Its versions are loaded by the test itself."""
 
     def describe(self) -> list[dict[str, Any]]:
+        strange = {"loaded": True, "size_bytes": 10**400, "metrics": {"loss": math.nan}}
         return [
             {
                 "name": name,
                 "aliases": {"champion": 1},
-                "versions": [{"version": 1, "loaded": (name, 1) in self._loaded, "size_bytes": None}],
+                "versions": [
+                    {
+                        "version": 1,
+                        "loaded": (name, 1) in self._loaded,
+                        **(strange if name == STRANGE else {"size_bytes": None}),
+                    }
+                ],
             }
             for name in self._names()
         ]
 
     def problems(self) -> list[str]:
+        if STRANGE in self._names():
+            return [f"{STRANGE} cannot be loaded from /an/endless/path" * 100] * 1000
         return ["broken@champion: version 1 cannot be loaded"] if "broken" in self._names() else []
 
     def _names(self) -> list[str]:

@@ -2,6 +2,8 @@
 
 import os
 import signal
+import socket
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -15,6 +17,10 @@ from service_process import Service
 from tflite_models import digit_bundle, draw_band, encode, photo_bundle
 
 FILE = encode(draw_band(3))
+REQUEST = (
+    b"POST /models/mnist/predict HTTP/1.1\r\nHost: here\r\nConnection: close\r\nContent-Type: image/png\r\n"
+    b"Content-Length: %d\r\n\r\n%b"
+) % (len(FILE), FILE)
 JPEG = encode(draw_band(3), "JPEG")
 
 
@@ -61,6 +67,44 @@ def test_control_c_drains_several_processes_too(folder: Path) -> None:
         assert [answer.result().status_code for answer in slow] == [200, 200]
     assert service.wait() == 0
     assert service.errors == [f"modelyard serves on {service.address}\n"]
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_clients_that_connect_for_each_request_lose_none(folder: Path, workers: int) -> None:
+    """At any moment some have connected, and have not sent their request yet."""
+    service = Service(folder, workers=workers, drain_s=0.3)
+    if workers > 1:
+        wait_for_processes(service, workers)
+    pauses_s = [0.0] * 8 + [0.02] * 64
+    begun = threading.Barrier(len(pauses_s) + 1)
+
+    def visit(pause_s: float) -> set[bytes]:
+        seen = {ask(service, pause_s) for _ in range(3)}
+        begun.wait(60)
+        while answer := ask(service, pause_s):
+            seen.add(answer)
+        return seen
+
+    with ThreadPoolExecutor(len(pauses_s)) as clients:
+        visits = clients.map(visit, pauses_s)
+        begun.wait(60)
+        service.terminate()
+        assert list(visits) == [{b"HTTP/1.1 200 OK"}] * len(pauses_s)
+    assert service.wait() == 0
+
+
+def ask(service: Service, pause_s: float) -> bytes | None:
+    """Return the first line of the answer over a new connection; None where the port is closed."""
+    host, port = service.address.removeprefix("http://").split(":")
+    try:
+        connection = socket.create_connection((host, int(port)), timeout=60)
+    except ConnectionRefusedError:
+        return None
+    with connection:
+        time.sleep(pause_s)
+        connection.sendall(REQUEST)
+        answer = b"".join(iter(lambda: connection.recv(65_536), b""))
+    return answer.partition(b"\r\n")[0]
 
 
 def wait_for_processes(service: Service, count: int) -> None:

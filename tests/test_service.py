@@ -2,8 +2,10 @@
 
 import base64
 import gzip
+import hashlib
 import http.client
 import json
+import math
 import re
 import socket
 import subprocess
@@ -19,7 +21,8 @@ import requests
 
 from modelyard.inference.bundle import read_bundle
 from modelyard.inference.predictor import Predictor
-from service_process import Service
+from modelyard.service.settings import Settings
+from service_process import STRANGE, Service
 from tflite_models import NAN_GAIN, digit_bundle, digit_model, draw_band, encode, photo_bundle
 
 FILES = [encode(draw_band(digit)) for digit in range(10)]
@@ -27,6 +30,8 @@ TEXTS = [base64.b64encode(file).decode() for file in FILES]
 PREDICT = "/models/mnist/predict"
 JSON = "application/json"
 MAX_BODY = 200_000
+STRANGE_SHOWN = "strange ?"
+TOKEN = "open-sesame!"  # noqa: S105  # the test's own
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +54,7 @@ def service(folder: Path) -> Iterator[Service]:
 
 @pytest.fixture(scope="module")
 def guarded(folder: Path) -> Iterator[Service]:
-    service = Service(folder, token="Öffne dich")  # noqa: S106  # the test's own
+    service = Service(folder, token=TOKEN)
     yield service
     service.stop()
 
@@ -328,7 +333,7 @@ def test_requests_that_do_not_wait_for_answers_are_answered_in_their_order(
     "path", ["/models", "/metrics", "/docs", "/openapi.json", "/models/nothing", "/elsewhere"]
 )
 def test_without_the_token_nothing_is_told(guarded: Service, path: str) -> None:
-    for given in (None, "Bearer wrong", "Bearer", "Basic Öffne dich", "Öffne dich"):
+    for given in (None, "Bearer wrong", "Bearer", f"Basic {TOKEN}", TOKEN):
         headers = {} if given is None else {"Authorization": given.encode()}
         answer = guarded.get(path, headers=headers)
         assert (answer.status_code, answer.headers["WWW-Authenticate"]) == (401, "Bearer")
@@ -336,7 +341,7 @@ def test_without_the_token_nothing_is_told(guarded: Service, path: str) -> None:
 
 
 def test_with_the_token_all_is_answered(guarded: Service) -> None:
-    headers = {"Authorization": "Bearer Öffne dich".encode()}
+    headers = {"Authorization": f"Bearer {TOKEN}"}
     assert guarded.post(PREDICT, FILES[0], headers=headers).status_code == 200
     assert guarded.get("/models", headers=headers).status_code == 200
 
@@ -344,6 +349,13 @@ def test_with_the_token_all_is_answered(guarded: Service) -> None:
 def test_probes_need_no_token(guarded: Service) -> None:
     assert guarded.get("/livez").status_code == 200
     assert guarded.get("/readyz").status_code == 200
+
+
+@pytest.mark.parametrize("token", ["", "two words", "with its file's end\n", "\n", "Sésame", "nul\0"])
+def test_a_token_that_not_every_client_can_send_is_refused_at_the_start(token: str) -> None:
+    with pytest.raises(ValueError, match="MODELYARD_TOKEN of visible ASCII characters") as refused:
+        Settings(token=token)
+    assert not token.strip() or token not in str(refused.value)
 
 
 def test_the_token_is_never_shown(guarded: Service) -> None:
@@ -359,6 +371,21 @@ def test_readiness_says_what_is_wrong_while_the_rest_is_served(service: Service)
     answer = service.get("/readyz")
     assert answer.status_code == 200
     assert answer.json() == {"ready": True, "problems": ["broken@champion: version 1 cannot be loaded"]}
+
+
+def test_what_cannot_be_written_or_has_no_end_is_told_all_the_same(tmp_path: Path) -> None:
+    digit_bundle(tmp_path / "mnist" / "1")
+    digit_bundle(tmp_path / STRANGE / "1")
+    service = Service(tmp_path)
+    [problem, *_, last] = problems = service.get("/readyz").json()["problems"]
+    assert (len(problems), len(problem), last) == (21, 300, "and 980 more")
+    strange = {model["name"]: model for model in service.get("/models").json()}[STRANGE_SHOWN]
+    [version] = strange["versions"]
+    assert (version["size_bytes"], version["metrics"]) == (None, {"loss": None})
+    metrics = service.get("/metrics")
+    assert metrics.status_code == 200
+    assert f'modelyard_version_loaded{{model="{STRANGE_SHOWN}",version="1"}} 1.0' in metrics.text
+    service.stop()
 
 
 def test_models_are_listed(service: Service) -> None:
@@ -418,6 +445,43 @@ def test_the_documentation_loads_nothing_from_elsewhere(service: Service) -> Non
     assert "swagger-ui-bundle.js" in page
 
 
+def test_the_documentation_may_run_its_own_scripts_only(service: Service) -> None:
+    page = service.get("/docs")
+    [script] = re.findall(r"<script>(.*?)</script>", page.text, re.DOTALL)
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    policy = dict(part.strip().split(" ", 1) for part in page.headers["Content-Security-Policy"].split(";"))
+    assert policy["script-src"] == f"'self' 'sha256-{digest}'"
+    assert (policy["default-src"], policy["frame-ancestors"]) == ("'none'", "'none'")
+    assert page.headers["Referrer-Policy"] == "no-referrer"
+
+
+@pytest.mark.parametrize("path", ["/livez", "/readyz", "/models", "/metrics", "/docs", "/openapi.json"])
+def test_head_is_answered_as_get_is_without_the_body(service: Service, path: str) -> None:
+    asked = requests.head(f"{service.address}{path}", timeout=20)
+    assert (asked.status_code, asked.content) == (200, b"")
+    assert asked.headers["Content-Type"] == service.get(path).headers["Content-Type"]
+
+
+def test_only_what_answers_get_answers_head(service: Service) -> None:
+    assert requests.head(f"{service.address}{PREDICT}", timeout=20).status_code == 405
+    assert requests.head(f"{service.address}/elsewhere", timeout=20).status_code == 404
+    assert service.post("/livez").headers["Allow"] == "GET, HEAD"
+
+
+@pytest.mark.parametrize("path", ["/models/", "/docs/", "/livez/", "/static-offline-docs"])
+def test_a_path_with_a_slash_too_many_leads_nowhere(service: Service, path: str) -> None:
+    answer = service.get(path, allow_redirects=False, headers={"Host": "elsewhere.example"})
+    assert (answer.status_code, "Location" in answer.headers) == (404, False)
+
+
+@pytest.mark.parametrize(("path", "status"), [("/livez", 200), (PREDICT, 405), ("/elsewhere", 404)])
+def test_no_answer_is_stored_or_taken_for_another_type(service: Service, path: str, status: int) -> None:
+    answer = service.get(path)
+    assert answer.status_code == status
+    assert answer.headers["X-Content-Type-Options"] == "nosniff"
+    assert answer.headers["Cache-Control"] == "no-store"
+
+
 def test_the_openapi_document_describes_every_endpoint(service: Service) -> None:
     document = service.get("/openapi.json").json()
     assert set(document["paths"]) == {
@@ -468,12 +532,25 @@ def test_a_port_that_is_taken_is_told_in_one_line(tmp_path: Path) -> None:
     assert ended.stderr.count("\n") == 1
 
 
-@pytest.mark.parametrize("option", [("--deadline-s", "0"), ("--max-items", "-1"), ("--max-queued", "-1")])
+@pytest.mark.parametrize("option", [("--deadline-s", "inf"), ("--max-queued", "-1")])
 def test_a_limit_out_of_range_is_told_in_one_line(option: tuple[str, str]) -> None:
     command = [sys.executable, "-m", "modelyard.cli", "serve", *option]
     ended = subprocess.run(command, capture_output=True, text=True, check=False, timeout=30)
     assert ended.returncode == 1
     assert ended.stderr.startswith("modelyard: ")
+
+
+@pytest.mark.parametrize("seconds", [0.0, -1.0, math.nan, math.inf, 1e400, 86_401.0])
+@pytest.mark.parametrize("name", ["headers_s", "deadline_s", "keep_alive_s"])
+def test_seconds_are_above_0_and_a_day_at_most(name: str, seconds: float) -> None:
+    with pytest.raises(ValueError, match=f"expected {name} of 0.001 to 86400, got"):
+        Settings(**{name: seconds})
+
+
+@pytest.mark.parametrize("limit", [{"max_items": 0}, {"drain_s": -1.0}, {"drain_s": math.inf}])
+def test_other_limits_are_not_below_their_least(limit: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="expected "):
+        Settings(**limit)
 
 
 def test_several_processes_answer_and_count_together(folder: Path) -> None:

@@ -1,5 +1,6 @@
 """The application: its endpoints, and what they share."""
 
+import functools
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -7,7 +8,6 @@ from typing import Any, BinaryIO
 
 import orjson
 from fastapi import FastAPI, Request, Response
-from fastapi_offline import FastAPIOffline
 from pydantic import BaseModel
 from starlette.concurrency import run_in_threadpool
 from starlette.convertors import IntegerConvertor, register_url_convertor
@@ -18,19 +18,25 @@ from starlette.types import ASGIApp
 import modelyard
 from modelyard.service.access_log import AccessLog
 from modelyard.service.admission import Admission
+from modelyard.service.arrivals import Arrivals
 from modelyard.service.draining import Draining
 from modelyard.service.front import Front
+from modelyard.service.heads import Heads
 from modelyard.service.invocations import MlflowDialect
 from modelyard.service.metrics import CONTENT_TYPE, Metrics
 from modelyard.service.models import Models
 from modelyard.service.openapi import complete_document
+from modelyard.service.pages import add_documentation
 from modelyard.service.payload import JSON, OwnDialect
+from modelyard.service.plain import make_plain, shorten
 from modelyard.service.predictions import Choose, Dialect, Predictions
 from modelyard.service.settings import Settings
 from modelyard.service.shortcut import Shortcut
 
 # Versions that are not in memory are loaded two at a time, whatever is asked for.
 LOADERS = 2
+# Anybody may ask whether the service is ready.
+MOST_PROBLEMS, MOST_PROBLEM_CHARACTERS = 20, 300
 
 
 class VersionConvertor(IntegerConvertor):
@@ -49,23 +55,31 @@ class Health(BaseModel):
     problems: list[str]
 
 
-def create_app(models: Models, settings: Settings, log_stream: BinaryIO | None = None) -> ASGIApp:
+def create_app(
+    models: Models,
+    settings: Settings,
+    log_stream: BinaryIO | None = None,
+    arrivals: Arrivals | None = None,
+) -> ASGIApp:
     """Make the application; it starts and stops the models with itself.
 
     Args:
         models: what is served.
         settings: the limits.
         log_stream: for the access log; stdout unless told otherwise.
+        arrivals: at the port, which are accepted before it is closed.
     """
     admission = Admission(settings.max_concurrent, settings.max_queued)
     loading = ThreadPoolExecutor(LOADERS, thread_name_prefix="load")
     log = AccessLog(log_stream)
-    metrics = Metrics(models.describe, models.problems)
+    metrics = Metrics(functools.partial(_describe, models), models.problems)
     models.observe_loads(metrics.count_load)
-    draining = Draining(settings.drain_s)
-    # Its pages load nothing from elsewhere.
-    app = FastAPIOffline(
+    draining = Draining(settings.drain_s, arrivals)
+    app = FastAPI(
+        docs_url=None,
         redoc_url=None,
+        # A redirect would lead to the host that the client names.
+        redirect_slashes=False,
         title="modelyard",
         description="Image models from an MLflow registry.",
         lifespan=_lifespan(models, log, draining, [admission.close, lambda: loading.shutdown(wait=False)]),
@@ -83,10 +97,11 @@ def create_app(models: Models, settings: Settings, log_stream: BinaryIO | None =
     add("/models/{name}/versions/{version:version}/predict", own, _choose_version)
     add("/models/{name}/aliases/{alias}/predict", own, _choose_alias)
     _add_information(app, models, metrics, draining)
+    add_documentation(app)
     app.openapi = _openapi(app, settings)  # type: ignore[method-assign]
     # Also here, where another method is answered with 405.
     app.router.routes.extend(predictions)
-    return Front(Shortcut(predictions, app), settings, metrics, log, draining)
+    return Front(Shortcut(predictions, Heads(app)), settings, metrics, log, draining)
 
 
 def _choose_version(models: Models, path: dict[str, Any]) -> Any:
@@ -101,7 +116,7 @@ def _add_information(app: FastAPI, models: Models, metrics: Metrics, draining: D
     @app.get("/models", tags=["information"], response_model=list[dict[str, Any]])
     def list_models() -> Response:
         """What is served: versions, aliases, metrics, labels, sizes."""
-        return Response(orjson.dumps(models.describe()), media_type=JSON)
+        return Response(orjson.dumps(_describe(models)), media_type=JSON)
 
     @app.get("/livez", tags=["information"])
     async def livez() -> dict[str, bool]:
@@ -114,12 +129,18 @@ def _add_information(app: FastAPI, models: Models, metrics: Metrics, draining: D
         problems = ["the service is stopping"] if draining.begun else []
         ready = models.ready and not draining.begun
         response.status_code = 200 if ready else 503
-        return Health(ready=ready, problems=problems + models.problems())
+        problems += models.problems()
+        return Health(ready=ready, problems=shorten(problems, MOST_PROBLEMS, MOST_PROBLEM_CHARACTERS))
 
     @app.get("/metrics", tags=["information"], response_class=Response)
     def read_metrics() -> Response:
         """Prometheus' text format."""
         return Response(metrics.render(), headers={"content-type": CONTENT_TYPE})
+
+
+def _describe(models: Models) -> list[dict[str, Any]]:
+    described: list[dict[str, Any]] = make_plain(models.describe())
+    return described
 
 
 def _lifespan(
@@ -143,7 +164,10 @@ def _lifespan(
 
 async def _refuse(request: Request, error: HTTPException) -> Response:  # noqa: ARG001
     """Tell an unknown path or method in the service's own form."""
-    return Response(orjson.dumps({"error": error.detail}), error.status_code, error.headers, JSON)
+    headers = dict(error.headers or {})
+    if headers.get("Allow") == "GET":
+        headers["Allow"] = "GET, HEAD"
+    return Response(orjson.dumps({"error": error.detail}), error.status_code, headers, JSON)
 
 
 def _openapi(app: FastAPI, settings: Settings) -> Callable[[], dict[str, Any]]:

@@ -5,6 +5,11 @@ import signal
 import threading
 from types import FrameType
 
+from modelyard.service.arrivals import Arrivals
+
+# For clients that have connected to be accepted, once no others are let in.
+_GLANCE_S, _MOST_GLANCES = 0.1, 50
+
 
 class Draining:
     """Puts off the server's own reaction to SIGTERM and SIGINT by some seconds.
@@ -15,13 +20,16 @@ class Draining:
     reaches each of them twice: from the terminal as SIGINT, and from their parent as SIGTERM.
 
     Args:
-        seconds: from the signal to the closing of the port.
+        seconds: from the signal to the end of new connections; those there are are accepted and answered.
+        arrivals: at the port; None where it is not ours to close.
     """
 
-    def __init__(self, seconds: float) -> None:
+    def __init__(self, seconds: float, arrivals: Arrivals | None = None) -> None:
         self._seconds = seconds
+        self._arrivals = arrivals
         self._begun_by: int | None = None
         self._stopped = False
+        self._task: asyncio.Task[None] | None = None
 
     @property
     def begun(self) -> bool:
@@ -44,16 +52,31 @@ class Draining:
                 self._stopped = True
                 given(number, None)
 
-        def stop_unless_stopped() -> None:
+        async def drain() -> None:
+            await asyncio.sleep(self._seconds)
+            await self._settle()
             # The server takes a second call for impatience, and drops who is inside.
             if not self._stopped:
                 stop()
 
+        def begin() -> None:
+            self._task = loop.create_task(drain())
+
         def receive(received: int, frame: FrameType | None) -> None:  # noqa: ARG001
             if self._begun_by is None:
                 self._begun_by = received
-                loop.call_soon_threadsafe(loop.call_later, self._seconds, stop_unless_stopped)
+                loop.call_soon_threadsafe(begin)
             elif self._begun_by == received:
                 stop()
 
         signal.signal(number, receive)
+
+    async def _settle(self) -> None:
+        """End new connections, and wait some seconds at most until those there are have been accepted."""
+        if self._arrivals is None:
+            return
+        self._arrivals.end()
+        for _ in range(_MOST_GLANCES):
+            await asyncio.sleep(_GLANCE_S)
+            if not self._arrivals.are_waiting:
+                return

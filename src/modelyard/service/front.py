@@ -14,7 +14,7 @@ import orjson
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from modelyard.service.access_log import AccessLog
-from modelyard.service.connections import CROWDED
+from modelyard.service.connections import CROWDED, REFUSED
 from modelyard.service.draining import Draining
 from modelyard.service.metrics import Metrics
 from modelyard.service.settings import Settings
@@ -98,6 +98,23 @@ class Front:
         finally:
             self._record(scope, record, status, time.perf_counter() - started)
 
+    def record_refused(self, status: int, method: str, path: str, seconds: float) -> str:
+        """Record what the connection answered itself, since it was no request, or none that came to its end.
+
+        Args:
+            status: that it was answered with; 408 where nothing was sent.
+            method: of the request, as far as it was read; else "".
+            path: likewise.
+            seconds: since it began.
+
+        Returns:
+            The id that it is recorded with.
+        """
+        record = Record(secrets.token_hex(8))
+        self._metrics.enter()
+        self._record({"method": method, "path": path}, record, status, seconds)
+        return record.id
+
     def _lets_in(self, given: bytes) -> bool:
         if self._expected is None:
             return True
@@ -105,6 +122,8 @@ class Front:
         return hmac.compare_digest(scheme.lower() + b" " + token.strip(), self._expected)
 
     def _record(self, scope: Scope, record: Record, status: int, seconds: float) -> None:
+        if status == CLIENT_GONE:
+            status = scope.get(REFUSED, status)
         self._metrics.leave(record.model, record.version, status, seconds)
         self._log.write(
             {

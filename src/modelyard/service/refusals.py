@@ -1,12 +1,15 @@
 """What a request is refused with, whichever protocol it speaks."""
 
+# A message may tell a name, of a request or the registry, that has no end.
+_MOST_CHARACTERS = 1000
+
 
 class Refusal(Exception):  # noqa: N818  # a status is chosen, nothing failed
     """A request cannot be answered.
 
     Attributes:
         status: of HTTP, 4xx or 5xx.
-        message: one line, without anything of the request's body in it.
+        message: one line of at most 1,000 characters, without anything of the request's body in it.
         index: of the image that is to blame, where one is.
         headers: to send along.
     """
@@ -16,7 +19,7 @@ class Refusal(Exception):  # noqa: N818  # a status is chosen, nothing failed
     ) -> None:
         super().__init__(message)
         self.status = status
-        self.message = message
+        self.message = message[:_MOST_CHARACTERS]
         self.index = index
         self.headers = headers or {}
 

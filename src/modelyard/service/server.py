@@ -6,6 +6,7 @@ import signal
 import socket
 import sys
 import tempfile
+import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 
@@ -15,6 +16,7 @@ from uvicorn.supervisors import Multiprocess
 
 from modelyard.errors import ModelyardError
 from modelyard.service.app import create_app
+from modelyard.service.arrivals import Arrivals, turn_away
 from modelyard.service.connections import Connection
 from modelyard.service.metrics import SHARED
 from modelyard.service.models import Models
@@ -23,6 +25,9 @@ from modelyard.service.settings import Settings
 LOOPBACK = "127.0.0.1"
 # Connections that wait to be accepted.
 BACKLOG = 2048
+# Constant bytes, so that they cost an answer next to nothing.
+SENT_ALONG = [("x-content-type-options", "nosniff"), ("cache-control", "no-store")]
+_PAUSE_S = 0.02
 
 
 def serve(
@@ -50,9 +55,10 @@ def serve(
     address = f"[{host}]" if ":" in host else host
     print(f"modelyard serves on http://{address}:{listening.getsockname()[1]}", file=sys.stderr, flush=True)
     with _share_metrics(workers):
-        config = _configure(models_factory, settings, workers)
+        arrivals = Arrivals(listening, shared=workers > 1)
+        config = _configure(models_factory, settings, workers, arrivals)
         if workers > 1:
-            Multiprocess(config, sockets=[listening]).run()
+            _Processes(config, listening, settings.drain_s).run()
             return
         # uvicorn raises the signal again when all is done; a stop as asked for is no failure.
         signal.signal(signal.SIGTERM, lambda *_: None)
@@ -63,9 +69,28 @@ def serve(
         raise ModelyardError("the service did not start; the reason stands above")
 
 
-def _configure(models_factory: Callable[[], Models], settings: Settings, workers: int) -> uvicorn.Config:
+class _Processes(Multiprocess):
+    """uvicorn's own; since the port is that of all, it is their parent who turns new connections away."""
+
+    def __init__(self, config: uvicorn.Config, listening: socket.socket, drain_s: float) -> None:
+        super().__init__(config, sockets=[listening])
+        self._listening, self._drain_s = listening, drain_s
+
+    def terminate_all(self) -> None:
+        """Let the processes drain, and turn new connections away before they close the port."""
+        super().terminate_all()
+        ends_at = time.monotonic() + self._drain_s
+        while time.monotonic() < ends_at and any(process.process.is_alive() for process in self.processes):
+            time.sleep(_PAUSE_S)
+        turn_away(self._listening)
+        self._listening.close()
+
+
+def _configure(
+    models_factory: Callable[[], Models], settings: Settings, workers: int, arrivals: Arrivals
+) -> uvicorn.Config:
     return uvicorn.Config(
-        functools.partial(build, models_factory, settings),
+        functools.partial(build, models_factory, settings, arrivals),
         factory=True,
         loop="uvloop",
         http=functools.partial(Connection, settings=settings),  # type: ignore[arg-type]
@@ -76,15 +101,14 @@ def _configure(models_factory: Callable[[], Models], settings: Settings, workers
         log_level="warning",
         server_header=False,
         proxy_headers=False,
-        # Longer than the load balancers before us keep a connection that they do not use.
-        timeout_keep_alive=75,
+        headers=SENT_ALONG,
         timeout_graceful_shutdown=int(settings.deadline_s) + 1,
     )
 
 
-def build(models_factory: Callable[[], Models], settings: Settings) -> ASGIApp:
+def build(models_factory: Callable[[], Models], settings: Settings, arrivals: Arrivals) -> ASGIApp:
     """Make the application of one process."""
-    return create_app(models_factory(), settings)
+    return create_app(models_factory(), settings, arrivals=arrivals)
 
 
 def _listen(host: str, port: int) -> socket.socket:

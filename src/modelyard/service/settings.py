@@ -1,6 +1,7 @@
 """What the service allows; frozen, with a default for everything."""
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -22,9 +23,14 @@ class Settings:
         max_queued: requests that may wait beside those; one more is answered with 503.
         max_connections: open at once, idle ones too; requests on one more are answered with 503.
         headers_s: for the headers of a request, from its first byte; after that its connection is closed.
+        keep_alive_s: for the next request of a client; longer than the load balancers before us keep a
+            connection that they do not use.
         deadline_s: for a request, from its headers to its answer; after that 504.
         drain_s: after SIGTERM, for load balancers and clients to turn away before the port is closed.
-        token: expected as `Authorization: Bearer ...`; None lets everybody in. Never shown.
+        token: expected as `Authorization: Bearer ...`, of visible ASCII; None lets everybody in. Never shown.
+
+    Raises:
+        ValueError: a limit is out of its range (seconds: a day at most), or the token has other characters.
     """
 
     max_body_bytes: int = 16_000_000
@@ -34,28 +40,41 @@ class Settings:
     max_queued: int = 64
     max_connections: int = 1000
     headers_s: float = 10.0
+    keep_alive_s: float = 75.0
     deadline_s: float = 30.0
     drain_s: float = 1.0
     token: str | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
-        for name in (
-            "max_body_bytes",
-            "max_pixels",
-            "max_items",
-            "max_concurrent",
-            "max_connections",
-            "headers_s",
-            "deadline_s",
-        ):
-            if not getattr(self, name) > 0:
-                raise ValueError(f"{name} must be above 0, got {getattr(self, name)}")
-        if not (self.max_queued >= 0 and self.drain_s >= 0):
+        for name, least in _LEAST.items():
+            value = getattr(self, name)
+            if not least <= value <= _MOST.get(name, value):
+                most = f" to {_MOST[name]:g}" if name in _MOST else " or more"
+                raise ValueError(f"expected {name} of {least:g}{most}, got {value}")
+        if self.token is not None and not _TOKEN.fullmatch(self.token):
             raise ValueError(
-                f"max_queued and drain_s must be 0 or more, got {self.max_queued}, {self.drain_s}"
+                f"expected {TOKEN} of visible ASCII characters, without blanks and line breaks: give it "
+                "another value, or unset it to let everybody in"
             )
-        if self.token == "":
-            raise ValueError(f"{TOKEN} is empty: unset it to let everybody in, or give it a value")
+
+
+# Below a millisecond nothing is answered; beyond a day a deadline is none, and timers overflow at some point.
+_LEAST_S, _MOST_S = 0.001, 86_400.0
+_LEAST: Mapping[str, float] = {
+    "max_body_bytes": 1,
+    "max_pixels": 1,
+    "max_items": 1,
+    "max_concurrent": 1,
+    "max_queued": 0,
+    "max_connections": 1,
+    "headers_s": _LEAST_S,
+    "keep_alive_s": _LEAST_S,
+    "deadline_s": _LEAST_S,
+    "drain_s": 0,
+}
+_MOST: Mapping[str, float] = {name: _MOST_S for name in _LEAST if name.endswith("_s")}
+# What every client can send in a header as it is.
+_TOKEN = re.compile(r"[!-~]+")
 
 
 def _count_cores() -> int:

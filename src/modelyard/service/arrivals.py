@@ -1,0 +1,63 @@
+"""The end of new connections: those that clients have begun still come in, none begins any more."""
+
+import ctypes
+import logging
+import select
+import socket
+import struct
+import sys
+
+# What Linux calls so; Python has no name for it.
+_SO_ATTACH_FILTER = 26
+_FLAGS_AT, _SYN, _SYN_ACK = 13, 0x02, 0x12
+# Berkeley's packet filter, from a segment's TCP header on: one that asks for a connection is dropped.
+_NO_REQUESTS = (
+    (0x30, 0, 0, _FLAGS_AT),
+    (0x54, 0, 0, _SYN_ACK),
+    (0x15, 0, 1, _SYN),
+    (0x06, 0, 0, 0),
+    (0x06, 0, 0, 0xFFFF_FFFF),
+)
+_log = logging.getLogger(__name__)
+
+
+class Arrivals:
+    """Clients that have connected, and wait to be accepted.
+
+    Closing a port alone resets them, though they may have sent a request already.
+
+    Args:
+        listening: the socket; it is not closed here.
+        shared: other processes go on with it when this one stops.
+    """
+
+    def __init__(self, listening: socket.socket, shared: bool) -> None:
+        self._listening = listening
+        self._shared = shared
+
+    def end(self) -> None:
+        """Let nobody connect any more, unless others share the socket."""
+        if not self._shared:
+            turn_away(self._listening)
+
+    @property
+    def are_waiting(self) -> bool:
+        """Whether somebody waits to be accepted."""
+        return bool(select.select([self._listening], [], [], 0)[0])
+
+
+def turn_away(listening: socket.socket) -> None:
+    """Let nobody connect any more, for good, whichever process accepts.
+
+    A client that asks in vain asks again, and is refused once the socket is closed. On another system than
+    Linux nothing happens.
+    """
+    if sys.platform != "linux":
+        return
+    # The kernel copies it.
+    program = ctypes.create_string_buffer(b"".join(struct.pack("HBBI", *step) for step in _NO_REQUESTS))
+    told = struct.pack("HL", len(_NO_REQUESTS), ctypes.addressof(program))
+    try:
+        listening.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, told)
+    except OSError as error:
+        _log.warning("whoever connects while the port is closed may be reset (%s)", error)

@@ -1,0 +1,34 @@
+"""What others wrote into the registry, as JSON and Prometheus can hold it."""
+
+import math
+from typing import Any
+
+_MOST = 2**63 - 1
+
+
+def make_plain(value: Any) -> Any:
+    """Return a value of dicts, lists and scalars without what cannot be written.
+
+    Numbers become None where they are NaN, infinite or beyond 64 bits; a lone half of a pair of surrogates
+    becomes a question mark; what is of another kind becomes its text.
+    """
+    match value:
+        case None | bool():
+            return value
+        case str():
+            return value if value.isascii() else value.encode("utf-8", "replace").decode()
+        case int():
+            return value if -_MOST <= value <= _MOST else None
+        case float():
+            return value if math.isfinite(value) else None
+        case dict():
+            return {make_plain(str(key)): make_plain(held) for key, held in value.items()}
+        case list() | tuple():
+            return [make_plain(held) for held in value]
+    return make_plain(str(value))
+
+
+def shorten(texts: list[str], most: int, most_characters: int) -> list[str]:
+    """Return the first `most` texts, each cut to a length, and then how many more there are."""
+    shown = [make_plain(text)[:most_characters] for text in texts[:most]]
+    return [*shown, f"and {len(texts) - most} more"] if len(texts) > most else shown
