@@ -17,6 +17,7 @@ from modelyard.evaluation.measures import Integers
 from modelyard.files import replace_file
 from modelyard.images.pictures import Pictures
 from modelyard.plots.thumbnails import make_thumbnail
+from modelyard.printing import escape
 from modelyard.registry.comparison import Comparison, Disagreement, Measure, SameImages, Setting, Side
 from modelyard.registry.comparison_words import (
     count_both_wrong,
@@ -319,4 +320,4 @@ def _name(name: str) -> str:
 
 
 def _text(value: object) -> str:
-    return html.escape(str(value))
+    return html.escape(escape(str(value)))
