@@ -7,11 +7,16 @@ from dataclasses import dataclass
 from modelyard.errors import ModelyardError
 from modelyard.evaluation.measures import NORMAL_QUANTILE_975
 from modelyard.evaluation.paired import PairedTest
+from modelyard.failures import shorten
 from modelyard.params import Gate
 from modelyard.registry.decisions import RuleResult
 from modelyard.registry.evidence import Evidence
 
 SIGNIFICANT = 0.05
+# What is on record of a decision has room for two such.
+LONGEST_FOUND = 1000
+# The rule that no force overrides.
+BUNDLE = "bundle"
 
 
 @dataclass(frozen=True)
@@ -44,8 +49,8 @@ def _check_bundle(candidate: Candidate) -> RuleResult:
     try:
         candidate.check_bundle()
     except ModelyardError as error:
-        return RuleResult("bundle", False, wanted, str(error))
-    return RuleResult("bundle", True, wanted, "they do")
+        return RuleResult(BUNDLE, False, wanted, shorten(str(error), LONGEST_FOUND))
+    return RuleResult(BUNDLE, True, wanted, "they do")
 
 
 def _check_limits(gate: Gate, evidence: Evidence) -> Iterator[RuleResult]:
@@ -97,7 +102,7 @@ def _check_champion(max_loss: float, candidate: Candidate) -> RuleResult:
     try:
         test = candidate.compare()
     except ModelyardError as error:
-        return RuleResult("max_loss", False, wanted, str(error))
+        return RuleResult("max_loss", False, wanted, shorten(str(error), LONGEST_FOUND))
     difference, margin = _difference(test)
     better = test.p_value < SIGNIFICANT and test.only_first > test.only_second
     found = (

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from modelyard.errors import ModelyardError, UsageError
+from modelyard.failures import shorten, warn
 from modelyard.inference.bundle import Bundle, BundleError, read_bundle
 from modelyard.tracking.store import Store, write_past_others
 
@@ -51,7 +52,7 @@ class VersionUri:
         Raises:
             ModelyardError: it is none of the three.
         """
-        match = re.fullmatch(r"models:/([^/@]+)(?:@([^/@]+)|/(\d+|latest))", uri)
+        match = re.fullmatch(r"models:/([^/@]+)(?:@([^/@]+)|/([0-9]+|latest))", uri)
         if match is None:
             raise ModelyardError(
                 f"expected models:/NAME@ALIAS, models:/NAME/3 or models:/NAME/latest, got {uri!r}"
@@ -61,7 +62,7 @@ class VersionUri:
 
 def is_registered(client: "MlflowClient", name: str) -> bool:
     """Say whether the registry knows a model of this name."""
-    return bool(client.search_registered_models(f"name = '{name}'", max_results=1))
+    return _find(partial(client.get_registered_model, name)) is not None
 
 
 def list_names(client: "MlflowClient") -> list[str]:
@@ -78,12 +79,17 @@ def list_names(client: "MlflowClient") -> list[str]:
 
 def list_versions(client: "MlflowClient", name: str, content_key: str | None = None) -> "list[ModelVersion]":
     """Return the versions of a name, oldest first; with a content key, those that hold just that."""
-    query = f"name = '{name}'" + (f" and tags.{CONTENT_KEY} = '{content_key}'" if content_key else "")
+    # A quote in a name would end the text of MLflow's filter; whoever has such a name waits for all.
+    query = None if "'" in name else f"name = '{name}'"
+    if query and content_key:
+        query += f" and tags.{CONTENT_KEY} = '{content_key}'"
     found: list[ModelVersion] = []
     token = None
     while True:
         page = client.search_model_versions(query, max_results=1000, page_token=token)
-        found += page
+        found += [
+            one for one in page if one.name == name and content_key in (None, one.tags.get(CONTENT_KEY))
+        ]
         token = page.token
         if not token:
             return sorted(found, key=lambda version: int(version.version))
@@ -102,7 +108,7 @@ def get_model(client: "MlflowClient", name: str) -> "RegisteredModel":
     except MlflowException as error:
         if error.error_code != "RESOURCE_DOES_NOT_EXIST":
             raise
-        names = ", ".join(list_names(client)) or "none"
+        names = _shorten(list_names(client))
         raise UsageError(f"no version of {name!r} is registered; registered are: {names}") from None
 
 
@@ -118,7 +124,7 @@ def resolve_version(client: "MlflowClient", uri: str) -> "ModelVersion":
         found = _find(lambda: client.get_model_version_by_alias(wanted.name, wanted.alias))
     elif wanted.number == "latest":
         found = newest_version(client, wanted.name)
-    elif int(str(wanted.number)) < HIGHEST_NUMBER:
+    elif len(str(wanted.number)) < 11 and int(str(wanted.number)) < HIGHEST_NUMBER:
         found = _find(lambda: client.get_model_version(wanted.name, str(wanted.number)))
     if found is None:
         raise UsageError(f"{uri}: {_say_what_there_is(client, wanted)}")
@@ -137,7 +143,7 @@ def find_version(client: "MlflowClient", name: str, reference: str) -> "ModelVer
         )
     if re.fullmatch("[0-9a-f]{32}", reference):
         return _find_version_of_run(client, name, reference)
-    separator = "/" if re.fullmatch(r"\d+|latest", reference) else "@"
+    separator = "/" if re.fullmatch(r"[0-9]+|latest", reference) else "@"
     return resolve_version(client, f"models:/{name}{separator}{reference}")
 
 
@@ -177,6 +183,8 @@ def create_version(
 def keep_first(client: "MlflowClient", twins: "Sequence[ModelVersion]") -> "ModelVersion":
     """Return the first of versions that hold the same; the others are deleted, unless one is champion.
 
+    Aliases that others gave to one that goes are moved to the first, and that is said on stderr.
+
     Whoever made a later one deletes it at once; where he was killed over it, the next who comes by does.
     """
     first, *later = twins
@@ -184,11 +192,28 @@ def keep_first(client: "MlflowClient", twins: "Sequence[ModelVersion]") -> "Mode
         number = str(twin.version)
         current = _find(partial(client.get_model_version, twin.name, number))
         if current is not None and CHAMPION not in current.aliases:
+            _move_aliases(client, current, first)
             _find(partial(client.delete_model_version, twin.name, number))
     if later:
         # An alias goes with its version.
         update_challenger(client, first.name)
     return first
+
+
+def _move_aliases(client: "MlflowClient", twin: "ModelVersion", first: "ModelVersion") -> None:
+    """Let what a person calls a version be the one that stays, which holds the same; MLflow would drop it."""
+    for alias in sorted(set(twin.aliases) - {CHALLENGER}):
+        client.set_registered_model_alias(first.name, alias, str(first.version))
+        warn(
+            f"{first.name}@{alias} is moved from version {twin.version}, which is removed, to version "
+            f"{first.version}, which holds the same"
+        )
+
+
+def move_alias(client: "MlflowClient", name: str, alias: str, number: int) -> bool:
+    """Point an alias at a version; say whether there is such a version."""
+    move = partial(client.set_registered_model_alias, name, alias, str(number))
+    return _find(lambda: move() or True) is not None
 
 
 def update_challenger(client: "MlflowClient", name: str) -> None:
@@ -214,22 +239,39 @@ def fetch_bundle(store: Store, version: "ModelVersion", folder: Path | None = No
     """
     import mlflow
     from mlflow.exceptions import MlflowException
-    from mlflow.models import Model
 
     uri = f"models:/{version.name}/{version.version}"
+    if CONTENT_KEY not in version.tags:
+        raise ModelyardError(
+            f"{uri}: expected a version that modelyard has published, it has no {CONTENT_KEY}"
+        )
     try:
         model = Path(
             mlflow.artifacts.download_artifacts(uri, tracking_uri=store.uri, dst_path=folder and str(folder))
         )
-        flavor = Model.load(str(model)).flavors["python_function"]
+        described = (model / "MLmodel").read_bytes()
     except (MlflowException, OSError) as error:
         raise ModelyardError(f"{uri}: its artifacts cannot be fetched ({error})") from None
     try:
-        bundle = read_bundle(model / flavor["artifacts"]["bundle"]["path"])
+        bundle = read_bundle(model / _find_bundle(described))
         bundle.verify(version.tags[CONTENT_KEY])
     except BundleError as error:
         raise ModelyardError(f"{uri}: {error}") from None
     return bundle
+
+
+def _find_bundle(described: bytes) -> str:
+    """Return the bundle's path in a logged model, as its MLmodel file says."""
+    import yaml
+
+    try:
+        path = yaml.safe_load(described)["flavors"]["python_function"]["artifacts"]["bundle"]["path"]
+        if not isinstance(path, str) or "\0" in path:
+            raise TypeError(f"its path is {path!r}")
+    except (yaml.YAMLError, KeyError, TypeError, ValueError, RecursionError) as error:
+        reason = shorten(" ".join(str(error).split()))
+        raise BundleError(f"its MLmodel file names no bundle ({type(error).__name__}: {reason})") from None
+    return path
 
 
 def fetch_network(store: Store, resume_from: str | None) -> Path | None:
@@ -307,11 +349,15 @@ def _find_version_of_run(client: "MlflowClient", name: str, run_id: str) -> "Mod
 def _say_what_there_is(client: "MlflowClient", wanted: VersionUri) -> str:
     versions = list_versions(client, wanted.name)
     if not versions:
-        names = ", ".join(model.name for model in client.search_registered_models()) or "none"
+        names = _shorten(list_names(client))
         return f"no version of {wanted.name!r} is registered; registered are: {names}"
     if wanted.alias:
         aliases = sorted(client.get_registered_model(wanted.name).aliases)
-        return f"expected an alias of {wanted.name}, one of {', '.join(aliases) or 'none'}"
+        return f"expected an alias of {wanted.name}, one of {_shorten(aliases)}"
     numbers = [str(version.version) for version in versions]
-    shown = numbers if len(numbers) <= MOST_LISTED else [*numbers[:3], "...", *numbers[-3:]]
-    return f"expected a version of {wanted.name}, one of {', '.join(shown)}"
+    return f"expected a version of {wanted.name}, one of {_shorten(numbers)}"
+
+
+def _shorten(listed: list[str]) -> str:
+    shown = listed if len(listed) <= MOST_LISTED else [*listed[:3], "...", *listed[-3:]]
+    return ", ".join(shown) or "none"
