@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from modelyard.cli import main
-from modelyard.errors import UsageError
+from modelyard.errors import ModelyardError, UsageError
 from modelyard.registry.decisions import Decision, Kind
 from modelyard.registry.history import History
 from modelyard.registry.verification import Finding, verify_registry, verify_tree
-from modelyard.registry.versions import find_version
+from modelyard.registry.versions import fetch_bundle, find_version
 from modelyard.tracking.store import Store
 from small_registry import SmallRegistry, make_bundle
 
@@ -158,19 +158,19 @@ def test_of_a_registry_damaged_in_every_way_all_is_told_and_the_command_ends_wit
 
 
 def test_whatever_an_mlmodel_file_holds_the_other_versions_are_looked_at(registry: SmallRegistry) -> None:
-    delete_run(registry, 2)
     path = "flavors: {python_function: {artifacts: {bundle: {path: %s}}}}"
+    version = find_version(registry.client, "mnist", "1")
     for text in (
-        *("", "{", "[]", "a: [b, c", "flavors:", "flavors: {python_function: 3}", "\0", "[" * 5000),
-        *(path % value for value in ("", "3", "[a]", "nowhere", '"\\0"')),
+        *("", "{", "[]", "a: [b, c", "flavors:", "flavors: {python_function: 3}", "\0", "\xff", "[" * 5000),
+        *(path % value for value in ("", "3", "[a]", "nowhere", '"\\0"', "9" * 5000)),
         *("flavors: {python_function: {loader_module: os}}", "&a [*a]", "!!python/object:os.system {}"),
     ):
-        describe(registry, 1, text.encode())
-        artifacts, run = find(registry)
-        assert (artifacts.subject, run.subject) == ("mnist/1", "mnist/2"), text
-        assert len(artifacts.problem.splitlines()) == 1
-        assert len(artifacts.problem) < 1000
-    describe(registry, 1, b"\xff\xfe\xfd")
+        describe(registry, 1, text.encode("latin-1"))
+        with pytest.raises(ModelyardError, match=r"^models:/mnist/1: ") as refused:
+            fetch_bundle(open_store(registry), version)
+        assert len(str(refused.value).splitlines()) == 1
+        assert len(str(refused.value)) < 1000
+    delete_run(registry, 2)
     assert [one.subject for one in find(registry)] == ["mnist/1", "mnist/2"]
 
 
