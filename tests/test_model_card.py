@@ -113,7 +113,8 @@ def test_what_others_called_a_class_or_a_picture_is_text(digits: ModelCard) -> N
     name = "![x](http://e)|\x1b[2J\ud800\n# <b>"
     mistake = {"index": 1, "name": name, "truth": "6", "answer": name, "score": 0.9}
     facts = {**FACTS, "images_per_class": {name: 980}, "mistakes": [mistake]}
-    metrics = {**METRICS, **{f"class/{known}/{kind}": 0.5 for known in name_classes([name]) for kind in KINDS}}
+    (known,) = name_classes([name])
+    metrics = METRICS | {f"class/{known}/{kind}": 0.5 for kind in KINDS}
     card = replace(digits, facts=facts, metrics=metrics)
     for text in (card.readme(), card.description()):
         assert text.encode()
