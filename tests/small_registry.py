@@ -1,12 +1,15 @@
 """A real MLflow registry with tiny versions, whose labels say which version answered."""
 
+import copy
 import functools
 import json
 import shutil
+import sqlite3
 import tempfile
 from collections.abc import Collection
+from contextlib import closing
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import mlflow
 import numpy as np
@@ -17,6 +20,7 @@ import tflite_models
 from modelyard.evaluation.reports import Predictions, write_predictions
 from modelyard.inference.bundle import Bundle, Label, write_bundle
 from modelyard.registry.versions import list_versions
+from modelyard.tracking.relocation import relocate
 
 SEVEN = tflite_models.encode(tflite_models.draw_band(7))
 
@@ -29,12 +33,46 @@ class SmallRegistry:
         self._folder, self.uri = folder, uri or f"sqlite:///{folder}/mlflow.db"
         if uri is None:
             leave_database(folder / "mlflow.db")
+        self._connect()
+        artifacts = None if uri else (folder / "mlartifacts").as_uri()
+        self._experiment: str = self.client.create_experiment("small", artifacts)
+
+    def _connect(self) -> None:
         # A version that is made of a logged model is looked for where the process as a whole points.
         mlflow.set_tracking_uri(self.uri)
         mlflow.set_registry_uri(self.uri)
         self.client: Any = mlflow.MlflowClient(tracking_uri=self.uri, registry_uri=self.uri)
-        artifacts = None if uri else (folder / "mlartifacts").as_uri()
-        self._experiment: str = self.client.create_experiment("small", artifacts)
+
+    def copy(self, folder: Path) -> Self:
+        """Return a registry in another folder that begins as this one is; of SQLite alone, and in no time."""
+        shutil.copytree(self._folder, folder)
+        other = copy.copy(self)
+        other._folder, other.uri = folder, f"sqlite:///{folder}/mlflow.db"
+        relocate(other.uri)
+        other._connect()
+        return other
+
+    def execute(self, statement: str, *values: object) -> None:
+        """Change the database behind MLflow's back; of SQLite alone."""
+        with closing(sqlite3.connect(self._folder / "mlflow.db")) as connection, connection:
+            connection.execute(statement, values)
+
+    def multiply(self, name: str, version: int, most: int) -> None:
+        """Fill a model up to version `most` with rows like one of its versions, but without its tags."""
+        with closing(sqlite3.connect(self._folder / "mlflow.db")) as connection, connection:
+            connection.execute(
+                "CREATE TEMP TABLE made AS SELECT * FROM model_versions WHERE name = ? AND version = ?",
+                (name, version),
+            )
+            for number in range(version + 1, most + 1):
+                connection.execute("UPDATE made SET version = ?", (number,))
+                connection.execute("INSERT INTO model_versions SELECT * FROM made")
+
+    def delete_for_good(self, run_id: str) -> None:
+        """Let a run be gone, as `mlflow gc` leaves it."""
+        self.client.delete_run(run_id)
+        for table in ("latest_metrics", "metrics", "params", "tags", "runs"):
+            self.execute(f"DELETE FROM {table} WHERE run_uuid = ?", run_id)  # noqa: S608  # of these five
 
     def add(self, name: str = "mnist", mark: str = "a", model: bytes | None = None) -> int:
         """Register a version whose answer to a seven is `7{mark}`, and return its number."""

@@ -172,7 +172,7 @@ def test_a_file_that_is_no_database_is_told_in_one_line(tmp_path: Path) -> None:
     ended = run("compare", "mnist", "1", "2", MLFLOW_TRACKING_URI=f"sqlite:///{tmp_path}/mlflow.db")
     assert ended.returncode == 1
     last = ended.stderr.splitlines()[-1]
-    assert last.startswith("modelyard: the tracking store failed (")
+    assert last.startswith("modelyard: the tracking database ")
     assert "file is not a database" in last
     assert "Traceback" not in ended.stderr
 

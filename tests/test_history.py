@@ -1,10 +1,12 @@
 """The history of champions in a real MLflow store: append-only, one winner, never at odds with the alias."""
 
+import re
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import mlflow
 import pytest
 
 from modelyard.errors import ModelyardError
@@ -14,12 +16,18 @@ from modelyard.tracking.store import Store
 from small_registry import SmallRegistry
 
 
-@pytest.fixture
-def registry(tmp_path: Path) -> SmallRegistry:
-    registry = SmallRegistry(tmp_path)
+@pytest.fixture(scope="module")
+def three(tmp_path_factory: pytest.TempPathFactory) -> SmallRegistry:
+    registry = SmallRegistry(tmp_path_factory.mktemp("three") / "registry")
     for mark in "abc":
         registry.add(mark=mark)
     return registry
+
+
+@pytest.fixture
+def registry(three: SmallRegistry, tmp_path: Path) -> SmallRegistry:
+    """Three versions, none of which was champion yet."""
+    return three.copy(tmp_path / "registry")
 
 
 @pytest.fixture
@@ -215,6 +223,162 @@ def test_a_rollback_goes_back_further_each_time(history: History) -> None:
     assert history.read().champions == (1, 2, 3)
 
 
+@pytest.mark.parametrize("whole_experiment", [False, True], ids=["run", "experiment"])
+def test_a_history_that_was_deleted_in_mlflow_is_restored_by_the_next_writer(
+    registry: SmallRegistry, history: History, capsys: pytest.CaptureFixture[str], whole_experiment: bool
+) -> None:
+    first = decide(1, 2)
+    history.record(first)
+    run_id = delete_history(registry, whole_experiment)
+    past = open_history(registry).read()
+    assert (past.decisions, past.deleted) == ((first,), True)
+    second = decide(2, 3, before=2)
+    open_history(registry).record(second)
+    past = open_history(registry).read()
+    assert (past.decisions, past.champion, past.deleted) == ((first, second), 3, False)
+    told = capsys.readouterr().err
+    assert f"warning: the history of mnist was deleted in MLflow: it is restored (run {run_id})\n" in told
+
+
+def test_a_history_that_is_gone_for_good_begins_anew_with_the_champion_there_is(
+    registry: SmallRegistry, history: History, capsys: pytest.CaptureFixture[str]
+) -> None:
+    history.record(decide(1, 2))
+    for _ in range(2):
+        run_id = registry.client.get_registered_model("mnist").tags["history_run"]
+        registry.delete_for_good(run_id)
+        assert open_history(registry).read().deleted
+        settled = open_history(registry).settle()
+        assert [(one.kind, one.version) for one in settled.decisions] == [(Kind.BY_HAND, 2)]
+        assert settled == open_history(registry).read()
+        told = capsys.readouterr().err
+        assert f"the history of mnist was deleted for good (run {run_id}): a new one begins" in told
+
+
+def test_a_first_decision_needs_no_experiment_that_somebody_deleted(
+    registry: SmallRegistry, history: History
+) -> None:
+    history.record(decide(1, 2))
+    delete_history(registry, whole_experiment=True)
+    registry.add("other")
+    other = History(Store(registry.client, registry.uri), "other")
+    other.record(decide(1, 1))
+    assert other.read().champion == 1
+    assert not history.read().deleted
+
+
+def test_a_run_that_mlflow_does_not_write_to_is_not_taken_for_taken(
+    registry: SmallRegistry, history: History, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    history.record(decide(1, 2))
+    write = registry.client.log_param
+
+    def come_too_late(run_id: str, key: str, value: str) -> None:
+        registry.client.delete_run(run_id)
+        write(run_id, key, value)
+
+    monkeypatch.setattr(registry.client, "log_param", come_too_late)
+    with pytest.raises(mlflow.MlflowException, match="must be in the 'active' state"):
+        history.record(decide(2, 3, before=2))
+
+
+def test_a_renamed_model_keeps_its_history_and_the_next_of_its_name_begins_one(
+    registry: SmallRegistry, history: History
+) -> None:
+    first = decide(1, 2)
+    history.record(first)
+    run_id = registry.client.get_model_version("mnist", "1").run_id
+    registry.client.rename_registered_model("mnist", "old")
+    registry.client.create_registered_model("mnist")
+    # The same training, registered again.
+    registry.client.create_model_version("mnist", "file:///nowhere", run_id=run_id)
+    assert open_history(registry).read().decisions == ()
+    open_history(registry).record(decide(1, 1))
+    assert open_history(registry).read().champion == 1
+    past = History(Store(registry.client, registry.uri), "old").read()
+    assert (past.decisions, past.champion) == ((first,), 2)
+
+
+def test_where_the_oldest_version_lost_its_run_the_next_one_leads_to_the_history(
+    registry: SmallRegistry, history: History
+) -> None:
+    registry.delete_for_good(registry.client.get_model_version("mnist", "1").run_id)
+    assert history.read().decisions == ()
+    history.record(decide(1, 2))
+    assert open_history(registry).read().champion == 2
+
+
+def test_a_cut_off_decision_for_a_version_that_is_deleted_holds_up_nobody(
+    registry: SmallRegistry,
+    history: History,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    history.record(decide(1, 2))
+    history._append(decide(2, 3, before=2))
+    registry.client.delete_model_version("mnist", "3")
+    monkeypatch.setattr("modelyard.registry.history.GRACE", timedelta(0))
+    assert history.settle().champion == 2
+    assert "mnist: version 3 was deleted before decision 2 made it champion" in capsys.readouterr().err
+    settled = history.settle()
+    assert (settled.champion, settled.pending, settled.noticed) == (2, None, None)
+
+
+def test_a_move_by_hand_is_never_made_again(registry: SmallRegistry, history: History) -> None:
+    history.record(decide(1, 2))
+    history._append(decide(2, 1, before=2, kind=Kind.BY_HAND))
+    registry.point(3)
+    assert history.settle().champion == 3
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("[]", "3", "null", "[" * 3000, "9" * 5000, '{"number": 2}'),
+        *(f'"number": {number}' for number in ("9" * 5000, "true", '"2"', "-1", "1e9")),
+        *(f'"version": {number}' for number in ("9" * 40, '"9"', "2.0", "0")),
+        *(f'"at": "{time}"' for time in ("2026-01-01T00:00:00", "never", "9" * 100)),
+        *('"moved": 1', '"reason": null', '"rules": [3]', '"rules": 3', '"by": ["a"]'),
+    ],
+    ids=lambda text: text[:20],
+)
+def test_what_is_no_decision_is_told_whatever_it_is(text: str) -> None:
+    whole = decide(2, 3).to_json()
+    assert Decision.from_json(whole).version == 3
+    key = text.split(":")[0]
+    changed = re.sub(rf"{key}:[^,]*", lambda _: text, whole, count=1) if text.startswith('"') else text
+    with pytest.raises(ValueError, match=r"."):
+        Decision.from_json(changed)
+
+
+def test_parameters_that_modelyard_did_not_write_are_no_decisions(
+    registry: SmallRegistry, history: History
+) -> None:
+    first = decide(1, 2)
+    history.record(first)
+    run_id = registry.client.get_registered_model("mnist").tags["history_run"]
+    for key in (
+        "decision/abc",
+        "decision/2",
+        "decision/00003",
+        f"decision/{'9' * 200}",
+        "applied/x",
+        "epochs",
+    ):
+        registry.client.log_param(run_id, key, "1")
+    assert open_history(registry).read().decisions == (first,)
+    registry.client.log_param(run_id, "decision/0003", decide(3, 1, before=2).to_json())
+    assert open_history(registry).read().next_number == 4
+
+
+def test_a_reason_may_be_any_text(registry: SmallRegistry, history: History) -> None:
+    decision = decide(1, 2, reason="\x1b[2J\ud800 \u202e größer")
+    history.record(decision)
+    assert history.read().decisions == (decision,)
+    told = registry.client.get_model_version("mnist", "2").tags["champion_by"]
+    assert told.endswith("; \\x1b[2J\\ud800 \\u202e größer")
+
+
 def test_a_record_that_mlflow_would_cut_off_is_refused(history: History) -> None:
     with pytest.raises(ModelyardError, match="expected a decision of at most 6000 characters"):
         history.record(decide(1, 2, reason="a" * 6000))
@@ -244,6 +408,16 @@ def decide(number: int, version: int, **others: object) -> Decision:
     given = {"kind": Kind.PROMOTE, "before": None, "moved": True, **others}
     given.setdefault("at", datetime.now(UTC).replace(microsecond=0) + timedelta(milliseconds=number))
     return Decision(number=number, version=version, **given)  # type: ignore[arg-type]
+
+
+def delete_history(registry: SmallRegistry, whole_experiment: bool) -> str:
+    """Delete the history of `mnist` as a person does it in MLflow's UI; return its run's id."""
+    run_id: str = registry.client.get_registered_model("mnist").tags["history_run"]
+    if whole_experiment:
+        registry.client.delete_experiment(registry.client.get_run(run_id).info.experiment_id)
+    else:
+        registry.client.delete_run(run_id)
+    return run_id
 
 
 def interrupt(*_: object) -> None:

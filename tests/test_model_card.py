@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from modelyard.evaluation.measures import name_classes
 from modelyard.inference.bundle import Bundle, Label, Preprocessing
 from modelyard.nesting import flatten
 from modelyard.params import Params
@@ -14,6 +15,7 @@ from modelyard.tracking.lineage import plain
 from modelyard.tracking.runs import Dataset
 
 DIGEST = "0123456789abcdef" * 4
+KINDS = ("precision", "recall", "f1")
 METRICS = {
     "test/accuracy": 0.9929,
     "test/accuracy_low": 0.9911,
@@ -105,6 +107,20 @@ def photos(params: Params) -> ModelCard:
 def _bundle(name: str, precision: str, preprocessing: Preprocessing, provenance: dict[str, Any]) -> Bundle:
     labels = tuple(Label(str(number)) for number in range(10))
     return Bundle(Path("nowhere"), name, precision, labels, preprocessing, provenance, DIGEST, 1_651_929)
+
+
+def test_what_others_called_a_class_or_a_picture_is_text(digits: ModelCard) -> None:
+    name = "![x](http://e)|\x1b[2J\ud800\n# <b>"
+    mistake = {"index": 1, "name": name, "truth": "6", "answer": name, "score": 0.9}
+    facts = {**FACTS, "images_per_class": {name: 980}, "mistakes": [mistake]}
+    (known,) = name_classes([name])
+    metrics = METRICS | {f"class/{known}/{kind}": 0.5 for kind in KINDS}
+    card = replace(digits, facts=facts, metrics=metrics)
+    for text in (card.readme(), card.description()):
+        assert text.encode()
+        assert "\x1b" not in text
+        assert r"surest on \!\[x\](http://e)|\\x1b\[2J\\ud800\\n# \<b\>: 6, which" in text
+        assert "![x]" not in text
 
 
 def test_a_description_begins_with_a_plain_sentence(digits: ModelCard, photos: ModelCard) -> None:

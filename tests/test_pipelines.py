@@ -1,6 +1,7 @@
 """Every stage in order, in a real DVC repository, on small data: the workflow as a user runs it."""
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -96,7 +97,8 @@ def test_a_clone_of_a_remote_reconciles_and_serves_without_training(
     monkeypatch.chdir(clone.folder)
     filled = open_tracking("modelyard")
     _register_something_else(filled)
-    said = clone.run(*RECONCILE)
+    # As from a shell in which no environment is activated: stages call `python`.
+    said = clone.run(*RECONCILE, PATH=os.defpath)
     assert "Running stage 'train'" not in said
     assert said.endswith("the registry is whole, and the tree's bundles are registered\n")
     for name in ("mnist", "inception-v3"):

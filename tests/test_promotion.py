@@ -18,9 +18,12 @@ from modelyard.errors import ModelyardError, UsageError
 from modelyard.params import validate_params
 from modelyard.params.catalogue import find_gate
 from modelyard.params.published import Limit
+from modelyard.registry.comparison import compare
 from modelyard.registry.decisions import Kind
+from modelyard.registry.evidence import read_evidence
 from modelyard.registry.history import History, OvertakenError
 from modelyard.registry.promotion import RefusedError, promote, roll_back
+from modelyard.registry.versions import find_version
 from modelyard.tracking.store import Store
 from small_registry import SmallRegistry
 
@@ -30,13 +33,18 @@ SHIPPED = validate_params(compose_values()).data.gate
 GATE = SHIPPED.model_copy(update={"metrics": {**SHIPPED.metrics, "latency/p50_ms": Limit(max=5.0)}})
 
 
-@pytest.fixture
-def registry(tmp_path: Path) -> SmallRegistry:
-    """Version 1 has 10 of 1,000 digits wrong, 2 none, 3 has 50."""
-    registry = SmallRegistry(tmp_path)
+@pytest.fixture(scope="module")
+def measured(tmp_path_factory: pytest.TempPathFactory) -> SmallRegistry:
+    registry = SmallRegistry(tmp_path_factory.mktemp("measured") / "registry")
     for mark, wrong in (("a", 10), ("b", 0), ("c", 50)):
         registry.measure(registry.add(mark=mark), range(wrong))
     return registry
+
+
+@pytest.fixture
+def registry(measured: SmallRegistry, tmp_path: Path) -> SmallRegistry:
+    """Version 1 has 10 of 1,000 digits wrong, 2 none, 3 has 50."""
+    return measured.copy(tmp_path / "registry")
 
 
 @pytest.fixture
@@ -87,6 +95,38 @@ def test_force_that_was_not_needed_is_no_force(store: Store) -> None:
     decision = promote(store, "mnist", "2", GATE, force=True, reason="in a hurry")
     assert decision
     assert not decision.forced
+
+
+def test_nothing_makes_a_version_champion_that_the_service_could_not_load(
+    registry: SmallRegistry, store: Store
+) -> None:
+    promote(store, "mnist", "1", GATE)
+    shutil.rmtree(registry.artifacts(2))
+    foreign = registry.client.create_model_version("mnist", "file:///nowhere").version
+    for version, found in ((2, "its artifacts cannot be fetched"), (foreign, "it has no content_key")):
+        with pytest.raises(RefusedError, match="Nothing overrides bundle") as refused:
+            promote(store, "mnist", str(version), GATE, force=True, reason="I want it")
+        decision = refused.value.decision
+        assert (decision.moved, decision.forced) == (False, False)
+        assert found in decision.rules[0].found
+    assert registry.client.get_model_version_by_alias("mnist", "champion").version == 1
+
+
+def test_a_champion_whose_run_is_gone_is_followed_by_force_or_without_being_compared(
+    registry: SmallRegistry, store: Store
+) -> None:
+    promote(store, "mnist", "1", GATE)
+    registry.delete_for_good(registry.client.get_model_version("mnist", "1").run_id)
+    with pytest.raises(RefusedError) as refused:
+        promote(store, "mnist", "2", GATE)
+    (failed,) = [rule for rule in refused.value.decision.rules if not rule.passed]
+    assert failed.found.startswith("models:/mnist/1: expected evaluation/predictions.npz in its run ")
+    decision = promote(store, "mnist", "2", GATE, force=True, reason="its run is gone")
+    assert decision
+    assert (decision.moved, decision.forced) == (True, True)
+    evidence = [read_evidence(store, find_version(store.client, "mnist", one)) for one in ("1", "2")]
+    with pytest.raises(ModelyardError, match=r"models:/mnist/1: expected"):
+        compare(store, *evidence)
 
 
 def test_who_is_champion_already_stays_so_without_a_record(store: Store) -> None:
@@ -176,6 +216,35 @@ def test_no_rollback_to_a_version_that_is_not_whole(
     assert len(History(store, "mnist").read().decisions) == 2
 
 
+def test_a_rollback_passes_over_champions_that_are_gone_or_foreign_and_says_so(
+    registry: SmallRegistry, store: Store, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for version in ("1", "2"):
+        promote(store, "mnist", version, GATE)
+    registry.point(registry.client.create_model_version("mnist", "file:///nowhere").version)
+    promote(store, "mnist", "3", GATE, force=True, reason="a try")
+    registry.client.delete_model_version("mnist", "2")
+    assert roll_back(store, "mnist").version == 1
+    told = capsys.readouterr().err
+    assert "mnist: version 4, a champion before, was not published by modelyard: it is passed over" in told
+    assert "mnist: version 2, a champion before, is gone: it is passed over" in told
+
+
+@pytest.mark.parametrize("how", ["alias", "version"])
+def test_without_a_champion_a_rollback_goes_back_to_the_last_one_there_is(
+    registry: SmallRegistry, store: Store, how: str
+) -> None:
+    for version in ("1", "2"):
+        promote(store, "mnist", version, GATE)
+    if how == "alias":
+        registry.client.delete_registered_model_alias("mnist", "champion")
+    else:
+        registry.client.delete_model_version("mnist", "2")
+    decision = roll_back(store, "mnist", reason="quick")
+    assert (decision.version, decision.before) == (2 if how == "alias" else 1, None)
+    assert History(store, "mnist").read().champion == decision.version
+
+
 # The commands
 
 
@@ -247,9 +316,43 @@ def test_promote_rollback_and_history_tell_what_they_did(
     assert [decision["by"].split("@")[0] for decision in history["decisions"]] == ["ada"] * 4
 
 
+def test_what_others_wrote_is_printed_as_text(
+    registry: SmallRegistry, repository_of: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    reason = "\x1b[2J\x9b red\nversion 9 \u202e"
+    decision = promote(Store(registry.client, registry.uri), "mnist", "1", GATE, reason=reason + "\ud800")
+    assert decision
+    code, out, _ = run(capsys, "history", "mnist")
+    assert (code, len(out.splitlines())) == (0, 1)
+    assert out.endswith(r"; \x1b[2J\x9b red\nversion 9 \u202e\ud800")
+    code, out, _ = run(capsys, "history", "mnist", "--json")
+    assert out.isascii()
+    assert json.loads(out)["decisions"][0]["reason"] == reason + "\ud800"
+
+
+def test_bytes_that_are_no_text_are_a_wrong_call(
+    repository_of: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for arguments in (
+        ["history", "a\udcff"],
+        ["promote", "mnist", "\udcff"],
+        ["promote", "mnist", "1", "--force", "--reason", "\ud800"],
+        ["serve", "--model", "mnist", "--model", "\udcff"],
+    ):
+        with pytest.raises(SystemExit) as stopped:
+            main(arguments)
+        assert stopped.value.code == 2
+        assert "expected text in UTF-8, got " in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
+        (["promote", "mnist", "9" * 5000], 2, "expected a version of mnist, one of 1, 2, 3"),
+        (["promote", "mnist", "2147483648"], 2, "expected a version of mnist, one of 1, 2, 3"),
+        (["promote", "mnist", "\u0663"], 2, "expected an alias of mnist, one of none"),
+        (["compare", "mnist", "1", "9" * 5000], 2, "expected a version of mnist, one of 1, 2, 3"),
+        (["history", "a\x1b[2J"], 2, r"no version of 'a\x1b[2J' is registered"),
         (["promote", "digits", "1"], 2, "no version of 'digits' is registered; registered are: mnist"),
         (["promote", "mnist", "9"], 2, "expected a version of mnist, one of 1, 2, 3"),
         (["promote", "mnist", "best"], 2, "expected an alias of mnist, one of none"),

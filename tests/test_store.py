@@ -1,13 +1,17 @@
 """The MLflow store: real SQLite files, real processes, a real port that nobody listens on."""
 
+import re
 import socket
 import sqlite3
 import subprocess
 import sys
+from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
+from modelyard.cli import main
 from modelyard.errors import ModelyardError
 from modelyard.repository import GitState, read_git_state
 from modelyard.tracking.store import open_tracking, tracking_uri
@@ -95,6 +99,47 @@ def test_a_deleted_experiment_is_not_filled_in_secret(opened_before: Path) -> No
     tracking.client.delete_experiment(tracking.experiment_id)
     with pytest.raises(ModelyardError, match="'digits' was deleted"):
         open_tracking("digits")
+
+
+def fill_half(path: Path) -> None:
+    """Leave the tables of an older MLflow."""
+    leave_database(path)
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("DROP TABLE registered_model_aliases")
+
+
+def fill_with_others(path: Path) -> None:
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("CREATE TABLE bread (flour INTEGER)")
+
+
+def spoil(path: Path) -> None:
+    leave_database(path)
+    path.write_bytes(path.read_bytes()[:200_000])
+
+
+@pytest.mark.parametrize(
+    ("leave", "told"),
+    [
+        (Path.touch, "it is empty: `make repro` makes them"),
+        (fill_with_others, r"it lacks \w+: copy it, then `mlflow db upgrade"),
+        (fill_half, "it lacks registered_model_aliases: copy it, then `mlflow db upgrade"),
+        (spoil, "cannot be read .*malformed.*: restore it from a copy"),
+        (lambda path: path.write_bytes(b"<html>" * 2000), "cannot be read .*not a database.*: restore it"),
+    ],
+    ids=["empty", "another's", "older", "malformed", "no database"],
+)
+def test_a_command_leaves_a_database_that_is_not_mlflows_as_it_is_and_says_so_in_a_line(
+    repository: Path, capsys: pytest.CaptureFixture[str], leave: Callable[[Path], object], told: str
+) -> None:
+    leave(repository / "mlflow.db")
+    before = (repository / "mlflow.db").read_bytes()
+    for command in ("history mnist", "verify", "promote mnist 1", "rollback mnist", "compare mnist 1 2"):
+        assert main(command.split()) == 1
+        (line,) = capsys.readouterr().err.splitlines()
+        assert re.search(told, line), line
+    assert (repository / "mlflow.db").read_bytes() == before
+    assert sorted(path.name for path in repository.iterdir()) == ["dvc.yaml", "mlflow.db"]
 
 
 def test_readers_do_not_lock_out_the_writer(opened_before: Path) -> None:

@@ -299,6 +299,21 @@ def test_a_later_twin_that_a_killed_process_left_gives_way(
     assert int(tracking.client.get_registered_model("mnist").aliases["challenger"]) == 1
 
 
+def test_what_a_person_calls_a_twin_becomes_the_name_of_the_version_that_stays(
+    tracking: Tracking, make: Make, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first = publish(tracking, make())
+    content = {"content_key": first.tags["content_key"]}
+    twin = tracking.client.create_model_version("mnist", first.source, tags=content)
+    tracking.client.set_registered_model_alias("mnist", "exhibition", str(twin.version))
+    publish(tracking, make())
+    assert [version.version for version in list_versions(tracking.client, "mnist")] == [first.version]
+    assert int(tracking.client.get_registered_model("mnist").aliases["exhibition"]) == first.version
+    assert (
+        "mnist@exhibition is moved from version 2, which is removed, to version 1" in capsys.readouterr().err
+    )
+
+
 def test_a_twin_that_somebody_made_champion_stays(tracking: Tracking, make: Make) -> None:
     first = publish(tracking, make())
     twin = tracking.client.create_model_version(

@@ -1,15 +1,17 @@
 """What a person can mend, told from a bug: one line for the one, a traceback for the other."""
 
 import errno
+import sys
 
 from modelyard.errors import ModelyardError
 from modelyard.inference.bundle import BundleError
+from modelyard.inference.plain_text import escape
 
 FULL = (errno.ENOSPC, errno.EDQUOT)
 CLOSED = (errno.EROFS, errno.EACCES, errno.EPERM)
 LONGEST = 300
 # Told by its module: to import MLflow costs more than a second.
-STORES = ("mlflow", "sqlalchemy")
+STORES = ("mlflow", "sqlalchemy", "alembic", "sqlite3")
 
 
 def explain(error: BaseException) -> str | None:
@@ -19,21 +21,28 @@ def explain(error: BaseException) -> str | None:
     store that fails.
     """
     if isinstance(error, (ModelyardError, BundleError)):
-        return str(error)
+        return escape(str(error), "\n")
     if type(error).__module__.split(".")[0] in STORES:
-        reason = _give_reason(error)
+        reason = escape(_give_reason(error))
         # Those who only read write too, beside the file: SQLite's log.
-        cure = "make its file and folder writable" if "readonly database" in reason else "see to it"
+        closed = "readonly database" in reason or "unable to open database" in reason
+        cure = "make its file and folder writable" if closed else "see to it"
         return f"the tracking store failed ({reason}): {cure}, then run again"
     if isinstance(error, OSError) and error.errno in FULL + CLOSED:
         advice = "make room" if error.errno in FULL else "make it writable"
-        return f"{error.strerror}: {error.filename or 'a file'}: {advice}, then run again"
+        return f"{error.strerror}: {escape(str(error.filename or 'a file'))}: {advice}, then run again"
     return None
 
 
+def warn(message: str) -> None:
+    """Say in one line on stderr what a person should know, and what stops nothing."""
+    print(f"warning: {escape(message)}", file=sys.stderr)
+
+
+def shorten(text: str, most: int = LONGEST) -> str:
+    """Return both ends of a text that is longer than `most` characters, for the cause often comes last."""
+    return text if len(text) <= most else f"{text[: most // 2]} ... {text[-most // 2 :]}"
+
+
 def _give_reason(error: BaseException) -> str:
-    """The first line of an error's text; of a long one, both ends, for the cause often comes last."""
-    reason = next(iter(str(error).splitlines()), "") or type(error).__name__
-    if len(reason) <= LONGEST:
-        return reason
-    return f"{reason[: LONGEST // 2]} ... {reason[-LONGEST // 2 :]}"
+    return shorten(next(iter(str(error).splitlines()), "") or type(error).__name__)

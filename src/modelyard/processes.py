@@ -1,6 +1,8 @@
 """Processes of this machine."""
 
 import os
+import sys
+from pathlib import Path
 
 
 def is_running(pid: int) -> bool:
@@ -13,3 +15,12 @@ def is_running(pid: int) -> bool:
     except PermissionError:
         return True
     return True
+
+
+def own_environment() -> dict[str, str]:
+    """Return the environment for a process that itself starts `python` and its scripts by their names.
+
+    They are those of this interpreter's own folder, also where its environment was not activated.
+    """
+    folders = (str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath))
+    return {**os.environ, "PATH": os.pathsep.join(folders)}

@@ -44,5 +44,8 @@ def read_git_state(folder: Path) -> GitState:
 
 
 def _git(folder: Path, *arguments: str) -> str:
-    result = subprocess.run(["git", *arguments], cwd=folder, capture_output=True, text=True, check=False)
+    try:
+        result = subprocess.run(["git", *arguments], cwd=folder, capture_output=True, text=True, check=False)
+    except FileNotFoundError:
+        return ""
     return result.stdout.rstrip() if result.returncode == 0 else ""

@@ -1,13 +1,15 @@
 """`modelyard verify`, `reconcile`, `prune`, `relocate`: is the registry whole, and what makes it so."""
 
 import argparse
-import json
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from modelyard.cli.output import say, say_json
+from modelyard.processes import own_environment
 
 if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion
@@ -80,13 +82,13 @@ def _tell(findings: "Iterator[Finding]", as_json: bool) -> int:
     """Print findings as they come; return 1 where there are any."""
     if as_json:
         found = [finding.to_plain() for finding in findings]
-        print(json.dumps(found, ensure_ascii=False))
+        say_json(found)
         return int(bool(found))
     count = 0
     for count, finding in enumerate(findings, 1):  # noqa: B007  # the last one is the number of all
-        print(f"{finding.subject}: {finding.problem}: {finding.remedy}", flush=True)
+        say(f"{finding.subject}: {finding.problem}: {finding.remedy}")
     if not count:
-        print("the registry is whole, and the tree's bundles are registered")
+        say("the registry is whole, and the tree's bundles are registered")
     return int(count > 0)
 
 
@@ -145,7 +147,11 @@ def _run_dvc(root: Path, *arguments: str, remedy: str) -> None:
     from modelyard.errors import ModelyardError
 
     done = subprocess.run(
-        [sys.executable, "-m", "dvc", *arguments], cwd=root, stdout=sys.stderr.fileno(), check=False
+        [sys.executable, "-m", "dvc", *arguments],
+        cwd=root,
+        env=own_environment(),
+        stdout=sys.stderr.fileno(),
+        check=False,
     )
     if done.returncode != 0:
         raise ModelyardError(f"`dvc {arguments[0]}` failed, its reason stands above: {remedy}")
@@ -164,11 +170,11 @@ def _prune(given: argparse.Namespace) -> None:
             prune_version(store, version)
     numbers = [int(version.version) for version in versions]
     if given.json:
-        print(json.dumps({"versions": numbers, "deleted": given.delete}))
+        say_json({"versions": numbers, "deleted": given.delete})
         return
     done = "removed" if given.delete else "to remove with --delete"
     listed = ", ".join(map(str, numbers)) or "none"
-    print(f"{given.name}: versions {done}: {listed}")
+    say(f"{given.name}: versions {done}: {listed}")
 
 
 def _find_removable(store: "Store", given: argparse.Namespace) -> "list[ModelVersion]":
@@ -186,4 +192,7 @@ def _relocate(given: argparse.Namespace) -> None:
     from modelyard.tracking.store import tracking_uri
 
     count = relocate(tracking_uri())
-    print(json.dumps({"locations": count}) if given.json else f"locations that were changed: {count}")
+    if given.json:
+        say_json({"locations": count})
+    else:
+        say(f"locations that were changed: {count}")

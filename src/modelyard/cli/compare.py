@@ -1,9 +1,10 @@
 """`modelyard compare`: two versions side by side."""
 
 import argparse
-import json
 import shutil
 from pathlib import Path
+
+from modelyard.cli.output import say, say_json
 
 
 def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -42,6 +43,7 @@ def _compare(given: argparse.Namespace) -> None:
         except OSError as error:
             raise ModelyardError(f"--html {given.html}: expected a file to write: {error.strerror}") from None
     if given.json:
-        print(json.dumps(comparison.to_json(), indent=2, ensure_ascii=False, allow_nan=False))
+        say_json(comparison.to_json(), indent=2)
     else:
-        print(draw_table(comparison, shutil.get_terminal_size().columns))
+        for line in draw_table(comparison, shutil.get_terminal_size().columns).split("\n"):
+            say(line)

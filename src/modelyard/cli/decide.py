@@ -1,8 +1,9 @@
 """`modelyard promote`, `rollback` and `history`: who is champion, and why."""
 
 import argparse
-import json
 from typing import TYPE_CHECKING, Any
+
+from modelyard.cli.output import say, say_json
 
 if TYPE_CHECKING:
     from modelyard.registry.decisions import Decision
@@ -19,7 +20,9 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
         "decision is on record either way. Exit code 1: a rule does not hold, and nothing has moved.",
     )
     promote.add_argument("version", metavar="VERSION", help="its number or an alias")
-    promote.add_argument("--force", action="store_true", help="move it although a rule does not hold")
+    promote.add_argument(
+        "--force", action="store_true", help="move it although a rule other than bundle does not hold"
+    )
     promote.set_defaults(run=_promote)
     rollback = _add(
         commands,
@@ -79,18 +82,18 @@ def _roll_back(given: argparse.Namespace) -> None:
 def _tell(decision: "Decision | None", given: argparse.Namespace) -> None:
     """Print what was decided; None stands for nothing to decide."""
     if given.json:
-        print(json.dumps(decision and decision.to_plain(), ensure_ascii=False))
+        say_json(decision and decision.to_plain())
     elif decision is None:
-        print(f"{given.name}: version {given.version} is champion already")
+        say(f"{given.name}: version {given.version} is champion already")
     else:
         for rule in decision.rules:
-            print(f"{'pass' if rule.passed else 'FAIL'}  {rule.rule:<26}{rule.found}")
+            say(f"{'pass' if rule.passed else 'FAIL'}  {rule.rule:<26}{rule.found}")
             if rule.wanted not in rule.found:
-                print(f"{'':<32}wanted: {rule.wanted}")
+                say(f"{'':<32}wanted: {rule.wanted}")
         if decision.moved:
             forced = ", by force" if decision.forced else ""
             before = f"instead of {decision.before}" if decision.before else "the first one"
-            print(
+            say(
                 f"{given.name}: version {decision.version} is champion, {before}{forced} "
                 f"(decision {decision.number})"
             )
@@ -102,19 +105,18 @@ def _tell_history(given: argparse.Namespace) -> None:
 
     past = History(open_store(), given.name).read()
     if given.json:
-        print(json.dumps(_plain(past), ensure_ascii=False))
+        say_json(_plain(past))
         return
     if not past.reigns:
-        print(f"{given.name}: no version was champion yet")
+        say(f"{given.name}: no version was champion yet")
     for reign in past.reigns:
         decision = reign.decision
-        champion = f"version {decision.version}" if decision.version else "no champion"
         until = f"{reign.until:%Y-%m-%d %H:%M}" if reign.until else "now"
-        print(f"{champion:<12} {decision.at:%Y-%m-%d %H:%M} to {until:<16}  {_describe(decision)}")
+        say(f"{decision.subject:<12} {decision.at:%Y-%m-%d %H:%M} to {until:<16}  {_describe(decision)}")
     if past.pending:
-        print(f"pending: {_describe(past.pending)}; the next promote or rollback completes it")
+        say(f"pending: {_describe(past.pending)}; the next promote or rollback completes it")
     for refused in (one for one in past.decisions if not one.moved and given.refusals):
-        print(f"refused      {refused.at:%Y-%m-%d %H:%M}  version {refused.version}: {_describe(refused)}")
+        say(f"refused      {refused.at:%Y-%m-%d %H:%M}  version {refused.version}: {_describe(refused)}")
 
 
 def _describe(decision: "Decision") -> str:

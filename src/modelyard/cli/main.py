@@ -1,10 +1,10 @@
 """The command line as a whole: its commands, and what becomes of their errors."""
 
 import argparse
-import sys
 from collections.abc import Sequence
 
 from modelyard.cli import audit, compare, decide, serve, sweep
+from modelyard.cli.output import say
 from modelyard.errors import UsageError
 from modelyard.failures import explain
 
@@ -17,7 +17,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     What a person can mend is one line on stderr; any other error is a bug and keeps its traceback.
     """
-    given = make_parser().parse_args(arguments)
+    parser = make_parser()
+    given = parser.parse_args(arguments)
+    _refuse_broken_text(parser, given)
     try:
         return int(given.run(given) or 0)
     except KeyboardInterrupt:
@@ -26,8 +28,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
         line = explain(error)
         if line is None:
             raise
-        print(f"modelyard: {line}", file=sys.stderr)
+        for part in f"modelyard: {line}".split("\n"):
+            say(part, error=True)
         return 2 if isinstance(error, UsageError) else 1
+
+
+def _refuse_broken_text(parser: argparse.ArgumentParser, given: argparse.Namespace) -> None:
+    """Refuse bytes that are no UTF-8 wherever words are asked for; a file's path may have any."""
+    for value in vars(given).values():
+        for word in value if isinstance(value, list) else [value]:
+            if isinstance(word, str) and not _is_utf8(word):
+                parser.error(f"expected text in UTF-8, got {word!r}")
+
+
+def _is_utf8(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def make_parser() -> argparse.ArgumentParser:

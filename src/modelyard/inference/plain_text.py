@@ -13,8 +13,17 @@ def is_plain(text: object) -> bool:
     return isinstance(text, str) and len(text) <= MOST_CHARACTERS and not _NOT_PLAIN.search(text)
 
 
+def escape(text: str, kept: str = "") -> str:
+    r"""Return text with what is not plain in it written as Python writes it: `\x1b`, `\ud800`.
+
+    Args:
+        text: any.
+        kept: characters that stay as they are: a text of several lines keeps "\n".
+    """
+    return _NOT_PLAIN.sub(lambda found: found[0] if found[0] in kept else ascii(found[0])[1:-1], text)
+
+
 def show(text: object, most: int = MOST_CHARACTERS) -> str:
-    r"""Return text in one line of bounded length; what is not plain is written as `\x1b` or `\ud800`."""
+    """Return text in one line of at most about `most` characters, escaped."""
     full = str(text)
-    plain = _NOT_PLAIN.sub(lambda found: found[0].encode("unicode_escape").decode(), full[:most])
-    return plain if len(full) <= most else f"{plain}..."
+    return escape(full) if len(full) <= most else f"{escape(full[:most])}..."

@@ -18,6 +18,7 @@ from modelyard.errors import ModelyardError
 from modelyard.evaluation.measures import Integers
 from modelyard.files import replace_file
 from modelyard.images.pictures import Pictures
+from modelyard.inference.plain_text import escape
 from modelyard.plots.thumbnails import make_thumbnail
 from modelyard.registry.comparison import Comparison, Disagreement, SameImages, Setting, Side
 from modelyard.registry.comparison_words import (
@@ -88,6 +89,8 @@ def _open_templates() -> "Environment":
     templates = Environment(
         loader=FileSystemLoader(Path(__file__).parent),
         autoescape=True,
+        # Names and labels of others stay text.
+        finalize=lambda value: escape(value) if type(value) is str else value,
         trim_blocks=True,
         lstrip_blocks=True,
         undefined=StrictUndefined,
@@ -103,9 +106,10 @@ def _open_templates() -> "Environment":
 
 def _break_name(name: str) -> str:
     """Let a name be broken after its slashes, dots and underscores, on a phone."""
-    from markupsafe import Markup, escape
+    from markupsafe import Markup
+    from markupsafe import escape as escape_html
 
-    return Markup(re.sub("([/._])", r"\1<wbr>", escape(name)))  # noqa: S704  # escaped just before
+    return Markup(re.sub("([/._])", r"\1<wbr>", escape_html(escape(name))))  # noqa: S704  # escaped just before
 
 
 def _describe_images(comparison: Comparison, same: SameImages) -> dict[str, Any]:

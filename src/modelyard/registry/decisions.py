@@ -5,11 +5,12 @@ import json
 import os
 import socket
 import uuid
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any, Self
+
+from modelyard.registry.versions import HIGHEST_NUMBER
 
 
 class Kind(StrEnum):
@@ -69,6 +70,11 @@ class Decision:
     id: str = field(default_factory=lambda: uuid.uuid4().hex)
 
     @property
+    def subject(self) -> str:
+        """What was to become champion, in words."""
+        return "no champion" if self.version is None else f"version {self.version}"
+
+    @property
     def champion(self) -> int | None:
         """The champion after it."""
         return self.version if self.moved else self.before
@@ -77,19 +83,23 @@ class Decision:
         """Return plain values, as JSON has them."""
         return {**asdict(self), "kind": str(self.kind), "at": self.at.isoformat(timespec="milliseconds")}
 
-    def to_json(self) -> str:
-        """Return one line of JSON."""
-        return json.dumps(self.to_plain(), ensure_ascii=False, separators=(",", ":"))
+    def to_json(self, indent: int | None = None) -> str:
+        """Return JSON that any store can keep: one line, or indented by so much."""
+        separators = (",", ":") if indent is None else None
+        text = json.dumps(self.to_plain(), indent=indent, ensure_ascii=False, separators=separators)
+        # Half a surrogate pair is no UTF-8; its escape is JSON.
+        return text.encode(errors="backslashreplace").decode()
 
     @classmethod
-    def from_plain(cls, plain: Mapping[str, Any]) -> Self:
-        """Make it of what `to_plain` gave.
+    def from_json(cls, text: str) -> Self:
+        """Make it of what `to_json` gave.
 
         Raises:
-            ValueError: something is missing, or is no such value.
+            ValueError: it is no JSON, something is missing, or is no such value.
         """
         try:
-            return cls(
+            plain = json.loads(text)
+            found = cls(
                 **{
                     **plain,
                     "kind": Kind(plain["kind"]),
@@ -97,8 +107,29 @@ class Decision:
                     "rules": tuple(RuleResult(**rule) for rule in plain["rules"]),
                 }
             )
-        except (KeyError, TypeError) as error:
+        except (KeyError, TypeError, RecursionError) as error:
             raise ValueError(f"no decision: {error}") from None
+        _check_types(found)
+        for rule in found.rules:
+            _check_types(rule)
+        return found
+
+
+def _check_types(told: Decision | RuleResult) -> None:
+    """Let whoever reads a decision rely on its types; what it says may have been written by any hand."""
+    kinds: dict[str, Any] = {
+        **dict.fromkeys(("number", "version", "before"), int),
+        **dict.fromkeys(("moved", "forced", "passed"), bool),
+        **dict.fromkeys(("reason", "by", "id", "rule", "wanted", "found"), str),
+    }
+    for name, value in vars(told).items():
+        may_be_none = name in ("version", "before") and value is None
+        if name in kinds and type(value) is not kinds[name] and not may_be_none:
+            raise ValueError(f"no decision: {name} is {value!r}")
+        if type(value) is int and not 0 < value < HIGHEST_NUMBER:
+            raise ValueError(f"no decision: {name} is no number of a version or a decision")
+    if isinstance(told, Decision) and told.at.tzinfo is None:
+        raise ValueError(f"no decision: {told.at} has no time zone")
 
 
 def _now() -> datetime:

@@ -185,10 +185,16 @@ def _read_measurements(store: Store, tags: Mapping[str, str]) -> dict[str, float
 
 
 def _keeps_predictions(store: Store, evidence: Evidence) -> bool:
-    kept = {
-        Path(file.path).name for file in store.client.list_artifacts(evidence.run_id, evidence.evaluation)
-    }
-    return {REPORT, PREDICTIONS} <= kept
+    from mlflow.exceptions import MlflowException
+
+    try:
+        kept = store.client.list_artifacts(evidence.run_id, evidence.evaluation)
+    except MlflowException as error:
+        # A run may be deleted for good while its version stays; and its tags are any hand's.
+        if error.error_code not in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+            raise
+        return False
+    return {REPORT, PREDICTIONS} <= {Path(file.path).name for file in kept}
 
 
 def _fetch(store: Store, evidence: Evidence, name: str, folder: str) -> Path:
@@ -209,9 +215,9 @@ def _fetch(store: Store, evidence: Evidence, name: str, folder: str) -> Path:
 def _read_classes(report: Path, evidence: Evidence) -> tuple[str, ...]:
     """Return the names of the classes from a report of this very version."""
     try:
-        facts = json.loads(report.read_text())
-        key, classes = facts["bundle"]["content_key"], tuple(facts["images_per_class"])
-    except (ValueError, KeyError, TypeError) as error:
+        facts = json.loads(report.read_bytes())
+        key, classes = str(facts["bundle"]["content_key"]), tuple(map(str, facts["images_per_class"]))
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise ModelyardError(
             f"{evidence.uri}: expected a {REPORT} with bundle and images_per_class, got {error!r}: "
             "evaluate the same bundle and register it again"

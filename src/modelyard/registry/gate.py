@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from modelyard.errors import ModelyardError
 from modelyard.evaluation.measures import NORMAL_QUANTILE_975
 from modelyard.evaluation.paired import PairedTest
+from modelyard.failures import shorten
 from modelyard.metrics import find_metric
 from modelyard.params import Gate
 from modelyard.params.published import MAJORITY
@@ -14,6 +15,10 @@ from modelyard.registry.decisions import RuleResult
 from modelyard.registry.evidence import Evidence
 
 SIGNIFICANT = 0.05
+# What is on record of a decision has room for two such.
+LONGEST_FOUND = 1000
+# The rule that no force overrides.
+BUNDLE = "bundle"
 
 
 @dataclass(frozen=True)
@@ -46,8 +51,8 @@ def _check_bundle(candidate: Candidate) -> RuleResult:
     try:
         candidate.check_bundle()
     except ModelyardError as error:
-        return RuleResult("bundle", False, wanted, str(error))
-    return RuleResult("bundle", True, wanted, "the artifacts match their digest")
+        return RuleResult(BUNDLE, False, wanted, shorten(str(error), LONGEST_FOUND))
+    return RuleResult(BUNDLE, True, wanted, "the artifacts match their digest, and the model answers")
 
 
 def _check_limits(gate: Gate, evidence: Evidence) -> Iterator[RuleResult]:
@@ -98,7 +103,7 @@ def _check_champion(max_drop: float, candidate: Candidate) -> RuleResult:
     try:
         test = candidate.compare()
     except ModelyardError as error:
-        return RuleResult(rule, False, wanted, str(error))
+        return RuleResult(rule, False, wanted, shorten(str(error), LONGEST_FOUND))
     difference, margin = _difference(test)
     better = test.p_value < SIGNIFICANT and test.only_first > test.only_second
     found = (

@@ -6,26 +6,20 @@ number one wins and the other is told. A decision counts from that moment; movin
 and `applied/0001` says that this is done. What a killed process left undone, the next writer completes.
 """
 
-import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import zip_longest
-from typing import TYPE_CHECKING
 
 from modelyard.errors import ModelyardError
+from modelyard.failures import warn
+from modelyard.inference.plain_text import escape
 from modelyard.registry.decisions import Decision, Kind, RuleResult
-from modelyard.registry.versions import CHAMPION, get_model, list_versions
-from modelyard.tracking.store import Store, ensure_experiment, write_past_others
+from modelyard.registry.history_run import HistoryRun
+from modelyard.registry.versions import CHAMPION, get_model, move_alias
+from modelyard.tracking.store import Store, write_past_others
 
-if TYPE_CHECKING:
-    from mlflow import MlflowClient
-
-EXPERIMENT = "modelyard decisions"
-# A registered model's tag with the id of its run.
-HISTORY_RUN = "history_run"
-# A parameter of the run of a model's first version: as long as there is no tag, it says which run was first.
-FIRST = "modelyard.history_run"
 # MLflow cuts a longer parameter off.
 MOST_CHARACTERS = 6000
 # A writer needs a second or two from its decision to the alias; one that has not come so far is dead.
@@ -34,6 +28,10 @@ GRACE = timedelta(seconds=30)
 
 class OvertakenError(ModelyardError):
     """Somebody else decided first."""
+
+
+class GoneError(ModelyardError):
+    """The version that was to become champion is deleted."""
 
 
 @dataclass(frozen=True)
@@ -59,11 +57,14 @@ class Past:
         decisions: in their order.
         applied: numbers of those whose alias was moved.
         champion: where the alias points now; None where there is none.
+        deleted: whether the run that keeps it was deleted in MLflow; `History.settle` restores it, or
+            begins a new one where it is gone for good.
     """
 
     decisions: tuple[Decision, ...]
     applied: frozenset[int]
     champion: int | None
+    deleted: bool = False
 
     @property
     def last_move(self) -> Decision | None:
@@ -74,7 +75,15 @@ class Past:
     def pending(self) -> Decision | None:
         """The last move, where its alias was not moved yet."""
         last = self.last_move
-        return last if last and last.number not in self.applied and last.version != self.champion else None
+        # A move by hand was done before it came on record.
+        if last is None or last.kind == Kind.BY_HAND or last.number in self.applied:
+            return None
+        return last if last.version != self.champion else None
+
+    @property
+    def next_number(self) -> int:
+        """The number of the next decision."""
+        return self.decisions[-1].number + 1 if self.decisions else 1
 
     @property
     def noticed(self) -> Decision | None:
@@ -85,7 +94,7 @@ class Past:
             return None
         when = f"after decision {last.number}" if last else "before the history began"
         return Decision(
-            number=len(self.decisions) + 1,
+            number=self.next_number,
             kind=Kind.BY_HAND,
             version=self.champion,
             before=expected,
@@ -105,8 +114,7 @@ class Past:
         forced: bool = False,
     ) -> Decision:
         """Make the next decision; it is on record once `History.record` has taken it."""
-        number = len(self.decisions) + 1
-        return Decision(number, kind, version, self.champion, moved, reason, rules, forced)
+        return Decision(self.next_number, kind, version, self.champion, moved, reason, rules, forced)
 
     @property
     def reigns(self) -> tuple[Reign, ...]:
@@ -122,7 +130,7 @@ class Past:
 
     @property
     def champions(self) -> tuple[int, ...]:
-        """The champions that a rollback may go back to, the present one last.
+        """The champions one after the other, the present one last, where there is one.
 
         A rollback takes back what came after its version, so that the next one goes back further.
         """
@@ -134,6 +142,14 @@ class Past:
                 stack.append(move.version)
         return tuple(stack)
 
+    @property
+    def predecessors(self) -> tuple[int, ...]:
+        """The champions that a rollback may go back to, the latest first; none is the present one.
+
+        Where somebody removed the alias there is no present one, and the last champion is the first of them.
+        """
+        return tuple(version for version in reversed(self.champions) if version != self.champion)
+
 
 class History:
     """The decisions on one model.
@@ -144,8 +160,8 @@ class History:
     """
 
     def __init__(self, store: Store, name: str) -> None:
-        self._store, self._client, self._name = store, store.client, name
-        self._run_id: str | None = None
+        self._client, self._name = store.client, name
+        self._run = HistoryRun(store, name)
 
     def read(self) -> Past:
         """Read what is on record; nothing is written.
@@ -165,32 +181,39 @@ class History:
         number, the next one, is taken by then.
         """
         model = get_model(self._client, self._name)
-        self._run_id = self._run_id or self._find(model.tags)
-        params: Mapping[str, str] = {}
-        if self._run_id is not None:
-            params = self._client.get_run(self._run_id).data.params
+        kept = self._run.read(model)
+        if self._run.id is not None:
             model = get_model(self._client, self._name)
         version = dict(model.aliases).get(CHAMPION)
-        numbers = sorted(int(key.removeprefix("decision/")) for key in params if key.startswith("decision/"))
-        applied = frozenset(int(key.removeprefix("applied/")) for key in params if key.startswith("applied/"))
-        decisions = tuple(self._parse(number, params[_key(number)]) for number in numbers)
-        return Past(decisions, applied, None if version is None else int(version))
+        texts = _number(kept.params, "decision")
+        decisions = tuple(self._parse(number, texts[number]) for number in sorted(texts))
+        applied = frozenset(_number(kept.params, "applied"))
+        return Past(decisions, applied, None if version is None else int(version), kept.deleted)
 
     def settle(self) -> Past:
         """Complete what was left undone, put on record what was done by hand, and read what is then known.
+
+        A history that was deleted in MLflow is restored; where it is gone for good, a new one begins. Either
+        is said on stderr.
 
         Raises:
             OvertakenError: somebody is in the middle of a decision.
             ModelyardError: a record cannot be read.
         """
         past = self.read()
+        if past.deleted:
+            self._run.open()
+            past = self.read()
         if pending := past.pending:
             if datetime.now(UTC) - pending.at < GRACE:
                 raise OvertakenError(
-                    f"{self._name}: {pending.by} is just making version {pending.version} champion: "
+                    f"{self._name}: {pending.by} is just making {pending.subject} champion: "
                     f"wait {GRACE.seconds} s, look at `modelyard history {self._name}`, then try again"
                 )
-            self._apply(pending)
+            try:
+                self._apply(pending)
+            except GoneError as error:
+                warn(str(error))
         elif noticed := past.noticed:
             self._append(noticed)
             self._mark_applied(noticed)
@@ -225,22 +248,32 @@ class History:
                 f"{self._name}: expected a decision of at most {MOST_CHARACTERS} characters, "
                 f"got {len(text)}: give a shorter reason"
             )
-        run_id = self._open()
+        run_id = self._run.open()
         # First, so that nothing moves which cannot be kept; under an id of its own, for it may come late.
-        document = json.dumps(decision.to_plain(), indent=2, ensure_ascii=False)
-        self._client.log_text(run_id, document, f"decisions/{decision.number:04}-{decision.id[:8]}.json")
-        if not _log_once(self._client, run_id, _key(decision.number), text):
-            winner = self.read().decisions[decision.number - 1]
+        file = f"decisions/{decision.number:04}-{decision.id[:8]}.json"
+        self._client.log_text(run_id, decision.to_json(indent=2), file)
+        if not self._run.log_once(_key("decision", decision.number), text):
+            winner = next(one for one in self.read().decisions if one.number == decision.number)
             raise OvertakenError(
-                f"{self._name}: {winner.by} has just decided about version {winner.version} "
+                f"{self._name}: {winner.by} has just decided about {winner.subject} "
                 f"(decision {winner.number}): look at `modelyard history {self._name}`, then try again"
             )
 
     def _apply(self, decision: Decision) -> None:
-        if decision.version is not None:
-            self._client.set_registered_model_alias(self._name, CHAMPION, str(decision.version))
+        """Let the alias follow a decision.
+
+        Raises:
+            GoneError: the version was deleted since; what is champion now comes on record as a move by hand.
+        """
+        moved = decision.version is None or move_alias(self._client, self._name, CHAMPION, decision.version)
+        if moved and decision.version is not None:
             self._tag_version(decision, "champion_by")
         self._mark_applied(decision)
+        if not moved:
+            raise GoneError(
+                f"{self._name}: {decision.subject} was deleted before decision {decision.number} made it "
+                "champion: nothing has moved"
+            )
         # A writer that was held up moves the alias after the next one did: then it is put right again.
         last = self.read().last_move
         if last and last.number > decision.number:
@@ -252,75 +285,31 @@ class History:
             told += f"; it fails {', '.join(failed)}"
         if decision.reason:
             told += f"; {decision.reason}"
-        number = str(decision.version)
-        write_past_others(lambda: self._client.set_model_version_tag(self._name, number, key, told))
+        number, text = str(decision.version), escape(told, "\n")
+        write_past_others(lambda: self._client.set_model_version_tag(self._name, number, key, text))
 
     def _mark_applied(self, decision: Decision) -> None:
-        _log_once(self._client, self._open(), f"applied/{decision.number:04}", "true")
-
-    def _open(self) -> str:
-        """Return the id of the model's run, which is made where there is none."""
-        if self._run_id is None:
-            first = self._first_run()
-            if first is None:
-                raise ModelyardError(
-                    f"{self._name}: expected a version with a run, which modelyard has published; found none"
-                )
-            made = self._make_run()
-            if not _log_once(self._client, first, FIRST, made):
-                # Somebody else has made one in the meantime.
-                self._client.delete_run(made)
-                made = self._client.get_run(first).data.params[FIRST]
-            self._run_id = made
-        run_id = self._run_id
-        write_past_others(lambda: self._client.set_registered_model_tag(self._name, HISTORY_RUN, run_id))
-        return run_id
-
-    def _find(self, tags: Mapping[str, str]) -> str | None:
-        """Return the id of the model's run, where there is one; the tag comes a moment after it."""
-        if HISTORY_RUN in tags:
-            return tags[HISTORY_RUN]
-        first = self._first_run()
-        return None if first is None else self._client.get_run(first).data.params.get(FIRST)
-
-    def _first_run(self) -> str | None:
-        """Return the run of the oldest version, the same for all who ask."""
-        versions = [one for one in list_versions(self._client, self._name) if one.run_id]
-        return versions[0].run_id if versions else None
-
-    def _make_run(self) -> str:
-        experiment = ensure_experiment(self._client, self._store.uri, EXPERIMENT)
-        note = (
-            f"Who was champion of {self._name}, and why: each decision is a parameter, which MLflow never "
-            f"lets change, and a file. `modelyard history {self._name}` tells it."
-        )
-        tags = {"kind": "history", "model": self._name, "mlflow.note.content": note}
-        run = self._client.create_run(experiment, run_name=f"history of {self._name}", tags=tags)
-        self._client.set_terminated(run.info.run_id)
-        return str(run.info.run_id)
+        self._run.log_once(_key("applied", decision.number), "true")
 
     def _parse(self, number: int, text: str) -> Decision:
         try:
-            return Decision.from_plain(json.loads(text))
+            decision = Decision.from_json(text)
+            if decision.number != number:
+                raise ValueError(f"it says that it is decision {decision.number}")
         except ValueError as error:
             raise ModelyardError(
-                f"{self._name}: decision {number} of run {self._run_id} cannot be read ({error}): was it "
+                f"{self._name}: decision {number} of run {self._run.id} cannot be read ({error}): was it "
                 "written by a newer modelyard?"
             ) from None
+        return decision
 
 
-def _key(number: int) -> str:
-    return f"decision/{number:04}"
+def _key(kind: str, number: int) -> str:
+    return f"{kind}/{number:04}"
 
 
-def _log_once(client: "MlflowClient", run_id: str, key: str, value: str) -> bool:
-    """Log a parameter unless the run has another value for it; say whether it has this one now."""
-    from mlflow.exceptions import MlflowException
-
-    try:
-        client.log_param(run_id, key, value)
-    except MlflowException as error:
-        if error.error_code != "INVALID_PARAMETER_VALUE":
-            raise
-        return bool(client.get_run(run_id).data.params.get(key) == value)
-    return True
+def _number(params: Mapping[str, str], kind: str) -> dict[int, str]:
+    """Return the parameters of a kind by their numbers; a key that modelyard does not write is no such."""
+    found = [re.fullmatch(rf"{kind}/([0-9]{{4,9}})", key) for key in params]
+    numbers = [int(match[1]) for match in found if match]
+    return {number: params[_key(kind, number)] for number in numbers if _key(kind, number) in params}

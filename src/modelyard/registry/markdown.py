@@ -3,8 +3,15 @@
 import re
 from collections.abc import Iterable
 
+from modelyard.inference.plain_text import escape
+
 # Where a table's columns must be set apart: `compress` puts a space there, elsewhere it must be taken out.
 GAP, SPACE = "\0", "&emsp;"
+
+
+def words(text: str) -> str:
+    """Return text of unknown origin, a label or a file's name, as it reads: nothing in it is Markdown."""
+    return re.sub(r"([\\`*_\[\]<>!])", r"\\\1", escape(text))
 
 
 def bullets(sentences: Iterable[str]) -> str:

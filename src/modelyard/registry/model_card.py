@@ -7,9 +7,10 @@ from typing import Any
 
 from modelyard.evaluation.measures import name_classes, wilson_interval
 from modelyard.inference.bundle import Bundle
+from modelyard.inference.plain_text import escape
 from modelyard.metrics import CATALOGUE
 from modelyard.params import Card
-from modelyard.registry.markdown import GAP, bullets, code, compress, table
+from modelyard.registry.markdown import GAP, bullets, code, compress, table, words
 from modelyard.tracking.runs import Dataset
 
 # What an evaluation may leave, and what it shows.
@@ -65,7 +66,7 @@ class ModelCard:
         """Return the card as a file that lies beside its picture."""
         title = f"# {self.bundle.name}, version {self.version}"
         text = "\n\n".join([title, *self._sections("").values()])
-        return text.replace(GAP, "") + "\n"
+        return escape(text.replace(GAP, ""), "\n") + "\n"
 
     def description(self) -> str:
         """Return the card as MLflow shows it, at most MOST_CHARACTERS long; digests are cut short.
@@ -74,10 +75,11 @@ class ModelCard:
         """
         sections = self._sections(ARTIFACTS.format(model_id=self.model_id))
         dispensable = [heading for heading in DISPENSABLE if heading in sections]
-        text = compress("\n\n".join(sections.values()))
+        text = compress(escape("\n\n".join(sections.values()), "\n" + GAP))
         while len(text) > MOST_CHARACTERS and dispensable:
             del sections[dispensable.pop(0)]
-            text = compress("\n\n".join([*sections.values(), "README.md in its artifacts tells more."]))
+            parts = [*sections.values(), "README.md in its artifacts tells more."]
+            text = compress(escape("\n\n".join(parts), "\n" + GAP))
         return text[:MOST_CHARACTERS]
 
     def _sections(self, artifacts: str) -> dict[str, str]:
@@ -141,10 +143,13 @@ class ModelCard:
 
     def _shown(self, artifacts: str) -> Iterator[str]:
         for surest in self._mistakes()[:1]:
+            name, truth, answer = (
+                words(str(told))
+                for told in (surest.get("name") or surest["index"], surest["truth"], surest["answer"])
+            )
             yield (
                 f"It is wrong on {self.metrics['test/errors']:,.0f} of {self.dataset.images:,} images, and "
-                f"surest on {surest.get('name') or surest['index']}: {surest['truth']}, which it takes for "
-                f"{surest['answer']} with score {surest['score']:.3f}."
+                f"surest on {name}: {truth}, which it takes for {answer} with score {surest['score']:.3f}."
             )
         if self.picture is not None:
             name = self.picture.name
@@ -208,7 +213,10 @@ class ModelCard:
             if None not in of_class.values():
                 precision, recall, f1 = (float(value or 0) for value in of_class.values())
                 interval = _interval(wilson_interval(round(recall * images), images))
-                yield f1, (name, f"{images:,}", f"{precision:.2%}", f"{recall:.2%}", interval, f"{f1:.2%}")
+                yield (
+                    f1,
+                    (words(name), f"{images:,}", f"{precision:.2%}", f"{recall:.2%}", interval, f"{f1:.2%}"),
+                )
 
     def _cost(self) -> Iterator[str]:
         metrics = self.metrics

@@ -27,7 +27,7 @@ def present_version(client: "MlflowClient", version: "ModelVersion", card: Model
     if version.tags.get(CARD) == words:
         return
     with tempfile.TemporaryDirectory() as folder:
-        Path(folder, "README.md").write_text(card.readme())
+        Path(folder, "README.md").write_text(card.readme(), encoding="utf-8")
         if card.picture:
             shutil.copy(card.picture, folder)
         client.log_model_artifacts(card.model_id, folder)

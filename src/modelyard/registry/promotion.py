@@ -2,16 +2,21 @@
 
 import random
 import time
+from typing import TYPE_CHECKING
 
 from modelyard.errors import ModelyardError, UsageError
 from modelyard.evaluation.paired import PairedTest, mcnemar
+from modelyard.failures import warn
 from modelyard.params import Gate
 from modelyard.registry.decisions import Decision, Kind, RuleResult
 from modelyard.registry.evidence import Evidence, read_evidence, read_predictions_of
-from modelyard.registry.gate import Candidate, ask_gate
+from modelyard.registry.gate import BUNDLE, Candidate, ask_gate
 from modelyard.registry.history import History, OvertakenError, Past
-from modelyard.registry.versions import check_bundle, find_version
+from modelyard.registry.versions import CONTENT_KEY, check_bundle, find_version, list_versions
 from modelyard.tracking.store import Store
+
+if TYPE_CHECKING:
+    from mlflow.entities.model_registry import ModelVersion
 
 # Longer than a writer that died in the middle holds up the others.
 PATIENCE_S = 60.0
@@ -46,7 +51,8 @@ def promote(
         wanted: the version, by its number or an alias.
         gate: of this model, see `params.catalogue.find_gate`.
         reason: a person's words.
-        force: move it although a rule does not hold; a reason is then asked for.
+        force: move it although a rule does not hold; a reason is then asked for. What the service could not
+            load is moved by nothing.
 
     Returns:
         The decision; None where the version is champion already.
@@ -66,17 +72,21 @@ def promote(
         return None
     evidence = read_evidence(store, version)
     rules = ask_gate(gate, _make_candidate(store, evidence, past.champion))
-    passed = all(rule.passed for rule in rules)
-    forced = force and not passed
+    failed = [rule.rule for rule in rules if not rule.passed]
+    forced = force and bool(failed) and BUNDLE not in failed
     decision = past.decide(
-        Kind.PROMOTE, number, moved=passed or force, reason=reason, rules=rules, forced=forced
+        Kind.PROMOTE, number, moved=forced or not failed, reason=reason, rules=rules, forced=forced
     )
     history.record(decision)
     if not decision.moved:
-        failed = ", ".join(rule.rule for rule in rules if not rule.passed)
+        way_out = (
+            f"Nothing overrides {BUNDLE}, for the version could not be served: choose another"
+            if BUNDLE in failed
+            else '`--force --reason "..."` overrides'
+        )
         raise RefusedError(
-            f"{name}: version {number} does not become champion, for it fails {failed}; on record as "
-            f'decision {decision.number}. `--force --reason "..."` overrides',
+            f"{name}: version {number} does not become champion, for it fails {', '.join(failed)}; on record "
+            f"as decision {decision.number}. {way_out}",
             decision,
         )
     return decision
@@ -85,6 +95,9 @@ def promote(
 def roll_back(store: Store, name: str, to: str | None = None, *, reason: str = "") -> Decision:
     """Go back to the champion before the present one, or to a version that is named.
 
+    Where no alias says who is champion, the last one is gone back to. Champions that are no longer there, or
+    that modelyard has not published, are passed over; that is said on stderr.
+
     Raises:
         UsageError: there is no such model or version, or it is champion already.
         ModelyardError: there is no champion to go back to, or its artifacts are missing or changed.
@@ -92,12 +105,15 @@ def roll_back(store: Store, name: str, to: str | None = None, *, reason: str = "
     """
     history = History(store, name)
     past = history.settle()
-    target = find_version(store.client, name, to or _previous(name, past))
+    target = find_version(store.client, name, to) if to else _find_previous(store, name, past)
     number = int(target.version)
     if number == past.champion:
         raise UsageError(f"{name}: version {number} is champion already: name another with --to")
-    check_bundle(store, target)
-    whole = RuleResult("bundle", True, "artifacts that match their digest", "they do")
+    try:
+        check_bundle(store, target)
+    except ModelyardError as error:
+        raise ModelyardError(f"{error}; name another version with --to") from None
+    whole = RuleResult(BUNDLE, True, "artifacts that match their digest, and a model that answers", "they do")
     decision = past.decide(Kind.ROLLBACK, number, reason=reason, rules=(whole,))
     history.record(decision)
     return decision
@@ -136,10 +152,15 @@ def _make_candidate(store: Store, evidence: Evidence, champion: int | None) -> C
     return Candidate(evidence, lambda: check_bundle(store, version), compare if champion else None)
 
 
-def _previous(name: str, past: Past) -> str:
-    if len(past.champions) < 2:
-        raise ModelyardError(
-            f"{name}: expected a champion before the present one, found none in its history: name a version "
-            "with --to"
-        )
-    return str(past.champions[-2])
+def _find_previous(store: Store, name: str, past: Past) -> "ModelVersion":
+    versions = {int(one.version): one for one in list_versions(store.client, name)}
+    for number in past.predecessors:
+        found = versions.get(number)
+        if found is not None and CONTENT_KEY in found.tags:
+            return found
+        fault = "is gone" if found is None else "was not published by modelyard"
+        warn(f"{name}: version {number}, a champion before, {fault}: it is passed over")
+    raise ModelyardError(
+        f"{name}: expected a champion before the present one, found none in its history that is still there: "
+        "name a version with --to"
+    )

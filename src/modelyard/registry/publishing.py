@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from modelyard.errors import ModelyardError
 from modelyard.inference.bundle import Bundle
+from modelyard.inference.plain_text import escape
 from modelyard.params import Gate
 from modelyard.registry.logged_model import model_arguments
 from modelyard.registry.model_card import PICTURES, ModelCard
@@ -250,4 +251,4 @@ def _tags(publication: Publication) -> dict[str, str]:
         **{key: origin.get(key) or "" for key in ("source", "licence", "homepage", "stand_in_for")},
         "proof": json.dumps(bundle.provenance.get("proof", {})),
     }
-    return {key: value for key, value in tags.items() if value}
+    return {key: escape(str(value), "\n") for key, value in tags.items() if value}

@@ -10,7 +10,14 @@ from modelyard.errors import ModelyardError
 from modelyard.inference.bundle import BundleError, read_bundle
 from modelyard.inference.trial import Trials
 from modelyard.registry.history import History
-from modelyard.registry.versions import CONTENT_KEY, PUBLISHED, check_bundle, list_names, list_versions
+from modelyard.registry.versions import (
+    CHAMPION,
+    CONTENT_KEY,
+    PUBLISHED,
+    check_bundle,
+    list_names,
+    list_versions,
+)
 from modelyard.tracking.relocation import find_former_folders
 from modelyard.tracking.store import Store
 
@@ -55,6 +62,7 @@ def verify_registry(store: Store) -> Iterator[Finding]:
                     yield from _verify_version(store, version)
                 yield from _verify_uniqueness(versions)
                 yield from _verify_aliases(store, name)
+                yield from _verify_history(store, name)
 
 
 def verify_tree(store: Store, bundles: Path) -> Iterator[Finding]:
@@ -108,21 +116,41 @@ def _verify_uniqueness(versions: "list[ModelVersion]") -> Iterator[Finding]:
 
 
 def _verify_aliases(store: Store, name: str) -> Iterator[Finding]:
-    there = {str(one.version) for one in list_versions(store.client, name)}
-    for alias, number in sorted(store.client.get_registered_model(name).aliases.items()):
-        if str(number) not in there:
+    there = {str(one.version): one for one in list_versions(store.client, name)}
+    aliases = {key: str(number) for key, number in store.client.get_registered_model(name).aliases.items()}
+    for alias, number in sorted(aliases.items()):
+        if number not in there:
             yield Finding(
                 f"{name}@{alias}", f"it points to version {number}, which is gone", "move the alias"
             )
-    past = History(store, name).read()
+    champion = there.get(aliases.get(CHAMPION, ""))
+    if champion is not None and CONTENT_KEY not in champion.tags:
+        problem = f"version {champion.version} was not published by modelyard: the service cannot serve it"
+        yield Finding(f"{name}@{CHAMPION}", problem, f"`modelyard rollback {name}`")
+
+
+def _verify_history(store: Store, name: str) -> Iterator[Finding]:
+    try:
+        past = History(store, name).read()
+    except ModelyardError as error:
+        yield Finding(f"{name}'s history", str(error), "read it with the modelyard that wrote it")
+        return
+    subject = f"{name}@{CHAMPION}"
+    if past.deleted:
+        remedy = "`modelyard reconcile` restores it, or begins a new one where it is gone for good"
+        yield Finding(f"{name}'s history", "its run was deleted in MLflow", remedy)
     if past.champion is None:
-        yield Finding(f"{name}@champion", "there is none", f"`modelyard promote {name} VERSION`")
+        remedy = (
+            f"`modelyard rollback {name}`" if past.predecessors else f"`modelyard promote {name} VERSION`"
+        )
+        yield Finding(subject, "there is none", remedy)
     if pending := past.pending:
-        problem = f"decision {pending.number} for version {pending.version} was cut off"
-        yield Finding(f"{name}@champion", problem, "`modelyard reconcile`")
-    if past.noticed:
-        problem = f"it was moved to version {past.champion} without modelyard"
-        yield Finding(f"{name}@champion", problem, "`modelyard reconcile` puts that on record")
+        problem = f"decision {pending.number} for {pending.subject} was cut off"
+        yield Finding(subject, problem, "`modelyard reconcile`")
+    if noticed := past.noticed:
+        done = "removed" if noticed.version is None else f"moved to {noticed.subject}"
+        problem = f"it was {done} without modelyard"
+        yield Finding(subject, problem, "`modelyard reconcile` puts that on record")
 
 
 def _run_exists(store: Store, run_id: str) -> bool:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from modelyard.errors import ModelyardError, UsageError
+from modelyard.failures import warn
 from modelyard.inference.bundle import Bundle, BundleError, is_content_key, read_bundle
 from modelyard.inference.plain_text import show
 from modelyard.inference.trial import try_bundle
@@ -54,7 +55,7 @@ class VersionUri:
         Raises:
             ModelyardError: it is none of the three.
         """
-        match = re.fullmatch(r"models:/([^/@]+)(?:@([^/@]+)|/(\d+|latest))", uri)
+        match = re.fullmatch(r"models:/([^/@]+)(?:@([^/@]+)|/([0-9]+|latest))", uri)
         if match is None:
             raise ModelyardError(
                 f"expected models:/NAME@ALIAS, models:/NAME/3 or models:/NAME/latest, got {uri!r}"
@@ -64,7 +65,7 @@ class VersionUri:
 
 def is_registered(client: "MlflowClient", name: str) -> bool:
     """Say whether the registry knows a model of this name."""
-    return bool(client.search_registered_models(f"name = '{name}'", max_results=1))
+    return _find(partial(client.get_registered_model, name)) is not None
 
 
 def list_names(client: "MlflowClient") -> list[str]:
@@ -81,12 +82,17 @@ def list_names(client: "MlflowClient") -> list[str]:
 
 def list_versions(client: "MlflowClient", name: str, content_key: str | None = None) -> "list[ModelVersion]":
     """Return the versions of a name, oldest first; with a content key, those that hold just that."""
-    query = f"name = '{name}'" + (f" and tags.{CONTENT_KEY} = '{content_key}'" if content_key else "")
+    # A quote in a name would end the text of MLflow's filter; whoever has such a name waits for all.
+    query = None if "'" in name else f"name = '{name}'"
+    if query and content_key:
+        query += f" and tags.{CONTENT_KEY} = '{content_key}'"
     found: list[ModelVersion] = []
     token = None
     while True:
         page = client.search_model_versions(query, max_results=1000, page_token=token)
-        found += page
+        found += [
+            one for one in page if one.name == name and content_key in (None, one.tags.get(CONTENT_KEY))
+        ]
         token = page.token
         if not token:
             return sorted(found, key=lambda version: int(version.version))
@@ -105,7 +111,7 @@ def get_model(client: "MlflowClient", name: str) -> "RegisteredModel":
     except MlflowException as error:
         if error.error_code != "RESOURCE_DOES_NOT_EXIST":
             raise
-        names = ", ".join(list_names(client)) or "none"
+        names = _shorten(list_names(client))
         raise UsageError(f"no version of {name!r} is registered; registered are: {names}") from None
 
 
@@ -121,7 +127,7 @@ def resolve_version(client: "MlflowClient", uri: str) -> "ModelVersion":
         found = _find(lambda: client.get_model_version_by_alias(wanted.name, wanted.alias))
     elif wanted.number == "latest":
         found = newest_version(client, wanted.name)
-    elif int(str(wanted.number)) < HIGHEST_NUMBER:
+    elif len(str(wanted.number)) < 11 and int(str(wanted.number)) < HIGHEST_NUMBER:
         found = _find(lambda: client.get_model_version(wanted.name, str(wanted.number)))
     if found is None:
         raise UsageError(f"{uri}: {_say_what_there_is(client, wanted)}")
@@ -140,7 +146,7 @@ def find_version(client: "MlflowClient", name: str, reference: str) -> "ModelVer
         )
     if re.fullmatch("[0-9a-f]{32}", reference):
         return _find_version_of_run(client, name, reference)
-    separator = "/" if re.fullmatch(r"\d+|latest", reference) else "@"
+    separator = "/" if re.fullmatch(r"[0-9]+|latest", reference) else "@"
     return resolve_version(client, f"models:/{name}{separator}{reference}")
 
 
@@ -180,6 +186,8 @@ def create_version(
 def keep_first(client: "MlflowClient", twins: "Sequence[ModelVersion]") -> "ModelVersion":
     """Return the first of versions that hold the same; the others are deleted, unless one is champion.
 
+    Aliases that others gave to one that goes are moved to the first, and that is said on stderr.
+
     Whoever made a later one deletes it at once; where he was killed over it, the next who comes by does.
     """
     first, *later = twins
@@ -187,11 +195,28 @@ def keep_first(client: "MlflowClient", twins: "Sequence[ModelVersion]") -> "Mode
         number = str(twin.version)
         current = _find(partial(client.get_model_version, twin.name, number))
         if current is not None and CHAMPION not in current.aliases:
+            _move_aliases(client, current, first)
             _find(partial(client.delete_model_version, twin.name, number))
     if later:
         # An alias goes with its version.
         update_challenger(client, first.name)
     return first
+
+
+def _move_aliases(client: "MlflowClient", twin: "ModelVersion", first: "ModelVersion") -> None:
+    """Let what a person calls a version be the one that stays, which holds the same; MLflow would drop it."""
+    for alias in sorted(set(twin.aliases) - {CHALLENGER}):
+        client.set_registered_model_alias(first.name, alias, str(first.version))
+        warn(
+            f"{first.name}@{alias} is moved from version {twin.version}, which is removed, to version "
+            f"{first.version}, which holds the same"
+        )
+
+
+def move_alias(client: "MlflowClient", name: str, alias: str, number: int) -> bool:
+    """Point an alias at a version; say whether there is such a version."""
+    move = partial(client.set_registered_model_alias, name, alias, str(number))
+    return _find(lambda: move() or True) is not None
 
 
 def update_challenger(client: "MlflowClient", name: str) -> None:
@@ -330,11 +355,15 @@ def _find_version_of_run(client: "MlflowClient", name: str, run_id: str) -> "Mod
 def _say_what_there_is(client: "MlflowClient", wanted: VersionUri) -> str:
     versions = list_versions(client, wanted.name)
     if not versions:
-        names = ", ".join(model.name for model in client.search_registered_models()) or "none"
+        names = _shorten(list_names(client))
         return f"no version of {wanted.name!r} is registered; registered are: {names}"
     if wanted.alias:
         aliases = sorted(client.get_registered_model(wanted.name).aliases)
-        return f"expected an alias of {wanted.name}, one of {', '.join(aliases) or 'none'}"
+        return f"expected an alias of {wanted.name}, one of {_shorten(aliases)}"
     numbers = [str(version.version) for version in versions]
-    shown = numbers if len(numbers) <= MOST_LISTED else [*numbers[:3], "...", *numbers[-3:]]
-    return f"expected a version of {wanted.name}, one of {', '.join(shown)}"
+    return f"expected a version of {wanted.name}, one of {_shorten(numbers)}"
+
+
+def _shorten(listed: list[str]) -> str:
+    shown = listed if len(listed) <= MOST_LISTED else [*listed[:3], "...", *listed[-3:]]
+    return ", ".join(shown) or "none"

@@ -4,10 +4,11 @@ import gc
 import os
 import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
+from urllib.parse import quote
 
 from modelyard.errors import ModelyardError
 from modelyard.repository import find_root
@@ -64,7 +65,7 @@ def open_store() -> Store:
     """Open the store as it is; nothing is made.
 
     Raises:
-        ModelyardError: the server does not answer, or there is no database yet.
+        ModelyardError: the server does not answer, or there is no database with MLflow's tables.
     """
     uri = tracking_uri()
     database = database_file(uri)
@@ -78,6 +79,9 @@ def open_store() -> Store:
     for name, value in PATIENCE.items():
         os.environ.setdefault(name, value)
     with _without_collecting():
+        _quieten()
+        if database is not None:
+            _check_tables(database)
         return Store(_open_client(uri), uri)
 
 
@@ -146,13 +150,17 @@ def write_past_others(write: Callable[[], T]) -> T:
 
 def _open_client(uri: str) -> "MlflowClient":
     """Import MLflow, quietly, and return a client; fluent calls go to the same store."""
-    for name, value in QUIET.items():
-        os.environ.setdefault(name, value)
+    _quieten()
     import mlflow
 
     mlflow.set_tracking_uri(uri)
     mlflow.set_registry_uri(uri)
     return mlflow.MlflowClient()
+
+
+def _quieten() -> None:
+    for name, value in QUIET.items():
+        os.environ.setdefault(name, value)
 
 
 QUIET = {
@@ -166,6 +174,35 @@ QUIET = {
 
 # A person waits: a server that hangs is told after some seconds, not after MLflow's eight minutes.
 PATIENCE = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "MLFLOW_HTTP_REQUEST_TIMEOUT": "15"}
+
+
+def _check_tables(database: Path) -> None:
+    """Refuse a database that lacks tables: MLflow would make them, or migrate those of another version."""
+    from mlflow.store.model_registry.dbmodels.models import SqlRegisteredModel
+    from mlflow.store.tracking.dbmodels.models import Base
+
+    address = f"file:{quote(str(database))}?mode=ro"
+    try:
+        with closing(sqlite3.connect(address, timeout=SQLITE_TIMEOUT_S, uri=True)) as connection:
+            rows = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
+            found = {name for (name,) in rows}
+    except sqlite3.DatabaseError as error:
+        raise ModelyardError(
+            f"the tracking database {database} cannot be read ({error}): restore it from a copy, make it "
+            "and its folder writable, or name another with MLFLOW_TRACKING_URI"
+        ) from None
+    missing = sorted({*Base.metadata.tables, SqlRegisteredModel.__tablename__} - found)
+    if not found:
+        raise ModelyardError(
+            f"expected MLflow's tables in {database}, it is empty: `make repro` makes them, and "
+            "MLFLOW_TRACKING_URI names another"
+        )
+    if missing:
+        raise ModelyardError(
+            f"expected MLflow's tables in {database}, it lacks {missing[0]}: copy it, then "
+            "`mlflow db upgrade sqlite:///FILE` brings that of an older MLflow up to date; or name another "
+            "with MLFLOW_TRACKING_URI"
+        )
 
 
 @contextmanager

@@ -8,6 +8,7 @@ import threading
 
 from modelyard.errors import ModelyardError
 from modelyard.params import load_params
+from modelyard.processes import own_environment
 from modelyard.tracking.store import open_tracking
 from modelyard.ui.browser import has_screen, open_when_up
 from modelyard.ui.view import comparison_link, store_view
@@ -39,7 +40,7 @@ def main() -> int:
 
 def _serve(uri: str, port: int) -> int:
     command = ["mlflow", "server", "--backend-store-uri", uri, "--host", "127.0.0.1", "--port", str(port)]
-    environment = {**os.environ, "PYTHONWARNINGS": "ignore", "MLFLOW_DISABLE_TELEMETRY": "true"}
+    environment = {**own_environment(), "PYTHONWARNINGS": "ignore", "MLFLOW_DISABLE_TELEMETRY": "true"}
     try:
         return subprocess.run([*command, "--workers", "1"], env=environment, check=False).returncode
     except KeyboardInterrupt:
