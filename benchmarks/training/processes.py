@@ -18,7 +18,7 @@ PACKAGES = ("tensorflow", "keras", "numpy")
 PARTS = ("train", "validation", "test")
 # What every measurement follows from; each has a module of its own beside.
 CODE = (
-    *Path(modelyard.training.__file__).parent.glob("*.py"),
+    *Path(modelyard.training.__file__).parent.rglob("*.py"),
     *(Path(__file__).with_name(f"{name}.py") for name in ("outcome", "flops")),
 )
 

@@ -1,4 +1,4 @@
-"""What moves the weights: optimizers and the course of the learning rate, by their names."""
+"""Optimizers and learning rate schedules, by their names."""
 
 from typing import TYPE_CHECKING
 
@@ -9,15 +9,15 @@ from modelyard.training.steps import STEPS_PER_CALL
 if TYPE_CHECKING:
     import keras
 
-# Of one_cycle, as in PyTorch's and fastai's: it begins at a 25th of the peak, and ends at a 10,000th of that.
+# one_cycle starts at 1/25 of the peak and ends at 1/10,000 of that, as in PyTorch and fastai.
 _BEGIN, _END = 1 / 25, 1 / 250_000
 
 
 def compile_network(network: "keras.Model", train: Train, first_step: int, steps: int) -> None:
-    """Give the network a new optimizer, for the `steps` steps that follow `first_step`.
+    """Compile the network with a new optimizer, for the `steps` steps after `first_step`.
 
     Raises:
-        ModelyardError: the schedule warms up for more steps than there are.
+        ModelyardError: the warm-up is longer than the training.
     """
     optimizer = make_optimizer(train, first_step, steps)
     optimizer.build(network.trainable_variables)
@@ -31,13 +31,13 @@ def compile_network(network: "keras.Model", train: Train, first_step: int, steps
 
 
 def make_optimizer(train: Train, first_step: int, steps: int) -> "keras.optimizers.Optimizer":
-    """Make the optimizer that `train` names, with its learning rate; see `compile_network`."""
+    """Return the optimizer that `train` names, with its learning rate; see `compile_network`."""
     import keras
 
     chosen = train.optimizer
     common = {
         "learning_rate": make_learning_rate(train, first_step, steps),
-        # None costs nothing; adamw, which is made of it, takes a number alone.
+        # None costs nothing, but AdamW takes numbers only.
         "weight_decay": chosen.weight_decay if chosen.weight_decay or chosen.name == "adamw" else None,
         "use_ema": train.ema_momentum is not None,
         "ema_momentum": 0.99 if train.ema_momentum is None else train.ema_momentum,
@@ -51,21 +51,20 @@ def make_optimizer(train: Train, first_step: int, steps: int) -> "keras.optimize
         "sgd": keras.optimizers.SGD,
     }
     made = makers[chosen.name](**common, **_settings(chosen))
-    # Keras does this in `compile` too late: by then the optimizer is built.
+    # `compile` would do this too late, when the optimizer is built already.
     return keras.optimizers.LossScaleOptimizer(made) if train.precision == "mixed_float16" else made
 
 
 def make_learning_rate(
     train: Train, first_step: int, steps: int
 ) -> "float | keras.optimizers.schedules.LearningRateSchedule":
-    """Return the learning rate, or its course over `steps` steps.
+    """Return the learning rate, or its schedule over `steps` steps.
 
-    Keras counts an optimizer's steps from its very first. For a fit that goes on from step n, Keras' own
-    schedule is laid so that its warm-up line passes through the right rate at step n: a class of ours would
-    have to be there whenever the file is loaded.
+    Keras counts all steps of an optimizer. If a fit resumes at step n, its schedule starts so low that its
+    warm-up has the right rate at step n. A schedule class of our own would be needed to load the file.
 
     Raises:
-        ModelyardError: the warm-up has more steps than there are.
+        ModelyardError: the warm-up is longer than the training.
     """
     import keras
 
@@ -81,10 +80,10 @@ def make_learning_rate(
 
 
 def count_warmup(train: Train, steps: int) -> int:
-    """Return how many of `steps` steps the learning rate warms up for.
+    """Return the number of warm-up steps among `steps` steps.
 
     Raises:
-        ModelyardError: none would be left after it.
+        ModelyardError: no step would be left after the warm-up.
     """
     warmup = train.schedule.warmup
     count = warmup if isinstance(warmup, int) else round(warmup * steps)
@@ -104,7 +103,7 @@ def _choose_loss(smoothing: float) -> "str | keras.losses.Loss":
 
 
 def _settings(chosen: Optimizer) -> dict[str, float | bool]:
-    """Return what is the optimizer's own."""
+    """Return the settings that only this optimizer has."""
     if chosen.name == "sgd":
         return {"momentum": chosen.momentum, "nesterov": chosen.momentum > 0}
     if chosen.name == "rmsprop":
