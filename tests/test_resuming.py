@@ -1,4 +1,4 @@
-"""A killed training goes on: the same weights, the same run, as if nothing had happened."""
+"""A killed training continues in the same run, and ends with the same weights as an uninterrupted one."""
 
 import json
 import runpy
@@ -26,7 +26,7 @@ from modelyard.training.task import Task, prepare_network
 from small_registry import leave_database
 from test_fitting import LAYERS
 
-# Everything that draws numbers, keeps a state, or is no layer of Keras' own.
+# Everything that draws random numbers, keeps a state, or is not one of Keras' own layers.
 DRAWING = {
     **LAYERS,
     "first_filters": "whitening",
@@ -35,7 +35,7 @@ DRAWING = {
     "dropout": 0.2,
 }
 
-# Kills itself once the third epoch is told, after the checkpoint of the second.
+# Kills itself when the third epoch is logged, after the checkpoint of the second.
 KILLED_IN_THE_MIDDLE = """
 import os, runpy, signal, sys
 from modelyard.tracking.runs import TrainingRun
@@ -56,7 +56,7 @@ STAGE = ROOT / "pipelines/train.py"
 
 @pytest.fixture
 def inputs(repository: Path, values: dict[str, Any]) -> dict[str, Any]:
-    """Files and parameters of a training of five epochs that draws order, pictures and dropout."""
+    """The files and parameters of five epochs with random order, augmentation and dropout."""
     leave_database(repository / "mlflow.db")
     write_pictures(repository / "train.npz", make_digits(67))
     write_pictures(repository / "validation.npz", make_digits(40, seed=1))
@@ -113,7 +113,7 @@ def test_a_killed_training_ends_as_an_uninterrupted_one_in_the_run_it_began(inpu
     assert record["run_id"] == begun
     for got, expected in zip(read_weights("killed"), read_weights("whole"), strict=True):
         np.testing.assert_array_equal(got, expected)
-    losses = [[row["loss"] for row in told["history"]] for told in (record, whole)]
+    losses = [[row["loss"] for row in each["history"]] for each in (record, whole)]
     assert losses[0] == losses[1]
     client = mlflow.MlflowClient()
     logged = client.get_metric_history(begun, "train/loss")

@@ -1,13 +1,11 @@
 """Several devices and several machines: the same weights as one device, one writer, and no endless waiting.
 
-The devices are two parts of one processor, the machines two processes; all start TensorFlow anew.
+The devices are two parts of one processor, the machines two processes.
 """
 
 import io
 import json
 import socket
-import subprocess
-import sys
 import threading
 import zipfile
 from pathlib import Path
@@ -19,6 +17,7 @@ import pytest
 import yaml
 
 from conftest import ROOT, clean_environment
+from forked_programs import run_programs
 from made_digits import make_digits, write_record
 from modelyard.errors import ModelyardError, UsageError
 from modelyard.images.pictures import write_pictures
@@ -32,7 +31,7 @@ from tracking_server import find_free_port
 
 # Sixty-four images make four whole batches: no part of one differs from another.
 TRAINING, VALIDATION = make_digits(64), make_digits(33, seed=1)
-ON_ONE_AND_ON_TWO_DEVICES = """
+ONE_AND_TWO_DEVICES = """
 import json
 from pathlib import Path
 import tensorflow as tf
@@ -74,11 +73,12 @@ def test_two_devices_and_two_workers_train_as_one_device_does(tmp_path: Path, va
     write_record(tmp_path / "dataset.json", validate_params(values).data, TRAINING)
 
     ports = [find_free_port(), find_free_port()]
-    workers = [start_worker(tmp_path, ports, index) for index in (0, 1)]
-    devices = start(tmp_path, {}, "-c", ON_ONE_AND_ON_TWO_DEVICES)
-    for process in (*workers, devices):
-        said, _ = process.communicate(timeout=300)
-        assert process.returncode == 0, said
+    (tmp_path / "devices.py").write_text(ONE_AND_TWO_DEVICES)
+    devices = {"folder": str(tmp_path), "arguments": ["devices.py"]}
+    programs = [devices, *(describe_worker(tmp_path, ports, index) for index in (0, 1))]
+    store = {"MLFLOW_TRACKING_URI": f"sqlite:///{tmp_path}/mlflow.db"}
+    for code, output in run_programs([programs], clean_environment() | store):
+        assert code == 0, output
 
     alone = read_numbers(tmp_path / "none.keras")
     for other in ("mirrored.keras", "worker-0/model.keras"):
@@ -162,8 +162,8 @@ def test_the_first_worker_is_the_chief_and_the_other_distributions_have_no_worke
     assert all(choose_distribution(strategy).cluster == Cluster() for strategy in ("none", "mirrored"))
 
 
-def start_worker(folder: Path, ports: list[int], index: int) -> "subprocess.Popen[str]":
-    """Start the stage as DVC does, with outputs of its own."""
+def describe_worker(folder: Path, ports: list[int], index: int) -> dict[str, Any]:
+    """Describe the stage as DVC starts it, with outputs of its own."""
     workers = [f"127.0.0.1:{port}" for port in ports]
     config = {"cluster": {"worker": workers}, "task": {"type": "worker", "index": index}}
     outputs = {
@@ -181,18 +181,11 @@ def start_worker(folder: Path, ports: list[int], index: int) -> "subprocess.Pope
     }
     paths |= {name: f"worker-{index}/{file}" for name, file in outputs.items()}
     arguments = [word for name, path in paths.items() for word in (f"--{name}", path)]
-    return start(folder, {"TF_CONFIG": json.dumps(config)}, str(ROOT / "pipelines/train.py"), *arguments)
-
-
-def start(folder: Path, environment: dict[str, str], *arguments: str) -> "subprocess.Popen[str]":
-    return subprocess.Popen(
-        [sys.executable, *arguments],
-        cwd=folder,
-        env=clean_environment() | environment | {"MLFLOW_TRACKING_URI": f"sqlite:///{folder}/mlflow.db"},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
+    return {
+        "folder": str(folder),
+        "arguments": [str(ROOT / "pipelines/train.py"), *arguments],
+        "environment": {"TF_CONFIG": json.dumps(config)},
+    }
 
 
 def read_numbers(network: Path) -> dict[str, Any]:

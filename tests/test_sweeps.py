@@ -6,8 +6,6 @@ All sweeps that need TensorFlow run once, in processes that share its import; th
 import json
 import re
 import signal
-import subprocess
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +19,8 @@ import yaml
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
-from conftest import ROOT, clean_environment, compose_values
+from conftest import clean_environment, compose_values
+from forked_programs import run_programs
 from modelyard.cli import main
 from modelyard.errors import ModelyardError
 from modelyard.params import EarlyStopping, Params, load_params, validate_params
@@ -36,6 +35,12 @@ from team_server import run_postgres
 ADAM = compose_values()["train"]["optimizer"]
 GOOD, SLOW = ADAM | {"learning_rate": 0.02}, ADAM | {"learning_rate": 1e-7}
 WILD = ADAM | {"name": "sgd", "learning_rate": 10.0, "weight_decay": 0.99}
+# Kills the process in its first trial.
+KILL = """
+import os, signal
+from modelyard.sweeps import trials
+trials.fit_members = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
+"""
 
 
 @dataclass
@@ -74,9 +79,12 @@ def swept(tmp_path_factory: pytest.TempPathFactory, postgres: str) -> tuple[Swep
         sweep__pruner={"name": "median", "startup_trials": 1, "warmup_epochs": 0},
         sweep__space={"train.optimizer": {"choices": [GOOD, SLOW, WILD]}},
     )
-    both = {"folder": str(shared), "arguments": ["--trials", "3", "--storage", postgres, "--preset", "found"]}
-    one = {"folder": str(alone), "arguments": []}
-    ends = _run([[both | {"dies": True}], [both, both, one]], folder)
+    command = ["modelyard.cli", "sweep"]
+    options = ["--trials", "3", "--storage", postgres, "--preset", "found"]
+    both = {"folder": str(shared), "arguments": [*command, *options]}
+    one = {"folder": str(alone), "arguments": command}
+    store = {"MLFLOW_TRACKING_URI": f"sqlite:///{folder / 'mlflow.db'}?timeout=60"}
+    ends = run_programs([[both | {"setup": KILL}], [both, both, one]], clean_environment() | store)
     url = f"sqlite:///{alone / 'sweeps.db'}"
     return Swept(shared, ends[:3], _load(postgres).trials), Swept(alone, ends[3:], _load(url).trials)
 
@@ -184,7 +192,7 @@ def test_a_study_with_other_parameters_is_refused(
 
 
 @pytest.mark.parametrize(
-    ("name", "told"),
+    ("name", "dimension"),
     [
         ("train.seed", {"low": 0, "high": 9}),
         ("train.early_stopping.patience", {"low": 1, "high": 5}),
@@ -196,9 +204,9 @@ def test_a_parameter_that_all_presets_share_is_not_searched(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
     name: str,
-    told: dict[str, int],
+    dimension: dict[str, int],
 ) -> None:
-    folder = make_project(tmp_path / "a project", values, sweep__space={name: told})
+    folder = make_project(tmp_path / "a project", values, sweep__space={name: dimension})
     monkeypatch.chdir(folder)
     assert main(["sweep"]) == 2
     assert (
@@ -282,19 +290,6 @@ def test_the_accuracy_of_a_trial_is_that_of_its_final_weights(
 ) -> None:
     rows = [{"val_accuracy": accuracy} for accuracy in (0.5, 0.9, 0.92, 0.7)]
     assert final_accuracy(rows, EarlyStopping(patience=patience, min_improvement=least)) == expected
-
-
-def _run(rounds: list[list[dict[str, Any]]], folder: Path) -> list[tuple[int, str]]:
-    done = subprocess.run(
-        [sys.executable, str(ROOT / "tests/sweep_processes.py")],
-        env=clean_environment() | {"MLFLOW_TRACKING_URI": f"sqlite:///{folder / 'mlflow.db'}?timeout=60"},
-        input=json.dumps(rounds),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    return [(code, out) for code, out in json.loads(done.stdout.splitlines()[-1])]
 
 
 def _load(url: str) -> optuna.Study:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,7 +11,6 @@ from modelyard.tracking.store import SQLITE_TIMEOUT_S, database_file
 
 if TYPE_CHECKING:
     import optuna
-    import sqlalchemy
 
 FILE = "sweeps.db"
 # A trial without a heartbeat for this long is retried, but not often: it may be what kills its process.
@@ -37,7 +37,8 @@ class Database:
         else:
             # Without a driver's name, SQLAlchemy may choose another one.
             self._url = url.replace("postgresql://", "postgresql+psycopg2://", 1)
-            _find_driver()
+            if find_spec("psycopg2") is None:
+                raise ModelyardError("sweep.storage: PostgreSQL needs psycopg2: pip install psycopg2-binary")
 
     def __str__(self) -> str:
         """Return the URL without a password."""
@@ -60,7 +61,9 @@ class Database:
         else:
             import sqlalchemy
 
-            with self._connect_once() as connection:
+            # Without a pool the connection is really closed afterwards, which releases the lock.
+            engine = sqlalchemy.create_engine(self._url, poolclass=sqlalchemy.NullPool)
+            with engine.connect() as connection:
                 connection.execute(sqlalchemy.text("SELECT pg_advisory_lock(:number)"), {"number": _LOCK})
                 yield
 
@@ -97,12 +100,6 @@ class Database:
                 "again; finished trials are kept"
             ) from error
 
-    def _connect_once(self) -> "sqlalchemy.Connection":
-        """Return a connection that is really closed after use, which releases its locks."""
-        import sqlalchemy
-
-        return sqlalchemy.create_engine(self._url, poolclass=sqlalchemy.NullPool).connect()
-
 
 def retry(study: "optuna.Study", trial: "optuna.trial.FrozenTrial") -> None:
     """Enqueue the parameters of a killed trial, unless it was retried too often."""
@@ -111,13 +108,3 @@ def retry(study: "optuna.Study", trial: "optuna.trial.FrozenTrial") -> None:
     # The copy must not name the dead process as its owner.
     trial.user_attrs = {}
     RetryHeartbeatStaleTrialCallback(max_retry=RETRIES)(study, trial)
-
-
-def _find_driver() -> None:
-    from importlib.util import find_spec
-
-    if find_spec("psycopg2") is None:
-        raise ModelyardError(
-            "sweep.storage: expected psycopg2 for PostgreSQL, it is not installed: "
-            "pip install psycopg2-binary"
-        )

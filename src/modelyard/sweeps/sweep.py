@@ -92,7 +92,7 @@ def _prepare(study: Study, space: Space, params: Params, data: TrainingData) -> 
     parent = open_parent(tracking, study, params, dict(description.tags))
     start = fetch_network(tracking, params.train.resume_from)
     _import_tensorflow()
-    return Trials(params, space, data.training, data.validation, start, tracking, description, parent)
+    return Trials(params, space, data, start, tracking, description, parent)
 
 
 def _import_tensorflow() -> None:

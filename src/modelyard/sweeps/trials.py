@@ -7,11 +7,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from modelyard.images.examples import Examples
 from modelyard.nesting import flatten
 from modelyard.params import EarlyStopping, Params, validate_params
 from modelyard.sweeps.parent_run import PARENT
 from modelyard.sweeps.space import Space
+from modelyard.sweeps.training_data import TrainingData
 from modelyard.tracking.lineage import digest
 from modelyard.tracking.runs import RunDescription, TrainingRun, training_run
 from modelyard.tracking.store import Tracking
@@ -32,7 +32,7 @@ class Trials:
 
     Attributes:
         params: the base, in which `space` replaces values.
-        training: all training examples, of which `train.images` are used.
+        data: the training examples, of which `train.images` are used, and the validation examples.
         start: the `.keras` file of `train.resume_from`, or None.
         description: describes a run with the base parameters.
         parent: the id of the parent run.
@@ -40,8 +40,7 @@ class Trials:
 
     params: Params
     space: Space
-    training: Examples
-    validation: Examples
+    data: TrainingData
     start: Path | None
     tracking: Tracking
     description: RunDescription
@@ -64,8 +63,8 @@ class Trials:
             chosen = validate_params(
                 self.params.model_dump(mode="json") | values, f"the parameters of trial {trial.number}"
             )
-            examples = self.training.first(chosen.train.images)
-            task = Task(chosen.model, chosen.train, examples, self.validation, self.start)
+            examples = self.data.training.first(chosen.train.images)
+            task = Task(chosen.model, chosen.train, examples, self.data.validation, self.start)
             try:
                 accuracy = self._fit(trial, run, task)
             except TrialPruned:
@@ -75,17 +74,12 @@ class Trials:
         return accuracy
 
     def _describe(self, trial: "optuna.Trial", values: dict[str, object]) -> RunDescription:
-        own = {
-            PARENT: self.parent,
-            "kind": "trial",
-            "trial": str(trial.number),
-            "params.digest": digest(values),
-        }
+        own = {PARENT: self.parent, "kind": "trial", "trial": str(trial.number)}
         return replace(
             self.description,
             name=f"trial {trial.number}",
             params={key: str(value) for key, value in flatten(values, ".").items()},
-            tags={**self.description.tags, **own},
+            tags={**self.description.tags, **own, "params.digest": digest(values)},
         )
 
     def _fit(self, trial: "optuna.Trial", run: TrainingRun, task: Task) -> float:

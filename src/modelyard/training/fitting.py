@@ -126,11 +126,10 @@ def _make_callbacks(
             )
 
     def keep_best(logs: Metrics) -> None:
-        stopping, history, best = task.train.early_stopping, progress.history, progress.best_epoch
-        if stopping.patience is None:
-            return
-        if best is None or logs["accuracy"] > history[best]["val_accuracy"] + stopping.min_improvement:
-            progress.best_epoch, progress.best = len(history), network.get_weights()
+        stopping, best = task.train.early_stopping, progress.best_epoch
+        least = 0.0 if best is None else progress.history[best]["val_accuracy"] + stopping.min_improvement
+        if stopping.patience is not None and (best is None or logs["accuracy"] > least):
+            progress.best_epoch, progress.best = len(progress.history), network.get_weights()
 
     def end(_epoch: int, logs: Metrics) -> None:
         row = {name: float(value) for name, value in logs.items()}

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
 # one_cycle starts at 1/25 of the peak and ends at 1/10,000 of that, as in PyTorch and fastai.
 _BEGIN, _END = 1 / 25, 1 / 250_000
+_CLASSES = {name.lower(): name for name in ("Adam", "AdamW", "Nadam", "Lion", "RMSprop", "SGD")}
 
 
 def compile_network(network: "keras.Model", train: Train, first_step: int, steps: int) -> None:
@@ -35,22 +36,14 @@ def make_optimizer(train: Train, first_step: int, steps: int) -> "keras.optimize
     import keras
 
     chosen = train.optimizer
-    common = {
-        "learning_rate": make_learning_rate(train, first_step, steps),
+    made = getattr(keras.optimizers, _CLASSES[chosen.name])(
+        learning_rate=make_learning_rate(train, first_step, steps),
         # None costs nothing, but AdamW takes numbers only.
-        "weight_decay": chosen.weight_decay if chosen.weight_decay or chosen.name == "adamw" else None,
-        "use_ema": train.ema_momentum is not None,
-        "ema_momentum": 0.99 if train.ema_momentum is None else train.ema_momentum,
-    }
-    makers = {
-        "adam": keras.optimizers.Adam,
-        "adamw": keras.optimizers.AdamW,
-        "nadam": keras.optimizers.Nadam,
-        "lion": keras.optimizers.Lion,
-        "rmsprop": keras.optimizers.RMSprop,
-        "sgd": keras.optimizers.SGD,
-    }
-    made = makers[chosen.name](**common, **_settings(chosen))
+        weight_decay=chosen.weight_decay if chosen.weight_decay or chosen.name == "adamw" else None,
+        use_ema=train.ema_momentum is not None,
+        ema_momentum=0.99 if train.ema_momentum is None else train.ema_momentum,
+        **_settings(chosen),
+    )
     # `compile` would do this too late, when the optimizer is built already.
     return keras.optimizers.LossScaleOptimizer(made) if train.precision == "mixed_float16" else made
 
@@ -64,34 +57,23 @@ def make_learning_rate(
     warm-up has the right rate at step n. A schedule class of our own would be needed to load the file.
 
     Raises:
-        ModelyardError: the warm-up is longer than the training.
+        ModelyardError: no step would be left after the warm-up.
     """
     import keras
 
-    peak = train.optimizer.learning_rate
-    if train.schedule.name == "constant":
+    peak, schedule = train.optimizer.learning_rate, train.schedule
+    if schedule.name == "constant":
         return peak
-    warmup = count_warmup(train, steps)
-    begin, end = (_BEGIN, _END) if train.schedule.name == "one_cycle" else (0.0, 0.0)
+    warmup = schedule.warmup if isinstance(schedule.warmup, int) else round(schedule.warmup * steps)
+    if warmup >= steps:
+        raise ModelyardError(
+            f"train.schedule.warmup: expected fewer than the {steps} steps of this training, got {warmup}"
+        )
+    begin, end = (_BEGIN, _END) if schedule.name == "one_cycle" else (0.0, 0.0)
     at_zero = peak * (begin - (1 - begin) * first_step / warmup) if warmup else peak
     return keras.optimizers.schedules.CosineDecay(
         at_zero, steps - warmup, warmup_target=peak, warmup_steps=first_step + warmup, alpha=end
     )
-
-
-def count_warmup(train: Train, steps: int) -> int:
-    """Return the number of warm-up steps among `steps` steps.
-
-    Raises:
-        ModelyardError: no step would be left after the warm-up.
-    """
-    warmup = train.schedule.warmup
-    count = warmup if isinstance(warmup, int) else round(warmup * steps)
-    if count >= steps:
-        raise ModelyardError(
-            f"train.schedule.warmup: expected fewer than the {steps} steps of this training, got {count}"
-        )
-    return count
 
 
 def _choose_loss(smoothing: float) -> "str | keras.losses.Loss":

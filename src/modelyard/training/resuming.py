@@ -50,21 +50,26 @@ def restore_state(network: "keras.Model", earlier: "keras.Model", origin: Path) 
     Raises:
         ModelyardError: the layers or the optimizers differ.
     """
-    expected, got = ([tuple(weight.shape) for weight in each.weights] for each in (network, earlier))
-    if expected != got:
+    shapes = [[tuple(weight.shape) for weight in each.weights] for each in (network, earlier)]
+    if shapes[0] != shapes[1]:
         raise ModelyardError(
-            f"train.resume_from: expected a network like model={network.name} with weights {expected}, "
-            f"{origin} has {got}"
+            f"train.resume_from: expected a network like model={network.name} with weights {shapes[0]}, "
+            f"{origin} has {shapes[1]}"
         )
     network.set_weights(earlier.get_weights())
     source, target = _select_states(earlier.optimizer, network.optimizer)
     if [variable.shape for variable in source] != [variable.shape for variable in target]:
+        expected, got = (_name_optimizer(each.optimizer) for each in (earlier, network))
         raise ModelyardError(
-            f"train.optimizer: expected {earlier.optimizer.name}, whose state {origin} holds, "
-            f"got {network.optimizer.name}"
+            f"train.optimizer: expected {expected} as in {origin}, got {got}: the momentum and "
+            "train.ema_momentum must be the same as well"
         )
     for variable, value in zip(target, source, strict=True):
         variable.assign(value)
+
+
+def _name_optimizer(optimizer: "keras.optimizers.Optimizer") -> str:
+    return type(getattr(optimizer, "inner_optimizer", optimizer)).__name__.lower()
 
 
 def _select_states(*optimizers: "keras.optimizers.Optimizer") -> list[list["keras.Variable"]]:
