@@ -9,6 +9,7 @@ import socket
 import threading
 import zipfile
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import h5py
@@ -24,6 +25,7 @@ from modelyard.images.pictures import write_pictures
 from modelyard.params import validate_params
 from modelyard.training.distribution.choice import choose_distribution
 from modelyard.training.distribution.cluster import Cluster, read_cluster
+from modelyard.training.distribution.mirrored import Mirrored
 from modelyard.training.distribution.multi_worker import check_devices
 from modelyard.training.distribution.rendezvous import wait_for_workers
 from small_registry import leave_database
@@ -151,6 +153,15 @@ def test_an_impossible_worker_is_refused(workers: list[str], index: int) -> None
 def test_workers_with_several_devices_are_refused() -> None:
     with pytest.raises(UsageError, match="expected one device for each of 2 workers, got 4: name one GPU"):
         check_devices(4, 2)
+
+
+@pytest.mark.parametrize(("batch_size", "examples"), [(15, 60), (16, 65)])
+def test_batches_that_cannot_be_divided_among_devices_are_refused(batch_size: int, examples: int) -> None:
+    mirrored = Mirrored()
+    mirrored.strategy = SimpleNamespace(num_replicas_in_sync=2)
+    mirrored.check_batches(16, 66)
+    with pytest.raises(UsageError, match=r"train\.batch_size: expected a multiple of the 2 devices"):
+        mirrored.check_batches(batch_size, examples)
 
 
 def test_the_first_worker_is_the_chief_and_the_other_distributions_have_no_workers() -> None:

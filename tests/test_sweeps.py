@@ -249,6 +249,8 @@ def test_an_interrupted_trial_is_retried_with_the_same_parameters(study: Study) 
 
     with pytest.raises(KeyboardInterrupt):
         study.optimize(interrupt, 1, None, lambda _: None)
+    # The retry has no owner yet: another process would take it for killed.
+    assert [trial.user_attrs.keys() for trial in study.trials] == [{"owner"}, set()]
     study.optimize(lambda _: 0.5, 1, None, lambda _: None)
     interrupted, retried = study.trials
     assert (interrupted.state.name, retried.state.name) == ("FAIL", "COMPLETE")
