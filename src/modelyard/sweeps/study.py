@@ -17,8 +17,8 @@ from modelyard.sweeps.space import Space
 if TYPE_CHECKING:
     import optuna
 
-# User attributes of a study, and of a trial.
-BASE, ID, PRESETS = "base", "id", "presets"
+# User attributes of a study, and of a trial; databases of users have them.
+BASE, ID, PRESETS = "about", "id", "presets"
 OWNER, REASON = "owner", "reason"
 
 
