@@ -1,7 +1,7 @@
-"""train: fit the network, with an MLflow run that grows epoch by epoch; a killed one goes on.
+"""train: fit the network and log every epoch to an MLflow run; a killed training continues in its run.
 
-With train.strategy=multi_worker DVC runs the first worker. On the other machines this script is started by
-hand, with the paths that dvc.yaml gives it: they fit along and write nothing.
+With train.strategy=multi_worker, DVC starts the first worker. Start this script by hand on the other
+machines, with the arguments from dvc.yaml; these workers write nothing.
 """
 
 import time
@@ -21,17 +21,17 @@ from modelyard.stage import run_stage
 from modelyard.tracking.runs import RunDescription, describe_training, training_run
 from modelyard.tracking.store import open_tracking
 from modelyard.training.checkpoints import Checkpoints
-from modelyard.training.cluster import read_cluster
+from modelyard.training.distribution.choice import choose_distribution
 from modelyard.training.members import fit_members
 from modelyard.training.outcome import save_network, write_history
-from modelyard.training.strategy import open_strategy
 from modelyard.training.task import Task
 
 
 def train(paths: Namespace, params: Params) -> None:
-    """Write the network with its optimizer, the record of its training, and a row of metrics an epoch."""
-    if not read_cluster(params.train.strategy).is_chief:
-        fit_along(paths, params)
+    """Write the network with its optimizer, the record of its training, and the metrics of each epoch."""
+    distribution = choose_distribution(params.train.strategy)
+    if not distribution.cluster.is_chief:
+        join_training(paths, params)
         return
     tracking = open_tracking(params.registry.experiment)
     task, description = read_task(paths, params)
@@ -39,8 +39,8 @@ def train(paths: Namespace, params: Params) -> None:
     with training_run(tracking, description, checkpoints.read_run()) as run:
         checkpoints.begin(run.run_id)
         task = replace(task, start=fetch_network(tracking, params.train.resume_from))
-        # TensorFlow's import is no fitting, nor is waiting for other workers.
-        open_strategy(params.train.strategy)
+        # Importing TensorFlow and waiting for other workers do not count as fitting.
+        distribution.start()
         began = time.perf_counter()
         network, history = fit_members(task, run.log_epoch, checkpoints)
         fit_s = time.perf_counter() - began
@@ -51,8 +51,8 @@ def train(paths: Namespace, params: Params) -> None:
     checkpoints.clear()
 
 
-def fit_along(paths: Namespace, params: Params) -> None:
-    """Do a worker's share of the work."""
+def join_training(paths: Namespace, params: Params) -> None:
+    """Do the share of a worker that is not the chief."""
     task, description = read_task(paths, params)
     if params.train.resume_from is not None:
         tracking = open_tracking(params.registry.experiment)
@@ -62,7 +62,7 @@ def fit_along(paths: Namespace, params: Params) -> None:
 
 
 def read_task(paths: Namespace, params: Params) -> tuple[Task, RunDescription]:
-    """Return what is to be fitted, from fresh weights, and its description."""
+    """Return the task, starting from new weights, and its description."""
     split = read_split(paths, params)
     dataset = read_dataset(paths.dataset)
     description = describe_training(params, split.training, dataset, split.lineage)
@@ -71,7 +71,7 @@ def read_task(paths: Namespace, params: Params) -> tuple[Task, RunDescription]:
 
 
 def read_split(paths: Namespace, params: Params) -> Split:
-    """Return the pictures, or what the imported network makes of them."""
+    """Return the pictures, or the features that the imported network computes from them."""
     if params.model.input == "pixels":
         return Split(read_examples(paths.train), read_examples(paths.validation))
     features = read_features(paths.features)

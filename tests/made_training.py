@@ -1,4 +1,4 @@
-"""What a training tells of itself, without one: 67 examples of a small dataset."""
+"""The description of a training, for tests that do not train: 67 examples of a small dataset."""
 
 import numpy as np
 

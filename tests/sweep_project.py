@@ -1,4 +1,4 @@
-"""A repository with training data so small that a trial takes no time, and with a sweep over it."""
+"""A repository with a sweep, and with so little training data that a trial is fast."""
 
 import shutil
 from pathlib import Path
@@ -30,11 +30,11 @@ SMALL = {
 
 
 def make_project(folder: Path, values: dict[str, Any], **changes: Any) -> Path:
-    """Write dvc.yaml, conf/, data and params.yaml; there is no test split, for a sweep reads none.
+    """Write dvc.yaml, conf/, data and params.yaml; there is no test split, since a sweep reads none.
 
     Args:
-        folder: is made.
-        values: the shipped configuration, whose values become those of SMALL.
+        folder: is created.
+        values: the shipped configuration, changed by SMALL.
         **changes: further values; `__` stands for a dot.
     """
     shutil.copytree(ROOT / "conf", folder / "conf")
@@ -47,9 +47,9 @@ def make_project(folder: Path, values: dict[str, Any], **changes: Any) -> Path:
 
 
 def set_values(folder: Path, values: dict[str, Any], **changes: Any) -> None:
-    """Write params.yaml anew."""
-    told = {key.replace("__", "."): value for key, value in changes.items()}
-    for key, value in (SMALL | told).items():
+    """Write params.yaml."""
+    changed = {key.replace("__", "."): value for key, value in changes.items()}
+    for key, value in (SMALL | changed).items():
         *path, last = key.split(".")
         place = values
         for part in path:

@@ -1,4 +1,4 @@
-"""A killed training goes on: the same weights, the same run, as if nothing had happened."""
+"""A killed training continues in the same run, and ends with the same weights as an uninterrupted one."""
 
 import json
 import runpy
@@ -26,7 +26,7 @@ from modelyard.training.task import Task, prepare_network
 from small_registry import leave_database
 from test_fitting import LAYERS
 
-# Everything that draws numbers, keeps a state, or is no layer of Keras' own.
+# Everything that draws random numbers, keeps a state, or is not one of Keras' own layers.
 DRAWING = {
     **LAYERS,
     "first_filters": "whitening",
@@ -35,7 +35,7 @@ DRAWING = {
     "dropout": 0.2,
 }
 
-# Kills itself once the third epoch is told, after the checkpoint of the second.
+# Kills itself when the third epoch is logged, after the checkpoint of the second.
 KILLED_IN_THE_MIDDLE = """
 import os, runpy, signal, sys
 from modelyard.tracking.runs import TrainingRun
@@ -56,7 +56,7 @@ STAGE = ROOT / "pipelines/train.py"
 
 @pytest.fixture
 def inputs(repository: Path, values: dict[str, Any]) -> dict[str, Any]:
-    """Files and parameters of a training of five epochs that draws order, pictures and dropout."""
+    """The files and parameters of five epochs with random order, augmentation and dropout."""
     leave_database(repository / "mlflow.db")
     write_pictures(repository / "train.npz", make_digits(67))
     write_pictures(repository / "validation.npz", make_digits(40, seed=1))
@@ -113,7 +113,7 @@ def test_a_killed_training_ends_as_an_uninterrupted_one_in_the_run_it_began(inpu
     assert record["run_id"] == begun
     for got, expected in zip(read_weights("killed"), read_weights("whole"), strict=True):
         np.testing.assert_array_equal(got, expected)
-    losses = [[row["loss"] for row in told["history"]] for told in (record, whole)]
+    losses = [[row["loss"] for row in each["history"]] for each in (record, whole)]
     assert losses[0] == losses[1]
     client = mlflow.MlflowClient()
     logged = client.get_metric_history(begun, "train/loss")
@@ -124,7 +124,7 @@ def test_a_killed_training_ends_as_an_uninterrupted_one_in_the_run_it_began(inpu
     assert not Path("killed/checkpoints").exists()
 
 
-def test_a_loss_that_is_no_number_keeps_the_last_checkpoint_and_fails_the_run(
+def test_a_loss_that_is_not_finite_keeps_the_last_checkpoint_and_fails_the_run(
     inputs: dict[str, Any],
 ) -> None:
     # Each step multiplies every weight by 1 - 10 x 0.9 = -8, until they are too large for a number.
@@ -132,7 +132,9 @@ def test_a_loss_that_is_no_number_keeps_the_last_checkpoint_and_fails_the_run(
     inputs["train"]["optimizer"] |= optimizer
     inputs["train"] |= {"ema_momentum": None, "schedule": {"name": "constant", "warmup": 0.0}}
     inputs["model"] = LAYERS
-    with pytest.raises(ModelyardError, match=r"no number at step \d+ of 25, in epoch [2345]") as refused:
+    with pytest.raises(
+        ModelyardError, match=r"the loss is (nan|inf) at step \d+ of 25, in epoch [2345]"
+    ) as refused:
         run_stage(inputs, "bad")
     run_id = json.loads(Path("bad/checkpoints/run.json").read_text())["run_id"]
     run = mlflow.MlflowClient().get_run(run_id)
@@ -171,10 +173,10 @@ def test_checkpoints_of_another_training_are_not_read_and_go(network: Any, tmp_p
     assert second.read_run() == "run 2"
 
 
-def test_a_broken_checkpoint_says_what_to_remove(network: Any, tmp_path: Path) -> None:
+def test_a_damaged_checkpoint_says_what_to_remove(network: Any, tmp_path: Path) -> None:
     checkpoints = Checkpoints(tmp_path / "checkpoints", "first")
     checkpoints.begin("run 1")
     checkpoints.write(0, network, Progress([{"loss": 1.0}]))
     (tmp_path / "checkpoints/member-0-epoch-1/progress.json").write_text("{")
-    with pytest.raises(ModelyardError, match=r"is no whole checkpoint .*: remove .*checkpoints"):
+    with pytest.raises(ModelyardError, match=r"is a damaged checkpoint .*: remove .*checkpoints"):
         checkpoints.read(0)

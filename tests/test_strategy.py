@@ -1,16 +1,15 @@
 """Several devices and several machines: the same weights as one device, one writer, and no endless waiting.
 
-The devices are two parts of one processor, the machines two processes; all start TensorFlow anew.
+The devices are two parts of one processor, the machines two processes.
 """
 
 import io
 import json
 import socket
-import subprocess
-import sys
 import threading
 import zipfile
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import h5py
@@ -19,19 +18,22 @@ import pytest
 import yaml
 
 from conftest import ROOT, clean_environment
+from forked_programs import run_programs
 from made_digits import make_digits, write_record
 from modelyard.errors import ModelyardError, UsageError
 from modelyard.images.pictures import write_pictures
 from modelyard.params import validate_params
-from modelyard.training.cluster import Cluster, read_cluster
-from modelyard.training.meeting import meet
-from modelyard.training.strategy import refuse_several_devices
+from modelyard.training.distribution.choice import choose_distribution
+from modelyard.training.distribution.cluster import Cluster, read_cluster
+from modelyard.training.distribution.mirrored import Mirrored
+from modelyard.training.distribution.multi_worker import check_devices
+from modelyard.training.distribution.rendezvous import wait_for_workers
 from small_registry import leave_database
 from tracking_server import find_free_port
 
 # Sixty-four images make four whole batches: no part of one differs from another.
 TRAINING, VALIDATION = make_digits(64), make_digits(33, seed=1)
-ON_ONE_AND_ON_TWO_DEVICES = """
+ONE_AND_TWO_DEVICES = """
 import json
 from pathlib import Path
 import tensorflow as tf
@@ -40,7 +42,7 @@ tf.config.set_logical_device_configuration(tf.config.list_physical_devices("CPU"
 from modelyard.images.examples import read_examples
 from modelyard.params import load_params
 from modelyard.training.batches import training_batches
-from modelyard.training.cluster import Cluster
+from modelyard.training.distribution.cluster import Cluster
 from modelyard.training.members import fit_members
 from modelyard.training.outcome import save_network
 from modelyard.training.task import Task
@@ -73,11 +75,12 @@ def test_two_devices_and_two_workers_train_as_one_device_does(tmp_path: Path, va
     write_record(tmp_path / "dataset.json", validate_params(values).data, TRAINING)
 
     ports = [find_free_port(), find_free_port()]
-    workers = [start_worker(tmp_path, ports, index) for index in (0, 1)]
-    devices = start(tmp_path, {}, "-c", ON_ONE_AND_ON_TWO_DEVICES)
-    for process in (*workers, devices):
-        said, _ = process.communicate(timeout=300)
-        assert process.returncode == 0, said
+    (tmp_path / "devices.py").write_text(ONE_AND_TWO_DEVICES)
+    devices = {"folder": str(tmp_path), "arguments": ["devices.py"]}
+    programs = [devices, *(describe_worker(tmp_path, ports, index) for index in (0, 1))]
+    store = {"MLFLOW_TRACKING_URI": f"sqlite:///{tmp_path}/mlflow.db"}
+    for code, output in run_programs([programs], clean_environment() | store):
+        assert code == 0, output
 
     alone = read_numbers(tmp_path / "none.keras")
     for other in ("mirrored.keras", "worker-0/model.keras"):
@@ -93,8 +96,9 @@ def test_two_devices_and_two_workers_train_as_one_device_does(tmp_path: Path, va
 
 
 def test_workers_meet_and_leave_their_ports_free() -> None:
-    workers = [f"127.0.0.1:{find_free_port()}" for _ in range(3)]
-    threads = [threading.Thread(target=meet, args=(workers, index, 60)) for index in range(3)]
+    workers = tuple(f"127.0.0.1:{find_free_port()}" for _ in range(3))
+    clusters = [Cluster(workers, index) for index in range(3)]
+    threads = [threading.Thread(target=wait_for_workers, args=(cluster, 60)) for cluster in clusters]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -106,17 +110,17 @@ def test_workers_meet_and_leave_their_ports_free() -> None:
             assert server.getsockname()[1] == port
 
 
-def test_a_worker_that_does_not_come_is_named() -> None:
-    workers = [f"127.0.0.1:{find_free_port()}" for _ in range(2)]
-    with pytest.raises(ModelyardError, match=rf"expected 2 workers within 0.1 s, {workers[1]} did not come"):
-        meet(workers, 0, 0.1)
+def test_a_worker_that_does_not_start_is_named() -> None:
+    workers = tuple(f"127.0.0.1:{find_free_port()}" for _ in range(2))
+    with pytest.raises(ModelyardError, match=rf"expected 2 workers within 0.1 s, {workers[1]} did not start"):
+        wait_for_workers(Cluster(workers), 0.1)
 
 
-def test_a_port_that_is_taken_is_told() -> None:
+def test_a_port_that_is_taken_is_named() -> None:
     with socket.create_server(("", 0)) as taken:
         port = taken.getsockname()[1]
         with pytest.raises(ModelyardError, match=f"expected a free port for this worker, {port} is not"):
-            meet([f"127.0.0.1:{port}"], 0, 1)
+            wait_for_workers(Cluster((f"127.0.0.1:{port}",)), 1)
 
 
 @pytest.mark.parametrize(
@@ -132,35 +136,45 @@ def test_a_port_that_is_taken_is_told() -> None:
         '{"cluster": {"worker": ["a:1", "b:2"]}, "task": {"type": "evaluator", "index": 0}}',
     ],
 )
-def test_a_cluster_that_is_none_is_refused(config: str) -> None:
+def test_an_invalid_cluster_is_refused(config: str) -> None:
     with pytest.raises(UsageError, match=r"train\.strategy=multi_worker: expected TF_CONFIG"):
-        read_cluster("multi_worker", {"TF_CONFIG": config})
+        read_cluster({"TF_CONFIG": config})
 
 
 @pytest.mark.parametrize(
     ("workers", "index"), [(["a:1", "b:2"], 2), (["a:1", "a:1"], 0), ([], 0), (["a:1"], -1)]
 )
-def test_a_worker_that_cannot_be_is_refused(workers: list[str], index: int) -> None:
+def test_an_impossible_worker_is_refused(workers: list[str], index: int) -> None:
     config = {"cluster": {"worker": workers}, "task": {"type": "worker", "index": index}}
     with pytest.raises(UsageError, match="expected different workers and an index of one of them"):
-        read_cluster("multi_worker", {"TF_CONFIG": json.dumps(config)})
+        read_cluster({"TF_CONFIG": json.dumps(config)})
 
 
 def test_workers_with_several_devices_are_refused() -> None:
     with pytest.raises(UsageError, match="expected one device for each of 2 workers, got 4: name one GPU"):
-        refuse_several_devices(4, 2)
+        check_devices(4, 2)
 
 
-def test_the_first_worker_is_the_chief_and_other_strategies_have_one() -> None:
+@pytest.mark.parametrize(("batch_size", "examples"), [(15, 60), (16, 65)])
+def test_batches_that_cannot_be_divided_among_devices_are_refused(batch_size: int, examples: int) -> None:
+    mirrored = Mirrored()
+    mirrored.strategy = SimpleNamespace(num_replicas_in_sync=2)
+    mirrored.check_batches(16, 66)
+    with pytest.raises(UsageError, match=r"train\.batch_size: expected a multiple of the 2 devices"):
+        mirrored.check_batches(batch_size, examples)
+
+
+def test_the_first_worker_is_the_chief_and_the_other_distributions_have_no_workers() -> None:
     config = {"cluster": {"worker": ["a:1", "b:2"]}, "task": {"type": "worker", "index": 1}}
     environment = {"TF_CONFIG": json.dumps(config)}
-    assert read_cluster("multi_worker", environment) == Cluster(("a:1", "b:2"), 1)
-    assert not read_cluster("multi_worker", environment).is_chief
-    assert read_cluster("mirrored", environment).is_chief
+    assert read_cluster(environment) == Cluster(("a:1", "b:2"), 1)
+    assert not read_cluster(environment).is_chief
+    assert Cluster(("a:1", "b:2"), 0).is_chief
+    assert all(choose_distribution(strategy).cluster == Cluster() for strategy in ("none", "mirrored"))
 
 
-def start_worker(folder: Path, ports: list[int], index: int) -> "subprocess.Popen[str]":
-    """Start the stage as DVC does, with outputs of its own."""
+def describe_worker(folder: Path, ports: list[int], index: int) -> dict[str, Any]:
+    """Describe the stage as DVC starts it, with outputs of its own."""
     workers = [f"127.0.0.1:{port}" for port in ports]
     config = {"cluster": {"worker": workers}, "task": {"type": "worker", "index": index}}
     outputs = {
@@ -178,18 +192,11 @@ def start_worker(folder: Path, ports: list[int], index: int) -> "subprocess.Pope
     }
     paths |= {name: f"worker-{index}/{file}" for name, file in outputs.items()}
     arguments = [word for name, path in paths.items() for word in (f"--{name}", path)]
-    return start(folder, {"TF_CONFIG": json.dumps(config)}, str(ROOT / "pipelines/train.py"), *arguments)
-
-
-def start(folder: Path, environment: dict[str, str], *arguments: str) -> "subprocess.Popen[str]":
-    return subprocess.Popen(
-        [sys.executable, *arguments],
-        cwd=folder,
-        env=clean_environment() | environment | {"MLFLOW_TRACKING_URI": f"sqlite:///{folder}/mlflow.db"},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
+    return {
+        "folder": str(folder),
+        "arguments": [str(ROOT / "pipelines/train.py"), *arguments],
+        "environment": {"TF_CONFIG": json.dumps(config)},
+    }
 
 
 def read_numbers(network: Path) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The space of a sweep: what is wrong in it is named before anything is trained, and what a trial chooses."""
+"""The search space of a sweep: errors are reported before training, and trials get valid values."""
 
 import copy
 import subprocess
@@ -40,15 +40,15 @@ WRONG = [
 
 
 def space_of(values: dict[str, Any], **dimensions: Any) -> Space:
-    values["sweep"]["space"] = {key.replace("__", "."): told for key, told in dimensions.items()}
+    values["sweep"]["space"] = {key.replace("__", "."): one for key, one in dimensions.items()}
     params = validate_params(values)
     return Space(params.sweep.space, params)
 
 
-def test_what_is_wrong_is_named(values: dict[str, Any]) -> None:
-    for name, told, expected in WRONG:
+def test_every_error_is_named(values: dict[str, Any]) -> None:
+    for name, dimension, expected in WRONG:
         with pytest.raises(ModelyardError) as refused:
-            space_of(copy.deepcopy(values), **{name: told})
+            space_of(copy.deepcopy(values), **{name: dimension})
         assert expected in str(refused.value)
 
 

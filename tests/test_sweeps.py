@@ -1,13 +1,11 @@
-"""Sweeps over tiny networks: counted, resumed, pruned, shared by processes, and written as a preset.
+"""Sweeps of tiny networks: counted, resumed, pruned, shared by processes, and written as a preset.
 
-All that need TensorFlow run once, in processes that share its import; the tests look at what they left.
+All sweeps that need TensorFlow run once, in processes that share its import; the tests check the outcome.
 """
 
 import json
+import re
 import signal
-import subprocess
-import sys
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,12 +19,14 @@ import yaml
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
-from conftest import ROOT, clean_environment, compose_values
+from conftest import clean_environment, compose_values
+from forked_programs import run_programs
 from modelyard.cli import main
+from modelyard.errors import ModelyardError
 from modelyard.params import EarlyStopping, Params, load_params, validate_params
-from modelyard.sweeps.database import Database
+from modelyard.sweeps.database import RETRIES, Database
 from modelyard.sweeps.space import Space
-from modelyard.sweeps.study import ATTEMPTS, PATIENCE_S, Study
+from modelyard.sweeps.study import Study
 from modelyard.sweeps.trials import final_accuracy
 from small_registry import leave_database
 from sweep_project import make_project
@@ -35,11 +35,17 @@ from team_server import run_postgres
 ADAM = compose_values()["train"]["optimizer"]
 GOOD, SLOW = ADAM | {"learning_rate": 0.02}, ADAM | {"learning_rate": 1e-7}
 WILD = ADAM | {"name": "sgd", "learning_rate": 10.0, "weight_decay": 0.99}
+# Kills the process in its first trial.
+KILL = """
+import os, signal
+from modelyard.sweeps import trials
+trials.fit_members = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
+"""
 
 
 @dataclass
 class Swept:
-    """A project after its sweeps: how each ended, with what it said, and what the study has."""
+    """A project after its sweeps: the exit code and output of each, and the study's trials."""
 
     folder: Path
     ends: list[tuple[int, str]]
@@ -73,27 +79,33 @@ def swept(tmp_path_factory: pytest.TempPathFactory, postgres: str) -> tuple[Swep
         sweep__pruner={"name": "median", "startup_trials": 1, "warmup_epochs": 0},
         sweep__space={"train.optimizer": {"choices": [GOOD, SLOW, WILD]}},
     )
-    both = {"folder": str(shared), "arguments": ["--trials", "3", "--storage", postgres, "--preset", "found"]}
-    one = {"folder": str(alone), "arguments": []}
-    ends = _run([[both | {"dies": True}], [both, both, one]], folder)
+    command = ["modelyard.cli", "sweep"]
+    options = ["--trials", "3", "--storage", postgres, "--preset", "found"]
+    both = {"folder": str(shared), "arguments": [*command, *options]}
+    one = {"folder": str(alone), "arguments": command}
+    store = {"MLFLOW_TRACKING_URI": f"sqlite:///{folder / 'mlflow.db'}?timeout=60"}
+    ends = run_programs([[both | {"setup": KILL}], [both, both, one]], clean_environment() | store)
     url = f"sqlite:///{alone / 'sweeps.db'}"
     return Swept(shared, ends[:3], _load(postgres).trials), Swept(alone, ends[3:], _load(url).trials)
 
 
-def test_processes_share_a_study_in_postgresql_and_go_on_where_one_was_killed(
+def test_processes_share_a_study_in_postgresql_and_retry_the_trial_of_a_killed_one(
     swept: tuple[Swept, Swept],
 ) -> None:
     shared, _ = swept
     assert [code for code, _ in shared.ends] == [-signal.SIGKILL, 0, 0], shared.ends
     trials = shared.trials
-    assert [trial.number for trial in trials] == [0, 1, 2, 3]
-    assert [trial.state.name for trial in trials] == ["FAIL", "COMPLETE", "COMPLETE", "COMPLETE"]
+    # Two processes that finish a trial at the same moment start one more than three.
+    complete = len(trials) - 1
+    assert complete in (3, 4)
+    assert [trial.number for trial in trials] == [0, *range(1, complete + 1)]
+    assert [trial.state.name for trial in trials] == ["FAIL"] + ["COMPLETE"] * complete
     assert trials[1].params == trials[0].params
-    assert len({json.dumps(trial.params) for trial in trials}) == 3
+    assert len({json.dumps(trial.params) for trial in trials}) == complete
     assert len({trial.user_attrs["owner"]["pid"] for trial in trials}) == 3
     [parent], nested = _runs_of(shared, "mnist mlp", len(trials))
     assert (parent.info.status, parent.data.tags["best_trial"]) == ("FINISHED", str(shared.best.number))
-    assert sorted(run.info.status for run in nested) == ["FINISHED"] * 3 + ["KILLED"]
+    assert sorted(run.info.status for run in nested) == ["FINISHED"] * complete + ["KILLED"]
     accuracies = {run.data.metrics.get("sweep/accuracy") for run in nested}
     assert accuracies == {trial.value for trial in trials}
     assert parent.data.metrics["sweep/best_accuracy"] == shared.best.value
@@ -115,24 +127,24 @@ def test_the_best_trial_is_a_preset_that_can_be_used_at_once(swept: tuple[Swept,
     assert set(yaml.safe_load(text)["train"]) == set(base.train.model_dump()) - set(common)
 
 
-def test_a_trial_that_is_behind_is_pruned_and_one_whose_loss_is_no_number_fails_alone(
+def test_a_trial_below_the_median_is_pruned_and_one_whose_loss_is_not_finite_fails_alone(
     swept: tuple[Swept, Swept],
 ) -> None:
     _, alone = swept
     [(code, out)] = alone.ends
     assert code == 0, out
-    told = [line.split()[2] for line in out.splitlines() if line.startswith("trial")]
-    assert set(told) == {"complete", "pruned", "failed"}, out
-    assert "failed    the loss is no number at step" in out
-    assert "pruned    behind half of the others after epoch 1" in out
+    words = [line.split()[2] for line in out.splitlines() if line.startswith("trial")]
+    assert set(words) == {"complete", "pruned", "failed"}, out
+    assert re.search(r"failed    the loss is (nan|inf) at step", out), out
+    assert "pruned    worse than the median after epoch 1" in out
     assert len(out.splitlines()) == 3 + 2, out
-    words = {"COMPLETE": "complete", "PRUNED": "pruned", "FAIL": "failed"}
-    assert [words[trial.state.name] for trial in alone.trials] == told
+    states = {"complete": "COMPLETE", "pruned": "PRUNED", "failed": "FAIL"}
+    assert [trial.state.name for trial in alone.trials] == [states[word] for word in words]
     [parent], nested = _runs_of(alone, "mnist mlp", 3)
     ends = {"complete": ("FINISHED", None), "pruned": ("KILLED", "true"), "failed": ("FAILED", None)}
     assert {
         int(run.data.tags["trial"]): (run.info.status, run.data.tags.get("pruned")) for run in nested
-    } == {number: ends[word] for number, word in enumerate(told)}
+    } == {number: ends[word] for number, word in enumerate(words)}
     assert parent.data.params["space.train.optimizer"].startswith('{"choices": [{')
 
 
@@ -146,24 +158,24 @@ def test_a_sweep_that_is_done_does_nothing_and_says_so(
     assert len(_load(f"sqlite:///{alone.folder / 'sweeps.db'}").trials) == 3
 
 
-def test_a_preset_that_a_person_has_changed_is_not_overwritten_without_force(
+def test_a_preset_that_was_edited_is_not_overwritten_without_force(
     swept: tuple[Swept, Swept], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     _, alone = swept
     monkeypatch.chdir(alone.folder)
     preset = alone.folder / "conf/model/mlp_swept.yaml"
     written = preset.read_text()
-    preset.write_text(f"{written}# a word of mine\n")
+    preset.write_text(f"{written}# edited\n")
     assert main(["sweep", "--trials", "99"]) == 2
     assert "overwrite it with --force" in capsys.readouterr().err
-    assert preset.read_text() == f"{written}# a word of mine\n"
+    assert preset.read_text() == f"{written}# edited\n"
     assert main(["sweep", "--force"]) == 0
     assert preset.read_text() == written
     assert main(["sweep", "--preset", "../mine"]) == 2
     assert "--preset: expected letters, digits" in capsys.readouterr().err
 
 
-def test_a_study_of_other_values_is_refused(
+def test_a_study_with_other_parameters_is_refused(
     swept: tuple[Swept, Swept], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     _, alone = swept
@@ -180,49 +192,73 @@ def test_a_study_of_other_values_is_refused(
 
 
 @pytest.mark.parametrize(
-    ("name", "told"),
+    ("name", "dimension"),
     [
         ("train.seed", {"low": 0, "high": 9}),
         ("train.early_stopping.patience", {"low": 1, "high": 5}),
     ],
 )
-def test_a_value_of_conf_train_which_no_preset_has_is_not_searched_for(
+def test_a_parameter_that_all_presets_share_is_not_searched(
     tmp_path: Path,
     values: dict[str, Any],
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
     name: str,
-    told: dict[str, int],
+    dimension: dict[str, int],
 ) -> None:
-    folder = make_project(tmp_path / "a project", values, sweep__space={name: told})
+    folder = make_project(tmp_path / "a project", values, sweep__space={name: dimension})
     monkeypatch.chdir(folder)
     assert main(["sweep"]) == 2
-    assert f"{name} stands in {folder}/conf/train/default.yaml, which is no" in capsys.readouterr().err
+    assert (
+        f"{name} belongs to {folder}/conf/train/default.yaml, which all presets share"
+        in capsys.readouterr().err
+    )
     assert not (folder / "sweeps.db").exists()
 
 
-def test_a_trial_of_a_process_that_fell_silent_begins_again_but_not_for_ever(
-    repository: Path, params: Params
-) -> None:
-    database = Database(None, repository)
-    study = Study(database, "s", params.sweep, Space(params.sweep.space, params), "a digest")
-    first = study.begin(1)
-    assert first is not None
-    first.set_user_attr("owner", {"host": "another machine", "pid": 1})
-    assert not study.has_room(1)
-    for attempt in range(1, ATTEMPTS + 1):
-        trial = study.trials[-1]
-        assert trial.params == first.params
-        running = optuna.Trial(_load(f"sqlite:///{repository / 'sweeps.db'}"), trial._trial_id)
-        running.set_user_attr("owner", {"host": "another machine", "pid": 1})
-        running.set_user_attr("alive_at", time.time() - PATIENCE_S - 1)
-        assert study.has_room(1) == (attempt < ATTEMPTS)
-        assert not study.end(running, "COMPLETE", 0.5)
-        study.begin(1)
+@pytest.fixture
+def study(repository: Path, params: Params) -> Study:
+    """An empty study in a file of its own."""
+    space = Space(params.sweep.space, params)
+    return Study(Database(None, repository), "s", params.sweep, space, "a digest")
+
+
+def test_a_trial_of_a_silent_machine_is_retried_but_not_forever(study: Study, repository: Path) -> None:
+    def lose_machine(trial: optuna.Trial) -> float:
+        """Be another machine that was silent for long, while a second process starts its sweep."""
+        assert not study.lacks(1)
+        trial.set_user_attr("owner", {"host": "another machine", "pid": 1})
+        study.retry_killed()
+        assert study.count("RUNNING") == 1
+        _age_heartbeats(repository / "sweeps.db")
+        study.retry_killed()
+        return 0.5
+
+    for attempt in range(1 + RETRIES):
+        assert study.lacks(1)
+        with pytest.raises(ModelyardError, match=r"trial \d was given up by another process"):
+            study.optimize(lose_machine, 1, None, lambda _: None)
+        assert study.count("WAITING") == (attempt < RETRIES)
+    assert len({json.dumps(trial.params) for trial in study.trials}) == 1
+    assert (study.count_finished(), study.lacks(1)) == (1, False)
+
+
+def test_an_interrupted_trial_is_retried_with_the_same_parameters(study: Study) -> None:
+    def interrupt(_: optuna.Trial) -> float:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        study.optimize(interrupt, 1, None, lambda _: None)
+    # The retry has no owner yet: another process would take it for killed.
+    assert [trial.user_attrs.keys() for trial in study.trials] == [{"owner"}, set()]
+    study.optimize(lambda _: 0.5, 1, None, lambda _: None)
+    interrupted, retried = study.trials
+    assert (interrupted.state.name, retried.state.name) == ("FAIL", "COMPLETE")
+    assert retried.params == interrupted.params
     assert study.count_finished() == 1
 
 
-def test_one_at_a_time_has_the_lock_of_a_shared_database(postgres: str, tmp_path: Path) -> None:
+def test_one_process_at_a_time_has_the_lock_of_a_shared_database(postgres: str, tmp_path: Path) -> None:
     database = Database(postgres, tmp_path)
     other = sqlalchemy.create_engine(postgres, poolclass=sqlalchemy.NullPool)
     ask = sqlalchemy.text("SELECT pg_try_advisory_lock(:number)")
@@ -241,9 +277,9 @@ def test_a_database_that_does_not_answer_is_named_without_its_password(
 ) -> None:
     monkeypatch.chdir(make_project(tmp_path / "a project", values))
     assert main(["sweep", "--storage", "postgresql://me:secret@127.0.0.1:1/sweeps"]) == 1
-    told = capsys.readouterr().err
-    assert "sweep.storage: the database postgresql+psycopg2://me:***@127.0.0.1:1/sweeps failed (" in told
-    assert "secret" not in told
+    error = capsys.readouterr().err
+    assert "sweep.storage: the database postgresql+psycopg2://me:***@127.0.0.1:1/sweeps failed (" in error
+    assert "secret" not in error
     assert main(["sweep", "--storage", "mysql://127.0.0.1/sweeps"]) == 2
     assert "sweep.storage: expected a URL with sqlite:///" in capsys.readouterr().err
 
@@ -251,24 +287,11 @@ def test_a_database_that_does_not_answer_is_named_without_its_password(
 @pytest.mark.parametrize(
     ("patience", "least", "expected"), [(None, 0.0, 0.7), (3, 0.0, 0.92), (3, 0.05, 0.9)]
 )
-def test_the_accuracy_of_a_trial_is_that_of_the_network_that_it_ends_with(
+def test_the_accuracy_of_a_trial_is_that_of_its_final_weights(
     patience: int | None, least: float, expected: float
 ) -> None:
     rows = [{"val_accuracy": accuracy} for accuracy in (0.5, 0.9, 0.92, 0.7)]
     assert final_accuracy(rows, EarlyStopping(patience=patience, min_improvement=least)) == expected
-
-
-def _run(rounds: list[list[dict[str, Any]]], folder: Path) -> list[tuple[int, str]]:
-    done = subprocess.run(
-        [sys.executable, str(ROOT / "tests/sweep_processes.py")],
-        env=clean_environment() | {"MLFLOW_TRACKING_URI": f"sqlite:///{folder / 'mlflow.db'}?timeout=60"},
-        input=json.dumps(rounds),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    return [(code, out) for code, out in json.loads(done.stdout.splitlines()[-1])]
 
 
 def _load(url: str) -> optuna.Study:
@@ -276,8 +299,14 @@ def _load(url: str) -> optuna.Study:
     return optuna.load_study(study_name=name, storage=url)
 
 
+def _age_heartbeats(database: Path) -> None:
+    age = sqlalchemy.text("UPDATE trial_heartbeats SET heartbeat = datetime('now', '-1 hour')")
+    with sqlalchemy.create_engine(f"sqlite:///{database}").begin() as connection:
+        connection.execute(age)
+
+
 def _runs_of(swept: Swept, study: str, count: int) -> tuple[list[Any], list[Any]]:
-    """The runs of a project's study, and those of its trials, which must all be nested in them."""
+    """Return the parent runs of a project's study, and the runs of its trials, which are nested in them."""
     client = mlflow.MlflowClient(f"sqlite:///{swept.folder.parent / 'mlflow.db'}")
     experiment = client.get_experiment_by_name("modelyard sweeps")
     found = client.search_runs([experiment.experiment_id])

@@ -3,7 +3,7 @@
 import numpy as np
 
 from made_digits import make_digits
-from modelyard.training.whitening import EVERY, take_patches, whiten_patches
+from modelyard.training.whitening import STRIDE, take_patches, whiten_patches
 
 PICTURES = make_digits(50).levels[..., None]
 
@@ -11,7 +11,7 @@ PICTURES = make_digits(50).levels[..., None]
 def test_answers_are_uncorrelated_and_of_the_same_variance() -> None:
     filters = whiten_patches(PICTURES, 3, 6)
     windows = np.lib.stride_tricks.sliding_window_view(PICTURES[..., 0] / 255, (3, 3), axis=(1, 2))
-    patches = windows[:, ::EVERY, ::EVERY].reshape(-1, 9)
+    patches = windows[:, ::STRIDE, ::STRIDE].reshape(-1, 9)
     answers = np.cov(patches @ filters.reshape(9, 6)[:, :3], rowvar=False)
     np.testing.assert_allclose(answers - np.diag(np.diag(answers)), 0, atol=1e-3)
     # Below one by what keeps weak components from growing into noise.
@@ -35,7 +35,7 @@ def test_colour_has_filters_over_all_channels_with_the_same_promise() -> None:
     filters = whiten_patches(colour, 3, 6)
     assert filters.shape == (3, 3, 3, 6)
     windows = np.lib.stride_tricks.sliding_window_view(colour / 255, (3, 3), axis=(1, 2))
-    patches = windows[:, ::EVERY, ::EVERY].transpose(0, 1, 2, 4, 5, 3).reshape(-1, 27)
+    patches = windows[:, ::STRIDE, ::STRIDE].transpose(0, 1, 2, 4, 5, 3).reshape(-1, 27)
     answers = np.cov(patches @ filters.reshape(27, 6)[:, :3], rowvar=False)
     np.testing.assert_allclose(answers - np.diag(np.diag(answers)), 0, atol=1e-3)
     assert np.all((np.diag(answers) > 0.8) & (np.diag(answers) <= 1))

@@ -18,7 +18,7 @@ PACKAGES = ("tensorflow", "keras", "numpy")
 PARTS = ("train", "validation", "test")
 # What every measurement depends on.
 CODE = (
-    *sorted(Path(modelyard.training.__file__).parent.glob("*.py")),
+    *sorted(Path(modelyard.training.__file__).parent.rglob("*.py")),
     *(Path(__file__).with_name(f"{name}.py") for name in ("fit", "flops", "outcome", "peak")),
 )
 

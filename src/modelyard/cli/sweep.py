@@ -1,12 +1,12 @@
-"""`modelyard sweep`: the parameters with the best validation accuracy, as a preset."""
+"""`modelyard sweep`: search for the parameters with the best validation accuracy."""
 
 import argparse
 
-# Options that say for one call what conf/sweep says: the key, what stands for the value, what it is.
+# Options that override conf/sweep: metavar, type and help for each key.
 OPTIONS = {
-    "trials": ("N", int, "finished trials in all, those of earlier calls too"),
-    "timeout_s": ("SECONDS", float, "begin no trial after so long"),
-    "seed": ("N", int, "of what the trials choose"),
+    "trials": ("N", int, "finished trials in total, with those of earlier calls"),
+    "timeout_s": ("SECONDS", float, "start no trial after this time"),
+    "seed": ("N", int, "seed of the sampler"),
     "storage": ("URL", str, "the database: sqlite:///FILE or postgresql://USER@HOST/DATABASE"),
     "study": ("NAME", str, "the study's name in the database"),
 }
@@ -17,16 +17,16 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
     sweep = commands.add_parser(
         "sweep",
         help="search for the parameters with the best validation accuracy",
-        description="Fit networks with parameters out of the space in conf/sweep, the others as params.yaml "
-        "has them, and write the best as a preset into conf/model. Call it again to go on after a kill, with "
-        "a larger --trials to go on after the end, and in several processes or machines at once with the "
-        "same --storage. Every trial is a run in MLflow. The test split is not read.",
+        description="Fit networks with parameters from the space in conf/sweep and all others from "
+        "params.yaml, and write the best trial as a preset to conf/model. Call it again to continue after a "
+        "kill, or with a larger --trials to extend a finished sweep. Several processes or machines can share "
+        "one --storage. Every trial is a run in MLflow. The test split is not read.",
     )
-    for key, (stands_for, kind, what) in OPTIONS.items():
+    for key, (metavar, kind, meaning) in OPTIONS.items():
         option = f"--{key.replace('_', '-')}"
-        sweep.add_argument(option, dest=key, type=kind, metavar=stands_for, help=f"{what} (conf/sweep)")
-    sweep.add_argument("--preset", metavar="NAME", help="of the file below conf/model (MODEL_swept)")
-    sweep.add_argument("--force", action="store_true", help="overwrite a preset that another hand wrote")
+        sweep.add_argument(option, dest=key, type=kind, metavar=metavar, help=f"{meaning} (conf/sweep)")
+    sweep.add_argument("--preset", metavar="NAME", help="name of the file in conf/model (MODEL_swept)")
+    sweep.add_argument("--force", action="store_true", help="overwrite a preset that was edited by hand")
     sweep.set_defaults(run=_sweep)
 
 
@@ -38,7 +38,7 @@ def _sweep(given: argparse.Namespace) -> None:
     from modelyard.repository import find_root
 
     if find_spec("optuna") is None:
-        raise ModelyardError("expected optuna, it is not installed: `make repro` installs requirements.txt")
+        raise ModelyardError("modelyard sweep needs optuna: `make repro` installs requirements.txt")
     from modelyard.sweeps.preset import Preset
     from modelyard.sweeps.sweep import sweep
 

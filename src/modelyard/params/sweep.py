@@ -1,4 +1,4 @@
-"""sweep: what `modelyard sweep` looks for, where, and how long."""
+"""sweep: the search space of `modelyard sweep`, its database and its limits."""
 
 from decimal import Decimal
 from typing import Annotated, Any, Literal, Self
@@ -23,14 +23,14 @@ def _name_database(url: str) -> str:
 
 
 class Dimension(Group):
-    """The values that one parameter may have: a range, or a list.
+    """The values to try for one parameter: a range or a list of choices.
 
     Attributes:
-        low: the smallest one.
-        high: the largest one.
-        log: whether small values are tried as often as large ones; only without `step`.
-        step: from one value to the next; null takes any.
-        choices: instead of a range; values of any kind, groups and lists too.
+        low: the smallest value.
+        high: the largest value.
+        log: sample on a logarithmic scale; not with `step`.
+        step: the distance between two values; null allows all values.
+        choices: a list of any values, groups and lists included, instead of a range.
     """
 
     low: int | float | None = None
@@ -41,9 +41,9 @@ class Dimension(Group):
 
     @property
     def bounds(self) -> tuple[float, float]:
-        """The smallest and the largest value of a range; an int where YAML has one."""
+        """The smallest and the largest value of a range; an int stays an int."""
         if self.low is None or self.high is None:
-            raise TypeError("this dimension has choices and no bounds")
+            raise TypeError("expected a range, got choices")
         return self.low, self.high
 
     @model_validator(mode="after")
@@ -65,15 +65,15 @@ class Dimension(Group):
 
 
 def _as_decimal(number: float) -> Decimal:
-    """Take a number as it is written: 0.3 is no multiple of 0.1 to a machine."""
+    """Return the decimal that was written: as a float, 0.3 is not a multiple of 0.1."""
     return Decimal(f"{number:.12g}")
 
 
 class Sampler(Group):
-    """What chooses the values of the next trial.
+    """How the values of a trial are chosen.
 
     Attributes:
-        startup_trials: of tpe, so many are random before it learns from them.
+        startup_trials: number of random trials before tpe learns from earlier ones; random ignores it.
     """
 
     name: Literal["tpe", "random"]
@@ -81,11 +81,11 @@ class Sampler(Group):
 
 
 class Pruner(Group):
-    """What ends a trial before its last epoch.
+    """Whether bad trials end before their last epoch.
 
     Attributes:
-        startup_trials: of median, so many finish before any is ended.
-        warmup_epochs: of median, no trial is ended before so many epochs and one more are done.
+        startup_trials: number of finished trials before median prunes any.
+        warmup_epochs: number of epochs after which median never prunes; the next epoch is the first to count.
     """
 
     name: Literal["median", "none"]
@@ -97,11 +97,11 @@ class Sweep(Group):
     """A search for the parameters with the best validation accuracy.
 
     Attributes:
-        trials: so many finished ones in all, those of earlier calls and other processes too.
-        timeout_s: after so long no trial is begun; null sets no limit.
-        storage: URL of the database that keeps the study; null is a file in the repository's root.
-        study: its name there; null is made of the names of data and model.
-        space: what may change, by dotted names.
+        trials: number of finished trials in total, with those of earlier calls and other processes.
+        timeout_s: no trial starts after this time; null is no limit.
+        storage: URL of the study's database; null is a file in the repository's root.
+        study: the study's name; null combines the names of data and model.
+        space: the parameters to search, by dotted names.
     """
 
     trials: Positive

@@ -10,13 +10,13 @@ KerasFile = Annotated[str, Field(pattern=r"^.+\.keras$")]
 
 
 class Optimizer(Group):
-    """What moves the weights; all settings stand here, so that a sweep can change the name alone.
+    """The optimizer, with the settings of all of them, so that a sweep can change only the name.
 
     Attributes:
-        beta_1: of adam, adamw, nadam and lion; the others do not use it.
-        beta_2: as well.
-        momentum: of sgd (Nesterov's) and rmsprop; the others do not use it.
-        weight_decay: the share of each weight that goes at every step, times the learning rate.
+        beta_1: used by adam, adamw, nadam and lion.
+        beta_2: used by the same ones.
+        momentum: used by sgd (Nesterov momentum) and rmsprop.
+        weight_decay: each step subtracts this share of a weight, times the learning rate.
     """
 
     name: Literal["adam", "adamw", "nadam", "lion", "rmsprop", "sgd"]
@@ -28,11 +28,11 @@ class Optimizer(Group):
 
 
 class Schedule(Group):
-    """How the learning rate changes from step to step.
+    """The learning rate schedule.
 
     Attributes:
-        name: constant; cosine (up in a line while it warms up, then down a cosine to zero); one_cycle (from a
-            25th up a cosine, then down one to a 10,000th of a 25th, after Smith).
+        name: constant; cosine (linear warm-up from zero, then cosine decay to zero); one_cycle (after Smith:
+            linear warm-up from 1/25 of the peak, then cosine decay to 1/10,000 of that).
         warmup: a share of all steps (0.25), or a number of steps (200).
     """
 
@@ -51,13 +51,13 @@ class Schedule(Group):
 
 
 class Augmentation(Group):
-    """By how much, at most, every picture is changed each time it is seen; 0 changes nothing.
+    """The largest random change of a picture each time it is used; 0 changes nothing.
 
     Attributes:
-        shift_pixels: to any side.
-        rotate_degrees: to either side.
-        scale: larger or smaller by this share, height and width apart.
-        elastic_pixels: how far a point is drawn from its place, differently in each part of the picture.
+        shift_pixels: shift, in both directions.
+        rotate_degrees: rotation, to either side.
+        scale: relative change of size, independent for height and width.
+        elastic_pixels: displacement of a point, different in each part of the picture.
     """
 
     shift_pixels: Annotated[float, Field(ge=0, le=2000)]
@@ -70,9 +70,9 @@ class EarlyStopping(Group):
     """When to stop before the last epoch.
 
     Attributes:
-        patience: epochs without a better validation accuracy, after which it stops and takes the weights of
-            the best epoch; null never stops.
-        min_improvement: by how much accuracy must be better to count.
+        patience: training stops after this many epochs without a better validation accuracy, and restores
+            the weights of the best epoch; null never stops.
+        min_improvement: the smallest increase of accuracy that counts as better.
     """
 
     patience: Positive | None
@@ -83,17 +83,17 @@ class Train(Group):
     """How the network is fitted.
 
     Attributes:
-        images: so many of the training images, the first ones; null is all.
-        ema_momentum: of the average of the weights over the steps, with which it validates and ends; null
-            takes the last weights.
-        label_smoothing: the share of each label that all classes get alike while it learns; better
-            answers, with scores that are less sure. The losses are to such labels, in validation too.
-        precision: of the computation; weights, and the network that comes out, are float32 always. bfloat16
-            is faster on processors that have it; float16 is for GPUs, and five times slower on a processor.
-        strategy: none is one device; mirrored all GPUs that CUDA_VISIBLE_DEVICES names, each with a part of
-            every batch; multi_worker several machines, each with a part: the same command on each, with
-            TF_CONFIG set. The first worker alone writes.
-        resume_from: a .keras file or a registered version to go on training from.
+        images: use only this many training images, from the start of the file; null uses all.
+        ema_momentum: momentum of a moving average of the weights, which is validated and saved; null saves
+            the last weights.
+        label_smoothing: the share of each label that is spread evenly over all classes. It improves accuracy
+            and lowers confidence; both training and validation loss use the smoothed labels.
+        precision: of computations; weights and the saved network are always float32. bfloat16 is faster on
+            processors that support it; float16 is for GPUs, and five times slower on a processor.
+        strategy: none is one device; mirrored splits batches among all GPUs in CUDA_VISIBLE_DEVICES;
+            multi_worker splits them among machines that run the same command, each with its own TF_CONFIG.
+            Only the first worker writes.
+        resume_from: a .keras file or a registered version to continue training from.
     """
 
     epochs: Annotated[int, Field(ge=1, le=10_000)]

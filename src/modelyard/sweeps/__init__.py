@@ -1,1 +1,1 @@
-"""Sweeps: many trainings with other parameters, in search of the best validation accuracy."""
+"""Sweeps: Optuna searches for the parameters with the best validation accuracy."""

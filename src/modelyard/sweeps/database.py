@@ -1,7 +1,8 @@
-"""The database that keeps a study: a SQLite file, or a PostgreSQL that several machines share."""
+"""The database of a study: a SQLite file, or PostgreSQL shared by several machines."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,22 +11,23 @@ from modelyard.tracking.store import SQLITE_TIMEOUT_S, database_file
 
 if TYPE_CHECKING:
     import optuna
-    import sqlalchemy
 
 FILE = "sweeps.db"
-# Of the lock in PostgreSQL, where a lock is a number: "sweep" as bytes.
+# A trial without a heartbeat for this long is retried, but not often: it may be what kills its process.
+HEARTBEAT_S, GRACE_S, RETRIES = 15, 180, 2
+# PostgreSQL's advisory locks have numbers.
 _LOCK = int.from_bytes(b"sweep")
 
 
 class Database:
-    """Where studies are kept, with a lock that all who sweep there take in turn.
+    """A database of studies.
 
     Args:
-        url: sqlite:///FILE or postgresql://...; None is the file in the repository's root.
+        url: sqlite:///FILE or postgresql://...; None is `sweeps.db` in the repository's root.
         root: the repository; a relative FILE is below it.
 
     Raises:
-        ModelyardError: PostgreSQL's driver is missing.
+        ModelyardError: the driver for PostgreSQL is not installed.
     """
 
     def __init__(self, url: str | None, root: Path) -> None:
@@ -33,19 +35,23 @@ class Database:
         if url is None or database_file(url) is not None:
             self._url = f"sqlite:///{self._file}"
         else:
-            # SQLAlchemy would look for another driver.
+            # Without a driver's name, SQLAlchemy may choose another one.
             self._url = url.replace("postgresql://", "postgresql+psycopg2://", 1)
-            _find_driver()
+            if find_spec("psycopg2") is None:
+                raise ModelyardError("sweep.storage: PostgreSQL needs psycopg2: pip install psycopg2-binary")
 
     def __str__(self) -> str:
-        """Return where it is, without a password."""
+        """Return the URL without a password."""
         import sqlalchemy
 
         return sqlalchemy.make_url(self._url).render_as_string(hide_password=True)
 
     @contextmanager
     def lock(self) -> Iterator[None]:
-        """Let one process at a time do what the body does; a killed one holds nobody up."""
+        """Let one process at a time run the body; a killed process loses the lock.
+
+        Neither Optuna's creation of tables nor the search for a study's run in MLflow is atomic.
+        """
         if self._url.startswith("sqlite:"):
             from filelock import FileLock
 
@@ -55,23 +61,31 @@ class Database:
         else:
             import sqlalchemy
 
-            with self._connect_once() as connection:
+            # Without a pool the connection is really closed afterwards, which releases the lock.
+            engine = sqlalchemy.create_engine(self._url, poolclass=sqlalchemy.NullPool)
+            with engine.connect() as connection:
                 connection.execute(sqlalchemy.text("SELECT pg_advisory_lock(:number)"), {"number": _LOCK})
                 yield
 
     def open(self) -> "optuna.storages.RDBStorage":
-        """Return Optuna's storage; missing tables are made, so take the lock."""
+        """Return Optuna's storage; call it with the lock, since it creates missing tables."""
         import optuna
 
         options = {"timeout": SQLITE_TIMEOUT_S} if self._url.startswith("sqlite:") else {}
-        return optuna.storages.RDBStorage(self._url, engine_kwargs={"connect_args": options})
+        return optuna.storages.RDBStorage(
+            self._url,
+            engine_kwargs={"connect_args": options},
+            heartbeat_interval=HEARTBEAT_S,
+            grace_period=GRACE_S,
+            heartbeat_stale_trial_callback=retry,
+        )
 
     @contextmanager
     def explaining_failures(self) -> Iterator[None]:
-        """Turn errors of the database into one that a person can read.
+        """Turn an error of the database, raised in the body, into one line.
 
         Raises:
-            ModelyardError: naming the database and its first words.
+            ModelyardError: the database failed.
         """
         from optuna.exceptions import StorageInternalError
         from sqlalchemy.exc import SQLAlchemyError
@@ -82,22 +96,15 @@ class Database:
             cause = error.__cause__ or error
             reason = next(iter(str(cause).splitlines()), type(error).__name__)
             raise ModelyardError(
-                f"sweep.storage: the database {self} failed ({reason}): see to it, then sweep again; "
-                "finished trials are kept"
+                f"sweep.storage: the database {self} failed ({reason}): repair it, then start the sweep "
+                "again; finished trials are kept"
             ) from error
 
-    def _connect_once(self) -> "sqlalchemy.Connection":
-        """Return a connection that is closed at the end, and not kept for others: that frees its locks."""
-        import sqlalchemy
 
-        return sqlalchemy.create_engine(self._url, poolclass=sqlalchemy.NullPool).connect()
+def retry(study: "optuna.Study", trial: "optuna.trial.FrozenTrial") -> None:
+    """Enqueue the parameters of a killed trial, unless it was retried too often."""
+    from optuna.storages import RetryHeartbeatStaleTrialCallback
 
-
-def _find_driver() -> None:
-    from importlib.util import find_spec
-
-    if find_spec("psycopg2") is None:
-        raise ModelyardError(
-            "sweep.storage: expected psycopg2 for PostgreSQL, it is not installed: "
-            "pip install psycopg2-binary"
-        )
+    # The copy must not name the dead process as its owner.
+    trial.user_attrs = {}
+    RetryHeartbeatStaleTrialCallback(max_retry=RETRIES)(study, trial)

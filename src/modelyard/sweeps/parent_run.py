@@ -1,4 +1,4 @@
-"""The MLflow run of a whole study, below which its trials are nested; all who sweep share it."""
+"""The MLflow run of a study: the parent of its trials' runs, shared by all processes."""
 
 import json
 
@@ -11,16 +11,16 @@ BEST = "sweep/best_accuracy"
 
 
 def open_parent(tracking: Tracking, study: Study, params: Params, tags: dict[str, str]) -> str:
-    """Return the id of the study's run, which is made where it is missing, and let it go on.
+    """Return the id of the study's run, reopened if it exists.
 
     Args:
-        tracking: the store, and the experiment of sweeps.
-        study: it is found again by its id.
-        params: what no trial changes, and the space.
-        tags: of lineage.
+        tracking: the store, with the experiment for sweeps.
+        study: its id finds the run.
+        params: the space to log.
+        tags: tags for a new run.
     """
     client = tracking.client
-    with study.lock():
+    with study.database.lock():
         query = f"tags.study_id = '{study.id}' and tags.kind = 'sweep'"
         found = client.search_runs([tracking.experiment_id], query)
         if found:
@@ -30,13 +30,13 @@ def open_parent(tracking: Tracking, study: Study, params: Params, tags: dict[str
         own = {"kind": "sweep", "study": study.name, "study_id": study.id}
         run = client.create_run(tracking.experiment_id, run_name=study.name, tags={**tags, **own})
     for name, dimension in params.sweep.space.items():
-        told = dimension.model_dump(mode="json", exclude_defaults=True)
-        client.log_param(run.info.run_id, f"space.{name}", json.dumps(told))
+        values = dimension.model_dump(mode="json", exclude_defaults=True)
+        client.log_param(run.info.run_id, f"space.{name}", json.dumps(values))
     return str(run.info.run_id)
 
 
-def note_best(tracking: Tracking, run_id: str, study: Study) -> None:
-    """Log the best accuracy so far, with the number of finished trials as the step."""
+def log_best(tracking: Tracking, run_id: str, study: Study) -> None:
+    """Log the best accuracy so far; the step is the number of finished trials."""
     if study.best is not None:
         client = tracking.client
         client.log_metric(run_id, BEST, study.best.value, step=study.count_finished())
@@ -45,7 +45,7 @@ def note_best(tracking: Tracking, run_id: str, study: Study) -> None:
 
 
 def close_parent(tracking: Tracking, run_id: str, study: Study, status: str) -> None:
-    """End the study's run, unless trials of other processes still run."""
-    with study.lock():
+    """End the study's run, unless other processes still run trials."""
+    with study.database.lock():
         if not study.count("RUNNING"):
             tracking.client.set_terminated(run_id, status)

@@ -1,4 +1,4 @@
-"""The best trial as a preset: a file below conf/model that `dvc exp run -S model=NAME` takes."""
+"""The best trial as a preset: a file in conf/model for `dvc exp run -S model=NAME`."""
 
 import hashlib
 import re
@@ -17,15 +17,15 @@ if TYPE_CHECKING:
 
 
 class Preset:
-    """A preset's file.
+    """The file of a preset.
 
     Args:
-        conf: the folder of the configuration.
-        name: of the preset, and of the model in it.
-        force: whether a file may be overwritten that no sweep of the same study has written.
+        conf: the configuration's folder.
+        name: the name of the preset and of its model.
+        force: whether to overwrite a file that was not written by a sweep of the same study.
 
     Raises:
-        UsageError: the name is none for a file.
+        UsageError: the name is not valid for a file.
     """
 
     def __init__(self, conf: Path, name: str, *, force: bool = False) -> None:
@@ -34,33 +34,33 @@ class Preset:
         self.name, self.file = name, conf / "model" / f"{name}.yaml"
         self._defaults, self._force = conf / "train/default.yaml", force
 
-    def refuse_to_overwrite(self, study: Study) -> None:
-        """Refuse where the file is a person's, or another study's.
+    def check_overwrite(self, study: Study) -> None:
+        """Check that a sweep of this study has written the file, and nobody has edited it since.
 
         Raises:
-            UsageError: it is.
+            UsageError: somebody has, or another study has written it.
         """
         if self._force or not self.file.exists():
             return
         if _digest(self.file.read_text()) not in study.presets:
             raise UsageError(
-                f"{self.file} is there, and is not as a sweep of the study {study.name!r} wrote it: give "
-                "--preset another name, or overwrite it with --force"
+                f"{self.file} exists, but not as a sweep of the study {study.name!r} wrote it: give --preset "
+                "another name, or overwrite it with --force"
             )
 
     def write(
         self, study: Study, best: "optuna.trial.FrozenTrial", values: Mapping[str, Any], seed: int
     ) -> None:
-        """Write it, unless it says the same already.
+        """Write the file, unless it has the same content already.
 
         Args:
-            study: that has the trial.
+            study: the study of the trial.
             best: the trial.
-            values: its groups model and train.
-            seed: of the sweep.
+            values: the trial's groups model and train.
+            seed: the sweep's seed.
 
         Raises:
-            UsageError: see `refuse_to_overwrite`.
+            UsageError: as for `check_overwrite`.
         """
         comment = (
             f"# {best.value:.2%} of the validation split: trial {best.number}, the best of "
@@ -69,41 +69,44 @@ class Preset:
         text = f"# @package _global_\n{comment}\n{self._compose(values)}"
         if self.file.exists() and self.file.read_text() == text:
             return
-        self.refuse_to_overwrite(study)
-        study.note_preset(_digest(text))
+        self.check_overwrite(study)
+        study.record_preset(_digest(text))
         with replace_file(self.file) as new:
             new.write_text(text)
 
-    def refuse_shared_values(self, names: Iterable[str]) -> None:
-        """Refuse to search for what conf/train says, and no preset.
+    def check_space(self, names: Iterable[str]) -> None:
+        """Check that a preset can have all searched parameters.
+
+        Args:
+            names: their dotted names.
 
         Raises:
-            UsageError: one of the dotted names is there.
+            UsageError: one of them belongs to conf/train, which all presets share.
         """
         shared = self._read_shared()
         for name in names:
             group, _, key = name.partition(".")
             if group == "train" and key.partition(".")[0] in shared:
                 raise UsageError(
-                    f"sweep.space: expected values of a preset, {name} stands in {self._defaults}, which "
-                    "is no part of one: choose it there"
+                    f"sweep.space: expected parameters of a preset, {name} belongs to {self._defaults}, "
+                    "which all presets share: set it there"
                 )
 
     def _compose(self, values: Mapping[str, Any]) -> str:
         shared = self._read_shared()
-        told = {
+        preset = {
             "model": {**values["model"], "name": self.name},
             "train": {key: value for key, value in values["train"].items() if key not in shared},
         }
-        return yaml.dump(told, Dumper=_Dumper, sort_keys=False, default_flow_style=None, width=115)
+        return yaml.dump(preset, Dumper=_Dumper, sort_keys=False, default_flow_style=None, width=115)
 
     def _read_shared(self) -> set[str]:
-        """Return the names below train that conf/train has for all presets."""
+        """Return the keys of conf/train, which all presets share."""
         return set(yaml.safe_load(self._defaults.read_text()))
 
 
 class _Dumper(yaml.SafeDumper):
-    """Writes lists deeper than what they belong to, as the other presets have them."""
+    """Indents lists below their keys, as in the other presets."""
 
     def increase_indent(self, flow: bool = False, indentless: bool = False) -> None:  # noqa: ARG002
         super().increase_indent(flow, False)

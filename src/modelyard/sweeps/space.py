@@ -1,4 +1,4 @@
-"""The space of a sweep: which parameters may change, and what a trial's parameters are then."""
+"""The search space of a sweep, and the parameters of a trial in it."""
 
 import copy
 import json
@@ -11,19 +11,19 @@ from modelyard.params import Dimension, Params, validate_params
 if TYPE_CHECKING:
     import optuna
 
-# Optuna draws 17 digits; nobody could read them in a preset.
+# Significant digits of a float: Optuna draws 17, which nobody could read in a preset.
 _DIGITS = 6
 
 
 class Space:
-    """All that a sweep may choose, laid over the parameters that it does not.
+    """The parameters that a sweep searches, within the base parameters that it keeps.
 
     Attributes:
-        names: of the parameters that change, dotted.
+        names: the dotted names of the searched parameters.
 
     Raises:
-        ModelyardError: a name is no parameter, two overlap, a bound or a choice is none that it may have, or
-            the base is an ensemble; every fault has a line.
+        ModelyardError: one line for each error: a name is not a parameter, two names overlap, a bound or a
+            choice is not valid, or the base is an ensemble.
     """
 
     def __init__(self, dimensions: Mapping[str, Dimension], base: Params) -> None:
@@ -37,11 +37,11 @@ class Space:
 
     @property
     def fixed(self) -> dict[str, Any]:
-        """What no trial changes: the base, with null in the place of what they do."""
+        """The base parameters, with null in place of the searched ones."""
         return self._replace(dict.fromkeys(self.names))
 
     def suggest(self, trial: "optuna.Trial") -> None:
-        """Let a trial choose a value for each parameter; Optuna keeps them as the trial's `params`."""
+        """Let Optuna choose a value for each parameter; they become the trial's `params`."""
         for name, dimension in self._dimensions.items():
             if dimension.choices is not None:
                 trial.suggest_categorical(name, [_label(choice) for choice in dimension.choices])
@@ -54,15 +54,11 @@ class Space:
                 trial.suggest_float(name, low, high, step=dimension.step, log=dimension.log)
 
     def fill(self, suggested: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the groups model and train of a trial, as plain values; `suggested` as for `read`."""
+        """Return the groups model and train of a trial; `suggested` as for `read`."""
         return self._replace(self.read(suggested))
 
     def read(self, suggested: Mapping[str, Any]) -> dict[str, Any]:
-        """Return what a trial has chosen, by dotted names.
-
-        Args:
-            suggested: the `params` of an Optuna trial.
-        """
+        """Return a trial's values by their dotted names, from its `params` in Optuna."""
         return {name: self._decode(name, suggested[name]) for name in self.names}
 
     def _decode(self, name: str, value: Any) -> Any:
@@ -82,7 +78,7 @@ class Space:
         return filled
 
     def _is_whole(self, name: str) -> bool:
-        """Say whether a range is one of whole numbers."""
+        """Return whether a range has whole numbers only."""
         place, last = _find(self._base, name)
         dimension = self._dimensions[name]
         numbers = (*dimension.bounds, dimension.step or 1)
@@ -102,7 +98,7 @@ class Space:
         try:
             place, last = _find(self._base, name)
         except (KeyError, IndexError, TypeError, ValueError):
-            return "expected a parameter of params.yaml, there is none of this name"
+            return "expected a parameter of params.yaml, it has none of this name"
         if above := next((other for other in self.names if name.startswith(f"{other}.")), None):
             return f"expected parameters that do not overlap, {above} holds it"
         if dimension.choices is None:
@@ -116,7 +112,7 @@ class Space:
         return next((fault for value in values if (fault := self._refuse(plain, name, value))), None)
 
     def _refuse(self, plain: dict[str, Any], name: str, value: Any) -> str | None:
-        """Say why a parameter cannot have a value; whether it fits to all others shows in the trial."""
+        """Return why a value is invalid by itself; a trial fails if its values do not fit together."""
         try:
             validate_params(plain | self._replace({name: value}))
         except ModelyardError as error:
@@ -126,10 +122,10 @@ class Space:
 
 
 def _find(values: Any, name: str) -> tuple[Any, Any]:
-    """Return what holds the parameter of this dotted name, and its key or place there.
+    """Return the group or list that contains a parameter, and its key or index there.
 
     Raises:
-        KeyError, IndexError, TypeError, ValueError: there is none.
+        KeyError, IndexError, TypeError, ValueError: no parameter has this dotted name.
     """
     *path, last = name.split(".")
     for part in path:
@@ -140,5 +136,5 @@ def _find(values: Any, name: str) -> tuple[Any, Any]:
 
 
 def _label(choice: Any) -> Any:
-    """Return a choice as Optuna keeps it: numbers, words and null as they are, others as JSON."""
+    """Return a choice as Optuna can store it: lists and groups as JSON."""
     return json.dumps(choice) if isinstance(choice, list | dict | tuple) else choice

@@ -1,53 +1,50 @@
-"""A study: the trials of a sweep in a database, which several processes and machines may work on at once."""
+"""A study: Optuna's trials of one sweep, in a database that several processes and machines may share."""
 
 import os
 import socket
-import time
 import uuid
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
-from threading import Event, Thread
+import warnings
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from modelyard.errors import UsageError
+from modelyard.errors import ModelyardError, UsageError
 from modelyard.nesting import flatten
 from modelyard.params import Sweep
 from modelyard.processes import is_running
-from modelyard.sweeps.database import Database
+from modelyard.sweeps.database import GRACE_S, Database, retry
 from modelyard.sweeps.space import Space
 
 if TYPE_CHECKING:
     import optuna
 
-ABOUT, PRESETS = "about", "presets"
-OWNER, ALIVE_AT, AGAIN_FOR, ATTEMPT = "owner", "alive_at", "again_for", "attempt"
-# A process tells so often that it lives, and counts as dead after so long; clocks may differ by a minute.
-BEAT_S, PATIENCE_S = 15.0, 180.0
-# A trial that was so often killed may be what kills: it has failed then.
-ATTEMPTS = 3
+# User attributes of a study, and of a trial; databases of users have them.
+BASE, ID, PRESETS = "about", "id", "presets"
+OWNER, REASON = "owner", "reason"
 
 
 class Study:
-    """An Optuna study for one base of parameters, one space and one dataset.
+    """An Optuna study for one set of base parameters, one space and one dataset.
 
     Args:
-        database: where it is; made where it is missing.
+        database: where it is; created if it is missing.
         name: the study's name there.
         sweep: its sampler and pruner.
-        space: what its trials choose.
-        data_digest: of the training and validation data.
+        space: what its trials choose from.
+        data_digest: a digest of the training and validation data.
 
     Raises:
-        UsageError: there is a study of this name about something else.
+        UsageError: a study of this name has other parameters, another space or other data.
     """
 
     def __init__(self, database: Database, name: str, sweep: Sweep, space: Space, data_digest: str) -> None:
         import optuna
 
-        optuna.logging.set_verbosity(optuna.logging.ERROR)
-        self.name = name
-        self._database, self._sweep, self._space = database, sweep, space
-        about = {
+        optuna.logging.set_verbosity(optuna.logging.CRITICAL)
+        # Heartbeats and retries have been experimental in Optuna since 2.8.
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        self.name, self.database = name, database
+        self._sweep, self._space = sweep, space
+        base = {
             "data": data_digest,
             **space.fixed,
             "space": {key: sweep.space[key].model_dump(mode="json") for key in space.names},
@@ -60,149 +57,142 @@ class Study:
                 load_if_exists=True,
                 pruner=_make_pruner(sweep),
             )
-            if ABOUT not in self._study.user_attrs:
-                self._study.set_user_attr("id", uuid.uuid4().hex)
-                self._study.set_user_attr(ABOUT, about)
-        _refuse_another(name, self._study.user_attrs[ABOUT], about)
+            if BASE not in self._study.user_attrs:
+                self._study.set_user_attr(ID, uuid.uuid4().hex)
+                self._study.set_user_attr(BASE, base)
+        _check_base(name, self._study.user_attrs[BASE], base)
 
     @property
     def id(self) -> str:
-        """What tells it from studies of the same name in other databases."""
-        return str(self._study.user_attrs["id"])
+        """An id that no study has in any other database."""
+        return str(self._study.user_attrs[ID])
 
     @property
     def trials(self) -> "list[optuna.trial.FrozenTrial]":
-        """All trials, in the order of their numbers; not to be changed."""
+        """All trials, ordered by number; read-only."""
         return self._study.get_trials(deepcopy=False)
 
     @property
     def best(self) -> "optuna.trial.FrozenTrial | None":
-        """The trial with the best accuracy, of several the first; None where none has finished."""
-        done = [trial for trial in self.trials if trial.state.name == "COMPLETE"]
-        return max(done, key=lambda trial: (trial.value, -trial.number), default=None)
+        """The trial with the best accuracy, the first of several; None if no trial is complete."""
+        complete = [trial for trial in self.trials if trial.state.name == "COMPLETE"]
+        return max(complete, key=lambda trial: (trial.value, -trial.number), default=None)
 
     def count(self, *states: str) -> int:
-        """Count the trials in these states, by Optuna's names, but for those that were begun again."""
-        again = {trial.user_attrs.get(AGAIN_FOR) for trial in self.trials}
-        return sum(trial.state.name in states and trial.number not in again for trial in self.trials)
+        """Count the trials in these states of Optuna, without those that were retried."""
+        from optuna.storages import RetryHeartbeatStaleTrialCallback as Retry
+
+        trials = self.trials
+        retried = {number for trial in trials for number in Retry.retry_history(trial)}
+        return sum(trial.state.name in states and trial.number not in retried for trial in trials)
 
     def count_finished(self) -> int:
-        """Count the trials that have an end of their own: all epochs, pruned, or failed."""
+        """Count the trials that are complete, pruned or failed."""
         return self.count("COMPLETE", "PRUNED", "FAIL")
 
-    def has_room(self, wanted: int) -> bool:
-        """Say whether a trial is still to be begun, if there shall be `wanted` in all."""
-        with self._database.lock():
-            self._give_up_dead()
-            return self._lacks(wanted)
+    def lacks(self, wanted: int) -> bool:
+        """Return whether fewer than `wanted` trials have finished or are running."""
+        # Not Optuna's MaxTrialsCallback: it counts a killed trial and its retry as two.
+        return self.count("COMPLETE", "PRUNED", "FAIL", "RUNNING") < wanted
 
-    def begin(self, wanted: int) -> "optuna.Trial | None":
-        """Begin a trial, and choose its parameters; None where as many as `wanted` have finished or run."""
-        with self._database.lock():
-            self._give_up_dead()
-            if not self._lacks(wanted):
-                return None
-            # From the number alone: two processes do not draw alike, and a sweep that goes on draws as if it
-            # had never stopped.
-            self._study.sampler = _make_sampler(self._sweep, len(self.trials))
-            trial = self._study.ask()
-            trial.set_user_attr(OWNER, {"host": socket.gethostname(), "pid": os.getpid()})
-            trial.set_user_attr(ALIVE_AT, time.time())
-            self._space.suggest(trial)
-            return trial
+    def retry_killed(self) -> None:
+        """Retry the trials of killed processes; called before this process runs a trial.
 
-    def end(self, trial: "optuna.Trial", state: str, accuracy: float | None = None) -> bool:
-        """Set a trial's last state, by Optuna's name.
-
-        Returns:
-            False where another process took this one for dead, and has begun the trial again.
+        Optuna notices a missing heartbeat after three minutes. A sweep that is started again on the same
+        machine need not wait.
         """
         import optuna
 
-        with self._database.lock():
-            if self._is_taken_over(trial):
-                return False
-            self._study.tell(trial, accuracy, optuna.trial.TrialState[state])
-            return True
+        with self.database.lock():
+            optuna.storages.fail_stale_trials(self._study)
+            for trial in self._study.get_trials():
+                if trial.state.name == "RUNNING" and _is_killed(trial.user_attrs.get(OWNER)):
+                    self._study.tell(trial.number, state=optuna.trial.TrialState.FAIL)
+                    retry(self._study, trial)
 
-    def put_back(self, trial: "optuna.Trial") -> None:
-        """Let the next process begin an interrupted trial again, with the same parameters."""
-        with self._database.lock():
-            if not self._is_taken_over(trial):
-                self._put_back(self.trials[trial.number])
+    def optimize(
+        self,
+        objective: "Callable[[optuna.Trial], float]",
+        wanted: int,
+        timeout_s: float | None,
+        on_end: "Callable[[optuna.trial.FrozenTrial], None]",
+    ) -> None:
+        """Run trials until `wanted` have finished or are running.
 
-    @contextmanager
-    def beating(self, trial: "optuna.Trial") -> Iterator[None]:
-        """Tell other machines, while the body runs, that this process lives."""
-        from optuna.exceptions import StorageInternalError, UpdateFinishedTrialError
-        from sqlalchemy.exc import SQLAlchemyError
+        Two processes that finish a trial at the same moment may start one trial too many.
 
-        stop = Event()
+        Args:
+            objective: gets a trial with its parameters; returns the accuracy. A ModelyardError fails the
+                trial. Any other exception ends the sweep, and the trial is retried.
+            wanted: the number of trials, with those of other processes and earlier calls.
+            timeout_s: start no trial after this time; None is no limit.
+            on_end: gets every finished trial; its user attribute `reason` says why it was pruned or failed.
 
-        def beat() -> None:
-            while not stop.wait(BEAT_S):
-                # Whoever runs the trial hears of these too.
-                with suppress(UpdateFinishedTrialError, StorageInternalError, SQLAlchemyError):
-                    trial.set_user_attr(ALIVE_AT, time.time())
+        Raises:
+            ModelyardError: this process was silent for so long that another one has failed its trial.
+        """
+        import optuna
 
-        thread = Thread(target=beat, daemon=True)
-        thread.start()
+        current, is_lost = None, False
+
+        def run(trial: optuna.Trial) -> float:
+            nonlocal current, is_lost
+            current = trial.number
+            self._set_up(trial)
+            try:
+                return objective(trial)
+            except (optuna.TrialPruned, ModelyardError) as error:
+                trial.set_user_attr(REASON, str(error))
+                raise
+            finally:
+                is_lost = self.trials[trial.number].state.name != "RUNNING"
+
+        def after(study: optuna.Study, trial: optuna.trial.FrozenTrial) -> None:
+            nonlocal current
+            current = None
+            on_end(trial)
+            if not self.lacks(wanted):
+                study.stop()
+
+        if not self.lacks(wanted):
+            return
         try:
-            yield
-        finally:
-            stop.set()
-            thread.join()
+            self._study.optimize(run, timeout=timeout_s, catch=(ModelyardError,), callbacks=[after])
+        except (Exception, KeyboardInterrupt) as error:
+            # Optuna raises anything from ValueError to AssertionError if its trial is no longer running.
+            if is_lost:
+                raise ModelyardError(
+                    f"trial {current} was given up by another process, because this one was silent for "
+                    f"{GRACE_S} s: start the sweep again"
+                ) from error
+            if current is not None:
+                retry(self._study, self._study.get_trials()[current])
+            raise
 
-    @contextmanager
-    def lock(self) -> Iterator[None]:
-        """Keep all others out of the study's database."""
-        with self._database.lock():
-            yield
+    def _set_up(self, trial: "optuna.Trial") -> None:
+        """Choose a trial's parameters, and record who runs it."""
+        # Seeded by the number: processes draw differently, and a resumed sweep as an uninterrupted one.
+        self._study.sampler = _make_sampler(self._sweep, trial.number)
+        trial.set_user_attr(OWNER, {"host": socket.gethostname(), "pid": os.getpid()})
+        self._space.suggest(trial)
 
     @property
     def presets(self) -> tuple[str, ...]:
-        """The digests of all presets that were written from it, see `note_preset`."""
+        """The digests of all presets that were written from this study."""
         return tuple(self._study.user_attrs.get(PRESETS, ()))
 
-    def note_preset(self, digest: str) -> None:
-        """Keep the digest of a preset that was written."""
-        with self._database.lock():
+    def record_preset(self, digest: str) -> None:
+        """Record the digest of a preset that was written."""
+        with self.database.lock():
             self._study.set_user_attr(PRESETS, [*self.presets, digest])
 
-    def _lacks(self, wanted: int) -> bool:
-        return self.count("COMPLETE", "PRUNED", "FAIL", "RUNNING") < wanted
 
-    def _is_taken_over(self, trial: "optuna.Trial") -> bool:
-        return self.trials[trial.number].state.name != "RUNNING"
-
-    def _give_up_dead(self) -> None:
-        for trial in self.trials:
-            if trial.state.name == "RUNNING" and _is_dead(trial.user_attrs):
-                self._put_back(trial)
-
-    def _put_back(self, trial: "optuna.trial.FrozenTrial") -> None:
-        """Fail a trial, and enqueue its parameters where it was not killed too often."""
-        import optuna
-
-        self._study.tell(trial.number, state=optuna.trial.TrialState.FAIL)
-        attempt = trial.user_attrs.get(ATTEMPT, 1)
-        if attempt < ATTEMPTS:
-            again = {AGAIN_FOR: trial.number, ATTEMPT: attempt + 1}
-            self._study.enqueue_trial(trial.params, user_attrs=again)
-
-
-def _is_dead(told: Mapping[str, Any]) -> bool:
-    """Say whether a running trial's process is gone, by what it has told; asked with the lock held."""
-    owner = told.get(OWNER)
-    if owner is None or ALIVE_AT not in told:
-        # Its process has lost the lock while it began.
-        return True
-    # This process runs no trial when it asks: one of its id is dead, for in a container that was started
-    # again processes have the same ids.
-    gone = owner["pid"] == os.getpid() or not is_running(owner["pid"])
-    if owner["host"] == socket.gethostname() and gone:
-        return True
-    return time.time() - float(told[ALIVE_AT]) > PATIENCE_S
+def _is_killed(owner: Mapping[str, Any] | None) -> bool:
+    """Return whether a running trial's process was on this machine and is gone."""
+    if owner is None or owner["host"] != socket.gethostname():
+        return False
+    # A restarted container gives the same process id again, but this process runs no trial yet.
+    return owner["pid"] == os.getpid() or not is_running(owner["pid"])
 
 
 def _make_pruner(sweep: Sweep) -> "optuna.pruners.BasePruner":
@@ -220,19 +210,19 @@ def _make_sampler(sweep: Sweep, number: int) -> "optuna.samplers.BaseSampler":
     seed = (sweep.seed * 1_000_003 + number) % 2**32
     if sweep.sampler.name == "random":
         return optuna.samplers.RandomSampler(seed)
-    # What runs at the moment counts as bad, so that several processes do not try the same.
+    # The constant liar assumes bad results for running trials, so that processes do not try the same values.
     return optuna.samplers.TPESampler(
         n_startup_trials=sweep.sampler.startup_trials, constant_liar=True, seed=seed
     )
 
 
-def _refuse_another(name: str, kept: Mapping[str, Any], about: Mapping[str, Any]) -> None:
-    """Refuse to put trials into a study that cannot be compared with them."""
-    before, now = flatten(kept, "."), flatten(about, ".")
+def _check_base(name: str, kept: Mapping[str, Any], base: Mapping[str, Any]) -> None:
+    """Check that new trials can be compared with those in the study."""
+    before, now = flatten(kept, "."), flatten(base, ".")
     differing = [key for key in dict.fromkeys([*before, *now]) if before.get(key) != now.get(key)]
     if differing:
         lines = [f"{key}: the study has {before.get(key)!r}, now it is {now.get(key)!r}" for key in differing]
         raise UsageError(
-            f"the study {name!r} was made with other values, so its trials cannot be compared with new "
-            "ones: give --study another name\n  " + "\n  ".join(lines)
+            f"the study {name!r} has other parameters, so new trials could not be compared with its own: "
+            "give --study another name\n  " + "\n  ".join(lines)
         )

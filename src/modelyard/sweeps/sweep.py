@@ -1,7 +1,6 @@
-"""A sweep: trials one after the other, as long as the study lacks some; the best one becomes a preset."""
+"""A sweep: runs the trials that a study still lacks, and writes the best one as a preset."""
 
 import gc
-import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -10,10 +9,10 @@ from typing import TYPE_CHECKING
 from modelyard.errors import ModelyardError
 from modelyard.params import Params
 from modelyard.sweeps.database import Database
-from modelyard.sweeps.parent_run import close_parent, note_best, open_parent
+from modelyard.sweeps.parent_run import close_parent, log_best, open_parent
 from modelyard.sweeps.preset import Preset
 from modelyard.sweeps.space import Space
-from modelyard.sweeps.study import Study
+from modelyard.sweeps.study import REASON, Study
 from modelyard.sweeps.training_data import TrainingData, read_training_data
 from modelyard.tracking.lineage import digest
 
@@ -22,27 +21,27 @@ if TYPE_CHECKING:
 
     from modelyard.sweeps.trials import Trials
 
-# An experiment of their own: the comparison of versions shows the newest twenty runs of the other one.
+# Not the experiment of trainings, whose newest twenty runs are compared.
 EXPERIMENT = "modelyard sweeps"
-Tell = Callable[[str], None]
+Say = Callable[[str], None]
 
 
-def sweep(params: Params, root: Path, preset: Preset, tell: Tell) -> None:
-    """Run what the study lacks of `sweep.trials`, and write its best trial as a preset.
+def sweep(params: Params, root: Path, preset: Preset, say: Say) -> None:
+    """Run the trials that the study lacks, and write its best one as a preset.
 
-    Several processes, on several machines, may do so at once with the same database.
+    Several processes on several machines may sweep the same database at once.
 
     Args:
-        params: all parameters; its group `sweep` says what, where and how long.
+        params: all parameters; the group `sweep` holds the space and the limits.
         root: the repository.
         preset: the file to write.
-        tell: takes a line for each trial, and for what comes of them.
+        say: prints a line for each trial and for the outcome.
 
     Raises:
-        ModelyardError: something in `params` is wrong, the data is missing, the database fails, the preset
-            is a person's file, or no trial has ended with an accuracy.
+        ModelyardError: `params` are wrong, the data is missing, the database fails, the preset's file was
+            edited, or no trial is complete.
     """
-    preset.refuse_shared_values(params.sweep.space)
+    preset.check_space(params.sweep.space)
     wanted, space = params.sweep, Space(params.sweep.space, params)
     if params.model.input != "pixels":
         raise ModelyardError(f"model.input: expected pixels for a sweep, got {params.model.input}")
@@ -52,32 +51,35 @@ def sweep(params: Params, root: Path, preset: Preset, tell: Tell) -> None:
         name = wanted.study or f"{params.data.name} {params.model.name}"
         identity = digest([data.training.digest, data.validation.digest])
         study = Study(database, name, wanted, space, identity)
-        preset.refuse_to_overwrite(study)
-        if study.has_room(wanted.trials):
-            _run_trials(study, space, params, data, tell)
+        preset.check_overwrite(study)
+        study.retry_killed()
+        if study.lacks(wanted.trials):
+            _run_trials(study, space, params, data, say)
         else:
-            tell(f"the study {name!r} has its {wanted.trials} trials: nothing to do, --trials asks for more")
+            say(f"the study {name!r} has its {wanted.trials} trials: nothing to do, --trials asks for more")
         if running := study.count("RUNNING"):
-            tell(f"{running} of its trials run elsewhere at this moment")
-        _write_preset(study, space, preset, wanted.seed, tell)
+            say(f"{running} of its trials are running in other processes")
+        _write_preset(study, space, preset, wanted.seed, say)
 
 
-def _run_trials(study: Study, space: Space, params: Params, data: TrainingData, tell: Tell) -> None:
+def _run_trials(study: Study, space: Space, params: Params, data: TrainingData, say: Say) -> None:
     """Run trials until the study has enough, or the time is over."""
     trials = _prepare(study, space, params, data)
-    end = time.monotonic() + (params.sweep.timeout_s or float("inf"))
+
+    def report(trial: "optuna.trial.FrozenTrial") -> None:
+        say(_describe(trial, study.best))
+        log_best(trials.tracking, trials.parent, study)
+
     status = "KILLED"
     try:
-        while time.monotonic() < end and (trial := study.begin(params.sweep.trials)) is not None:
-            tell(_run_trial(study, trial, trials))
-            note_best(trials.tracking, trials.parent, study)
+        study.optimize(trials.run, params.sweep.trials, params.sweep.timeout_s, report)
         status = "FINISHED"
     finally:
         close_parent(trials.tracking, trials.parent, study, status)
 
 
 def _prepare(study: Study, space: Space, params: Params, data: TrainingData) -> "Trials":
-    """Open MLflow, and import TensorFlow, with the first trial in sight."""
+    """Open MLflow and import TensorFlow, which a sweep without trials does not need."""
     from modelyard.registry.versions import fetch_network
     from modelyard.sweeps.trials import Trials
     from modelyard.tracking.runs import describe_training
@@ -89,58 +91,41 @@ def _prepare(study: Study, space: Space, params: Params, data: TrainingData) -> 
     description = replace(plain, tags={**plain.tags, **own})
     parent = open_parent(tracking, study, params, dict(description.tags))
     start = fetch_network(tracking, params.train.resume_from)
-    _start_tensorflow()
-    return Trials(params, space, data.training, data.validation, start, tracking, description, parent)
+    _import_tensorflow()
+    return Trials(params, space, data, start, tracking, description, parent)
 
 
-def _start_tensorflow() -> None:
-    """Import TensorFlow for many networks, one after the other."""
+def _import_tensorflow() -> None:
+    """Import TensorFlow for many networks in a row."""
     from modelyard.quiet import import_tensorflow
 
     import_tensorflow()
     import tensorflow as tf
 
-    # It warns that functions are traced again and again: each network has its own.
+    # It warns that the same function is traced again and again: each network has its own.
     tf.get_logger().setLevel("ERROR")
-    # What is there now stays: to look through it after every trial would take half a second.
+    # Garbage collection after every trial would take half a second for the objects of the imported modules.
     gc.freeze()
 
 
-def _run_trial(study: Study, trial: "optuna.Trial", trials: "Trials") -> str:
-    """Run a trial to its end, and return the line about it."""
-    from optuna import TrialPruned
-    from optuna.exceptions import UpdateFinishedTrialError
-
-    began = time.monotonic()
-    kept = True
-    try:
-        with study.beating(trial):
-            accuracy = trials.run(trial)
-        kept, told = study.end(trial, "COMPLETE", accuracy), f"complete  {accuracy:.2%}"
-    except TrialPruned as pruned:
-        kept, told = study.end(trial, "PRUNED"), f"pruned    {pruned}"
-    except ModelyardError as error:
-        kept, told = study.end(trial, "FAIL"), f"failed    {error}"
-    except UpdateFinishedTrialError:
-        kept = False
-    except BaseException:
-        # Nothing that the parameters are to blame for.
-        study.put_back(trial)
-        raise
-    if not kept:
-        told = "lost      begun again elsewhere, as nothing was heard of this process for long"
-    best = "" if study.best is None else f"  best {study.best.value:.2%} (trial {study.best.number})"
-    return f"trial {trial.number:<4}{told}{best}  {time.monotonic() - began:.1f} s"
+def _describe(trial: "optuna.trial.FrozenTrial", best: "optuna.trial.FrozenTrial | None") -> str:
+    """Return the line about a finished trial."""
+    state = trial.state.name
+    word = {"COMPLETE": "complete", "PRUNED": "pruned"}.get(state, "failed")
+    outcome = f"{trial.value:.2%}" if state == "COMPLETE" else trial.user_attrs.get(REASON, "")
+    so_far = "" if best is None else f"  best {best.value:.2%} (trial {best.number})"
+    seconds = trial.duration.total_seconds() if trial.duration else 0.0
+    return f"trial {trial.number:<4}{word:<10}{outcome}{so_far}  {seconds:.1f} s"
 
 
-def _write_preset(study: Study, space: Space, preset: Preset, seed: int, tell: Tell) -> None:
+def _write_preset(study: Study, space: Space, preset: Preset, seed: int, say: Say) -> None:
     best = study.best
     if best is None:
         raise ModelyardError(
-            f"no trial of the study {study.name!r} has ended with an accuracy, so there is no preset: see "
-            "the lines above, or its runs in MLflow"
+            f"the study {study.name!r} has no complete trial, so there is no preset: see the lines above, or "
+            "its runs in MLflow"
         )
     preset.write(study, best, space.fill(best.params), seed)
     chosen = ", ".join(f"{name}={value}" for name, value in space.read(best.params).items())
-    tell(f"best: trial {best.number}, {best.value:.2%} of the validation split with {chosen}")
-    tell(f"{preset.file} has it: dvc exp run -S model={preset.name}")
+    say(f"best: trial {best.number}, {best.value:.2%} of the validation split with {chosen}")
+    say(f"wrote {preset.file}: dvc exp run -S model={preset.name}")

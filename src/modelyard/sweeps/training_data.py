@@ -1,4 +1,4 @@
-"""What the stage `train` reads: its paths stand in dvc.yaml, and nowhere else."""
+"""The data of the stage `train`, found through its command in dvc.yaml."""
 
 import shlex
 from dataclasses import dataclass
@@ -13,10 +13,10 @@ from modelyard.images.examples import Examples, read_examples
 
 @dataclass(frozen=True)
 class TrainingData:
-    """Two of the three splits; the test split is not among them, and is never read in a sweep.
+    """The training and validation splits; a sweep never reads the test split.
 
     Attributes:
-        dataset: what the stage `download` put on record.
+        dataset: the record that the stage `download` wrote.
     """
 
     training: Examples
@@ -25,10 +25,10 @@ class TrainingData:
 
 
 def read_training_data(root: Path) -> TrainingData:
-    """Read the files that the repository's stage `train` is given.
+    """Read the inputs of the repository's stage `train`.
 
     Raises:
-        ModelyardError: dvc.yaml gives it none, or a file is missing or broken.
+        ModelyardError: dvc.yaml does not name them, or a file is missing or damaged.
     """
     paths = _read_paths(root / "dvc.yaml")
     training, validation = (read_examples(root / paths[name]) for name in ("train", "validation"))
@@ -36,7 +36,7 @@ def read_training_data(root: Path) -> TrainingData:
 
 
 def _read_paths(file: Path) -> dict[str, str]:
-    """Return the options of the stage's command: `--train PATH --validation PATH ...`."""
+    """Return the paths in the stage's command: `--train PATH --validation PATH ...`."""
     try:
         words = shlex.split(yaml.safe_load(file.read_text())["stages"]["train"]["cmd"])
         return {name: words[words.index(f"--{name}") + 1] for name in ("train", "validation", "dataset")}

@@ -1,4 +1,4 @@
-"""Trials: each a training with the parameters it chose, measured on the validation split."""
+"""Trials: each trains a network with its own parameters, and is measured on the validation split."""
 
 import contextlib
 import io
@@ -7,11 +7,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from modelyard.images.examples import Examples
 from modelyard.nesting import flatten
 from modelyard.params import EarlyStopping, Params, validate_params
 from modelyard.sweeps.parent_run import PARENT
 from modelyard.sweeps.space import Space
+from modelyard.sweeps.training_data import TrainingData
 from modelyard.tracking.lineage import digest
 from modelyard.tracking.runs import RunDescription, TrainingRun, training_run
 from modelyard.tracking.store import Tracking
@@ -22,41 +22,36 @@ from modelyard.training.task import Task
 if TYPE_CHECKING:
     import optuna
 
-# Of a trial's run: what the sweep looks for.
+# The metric of a trial's run that the sweep maximizes.
 ACCURACY = "sweep/accuracy"
 
 
 @dataclass(frozen=True)
 class Trials:
-    """What all trials of a sweep share.
+    """What all trials of a sweep have in common.
 
     Attributes:
-        params: the base; `space` lays a trial's own over it.
-        training: all training examples; `train.images` takes the first of them.
-        validation: what accuracy is measured on.
-        start: the `.keras` file that `train.resume_from` names, or None.
-        description: of a run with the base parameters.
-        parent: id of the run that trials are nested in.
+        params: the base, in which `space` replaces values.
+        data: the training examples, of which `train.images` are used, and the validation examples.
+        start: the `.keras` file of `train.resume_from`, or None.
+        description: describes a run with the base parameters.
+        parent: the id of the parent run.
     """
 
     params: Params
     space: Space
-    training: Examples
-    validation: Examples
+    data: TrainingData
     start: Path | None
     tracking: Tracking
     description: RunDescription
     parent: str
 
     def run(self, trial: "optuna.Trial") -> float:
-        """Fit a network with a trial's parameters; return its accuracy on the validation split.
-
-        That is the accuracy of the network as it comes out: after the last epoch, or with the weights of the
-        best one where it may stop early.
+        """Fit a network with a trial's parameters, and return its final validation accuracy.
 
         Raises:
-            TrialPruned: it is behind the others.
-            ModelyardError: the parameters do not fit together, or the loss is no number.
+            TrialPruned: it is worse than the other trials.
+            ModelyardError: the parameters do not fit together, or the loss is not finite.
         """
         from optuna import TrialPruned
 
@@ -68,13 +63,8 @@ class Trials:
             chosen = validate_params(
                 self.params.model_dump(mode="json") | values, f"the parameters of trial {trial.number}"
             )
-            task = Task(
-                chosen.model,
-                chosen.train,
-                self.training.first(chosen.train.images),
-                self.validation,
-                self.start,
-            )
+            examples = self.data.training.first(chosen.train.images)
+            task = Task(chosen.model, chosen.train, examples, self.data.validation, self.start)
             try:
                 accuracy = self._fit(trial, run, task)
             except TrialPruned:
@@ -84,43 +74,38 @@ class Trials:
         return accuracy
 
     def _describe(self, trial: "optuna.Trial", values: dict[str, object]) -> RunDescription:
-        own = {
-            PARENT: self.parent,
-            "kind": "trial",
-            "trial": str(trial.number),
-            "params.digest": digest(values),
-        }
+        own = {PARENT: self.parent, "kind": "trial", "trial": str(trial.number)}
         return replace(
             self.description,
             name=f"trial {trial.number}",
             params={key: str(value) for key, value in flatten(values, ".").items()},
-            tags={**self.description.tags, **own},
+            tags={**self.description.tags, **own, "params.digest": digest(values)},
         )
 
     def _fit(self, trial: "optuna.Trial", run: TrainingRun, task: Task) -> float:
         from optuna import TrialPruned
 
-        def tell(epoch: int, row: Metrics) -> None:
+        def report(epoch: int, row: Metrics) -> None:
             run.log_epoch(epoch, row)
             trial.report(row["val_accuracy"], epoch)
             if epoch + 1 < task.train.epochs and trial.should_prune():
-                raise TrialPruned(f"behind half of the others after epoch {epoch + 1}")
+                raise TrialPruned(f"worse than the median after epoch {epoch + 1}")
 
-        # Keras has a line for every epoch; the sweep has one for every trial.
+        # A sweep prints one line per trial, not Keras' line per epoch.
         with contextlib.redirect_stdout(io.StringIO()):
             try:
-                _, rows = fit_members(task, tell)
+                _, rows = fit_members(task, report)
             finally:
                 _free_memory()
         return final_accuracy(rows, task.train.early_stopping)
 
 
 def final_accuracy(rows: Sequence[Metrics], stopping: EarlyStopping) -> float:
-    """Return the validation accuracy of a network as it comes out of its training.
+    """Return the validation accuracy of the weights that a training ends with.
 
     Args:
-        rows: one an epoch.
-        stopping: where it may stop early, it has the weights of the epoch that counted as the best.
+        rows: the metrics of each epoch.
+        stopping: with early stopping these are the weights of the best epoch, else of the last one.
     """
     if stopping.patience is None:
         return rows[-1]["val_accuracy"]
@@ -132,7 +117,7 @@ def final_accuracy(rows: Sequence[Metrics], stopping: EarlyStopping) -> float:
 
 
 def _free_memory() -> None:
-    """Drop what Keras keeps of a network, and collect the rest: a sweep makes hundreds."""
+    """Free Keras' global state, which would grow with every network."""
     import keras
 
     keras.backend.clear_session()

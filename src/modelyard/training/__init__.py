@@ -1,1 +1,1 @@
-"""The Keras networks and how they are fitted."""
+"""Training: how Keras networks are fitted."""

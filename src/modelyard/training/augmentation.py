@@ -1,7 +1,7 @@
-"""Augmentation: every picture shifted, turned, stretched and bent a little, anew each time it is seen.
+"""Augmentation: every picture is randomly shifted, rotated, scaled and distorted each time it is used.
 
-All changes are one map from each pixel of the new picture to a place in the old one, so that a picture is
-sampled once. It runs as TensorFlow operations over a whole batch, beside the steps of the network.
+All changes form one map from each pixel of the new picture to a place in the old one, so each picture is
+sampled only once. The TensorFlow operations work on a whole batch, in parallel with the training steps.
 """
 
 import math
@@ -12,22 +12,22 @@ from modelyard.params import Augmentation
 if TYPE_CHECKING:
     import tensorflow as tf
 
-# Elastic: displacements are drawn on a grid of so many points a side, and interpolated between them.
+# Elastic distortion: displacements are drawn on a grid with this many points a side, and interpolated.
 GRID = 5
 
 
 def changes_pictures(how: Augmentation) -> bool:
-    """Say whether any change is asked for."""
+    """Return whether any change is configured."""
     return any((how.shift_pixels, how.rotate_degrees, how.scale, how.elastic_pixels))
 
 
 def augment(pictures: "tf.Tensor", how: Augmentation, seed: "tf.Tensor") -> "tf.Tensor":
-    """Change a batch of pictures.
+    """Augment a batch of pictures.
 
     Args:
-        pictures: (n, h, w, c), 0..255; what lies outside is 0, black.
-        how: by how much, at most; every picture draws its own amounts, uniformly.
-        seed: int64 (2,); the same seed changes the same pictures in the same way.
+        pictures: (n, h, w, c), 0..255; everything outside is 0, black.
+        how: the largest amounts; each picture draws its own amounts uniformly.
+        seed: int64 (2,); decides all random amounts.
 
     Returns:
         The same shape and dtype.
@@ -40,7 +40,7 @@ def augment(pictures: "tf.Tensor", how: Augmentation, seed: "tf.Tensor") -> "tf.
 
 
 def displace(shape: "tf.Tensor", how: Augmentation, seed: "tf.Tensor") -> tuple["tf.Tensor", "tf.Tensor"]:
-    """Return the row and the column in the old picture for each pixel of the new: float32 (n, h, w) both."""
+    """Return, for each pixel of the new pictures, its row and column in the old: float32 (n, h, w) each."""
     import tensorflow as tf
 
     count, height, width = shape[0], shape[1], shape[2]
@@ -63,10 +63,10 @@ def displace(shape: "tf.Tensor", how: Augmentation, seed: "tf.Tensor") -> tuple[
 
 
 def sample(pictures: "tf.Tensor", rows: "tf.Tensor", columns: "tf.Tensor") -> "tf.Tensor":
-    """Read pictures, float32 (n, h, w, c), between their pixels: bilinear, 0 outside; the shape stays."""
+    """Sample pictures, float32 (n, h, w, c), at these places: bilinear, 0 outside, same shape."""
     import tensorflow as tf
 
-    # A frame of background: what lies outside is found in there.
+    # Places outside are clipped into this black border.
     padded = tf.pad(pictures, ((0, 0), (1, 1), (1, 1), (0, 0)))
     shape = tf.shape(padded)
     rows = tf.clip_by_value(rows + 1, 0.0, tf.cast(shape[1], tf.float32) - 1.001)

@@ -1,4 +1,4 @@
-"""The networks behind one bundle: one, or several that answer together."""
+"""The members of an ensemble, or the one network of a plain model, fitted one after the other."""
 
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -8,7 +8,6 @@ from modelyard.networks.layers import build_network, join_members
 from modelyard.training.checkpoints import Checkpoints, Metrics
 from modelyard.training.fitting import OnEpoch, fit_network
 from modelyard.training.optimizers import compile_network
-from modelyard.training.strategy import open_strategy
 from modelyard.training.task import Task, seed_everything
 
 if TYPE_CHECKING:
@@ -18,41 +17,40 @@ if TYPE_CHECKING:
 def fit_members(
     task: Task, on_epoch: OnEpoch, checkpoints: Checkpoints | None = None
 ) -> tuple["keras.Model", list[Metrics]]:
-    """Fit as many networks as `model.members` says, one after the other, and join them.
+    """Fit `model.members` networks and join them.
 
     Args:
-        task: what to fit; member n takes the seed `train.seed + n`.
-        on_epoch: as for `fit_network`; the epochs of all members are counted through.
-        checkpoints: as well.
+        task: what to fit; member n has the seed `train.seed + n`.
+        on_epoch: as for `fit_network`, with the epochs of all members counted together.
+        checkpoints: as for `fit_network`.
 
     Returns:
-        The network that answers with their average, float32 throughout, and all rows; those of an ensemble
-        have the number of their `member`, from 0.
+        A float32 network of Keras' own layers that answers with the members' average, and the metrics of
+        all epochs; in an ensemble, each has its `member`, from 0.
 
     Raises:
-        ModelyardError: as `fit_network`, or an ensemble is to go on from a file.
+        ModelyardError: as for `fit_network`, or an ensemble has a `task.start`.
     """
     count = task.model.members
     if count > 1 and task.start is not None:
         raise ModelyardError(f"train.resume_from: expected null for {count} members, got {task.start}")
-    open_strategy(task.train.strategy)
+    task.distribution.start()
     members, rows = [], []
     for member in range(count):
-        train = task.train.model_copy(update={"seed": task.train.seed + member})
-        seed_everything(train.seed)
+        own = replace(task, train=task.train.model_copy(update={"seed": task.train.seed + member}))
+        seed_everything(own.train.seed)
 
-        def tell(_: int, row: Metrics, member: int = member) -> None:
+        def report(_: int, row: Metrics, member: int = member) -> None:
             rows.append(row if count == 1 else {"member": float(member), **row})
             on_epoch(len(rows) - 1, rows[-1])
 
-        own = replace(task, train=train)
-        network, _ = fit_network(own, tell, checkpoints, member)
+        network, _ = fit_network(own, report, checkpoints, member)
         members.append(_make_plain(network, own))
     return join_members(task.model, members), rows
 
 
 def _make_plain(network: "keras.Model", task: Task) -> "keras.Model":
-    """Return the same network of Keras' own layers in float32, on one device, as it is kept and served."""
+    """Return the network in float32, on one device and of Keras' own layers, as it is saved and served."""
     plain = build_network(task.model, task.shape, task.training.classes)
     plain.set_weights(network.get_weights())
     compile_network(plain, task.train.model_copy(update={"label_smoothing": 0.0}), 0, task.steps)

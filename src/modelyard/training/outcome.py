@@ -1,4 +1,4 @@
-"""What a training leaves: the network and its history, as files."""
+"""The outcome of a training as files: the network and its history."""
 
 import csv
 from pathlib import Path
@@ -20,7 +20,7 @@ def save_network(network: "keras.Model", path: Path) -> None:
 
 
 def write_history(path: Path, history: list[Metrics]) -> None:
-    """Write one line an epoch, counted from 1, as CSV."""
+    """Write a CSV file with one line per epoch, counted from 1."""
     with replace_file(path) as new, new.open("w", newline="") as file:
         writer = csv.DictWriter(file, ["epoch", *history[0]])
         writer.writeheader()

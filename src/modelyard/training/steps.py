@@ -1,7 +1,8 @@
-"""Many steps in one call: what Keras' `fit` and `evaluate` call for a batch is set to take twenty of them.
+"""Many steps in one call of TensorFlow, through two attributes that Keras does not document.
 
-Keras 3.15 can do so by itself (`steps_per_execution`), but builds the graph of a step twice for it, in half
-a second that a short training does not get back.
+`fit` and `evaluate` call `train_function` and `test_function` of a network, and only create them if they are
+None. Ours run twenty steps. Keras can do so too (`steps_per_execution`), but then builds the graph of a step
+twice, which takes half a second. Checked with Keras 3.15; a test fails if another version ignores them.
 """
 
 from collections.abc import Callable
@@ -14,51 +15,44 @@ if TYPE_CHECKING:
     import tensorflow as tf
 
 Logs = dict[str, "tf.Tensor"]
-# Small networks gain a quarter of their time; a loss that is no number is seen so many steps late at most.
+# Saves a small network a quarter of its time, but a loss that is not finite is noticed up to 20 steps late.
 STEPS_PER_CALL = 20
 
 
-def take_many_steps(network: "keras.Model") -> None:
-    """Let a compiled network's `fit` and `evaluate` take as many steps a call as it was compiled for.
-
-    Not for networks of a strategy: those steps are Keras' own.
-    """
+def run_many_steps_per_call(network: "keras.Model") -> None:
+    """Let `fit` and `evaluate` run as many steps in a call as the network was compiled for, on one device."""
     import tensorflow as tf
 
-    # Grappler's rewriting takes a tenth of a second, and these graphs get no faster by it.
+    # Grappler takes a tenth of a second, and does not make these graphs faster.
     tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
-    _build_metrics(network)
+    # A graph that creates the metrics' variables would be built a second time, so create them here.
+    label, scores = np.zeros(1, np.uint8), np.zeros((1, *network.output_shape[1:]), np.float32)
+    network.compute_metrics(None, label, scores)
     network.train_function = _repeat(network, network.train_step)
     network.test_function = _repeat(network, network.test_step)
-
-
-def _build_metrics(network: "keras.Model") -> None:
-    """Make the variables of the metrics: a graph in which they are made is built a second time."""
-    label, answer = np.zeros(1, np.uint8), np.zeros((1, *network.output_shape[1:]), np.float32)
-    network.compute_metrics(None, label, answer)
 
 
 def _repeat(
     network: "keras.Model", step: Callable[["tf.Tensor"], object]
 ) -> Callable[["tf.data.Iterator"], Logs]:
-    """Return a function that takes steps up to its limit or the last batch, and returns the metrics then."""
+    """Return a function that runs steps until its limit or the last batch, and returns the metrics."""
     import tensorflow as tf
 
     limit = network.steps_per_execution
 
-    def take_steps(batches: "tf.data.Iterator") -> Logs:
-        def take_next(done: "tf.Tensor") -> "tf.Tensor":
+    def run_steps(batches: "tf.data.Iterator") -> Logs:
+        def run_next(done: "tf.Tensor") -> "tf.Tensor":
             batch = batches.get_next_as_optional()
 
-            def take() -> "tf.Tensor":
+            def run() -> "tf.Tensor":
                 step(batch.get_value())
                 return done + 1
 
-            return tf.cond(batch.has_value(), take, lambda: tf.constant(limit))
+            return tf.cond(batch.has_value(), run, lambda: tf.constant(limit))
 
-        tf.while_loop(lambda done: done < limit, take_next, [tf.constant(0)], parallel_iterations=1)
+        tf.while_loop(lambda done: done < limit, run_next, [tf.constant(0)], parallel_iterations=1)
         logs: Logs = network.get_metrics_result()
         return logs
 
-    repeat: Callable[[tf.data.Iterator], Logs] = tf.function(take_steps, autograph=False)
+    repeat: Callable[[tf.data.Iterator], Logs] = tf.function(run_steps, autograph=False)
     return repeat

@@ -1,4 +1,4 @@
-"""What is to be fitted, and the network that it begins with."""
+"""A training task: the examples, the parameters, and the network that training starts with."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,9 +9,10 @@ from modelyard.networks.layers import build_network
 from modelyard.params import Model, Train
 from modelyard.quiet import import_tensorflow
 from modelyard.training.batches import steps_per_epoch
+from modelyard.training.distribution.choice import choose_distribution
+from modelyard.training.distribution.one_device import OneDevice
 from modelyard.training.optimizers import compile_network
-from modelyard.training.resuming import load_network, take_over
-from modelyard.training.strategy import build_in, refuse_small_batches, scope
+from modelyard.training.resuming import load_network, restore_state
 from modelyard.training.whitening import whiten_patches
 
 if TYPE_CHECKING:
@@ -20,12 +21,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Task:
-    """What is to be fitted, and to what.
+    """What to fit, and to which examples.
 
     Attributes:
-        training: the examples to fit to.
-        validation: the examples that every epoch is measured on.
-        start: a `.keras` file to go on training from, or None.
+        validation: the examples to measure every epoch on.
+        start: a `.keras` file to continue from, or None.
     """
 
     model: Model
@@ -35,13 +35,18 @@ class Task:
     start: Path | None = None
 
     @property
+    def distribution(self) -> OneDevice:
+        """The devices to train on; the same object for all tasks of a process."""
+        return choose_distribution(self.train.strategy)
+
+    @property
     def shape(self) -> tuple[int, ...]:
-        """Of one input of the network."""
+        """The shape of one input."""
         return self.training.inputs.shape[1:]
 
     @property
     def steps(self) -> int:
-        """The steps of all epochs."""
+        """The number of steps in all epochs."""
         return self.train.epochs * steps_per_epoch(len(self.training), self.train.batch_size)
 
 
@@ -56,32 +61,30 @@ def seed_everything(seed: int) -> None:
 
 
 def prepare_network(task: Task) -> "keras.Model":
-    """Make a compiled network: a fresh one, or the one in a `.keras` file with its optimizer's state.
+    """Return a compiled network with new weights, or with the weights and optimizer state of `task.start`.
 
     Raises:
-        ModelyardError: the warm-up is longer than the training; the file is no network, or another one.
+        ModelyardError: the warm-up is longer than the training; `task.start` is not a suitable network.
+        UsageError: the batches cannot be divided among the devices.
     """
-    strategy = task.train.strategy
-    refuse_small_batches(strategy, task.train.batch_size, len(task.training))
+    model, distribution = task.model, task.distribution
+    distribution.check_batches(task.train.batch_size, len(task.training))
     earlier = None if task.start is None else load_network(task.start)
     first_step = 0 if earlier is None else int(earlier.optimizer.iterations)
-    network = build_in(
-        strategy,
-        lambda: build_network(
-            task.model, task.shape, task.training.classes, task.train.precision, fused=True
-        ),
+    network = distribution.build(
+        lambda: build_network(model, task.shape, task.training.classes, task.train.precision, fused=True)
     )
-    if task.model.first_filters == "whitening":
+    if model.first_filters == "whitening":
         _set_first_filters(network, task)
-    with scope(strategy):
+    with distribution.scope():
         compile_network(network, task.train, first_step, task.steps)
     if task.start is not None:
-        take_over(network, earlier, task.start)
+        restore_state(network, earlier, task.start)
     return network
 
 
 def _set_first_filters(network: "keras.Model", task: Task) -> None:
-    """Compute the first convolution's filters from the part of the pictures that it sees."""
+    """Compute the first convolution's filters from the part of the pictures that is left after the crop."""
     crop, first = task.model.crop, task.model.convolutions[0]
     sides = slice(crop, -crop or None)
     filters = whiten_patches(task.training.inputs[:, sides, sides], first.kernel, first.filters)

@@ -1,8 +1,8 @@
-"""Filters that are computed in place of learned: the main components of the pictures' patches.
+"""Whitening filters for the first layer: computed from the pictures' patches by PCA, and not trained.
 
-The first layer of a network for pictures learns such filters anyway (Page 2018, "How to train your ResNet 8:
-bag of tricks"). Set from the start and left alone, it needs no gradient, and neither does the input of the
-second: a third of the work of a small network.
+The first layer of an image network learns such filters anyway (Page 2018, "How to train your ResNet 8: bag of
+tricks"). Fixed filters need no gradient, and neither does the input of the second layer, which saves a third
+of the work of a small network.
 """
 
 from typing import Any
@@ -10,23 +10,23 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-# Enough for a stable outcome, in hundredths of a second: of each picture at most some 16 x 16 patches.
-PICTURES, EVERY, PLACES = 400, 2, 12
-# Added to each component's variance, of pixels from 0 to 1: the weakest are noise, and stay small.
+# Enough for stable filters within hundredths of a second. A large picture gives 12 to 24 patches per side.
+PICTURES, STRIDE, PATCHES = 400, 2, 12
+# Added to each component's variance, for pixels from 0 to 1, so that noise is not amplified.
 FLOOR = 0.01
 
 
 def whiten_patches(pictures: NDArray[Any], side: int, filters: int) -> NDArray[np.float32]:
-    """Compute filters whose answers to the pictures are uncorrelated and of the same variance.
+    """Compute filters whose outputs are uncorrelated and have equal variance.
 
     Args:
-        pictures: (n, height, width, channels), 0..255; the first 400 are looked at.
-        side: of the filters, in pixels.
-        filters: an even number, at most twice the pixels of one: each component comes with its negative,
-            since a relu that follows has but one side.
+        pictures: (n, height, width, channels), 0..255; the first 400 are used.
+        side: the filters' height and width, in pixels.
+        filters: an even number, at most twice the values in one filter. Each component comes with its
+            negative, because the relu that follows drops one sign.
 
     Returns:
-        The filters, float32 (side, side, channels, filters), for pixels 0..1, strongest components first.
+        The filters for pixels 0..1, float32 (side, side, channels, filters), those of most variance first.
     """
     patches = take_patches(pictures[:PICTURES], side)
     variances, components = np.linalg.eigh(np.cov(patches, rowvar=False, bias=True))
@@ -37,13 +37,13 @@ def whiten_patches(pictures: NDArray[Any], side: int, filters: int) -> NDArray[n
 
 
 def take_patches(pictures: NDArray[Any], side: int) -> NDArray[np.float32]:
-    """Return patches of all pictures, a row each, 0..1: float32 (m, side * side * channels).
+    """Return patches of all pictures, one per row, 0..1: float32 (m, side * side * channels).
 
-    They begin at every second pixel, of a large picture at fewer, so that memory stays bounded.
+    They start at every second pixel, and further apart in a large picture, so that memory stays bounded.
     """
-    seen = pictures.astype(np.float32) / np.float32(255)
-    windows = np.lib.stride_tricks.sliding_window_view(seen, (side, side), axis=(1, 2))
-    down, along = (max(EVERY, places // PLACES) for places in windows.shape[1:3])
-    # (n, h, w, channels, side, side): channels go last, as in a filter.
-    patches: NDArray[np.float32] = np.moveaxis(windows[:, ::down, ::along], 3, 5)
-    return patches.reshape(-1, side * side * seen.shape[3])
+    scaled = pictures.astype(np.float32) / np.float32(255)
+    windows = np.lib.stride_tricks.sliding_window_view(scaled, (side, side), axis=(1, 2))
+    down, across = (max(STRIDE, places // PATCHES) for places in windows.shape[1:3])
+    # From (n, h, w, channels, side, side): channels go last, as in a filter.
+    patches: NDArray[np.float32] = np.moveaxis(windows[:, ::down, ::across], 3, 5)
+    return patches.reshape(-1, side * side * scaled.shape[3])

@@ -1,4 +1,4 @@
-"""The workers of a training on several machines, as TensorFlow names them in `TF_CONFIG`."""
+"""The workers of a training on several machines, as TensorFlow describes them in `TF_CONFIG`."""
 
 import json
 import os
@@ -18,14 +18,16 @@ class Cluster:
 
     Attributes:
         workers: `host:port` of each.
-        index: which of them this process is; the first one is the chief, who alone writes.
+        index: this process's place among them; the first worker is the chief.
+
+    Raises:
+        UsageError: two workers are the same, or the index is out of range.
     """
 
     workers: tuple[str, ...] = ("",)
     index: int = 0
 
     def __post_init__(self) -> None:
-        """Refuse what would let workers wait for one that cannot come."""
         if len(set(self.workers)) != len(self.workers) or self.index not in range(len(self.workers)):
             raise UsageError(
                 "TF_CONFIG: expected different workers and an index of one of them, "
@@ -34,11 +36,11 @@ class Cluster:
 
     @property
     def is_chief(self) -> bool:
-        """Whether this process is the one that writes."""
+        """Whether this process writes the outcome; the others only compute."""
         return self.index == 0
 
     def share(self, batch: "tf.Tensor") -> "tf.Tensor":
-        """Return this worker's part of a batch: an equal one, or one example more."""
+        """Return this worker's part of a batch; parts differ by one example at most."""
         import tensorflow as tf
 
         if len(self.workers) == 1:
@@ -48,28 +50,24 @@ class Cluster:
         return batch[begin:end]
 
 
-ALONE = Cluster()
+SINGLE = Cluster()
 
 
-def read_cluster(strategy: str, environment: Mapping[str, str] = os.environ) -> Cluster:
-    """Return the workers that `TF_CONFIG` names for `train.strategy`: one, unless that is multi_worker.
-
-    Needs no TensorFlow.
+def read_cluster(environment: Mapping[str, str] = os.environ) -> Cluster:
+    """Return the workers that `TF_CONFIG` names.
 
     Raises:
-        UsageError: multi_worker, and TF_CONFIG is missing or says something else.
+        UsageError: TF_CONFIG is missing or invalid, or has tasks that are not workers.
     """
-    if strategy != "multi_worker":
-        return ALONE
     text = environment.get("TF_CONFIG", "")
     try:
         config = json.loads(text)
         workers, task = config["cluster"]["worker"], config["task"]
-        if set(config["cluster"]) != {"worker"} or task["type"] != "worker":
-            raise ValueError("workers alone")
         ports = [int(worker.rpartition(":")[2]) for worker in workers]
+        if set(config["cluster"]) != {"worker"} or task["type"] != "worker":
+            raise ValueError("expected workers only")
         if not all(0 < port < 2**16 for port in ports):
-            raise ValueError("ports")
+            raise ValueError("expected ports from 1 to 65535")
         return Cluster(tuple(workers), int(task["index"]))
     except (ValueError, KeyError, TypeError, AttributeError):
         raise UsageError(

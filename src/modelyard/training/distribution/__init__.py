@@ -1,0 +1,1 @@
+"""Where a network trains: on one device, on all GPUs of this machine, or on several machines."""

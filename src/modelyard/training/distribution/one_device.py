@@ -1,0 +1,73 @@
+"""One device: Keras needs no help. The other distributions override what is different for them."""
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import TYPE_CHECKING, Any
+
+from modelyard.quiet import import_tensorflow
+from modelyard.training.distribution.cluster import SINGLE, Cluster
+from modelyard.training.steps import run_many_steps_per_call
+
+if TYPE_CHECKING:
+    import keras
+    import tensorflow as tf
+
+
+class OneDevice:
+    """Trains on one device.
+
+    Attributes:
+        cluster: the workers that train together; one, except for `MultiWorker`.
+    """
+
+    cluster: Cluster = SINGLE
+
+    def start(self) -> None:
+        """Import TensorFlow and set up the devices; with several workers, wait for all of them.
+
+        A GPU is used only if CUDA_VISIBLE_DEVICES names it.
+
+        Raises:
+            ModelyardError: a worker is missing, or TensorFlow was used before.
+        """
+        import_tensorflow()
+
+    def scope(self) -> AbstractContextManager[Any]:
+        """Return the scope in which networks are compiled and fitted."""
+        return nullcontext()
+
+    def build(self, build: Callable[[], "keras.Sequential"]) -> "keras.Sequential":
+        """Build a network whose variables are on the devices."""
+        return build()
+
+    def distribute(self, batches: "tf.data.Dataset") -> "tf.data.Dataset":
+        """Return the batches as `fit` takes them."""
+        return batches
+
+    def check_batches(self, batch_size: int, examples: int) -> None:
+        """Check that every device gets an equal part of a batch.
+
+        Raises:
+            UsageError: `batch_size`, or the last batch of `examples`, cannot be divided.
+        """
+
+    def check_same_start(self, start: str) -> None:
+        """Check that all workers start the same training after the same epoch, which `start` describes.
+
+        Raises:
+            ModelyardError: another worker has another description.
+        """
+
+    def run_outside_scope(self, action: Callable[[], None]) -> None:
+        """Run, from a callback of `fit`, an action that creates variables."""
+        action()
+
+    @contextmanager
+    def fitting(self, network: "keras.Model") -> Iterator[None]:
+        """Prepare a compiled network for `fit`, which the body calls.
+
+        Raises:
+            ModelyardError: another worker is lost.
+        """
+        run_many_steps_per_call(network)
+        yield
