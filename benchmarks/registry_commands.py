@@ -24,8 +24,8 @@ from benchmarks.command import describe_machine
 from modelyard.evaluation.measures import confusion_matrix, measure_answers, measure_classes
 from modelyard.evaluation.reports import Predictions, write_predictions
 from modelyard.nesting import flatten
-from modelyard.registry.decisions import Decision, Kind
-from modelyard.registry.history import History
+from modelyard.registry.champions.decisions import Decision, Kind
+from modelyard.registry.champions.history import History
 from modelyard.tracking.store import QUIET, Store
 
 IMAGES, DECISIONS, NAME, PAGE = 10_000, 100, "mnist", "page.html"

@@ -25,7 +25,7 @@ from modelyard.errors import ModelyardError
 from modelyard.experiments import RECORD, compare_values, follow_conf
 from modelyard.files import replace_file
 from modelyard.hand_edits import kept_params, read_unedited
-from modelyard.images.source_link import lay_source
+from modelyard.images.folders.source_link import lay_source
 from modelyard.params import load_params, validate_params
 from modelyard.params.places import refuse_second_places
 

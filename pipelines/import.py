@@ -2,8 +2,8 @@
 
 from argparse import Namespace
 
-from modelyard.networks.imported import read_imported
-from modelyard.networks.importing import import_pretrained
+from modelyard.networks.importing.imported import read_imported
+from modelyard.networks.importing.importing import import_pretrained
 from modelyard.params import Params
 from modelyard.stage import run_stage
 

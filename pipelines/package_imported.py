@@ -3,7 +3,7 @@
 from argparse import Namespace
 
 from modelyard.images.crops import read_samples
-from modelyard.networks.imported import SAMPLES
+from modelyard.networks.importing.imported import SAMPLES
 from modelyard.packaging.bundling import package
 from modelyard.packaging.imported import open_source
 from modelyard.params import Params

@@ -6,8 +6,8 @@ from typing import get_args
 from modelyard.errors import ModelyardError
 from modelyard.files import write_json
 from modelyard.params import Params
-from modelyard.registry.publication import Role, read_publications
-from modelyard.registry.publishing import publish, publishing
+from modelyard.registry.publishing.publication import Role, read_publications
+from modelyard.registry.publishing.registration import publish, publishing
 from modelyard.stage import run_stage
 from modelyard.tracking.store import open_tracking
 

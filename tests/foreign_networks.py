@@ -8,11 +8,11 @@ import numpy as np
 from made_data import COMMON
 from modelyard.inference.fits import fit_pixels
 from modelyard.inference.interpreters import LoadedModel
-from modelyard.networks.imported import Imported, read_imported
-from modelyard.networks.importing import import_pretrained
+from modelyard.networks.importing.imported import Imported, read_imported
+from modelyard.networks.importing.importing import import_pretrained
 from modelyard.networks.network import Network
 from modelyard.params import Pretrained
-from modelyard.params.pretrained import FrozenGraph, KerasFile, LiteRtFile, SavedModel
+from modelyard.params.groups.pretrained import FrozenGraph, KerasFile, LiteRtFile, SavedModel
 
 SIDE, CLASSES = 32, 5
 NAMES = ["ant", "bee", "cat", "dog", "eel"]

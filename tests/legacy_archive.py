@@ -18,7 +18,7 @@ from PIL import Image
 from tensorflow.core.framework.graph_pb2 import GraphDef
 
 from legacy_graph_builder import MEAN, SCALE, LegacyGraphBuilder
-from modelyard.networks.imported import PHOTOS, find_photo
+from modelyard.networks.importing.imported import PHOTOS, find_photo
 from modelyard.params import Params, validate_params
 
 SIZE, CLASSES, SEED = 35, 1008, 8

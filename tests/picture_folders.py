@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from modelyard.images.pictures import Labels, PictureFiles
-from modelyard.inference.encoded import PNG
+from modelyard.inference.decoding.encoded import PNG
 
 
 def hold_files(

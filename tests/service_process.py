@@ -15,10 +15,10 @@ from typing import Any
 import requests
 
 from modelyard.inference.bundle import read_bundle
-from modelyard.inference.images import Limits
+from modelyard.inference.decoding.images import Limits
 from modelyard.inference.predictor import Predictor
-from modelyard.service.loading import LoadObserver
-from modelyard.service.models import ServedVersion, Unavailable, UnknownModel
+from modelyard.service.models.loading import LoadObserver
+from modelyard.service.models.models import ServedVersion, Unavailable, UnknownModel
 from modelyard.service.server import serve
 from modelyard.service.settings import Settings
 

@@ -24,10 +24,10 @@ from conftest import compose_values
 from modelyard.errors import ModelyardError
 from modelyard.inference.bundle import Bundle, read_bundle
 from modelyard.params import validate_params
-from modelyard.registry.logged_model import model_arguments
-from modelyard.registry.promotion import promote
-from modelyard.registry.publication import Publication
-from modelyard.registry.publishing import publish
+from modelyard.registry.champions.promotion import promote
+from modelyard.registry.publishing.logged_model import model_arguments
+from modelyard.registry.publishing.publication import Publication
+from modelyard.registry.publishing.registration import publish
 from modelyard.tracking.runs import Dataset
 from modelyard.tracking.store import open_store, open_tracking
 

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from modelyard.service.admission import Admission
-from modelyard.service.refusals import Refusal
+from modelyard.service.http.admission import Admission
+from modelyard.service.http.refusals import Refusal
 from service_process import Service
 from tflite_models import digit_bundle, draw_band, encode
 

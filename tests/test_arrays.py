@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from modelyard.inference.arrays import read_array
+from modelyard.inference.decoding.arrays import read_array
 
 GREY = np.arange(12, dtype=np.uint8).reshape(3, 4) * 20
 

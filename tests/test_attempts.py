@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 
 from modelyard.inference.bundle import BundleError
-from modelyard.service import attempts
-from modelyard.service.attempts import RECORD, count_crash, try_once
+from modelyard.service.models.attempts import RECORD, count_crash, try_once
+from modelyard.service.models.models import attempts
 
 CRASH = """
 import os, signal, sys
 from pathlib import Path
-from modelyard.service.attempts import count_crash
+from modelyard.service.models.attempts import count_crash
 with count_crash(Path(sys.argv[1])):
     os.kill(os.getpid(), signal.SIGKILL)
 """

@@ -17,7 +17,7 @@ import pytest
 
 from bad_images import Case, make_cases
 from modelyard.inference.bundle import read_bundle
-from modelyard.inference.images import ImageError, Limits
+from modelyard.inference.decoding.images import ImageError, Limits
 from modelyard.inference.predictor import Predictor
 from service_process import Service
 from tflite_models import digit_bundle, draw_band, encode

@@ -12,7 +12,7 @@ import numpy as np
 import requests
 
 from modelyard.inference.predictor import Predictor
-from modelyard.service.lanes import is_quick
+from modelyard.service.protocols.lanes import is_quick
 from small_registry import SEVEN, SmallRegistry
 from tflite_models import digit_bundle, encode
 

@@ -16,12 +16,12 @@ from evaluated_registry import PICTURES, RIGHT, EvaluatedRegistry
 from modelyard.errors import ModelyardError
 from modelyard.evaluation.paired import PairedTest
 from modelyard.images.pictures import write_pictures
-from modelyard.registry.comparison import Comparison, Measure, Setting, compare
-from modelyard.registry.comparison_page import draw_page, write_page
-from modelyard.registry.comparison_table import draw_table
-from modelyard.registry.comparison_words import give_verdict, show_p_value, show_value
+from modelyard.registry.comparison.comparison import Comparison, Measure, Setting, compare
+from modelyard.registry.comparison.page import draw_page, write_page
+from modelyard.registry.comparison.table import draw_table
+from modelyard.registry.comparison.test_split import find_test_split
+from modelyard.registry.comparison.words import give_verdict, show_p_value, show_value
 from modelyard.registry.evidence import read_evidence
-from modelyard.registry.test_split import find_test_split
 from modelyard.registry.versions import find_version
 from picture_folders import hold_files
 from tflite_models import encode

@@ -8,7 +8,7 @@ from PIL import Image
 
 from modelyard.errors import ModelyardError
 from modelyard.images.crops import SMALLEST_SHARE, NamedPixels, Samples, cut_out, read_samples
-from modelyard.inference.images import Limits, decode
+from modelyard.inference.decoding.images import Limits, decode
 
 
 @pytest.fixture

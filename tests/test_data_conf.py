@@ -11,9 +11,9 @@ from pydantic import TypeAdapter, ValidationError
 
 from conftest import ROOT
 from made_data import make_levels, write_files
-from modelyard.images.folder import obtain_folder
+from modelyard.images.folders.folder import obtain_folder
 from modelyard.params import Data, FolderDataset, IdxDataset
-from modelyard.params.published import Limit
+from modelyard.params.groups.published import Limit
 
 MINE = """\
 defaults: [_folder, _self_]

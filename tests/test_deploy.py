@@ -16,7 +16,7 @@ import yaml
 from conftest import ROOT
 from dockerfile import Context, read_dockerfile, read_settings
 from modelyard.cli import main
-from modelyard.service.models import STOP_TIMEOUT_S
+from modelyard.service.models.models import STOP_TIMEOUT_S
 from modelyard.service.settings import Settings
 from service_process import Service
 

@@ -12,7 +12,7 @@ import psutil
 import pytest
 import requests
 
-from modelyard.service.metrics import SHARED
+from modelyard.service.http.metrics import SHARED
 from service_process import Service
 from tflite_models import digit_bundle, draw_band, encode, photo_bundle
 

@@ -23,7 +23,7 @@ from modelyard.files import write_json
 from modelyard.images.crops import cut_out
 from modelyard.images.pictures import Pictures, write_pictures
 from modelyard.inference.bundle import read_bundle
-from modelyard.inference.images import Limits, decode
+from modelyard.inference.decoding.images import Limits, decode
 from modelyard.inference.predictor import Predictor
 from modelyard.nesting import flatten
 from modelyard.params import Params

@@ -29,7 +29,7 @@ from modelyard.inference.predictor import Predictor
 from modelyard.networks import extraction
 from modelyard.networks.extraction import extract_features, make_trunk
 from modelyard.networks.features import Features, Trunk, read_features, write_features
-from modelyard.networks.importing import import_pretrained
+from modelyard.networks.importing.importing import import_pretrained
 from modelyard.networks.joining import join_models
 from modelyard.packaging.bundling import package
 from modelyard.packaging.trained import read_joined

@@ -11,8 +11,8 @@ from made_data import make_levels, write_files
 from modelyard.errors import ModelyardError
 from modelyard.images.fitting import fit_pictures
 from modelyard.images.pictures import LIMITS, PictureFiles, PixelPictures
+from modelyard.inference.decoding.images import decode
 from modelyard.inference.fits import fit_pixels
-from modelyard.inference.images import decode
 from modelyard.params import Input
 
 PHOTOS: NDArray[np.uint8] = np.random.default_rng(0).integers(0, 256, (67, 30, 20, 3), dtype=np.uint8)

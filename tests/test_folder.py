@@ -17,7 +17,7 @@ from modelyard.errors import ModelyardError
 from modelyard.images import threads
 from modelyard.images.dataset import Obtained, read_dataset, split_dataset, write_dataset
 from modelyard.images.fitting import fit_pictures
-from modelyard.images.folder import obtain_folder
+from modelyard.images.folders.folder import obtain_folder
 from modelyard.images.pictures import PictureFiles, Pictures
 
 Contents = Mapping[str, NDArray[np.uint8] | bytes]

@@ -23,8 +23,8 @@ from foreign_networks import (
 from legacy_archive import PANDA, PHOTO, fit_params, make_archive
 from modelyard.errors import ModelyardError
 from modelyard.inference.fits import fit_pixels
-from modelyard.networks.imported import read_imported
-from modelyard.networks.importing import import_pretrained
+from modelyard.networks.importing.imported import read_imported
+from modelyard.networks.importing.importing import import_pretrained
 from modelyard.networks.opening import open_network
 
 TENSORS = {"input__tensor": "input:0", "output__tensor": "final_result:0", "decoded": None}

@@ -9,9 +9,9 @@ from pydantic import ValidationError
 from modelyard.errors import ModelyardError
 from modelyard.evaluation.paired import PairedTest, sign_test
 from modelyard.params import Gate
-from modelyard.registry.decisions import RuleResult
+from modelyard.registry.champions.decisions import RuleResult
+from modelyard.registry.champions.gate import Candidate, ask_gate
 from modelyard.registry.evidence import Evidence
-from modelyard.registry.gate import Candidate, ask_gate
 
 OPEN = Gate(metrics={}, max_accuracy_drop=None, allow_dirty=True)
 METRICS = {

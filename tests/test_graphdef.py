@@ -15,7 +15,7 @@ from modelyard.networks.formats.folding import fold_batch_norm
 from modelyard.networks.formats.frozen_graph import FrozenGraphOriginal
 from modelyard.networks.formats.graphdef import parse_graph
 from modelyard.networks.network import OpenedNetwork
-from modelyard.params.pretrained import Decoded, TensorEntrance, TensorExit
+from modelyard.params.groups.pretrained import Decoded, TensorEntrance, TensorExit
 
 ENTRANCE = TensorEntrance(
     tensor="Mul:0",

@@ -10,8 +10,8 @@ import mlflow
 import pytest
 
 from modelyard.errors import ModelyardError
-from modelyard.registry.decisions import Decision, Kind, RuleResult
-from modelyard.registry.history import GRACE, History, OvertakenError
+from modelyard.registry.champions.decisions import Decision, Kind, RuleResult
+from modelyard.registry.champions.history import GRACE, History, OvertakenError
 from modelyard.tracking.store import Store
 from small_registry import SmallRegistry
 
@@ -109,7 +109,7 @@ def test_an_alias_that_is_moved_too_late_is_put_right(
     def move_too_late(*arguments: str) -> None:
         monkeypatch.setattr(registry.client, "set_registered_model_alias", move)
         with monkeypatch.context() as later:
-            later.setattr("modelyard.registry.history.GRACE", timedelta(0))
+            later.setattr("modelyard.registry.champions.history.GRACE", timedelta(0))
             other.settle()
         other.record(decide(2, 3, before=2))
         move(*arguments)
@@ -163,7 +163,7 @@ def test_what_a_killed_process_left_is_completed_by_the_next_writer(
         patch.setattr(registry.client, "set_registered_model_alias", interrupt)
         with pytest.raises(KeyboardInterrupt):
             history.record(decide(2, 3, before=2))
-    monkeypatch.setattr("modelyard.registry.history.GRACE", timedelta(0))
+    monkeypatch.setattr("modelyard.registry.champions.history.GRACE", timedelta(0))
     past = open_history(registry).read()
     assert (past.champion, past.pending and past.pending.version) == (2, 3)
     assert [reign.decision.version for reign in past.reigns] == [2]
@@ -317,7 +317,7 @@ def test_a_cut_off_decision_for_a_version_that_is_deleted_holds_up_nobody(
     history.record(decide(1, 2))
     history._append(decide(2, 3, before=2))
     registry.client.delete_model_version("mnist", "3")
-    monkeypatch.setattr("modelyard.registry.history.GRACE", timedelta(0))
+    monkeypatch.setattr("modelyard.registry.champions.history.GRACE", timedelta(0))
     assert history.settle().champion == 2
     assert "mnist: version 3 was deleted before decision 2 made it champion" in capsys.readouterr().err
     settled = history.settle()

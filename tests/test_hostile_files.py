@@ -12,9 +12,9 @@ from PIL import Image
 
 from bad_images import make_chunk, make_png
 from hostile_files import PROGRESSIVE, Scan, draw_jpegs, draw_pngs, make_jpeg, make_means, make_segment
+from modelyard.inference.decoding.images import Limits, decode
+from modelyard.inference.decoding.pixels import read_pixels
 from modelyard.inference.fits import FITS, fit_pixels
-from modelyard.inference.images import Limits, decode
-from modelyard.inference.pixels import read_pixels
 
 SMALL = 300_000
 # Guards against minutes; a machine with nothing else to do needs a second for the largest.
@@ -27,7 +27,7 @@ BAND_BYTES = 40_000_000
 MEASURE = """
 import json, re, sys, time
 from pathlib import Path
-from modelyard.inference.images import ImageError, Limits, decode
+from modelyard.inference.decoding.images import ImageError, Limits, decode
 limits = Limits(max_pixels=int(sys.argv[1]))
 read_peak = lambda: int(re.findall(r"VmHWM:\\s+(\\d+)", Path("/proc/self/status").read_text())[0]) * 1024
 before, slowest, decoded, refused = read_peak(), 0.0, 0, 0
@@ -121,7 +121,7 @@ def test_a_decode_is_stopped_at_its_deadline(place: int) -> None:
 
 
 def test_between_the_bands_of_a_picture_somebody_looks_at_the_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("modelyard.inference.pixels._BAND_PIXELS", 50)
+    monkeypatch.setattr("modelyard.inference.decoding.pixels._BAND_PIXELS", 50)
     looks: list[None] = []
     read_pixels(Image.new("RGB", (10, 20)), grey=True, check_time=lambda: looks.append(None))
     assert len(looks) == 4

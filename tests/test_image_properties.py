@@ -11,8 +11,8 @@ from hypothesis.extra.numpy import array_shapes, arrays
 from numpy.typing import NDArray
 
 from bad_images import JPEGS, PNGS
-from modelyard.inference.arrays import read_array
-from modelyard.inference.images import ImageError, Limits, decode
+from modelyard.inference.decoding.arrays import read_array
+from modelyard.inference.decoding.images import ImageError, Limits, decode
 from tflite_models import encode
 
 # The same examples in every run, and nothing left behind in the tree.

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from bad_images import JPEGS, PNGS, make_chunk, make_png, save
-from modelyard.inference.images import ImageError, Limits, decode
+from modelyard.inference.decoding.images import ImageError, Limits, decode
 from tflite_models import encode
 
 LIMITS = Limits(max_bytes=100_000, max_pixels=10_000)
@@ -240,7 +240,7 @@ def test_a_large_picture_is_read_in_bands_that_do_not_show(
 ) -> None:
     files = [*PNGS.values(), *JPEGS.values()]
     whole = [decode(file, LIMITS, grey) for file in files]
-    monkeypatch.setattr("modelyard.inference.pixels._BAND_PIXELS", 70)
+    monkeypatch.setattr("modelyard.inference.decoding.pixels._BAND_PIXELS", 70)
     for file, expected in zip(files, whole, strict=True):
         assert np.array_equal(decode(file, LIMITS, grey), expected)
 

@@ -23,8 +23,8 @@ from legacy_archive import (
     make_label_map,
 )
 from modelyard.errors import ModelyardError
-from modelyard.networks.imported import Imported, find_photo, read_imported
-from modelyard.networks.importing import import_pretrained
+from modelyard.networks.importing.imported import Imported, find_photo, read_imported
+from modelyard.networks.importing.importing import import_pretrained
 from stand_in_package import LABELS, weight_shapes, write_package
 
 Values = dict[str, Any]
@@ -268,8 +268,8 @@ def test_the_stand_in_is_imported_without_tensorflow(values: Values, out: Path, 
     overrides = install_stand_in(repository) | {"pretrained.sources": [NOBODY]}
     pretrained = fit_params(values, overrides).pretrained.model_dump_json()
     program = (
-        "import sys\nfrom pathlib import Path\nfrom modelyard.params.pretrained import FrozenGraph\n"
-        "from modelyard.networks.importing import import_pretrained\n"
+        "import sys\nfrom pathlib import Path\nfrom modelyard.params.groups.pretrained import FrozenGraph\n"
+        "from modelyard.networks.importing.importing import import_pretrained\n"
         "import_pretrained(FrozenGraph.model_validate_json(sys.argv[1]), Path(sys.argv[2]))\n"
         "print([name for name in ('tensorflow', 'keras', 'sklearn') if name in sys.modules])"
     )

@@ -14,7 +14,7 @@ import requests
 import uvicorn
 from mlflow.pyfunc import scoring_server
 
-from modelyard.registry.logged_model import model_arguments
+from modelyard.registry.publishing.logged_model import model_arguments
 from service_process import Service
 from tflite_models import digit_bundle, draw_band, encode
 

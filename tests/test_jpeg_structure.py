@@ -9,7 +9,7 @@ from PIL import Image
 
 from bad_images import JPEG_END, JPEGS, save
 from hostile_files import BASELINE, PROGRESSIVE, Scan, make_jpeg, make_means, make_segment
-from modelyard.inference.images import ImageError, Limits, decode
+from modelyard.inference.decoding.images import ImageError, Limits, decode
 
 SIZE = (320, 240)
 MEANS = make_means(SIZE, low=1)

@@ -8,7 +8,7 @@ import pytest
 from foreign_networks import describe_network
 from modelyard.errors import ModelyardError
 from modelyard.inference.bundle import Label
-from modelyard.networks.labels import read_labels
+from modelyard.networks.importing.labels import read_labels
 
 ANT, BEE = Label("ant"), Label("bee")
 NONE = Label(None)

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from modelyard.inference.bundle import Bundle, BundleError
-from modelyard.service.local_copy import LocalCopy
-from modelyard.service.registry_state import RegisteredModel, RegisteredVersion, RegistryState
+from modelyard.service.models.local_copy import LocalCopy
+from modelyard.service.models.registry_state import RegisteredModel, RegisteredVersion, RegistryState
 from small_registry import make_bundle
 
 STATE = RegistryState(

@@ -28,7 +28,7 @@ from mlflow.pyfunc.scoring_server import _SERVER_MODEL_PATH
 from modelyard.inference.bundle import Bundle
 from modelyard.inference.mlflow_model import SCORING_SERVER, InputError, collect_images
 from modelyard.inference.predictor import Predictor
-from modelyard.registry.logged_model import model_arguments
+from modelyard.registry.publishing.logged_model import model_arguments
 from tflite_models import NAN_GAIN, digit_bundle, digit_model, draw_band, encode, photo_bundle
 
 DIGITS = [encode(draw_band(digit)) for digit in range(10)]

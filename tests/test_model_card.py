@@ -10,7 +10,7 @@ from modelyard.evaluation.measures import name_classes
 from modelyard.inference.bundle import Bundle, Label, Preprocessing
 from modelyard.nesting import flatten
 from modelyard.params import Params
-from modelyard.registry.model_card import MOST_CHARACTERS, ModelCard
+from modelyard.registry.publishing.model_card import MOST_CHARACTERS, ModelCard
 from modelyard.tracking.lineage import plain
 from modelyard.tracking.runs import Dataset
 

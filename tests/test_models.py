@@ -18,15 +18,15 @@ import orjson
 import pytest
 
 import tflite_models
-from modelyard.inference.images import ImageError, Limits
-from modelyard.service.loading import Source
-from modelyard.service.local_copy import LocalCopy
-from modelyard.service.metrics import Metrics
-from modelyard.service.models import Models, ServedVersion, Unavailable, UnknownModel
-from modelyard.service.registry_client import RegistryClient
-from modelyard.service.registry_database import RegistryDatabase
-from modelyard.service.registry_source import open_source
-from modelyard.service.registry_state import RegistryState
+from modelyard.inference.decoding.images import ImageError, Limits
+from modelyard.service.http.metrics import Metrics
+from modelyard.service.models.loading import Source
+from modelyard.service.models.local_copy import LocalCopy
+from modelyard.service.models.models import Models, ServedVersion, Unavailable, UnknownModel
+from modelyard.service.models.registry_client import RegistryClient
+from modelyard.service.models.registry_database import RegistryDatabase
+from modelyard.service.models.registry_source import open_source
+from modelyard.service.models.registry_state import RegistryState
 from modelyard.tracking.store import database_file
 from mutated_models import crashing_model
 from small_registry import SEVEN, SmallRegistry
@@ -306,9 +306,9 @@ def test_a_start_from_the_local_copy_answers_before_mlflow_is_imported(
     serve("mnist").stop()
     script = (
         "import sys; from pathlib import Path\n"
-        "from modelyard.service.local_copy import LocalCopy\n"
-        "from modelyard.service.models import Models\n"
-        "from modelyard.service.registry_source import open_source\n"
+        "from modelyard.service.models.local_copy import LocalCopy\n"
+        "from modelyard.service.models.models import Models\n"
+        "from modelyard.service.models.registry_source import open_source\n"
         "models = Models(open_source('http://127.0.0.1:9'), LocalCopy(Path(sys.argv[1])), ['mnist'])\n"
         "models.start()\n"
         "heavy = {'mlflow', 'pandas', 'tensorflow'} & set(sys.modules)\n"
@@ -477,7 +477,9 @@ def test_a_database_that_is_damaged_is_told_once_without_a_traceback(
     assert answer(models.get("mnist")) == "7a"
     (tmp_path / "aside").rename(database)
     wait_until(lambda: models.problems() == [], models)
-    lines = [record.getMessage() for record in caplog.records if record.name == "modelyard.service.models"]
+    lines = [
+        record.getMessage() for record in caplog.records if record.name == "modelyard.service.models.models"
+    ]
     assert [line.partition(" (")[0] for line in lines] == [
         "the registry does not answer",
         "the registry answers again",

@@ -7,7 +7,7 @@ import warnings
 import pytest
 from PIL import Image, ImageOps
 
-from modelyard.inference.orientation import find_turn
+from modelyard.inference.decoding.orientation import find_turn
 
 PICTURE = Image.frombytes("L", (3, 2), bytes(range(6)))
 ORDERS = {"<": b"II*\0", ">": b"MM\0*"}

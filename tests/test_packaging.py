@@ -23,7 +23,7 @@ from modelyard.images.pictures import PixelPictures, write_pictures
 from modelyard.inference.bundle import Preprocessing, read_bundle
 from modelyard.inference.predictor import Predictor
 from modelyard.networks.convert import convert_network
-from modelyard.networks.importing import import_pretrained
+from modelyard.networks.importing.importing import import_pretrained
 from modelyard.networks.layers import build_network
 from modelyard.packaging.bundling import package
 from modelyard.packaging.imported import open_source

@@ -18,8 +18,8 @@ import pytest
 
 from modelyard.inference import interpreters
 from modelyard.inference.bundle import BundleError, Label, read_bundle, write_bundle
+from modelyard.inference.decoding.images import ImageError, Limits
 from modelyard.inference.fits import fit_pixels
-from modelyard.inference.images import ImageError, Limits
 from modelyard.inference.interpreters import ModelError
 from modelyard.inference.predictor import Predictor
 from modelyard.inference.resize import resize_bilinear

@@ -12,7 +12,7 @@ from omegaconf import OmegaConf
 from conftest import ROOT
 from modelyard.errors import ModelyardError
 from modelyard.params import validate_params
-from modelyard.params.pretrained import KerasFile
+from modelyard.params.groups.pretrained import KerasFile
 
 MINE = {
     "format": "keras",

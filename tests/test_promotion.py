@@ -17,12 +17,12 @@ from modelyard.cli import main
 from modelyard.errors import ModelyardError, UsageError
 from modelyard.params import validate_params
 from modelyard.params.catalogue import find_gate
-from modelyard.params.published import Limit
-from modelyard.registry.comparison import compare
-from modelyard.registry.decisions import Kind
+from modelyard.params.groups.published import Limit
+from modelyard.registry.champions.decisions import Kind
+from modelyard.registry.champions.history import History, OvertakenError
+from modelyard.registry.champions.promotion import RefusedError, promote, roll_back
+from modelyard.registry.comparison.comparison import compare
 from modelyard.registry.evidence import read_evidence
-from modelyard.registry.history import History, OvertakenError
-from modelyard.registry.promotion import RefusedError, promote, roll_back
 from modelyard.registry.versions import find_version
 from modelyard.tracking.store import Store
 from small_registry import SmallRegistry

@@ -12,10 +12,10 @@ import yaml
 
 from modelyard.cli import main
 from modelyard.params import Prune
-from modelyard.registry.decisions import Decision, Kind
-from modelyard.registry.history import History
+from modelyard.registry.champions.decisions import Decision, Kind
+from modelyard.registry.champions.history import History
 from modelyard.registry.pruning import find_prunable, find_unfinished
-from modelyard.registry.publishing import publishing
+from modelyard.registry.publishing.registration import publishing
 from modelyard.registry.versions import list_versions
 from modelyard.tracking.store import Store
 from small_registry import SmallRegistry
@@ -100,7 +100,7 @@ def test_nothing_is_removed_while_a_version_is_published(
     registry: SmallRegistry, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", registry.uri)
-    monkeypatch.setattr("modelyard.cli.audit.PUBLISHING_TIMEOUT_S", 0.1)
+    monkeypatch.setattr("modelyard.cli.prune.PUBLISHING_TIMEOUT_S", 0.1)
     with publishing(1.0):
         assert main(["prune", "mnist", "--unfinished", "--delete"]) == 1
     assert "another register still runs" in capsys.readouterr().err

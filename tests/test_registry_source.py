@@ -11,13 +11,13 @@ import pytest
 
 from modelyard.inference.bundle import read_bundle
 from modelyard.params import Params
-from modelyard.registry.publication import Publication
-from modelyard.registry.publishing import publish
-from modelyard.service.loading import Source
-from modelyard.service.registry_client import RegistryClient
-from modelyard.service.registry_database import REVISIONS, RegistryDatabase
-from modelyard.service.registry_source import open_source
-from modelyard.service.registry_state import RegistryState, SourceError
+from modelyard.registry.publishing.publication import Publication
+from modelyard.registry.publishing.registration import publish
+from modelyard.service.models.loading import Source
+from modelyard.service.models.registry_client import RegistryClient
+from modelyard.service.models.registry_database import REVISIONS, RegistryDatabase
+from modelyard.service.models.registry_source import open_source
+from modelyard.service.models.registry_state import RegistryState, SourceError
 from modelyard.tracking.runs import Dataset
 from modelyard.tracking.store import database_file, open_tracking, tracking_uri
 from small_registry import SmallRegistry, leave_database, make_bundle
@@ -235,7 +235,7 @@ def test_a_database_is_read_and_its_bundle_fetched_without_mlflow(
     registry.point(registry.add())
     script = (
         "import sys; from pathlib import Path\n"
-        "from modelyard.service.registry_source import open_source\n"
+        "from modelyard.service.models.registry_source import open_source\n"
         "source = open_source(sys.argv[1])\n"
         "version = source.read(['mnist']).models['mnist'].find('champion').version\n"
         "bundle = source.download('mnist', version, Path(sys.argv[2]))\n"
@@ -248,8 +248,8 @@ def test_a_database_is_read_and_its_bundle_fetched_without_mlflow(
 def test_a_server_that_is_away_is_told_before_mlflow_is_imported() -> None:
     script = (
         "import sys\n"
-        "from modelyard.service.registry_source import open_source\n"
-        "from modelyard.service.registry_state import SourceError\n"
+        "from modelyard.service.models.registry_source import open_source\n"
+        "from modelyard.service.models.registry_state import SourceError\n"
         "try: open_source('http://127.0.0.1:9').read([])\n"
         "except SourceError as error: print('mlflow' in sys.modules, error)"
     )

@@ -22,7 +22,7 @@ from foreign_networks import (
 )
 from modelyard.errors import ModelyardError
 from modelyard.networks.formats.saved_model import check_saved_model
-from modelyard.networks.obtaining import digest_network
+from modelyard.networks.importing.obtaining import digest_network
 from modelyard.networks.opening import open_network
 
 

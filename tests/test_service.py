@@ -2,7 +2,6 @@
 
 import base64
 import gzip
-import hashlib
 import http.client
 import json
 import math
@@ -441,16 +440,15 @@ def test_the_documentation_loads_nothing_from_elsewhere(service: Service) -> Non
     page = service.get("/docs").text
     assert "https://" not in page
     for path in re.findall(r'(?:src|href)="([^"]+)"', page):
-        assert service.get(path).status_code == 200, path
+        assert service.get(f"/{path}").status_code == 200, path
     assert "swagger-ui-bundle.js" in page
 
 
 def test_the_documentation_may_run_its_own_scripts_only(service: Service) -> None:
     page = service.get("/docs")
-    [script] = re.findall(r"<script>(.*?)</script>", page.text, re.DOTALL)
-    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     policy = dict(part.strip().split(" ", 1) for part in page.headers["Content-Security-Policy"].split(";"))
-    assert policy["script-src"] == f"'self' 'sha256-{digest}'"
+    assert policy["script-src"] == "'self'"
+    assert "<script>" not in page.text
     assert (policy["default-src"], policy["frame-ancestors"]) == ("'none'", "'none'")
     assert page.headers["Referrer-Policy"] == "no-referrer"
 
@@ -468,7 +466,7 @@ def test_only_what_answers_get_answers_head(service: Service) -> None:
     assert service.post("/livez").headers["Allow"] == "GET, HEAD"
 
 
-@pytest.mark.parametrize("path", ["/models/", "/docs/", "/livez/", "/static-offline-docs"])
+@pytest.mark.parametrize("path", ["/models/", "/docs/", "/livez/", "/swagger-ui"])
 def test_a_path_with_a_slash_too_many_leads_nowhere(service: Service, path: str) -> None:
     answer = service.get(path, allow_redirects=False, headers={"Host": "elsewhere.example"})
     assert (answer.status_code, "Location" in answer.headers) == (404, False)

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from modelyard.errors import ModelyardError
-from modelyard.images.source_link import lay_source
+from modelyard.images.folders.source_link import lay_source
 
 LINK = Path("data/source")
 

@@ -13,10 +13,10 @@ import tensorflow as tf
 from foreign_networks import PICTURES
 from modelyard.errors import ModelyardError
 from modelyard.inference.bundle import Label
-from modelyard.networks.fallback import WEIGHTS
 from modelyard.networks.formats.quantized_weights import Quantized, write_weights
 from modelyard.networks.formats.stand_in import FEATURES, INPUT, build_network, check_weights, open_stand_in
-from modelyard.networks.imported import Imported, describe_fit, read_imported, write_facts
+from modelyard.networks.importing.fallback import WEIGHTS
+from modelyard.networks.importing.imported import Imported, describe_fit, read_imported, write_facts
 from modelyard.networks.network import OpenedNetwork
 from modelyard.networks.opening import open_network
 from stand_in_package import LABELS, weight_shapes

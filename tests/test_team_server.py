@@ -17,13 +17,13 @@ from mlflow.exceptions import MlflowException
 
 from conftest import compose_values
 from modelyard.params import validate_params
-from modelyard.registry.history import History
-from modelyard.registry.promotion import promote, roll_back
+from modelyard.registry.champions.history import History
+from modelyard.registry.champions.promotion import promote, roll_back
 from modelyard.registry.verification import verify_registry
 from modelyard.registry.versions import PUBLISHED, list_versions
-from modelyard.service.local_copy import LocalCopy
-from modelyard.service.models import Models
-from modelyard.service.registry_source import open_source
+from modelyard.service.models.local_copy import LocalCopy
+from modelyard.service.models.models import Models
+from modelyard.service.models.registry_source import open_source
 from modelyard.tracking.runs import Dataset, log_dataset
 from modelyard.tracking.store import QUIET, Store, open_store
 from small_registry import make_bundle

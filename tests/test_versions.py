@@ -24,12 +24,12 @@ from modelyard.errors import ModelyardError
 from modelyard.evaluation.reports import Predictions, describe_bundle, write_predictions
 from modelyard.inference.bundle import Bundle, write_bundle
 from modelyard.params import Gate, Params
-from modelyard.params.published import Limit
-from modelyard.registry.decisions import Kind
+from modelyard.params.groups.published import Limit
+from modelyard.registry.champions.decisions import Kind
+from modelyard.registry.champions.history import History
 from modelyard.registry.evidence import read_evidence, read_predictions_of
-from modelyard.registry.history import History
-from modelyard.registry.publication import Publication, Role, read_publications
-from modelyard.registry.publishing import publish, publishing
+from modelyard.registry.publishing.publication import Publication, Role, read_publications
+from modelyard.registry.publishing.registration import publish, publishing
 from modelyard.registry.versions import (
     create_version,
     fetch_bundle,
@@ -260,7 +260,8 @@ def test_two_registers_at_once_make_one_version(tracking: Tracking, make: Make, 
     publication = make(trained=False)
     script = (
         "import sys; from pathlib import Path; from modelyard.params import load_params\n"
-        "from modelyard.registry.publication import *; from modelyard.registry.publishing import *\n"
+        "from modelyard.registry.publishing.publication import *\n"
+        "from modelyard.registry.publishing.registration import *\n"
         "from modelyard.tracking.store import open_tracking\n"
         "bundles, reports = map(Path, sys.argv[1:3])\n"
         "tracking = open_tracking('digits')\n"

@@ -17,7 +17,7 @@ from benchmarks.serving.questions import MNIST, Subject
 from modelyard.errors import ModelyardError
 from modelyard.files import replace_folder, write_json
 from modelyard.networks.formats.quantized_weights import read_weights
-from modelyard.networks.imported import read_imported
+from modelyard.networks.importing.imported import read_imported
 from modelyard.params import load_params
 from modelyard.quiet import import_tensorflow, quiet_tensorflow
 

@@ -26,11 +26,11 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 def _compare(given: argparse.Namespace) -> None:
     from modelyard.errors import ModelyardError
-    from modelyard.registry.comparison import compare
-    from modelyard.registry.comparison_page import write_page
-    from modelyard.registry.comparison_table import draw_table
+    from modelyard.registry.comparison.comparison import compare
+    from modelyard.registry.comparison.page import write_page
+    from modelyard.registry.comparison.table import draw_table
+    from modelyard.registry.comparison.test_split import find_test_split
     from modelyard.registry.evidence import read_evidence
-    from modelyard.registry.test_split import find_test_split
     from modelyard.registry.versions import find_version
     from modelyard.tracking.store import open_store
 

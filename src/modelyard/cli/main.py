@@ -1,15 +1,42 @@
 """The command line as a whole: its commands, and what becomes of their errors."""
 
 import argparse
+import os
+import sys
 from collections.abc import Sequence
+from typing import Any
 
-from modelyard.cli import audit, compare, decide, serve, sweep
+from modelyard.cli import (
+    compare,
+    history,
+    promote,
+    prune,
+    reconcile,
+    relocate,
+    rollback,
+    serve,
+    sweep,
+    verify,
+)
 from modelyard.cli.output import say
 from modelyard.errors import UsageError
 from modelyard.failures import explain
 
-# Each adds its commands to the parser, with the function that runs them as the default of `run`.
-GROUPS = (compare, decide, audit, serve, sweep)
+# Each is named after its command, which it adds with the function that runs it as the default of `run`.
+MODULES = (compare, promote, rollback, history, verify, reconcile, prune, relocate, serve, sweep)
+
+
+# As a shell counts it: 128 and the number of SIGPIPE.
+BROKEN_PIPE = 141
+
+
+class _ShowVersion(argparse.Action):
+    """Looks the version up only when it is asked for: that takes as long as all the rest of a start."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> None:
+        from importlib.metadata import version
+
+        parser.exit(message=f"modelyard {version('modelyard')}\n")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -24,6 +51,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return int(given.run(given) or 0)
     except KeyboardInterrupt:
         return 130
+    except BrokenPipeError:
+        # Whoever reads, such as `head`, has seen enough; what is left must not be flushed at the end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return BROKEN_PIPE
     except Exception as error:
         line = explain(error)
         if line is None:
@@ -52,7 +83,8 @@ def _is_utf8(text: str) -> bool:
 def make_parser() -> argparse.ArgumentParser:
     """Make the parser of all commands."""
     parser = argparse.ArgumentParser(prog="modelyard", description="Image models, from data to answers.")
+    parser.add_argument("--version", action=_ShowVersion, nargs=0, help="print the version and exit")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
-    for group in GROUPS:
-        group.add_commands(commands)
+    for module in MODULES:
+        module.add_commands(commands)
     return parser

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from modelyard.service.settings import TOKEN, Settings, read_token
 
 if TYPE_CHECKING:
-    from modelyard.service.models import Models
+    from modelyard.service.models.models import Models
 
 _OPTIONS = {
     "max_body_bytes": "bytes of a request; more is a 413",
@@ -59,10 +59,10 @@ def make_models(names: tuple[str, ...], folder: Path | None, max_pixels: int) ->
         folder: for the local copy; None takes one in the user's cache, for this registry and these names.
         max_pixels: of an image.
     """
-    from modelyard.inference.images import Limits
-    from modelyard.service.local_copy import LocalCopy
-    from modelyard.service.models import Models
-    from modelyard.service.registry_source import open_source
+    from modelyard.inference.decoding.images import Limits
+    from modelyard.service.models.local_copy import LocalCopy
+    from modelyard.service.models.models import Models
+    from modelyard.service.models.registry_source import open_source
     from modelyard.tracking.store import tracking_uri
 
     uri = tracking_uri()

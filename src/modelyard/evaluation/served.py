@@ -16,8 +16,8 @@ from modelyard.evaluation.latency import Latency, measure_latency
 from modelyard.evaluation.measures import Floats
 from modelyard.images.pictures import LIMITS
 from modelyard.inference.bundle import Bundle, BundleError, read_bundle
-from modelyard.inference.encoded import PNG
-from modelyard.inference.images import ImageError
+from modelyard.inference.decoding.encoded import PNG
+from modelyard.inference.decoding.images import ImageError
 from modelyard.inference.interpreters import ModelError
 from modelyard.inference.predictor import Predictor
 from modelyard.params import Evaluate

@@ -13,7 +13,7 @@ from PIL import Image
 
 from modelyard.errors import ModelyardError
 from modelyard.images.pictures import LIMITS
-from modelyard.inference.images import ImageError, decode
+from modelyard.inference.decoding.images import ImageError, decode
 
 NamedPixels: TypeAlias = tuple[str, NDArray[np.uint8]]
 # Of a side of the picture: smaller parts of a photo show hardly anything.

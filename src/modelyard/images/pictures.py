@@ -17,7 +17,7 @@ from PIL import Image
 
 from modelyard.errors import ModelyardError
 from modelyard.files import replace_file
-from modelyard.inference.images import ImageError, Limits, decode
+from modelyard.inference.decoding.images import ImageError, Limits, decode
 
 Labels = NDArray[np.unsignedinteger[Any]]
 # Of a person's own pictures: no attack, and cameras make larger ones every year.

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from modelyard.files import replace_folder
 from modelyard.images.pictures import Labels, Pictures
-from modelyard.inference.encoded import PNG
+from modelyard.inference.decoding.encoded import PNG
 
 
 def write_samples(folder: Path, pictures: Pictures, count: int) -> None:

@@ -12,10 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from modelyard.inference.arrays import read_array
 from modelyard.inference.bundle import Bundle, BundleError
+from modelyard.inference.decoding.arrays import read_array
+from modelyard.inference.decoding.images import ImageError, Limits, decode
 from modelyard.inference.fits import fit_pixels
-from modelyard.inference.images import ImageError, Limits, decode
 from modelyard.inference.interpreters import ModelError, Pool
 
 Answer = list[dict[str, Any]]

@@ -15,7 +15,7 @@ from modelyard.images.pictures import Pictures
 from modelyard.inference.fits import fit_pixels
 from modelyard.inference.interpreters import Pool
 from modelyard.networks.features import Features, Floats, Trunk, read_features, write_features
-from modelyard.networks.imported import read_imported
+from modelyard.networks.importing.imported import read_imported
 from modelyard.networks.opening import open_network
 from modelyard.params import Precision
 from modelyard.quiet import quiet_tensorflow

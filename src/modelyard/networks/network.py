@@ -19,7 +19,7 @@ from modelyard.inference.fits import fit_pixels
 from modelyard.networks.convert import convert_saved, save_function
 from modelyard.networks.scaling import finish, normalize, pool
 from modelyard.params import Precision
-from modelyard.params.pretrained import Entrance, Exit
+from modelyard.params.groups.pretrained import Entrance, Exit
 from modelyard.quiet import quiet_tensorflow
 
 Pixels: TypeAlias = NDArray[np.uint8]

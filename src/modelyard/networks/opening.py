@@ -11,7 +11,7 @@ from modelyard.networks.formats.keras_file import open_keras_file
 from modelyard.networks.formats.litert_file import open_litert_file
 from modelyard.networks.formats.saved_model import open_saved_model
 from modelyard.networks.formats.stand_in import open_stand_in
-from modelyard.networks.imported import Imported
+from modelyard.networks.importing.imported import Imported
 from modelyard.networks.network import Network, OpenedNetwork, Original
 from modelyard.quiet import import_tensorflow, quiet_tensorflow
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from modelyard.errors import ModelyardError
-from modelyard.params.pretrained import Entrance, Exit
+from modelyard.params.groups.pretrained import Entrance, Exit
 
 
 def normalize(levels: Any, entrance: Entrance, channels_first: bool) -> Any:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from modelyard.images.crops import Samples
 from modelyard.inference.fits import fit_pixels
-from modelyard.networks.imported import read_imported
+from modelyard.networks.importing.imported import read_imported
 from modelyard.networks.network import Network
 from modelyard.networks.opening import open_network
 from modelyard.packaging.source import Source

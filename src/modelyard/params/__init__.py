@@ -3,19 +3,27 @@
 One file a group of conf/, with the range of every value. A unit stands in the name (`timeout_s`).
 """
 
-from modelyard.params.data import Data, FolderDataset, IdxDataset, IdxGzSource, Input, NpmSource, NpzSource
-from modelyard.params.evaluate import Evaluate
-from modelyard.params.experiment import Difference
-from modelyard.params.features import Features
+from modelyard.params.groups.data import (
+    Data,
+    FolderDataset,
+    IdxDataset,
+    IdxGzSource,
+    Input,
+    NpmSource,
+    NpzSource,
+)
+from modelyard.params.groups.evaluate import Evaluate
+from modelyard.params.groups.experiment import Difference
+from modelyard.params.groups.features import Features
+from modelyard.params.groups.model import Convolution, Model
+from modelyard.params.groups.package import Int8, Package, Precision
+from modelyard.params.groups.pretrained import AnyPretrained, Fallback, File, Pretrained, Proof
+from modelyard.params.groups.published import Card, Figures, Gate, Published
+from modelyard.params.groups.registry import Prune, Registry
+from modelyard.params.groups.serve import Serve
+from modelyard.params.groups.sweep import Dimension, Pruner, Sampler, Sweep
+from modelyard.params.groups.train import Augmentation, EarlyStopping, Optimizer, Schedule, Train
 from modelyard.params.load import Params, load_params, validate_params
-from modelyard.params.model import Convolution, Model
-from modelyard.params.package import Int8, Package, Precision
-from modelyard.params.pretrained import AnyPretrained, Fallback, File, Pretrained, Proof
-from modelyard.params.published import Card, Figures, Gate, Published
-from modelyard.params.registry import Prune, Registry
-from modelyard.params.serve import Serve
-from modelyard.params.sweep import Dimension, Pruner, Sampler, Sweep
-from modelyard.params.train import Augmentation, EarlyStopping, Optimizer, Schedule, Train
 
 __all__ = [
     "AnyPretrained",

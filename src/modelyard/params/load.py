@@ -7,18 +7,18 @@ import yaml
 from pydantic import Field, ValidationError, model_validator
 
 from modelyard.errors import ModelyardError
-from modelyard.params.data import Data
-from modelyard.params.evaluate import Evaluate
-from modelyard.params.experiment import Difference
-from modelyard.params.features import Features
 from modelyard.params.group import Group
-from modelyard.params.model import Model
-from modelyard.params.package import Package
-from modelyard.params.pretrained import AnyPretrained, Pretrained
-from modelyard.params.registry import Registry
-from modelyard.params.serve import Serve
-from modelyard.params.sweep import Sweep
-from modelyard.params.train import Train
+from modelyard.params.groups.data import Data
+from modelyard.params.groups.evaluate import Evaluate
+from modelyard.params.groups.experiment import Difference
+from modelyard.params.groups.features import Features
+from modelyard.params.groups.model import Model
+from modelyard.params.groups.package import Package
+from modelyard.params.groups.pretrained import AnyPretrained, Pretrained
+from modelyard.params.groups.registry import Registry
+from modelyard.params.groups.serve import Serve
+from modelyard.params.groups.sweep import Sweep
+from modelyard.params.groups.train import Train
 
 
 class Params(Group):

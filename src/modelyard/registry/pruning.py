@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from modelyard.params import Prune
-from modelyard.registry.history import History
+from modelyard.registry.champions.history import History
 from modelyard.registry.versions import CONTENT_KEY, MODEL_ID, PUBLISHED, list_versions, update_challenger
 from modelyard.tracking.store import Store
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from modelyard.errors import ModelyardError
 from modelyard.inference.bundle import BundleError, read_bundle
 from modelyard.inference.trial import Trials
-from modelyard.registry.history import History
+from modelyard.registry.champions.history import History
 from modelyard.registry.versions import (
     CHAMPION,
     CONTENT_KEY,

@@ -16,10 +16,10 @@ from uvicorn.supervisors import Multiprocess
 
 from modelyard.errors import ModelyardError
 from modelyard.service.app import create_app
-from modelyard.service.arrivals import Arrivals, turn_away
-from modelyard.service.connections import Connection
-from modelyard.service.metrics import SHARED
-from modelyard.service.models import Models
+from modelyard.service.http.arrivals import Arrivals, turn_away
+from modelyard.service.http.connections import Connection
+from modelyard.service.http.metrics import SHARED
+from modelyard.service.models.models import Models
 from modelyard.service.settings import Settings
 
 LOOPBACK = "127.0.0.1"

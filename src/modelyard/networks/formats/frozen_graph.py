@@ -11,7 +11,7 @@ from modelyard.networks.formats.folding import fold_batch_norm
 from modelyard.networks.formats.graphdef import check_tensors, cut_graph, parse_graph
 from modelyard.networks.network import Floats, FunctionOriginal, Pixels, Prepare, Step, shorten
 from modelyard.networks.scaling import find_layout
-from modelyard.params.pretrained import Decoded, TensorEntrance, TensorExit
+from modelyard.params.groups.pretrained import Decoded, TensorEntrance, TensorExit
 
 if TYPE_CHECKING:
     from tensorflow.core.framework.graph_pb2 import GraphDef

@@ -11,7 +11,7 @@ from modelyard.networks.formats.graphdef import suggest
 from modelyard.networks.formats.keras_safety import check_hdf5, check_keras_archive
 from modelyard.networks.network import Floats, FunctionOriginal, Step, shorten
 from modelyard.networks.scaling import find_layout
-from modelyard.params.pretrained import Entrance, Exit
+from modelyard.params.groups.pretrained import Entrance, Exit
 
 if TYPE_CHECKING:
     import keras

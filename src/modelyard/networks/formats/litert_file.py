@@ -10,7 +10,7 @@ from modelyard.networks.joining import cut_model, join_models, read_model
 from modelyard.networks.network import Floats, Original, Step, shorten
 from modelyard.networks.scaling import find_layout
 from modelyard.params import Precision
-from modelyard.params.pretrained import Entrance, Exit
+from modelyard.params.groups.pretrained import Entrance, Exit
 
 
 class LiteRtOriginal(Original):

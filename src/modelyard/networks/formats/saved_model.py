@@ -12,7 +12,7 @@ from modelyard.networks.formats.frozen_graph import name_tensor
 from modelyard.networks.formats.graphdef import cut_graph
 from modelyard.networks.network import Floats, FunctionOriginal, Step, shorten
 from modelyard.networks.scaling import find_layout
-from modelyard.params.pretrained import Entrance, Exit
+from modelyard.params.groups.pretrained import Entrance, Exit
 
 if TYPE_CHECKING:
     from tensorflow.core.framework.node_def_pb2 import NodeDef

@@ -1,0 +1,69 @@
+"""`modelyard history`: who was champion from when to when, and why."""
+
+import argparse
+from typing import TYPE_CHECKING, Any
+
+from modelyard.cli.arguments import Commands, add_model_command
+from modelyard.cli.output import say, say_json
+
+if TYPE_CHECKING:
+    from modelyard.registry.champions.decisions import Decision
+    from modelyard.registry.champions.history import Past
+
+
+def add_commands(commands: Commands) -> None:
+    """Add `history`."""
+    history = add_model_command(
+        commands,
+        "history",
+        "show what was champion from when to when, by whom, and why",
+        "Show every decision about a model's champion, oldest first. Nothing is written.",
+    )
+    history.add_argument("--refusals", action="store_true", help="also those that moved nothing")
+    history.set_defaults(run=_tell_history)
+
+
+def _tell_history(given: argparse.Namespace) -> None:
+    from modelyard.registry.champions.history import History
+    from modelyard.tracking.store import open_store
+
+    past = History(open_store(), given.name).read()
+    if given.json:
+        say_json(_plain(past))
+        return
+    if not past.reigns:
+        say(f"{given.name}: no version was champion yet")
+    for reign in past.reigns:
+        decision = reign.decision
+        until = f"{reign.until:%Y-%m-%d %H:%M}" if reign.until else "now"
+        say(f"{decision.subject:<12} {decision.at:%Y-%m-%d %H:%M} to {until:<16}  {_describe(decision)}")
+    if past.pending:
+        say(f"pending: {_describe(past.pending)}; the next promote or rollback completes it")
+    for refused in (one for one in past.decisions if not one.moved and given.refusals):
+        say(f"refused      {refused.at:%Y-%m-%d %H:%M}  version {refused.version}: {_describe(refused)}")
+
+
+def _describe(decision: "Decision") -> str:
+    failed = [rule.rule for rule in decision.rules if not rule.passed]
+    parts = [f"{decision.number}: {decision.kind}" + (f" by {decision.by}" if decision.by else "")]
+    if failed:
+        parts.append(("by force although it fails " if decision.forced else "it fails ") + ", ".join(failed))
+    if decision.reason:
+        parts.append(decision.reason)
+    return "; ".join(parts)
+
+
+def _plain(past: "Past") -> dict[str, Any]:
+    """Return a history as plain values: who was champion when, and every decision with its rules."""
+    reigns = [
+        {
+            "version": reign.decision.version,
+            "from": reign.decision.at.isoformat(timespec="milliseconds"),
+            "until": reign.until and reign.until.isoformat(timespec="milliseconds"),
+            "decision": reign.decision.number if reign.on_record else None,
+        }
+        for reign in past.reigns
+    ]
+    decisions = [decision.to_plain() for decision in past.decisions]
+    pending = past.pending and past.pending.number
+    return {"champion": past.champion, "reigns": reigns, "decisions": decisions, "pending": pending}

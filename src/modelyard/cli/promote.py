@@ -1,0 +1,67 @@
+"""`modelyard promote`: make a version champion, if the gate lets it through."""
+
+import argparse
+from typing import TYPE_CHECKING
+
+from modelyard.cli.arguments import Commands, add_model_command
+from modelyard.cli.output import say, say_json
+
+if TYPE_CHECKING:
+    from modelyard.registry.champions.decisions import Decision
+
+
+def add_commands(commands: Commands) -> None:
+    """Add `promote`."""
+    promote = add_model_command(
+        commands,
+        "promote",
+        "make a version champion, if the gate lets it through",
+        "Ask every rule of the model's gate in conf/ about a version, and make it champion if all hold. The "
+        "decision is on record either way. Exit code 1: a rule does not hold, and nothing has moved.",
+    )
+    promote.add_argument("version", metavar="VERSION", help="its number or an alias")
+    promote.add_argument(
+        "--force", action="store_true", help="promote it although a rule other than bundle does not hold"
+    )
+    promote.add_argument("--reason", default="", metavar="TEXT", help="why, for the record")
+    promote.set_defaults(run=_promote)
+
+
+def _promote(given: argparse.Namespace) -> None:
+    from modelyard.params import load_params
+    from modelyard.params.catalogue import find_gate
+    from modelyard.registry.champions.promotion import RefusedError, promote
+    from modelyard.registry.versions import find_version
+    from modelyard.repository import find_root
+    from modelyard.tracking.store import open_store
+
+    store, root = open_store(), find_root()
+    # What is not registered needs no gate.
+    find_version(store.client, given.name, given.version)
+    gate = find_gate(given.name, load_params(root / "params.yaml"), root / "conf")
+    try:
+        decision = promote(store, given.name, given.version, gate, reason=given.reason, force=given.force)
+    except RefusedError as refused:
+        say_decision(refused.decision, given)
+        raise
+    say_decision(decision, given)
+
+
+def say_decision(decision: "Decision | None", given: argparse.Namespace) -> None:
+    """Print what was decided; None stands for nothing to decide."""
+    if given.json:
+        say_json(decision and decision.to_plain())
+    elif decision is None:
+        say(f"{given.name}: version {given.version} is champion already")
+    else:
+        for rule in decision.rules:
+            say(f"{'pass' if rule.passed else 'FAIL'}  {rule.rule:<26}{rule.found}")
+            if rule.wanted not in rule.found:
+                say(f"{'':<32}wanted: {rule.wanted}")
+        if decision.moved:
+            forced = ", by force" if decision.forced else ""
+            before = f"instead of {decision.before}" if decision.before else "the first one"
+            say(
+                f"{given.name}: version {decision.version} is champion, {before}{forced} "
+                f"(decision {decision.number})"
+            )

@@ -1,0 +1,1 @@
+"""Folders: a dataset that is a folder of pictures for each class."""

@@ -1,0 +1,68 @@
+"""A first look at a file: whether it is a whole picture, and by what it is known again."""
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+from modelyard.images.pictures import LIMITS, digest_arrays
+from modelyard.inference.decoding.encoded import JPEG, OTHERS, PNG
+from modelyard.inference.decoding.images import ImageError, decode
+
+_START_BYTES = 64
+
+
+@dataclass(frozen=True)
+class Look:
+    """What is kept of a picture that was read.
+
+    Attributes:
+        sha256: of the file, in hex.
+        pixels: SHA-256 of its size and pixels in RGB, in hex; the same for copies, whatever their format.
+    """
+
+    sha256: str
+    pixels: str
+
+
+def look_at(path: Path) -> Look | str:
+    """Read and decode a file; return the reason where it is no whole PNG or JPEG."""
+    try:
+        str(path).encode()
+        # Opening a pipe would wait for its other end.
+        if not path.is_file():
+            return "no file, or a link that leads nowhere"
+        if path.stat().st_size > LIMITS.max_bytes:
+            return f"more than {LIMITS.max_bytes:,} bytes"
+        if reason := _say_what_else(_read_start(path)):
+            return reason
+        content = path.read_bytes()
+        return Look(hashlib.sha256(content).hexdigest(), digest_arrays(decode(content, LIMITS)))
+    except UnicodeEncodeError:
+        return "a name that is not UTF-8"
+    except ImageError as error:
+        return error.reason
+    except OSError as error:
+        return str(error.strerror)
+
+
+def is_picture(path: Path) -> bool:
+    """Say whether a file can be read, and begins as a PNG or JPEG does."""
+    try:
+        return path.is_file() and _say_what_else(_read_start(path)) is None
+    except OSError:
+        return False
+
+
+def _say_what_else(start: bytes) -> str | None:
+    """Return what a file is by its first bytes, None for a PNG or JPEG."""
+    if start.startswith((PNG, JPEG)):
+        return None
+    if not start:
+        return "empty"
+    name = next((name for magic, name in OTHERS.items() if start.lstrip().startswith(magic)), None)
+    return f"{name}, not PNG or JPEG" if name else "neither PNG nor JPEG"
+
+
+def _read_start(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return file.read(_START_BYTES)

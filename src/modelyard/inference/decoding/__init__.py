@@ -1,0 +1,1 @@
+"""Decoding: the bytes of a PNG or JPEG become pixels, within limits."""

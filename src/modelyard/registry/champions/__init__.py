@@ -1,0 +1,1 @@
+"""Champions: the gate, the decision, and the history of both."""

@@ -1,0 +1,124 @@
+"""The gate before promotion: rules from conf/, each with its numbers; what is not known fails."""
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from modelyard.errors import ModelyardError
+from modelyard.evaluation.measures import NORMAL_QUANTILE_975
+from modelyard.evaluation.paired import PairedTest
+from modelyard.failures import shorten
+from modelyard.metrics import find_metric
+from modelyard.params import Gate
+from modelyard.params.groups.published import MAJORITY
+from modelyard.registry.champions.decisions import RuleResult
+from modelyard.registry.evidence import Evidence
+
+SIGNIFICANT = 0.05
+# What is on record of a decision has room for two such.
+LONGEST_FOUND = 1000
+# The rule that no force overrides.
+BUNDLE = "bundle"
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A version that is to become champion.
+
+    Attributes:
+        evidence: what is known of it.
+        check_bundle: raises a ModelyardError where its artifacts are missing or changed.
+        compare: sets its answers against the champion's, image by image, the candidate first; raises a
+            ModelyardError where that cannot be done. None where there is no champion.
+    """
+
+    evidence: Evidence
+    check_bundle: Callable[[], object]
+    compare: Callable[[], PairedTest] | None
+
+
+def ask_gate(gate: Gate, candidate: Candidate) -> tuple[RuleResult, ...]:
+    """Ask every rule that the gate has, also after one has failed."""
+    return (
+        _check_bundle(candidate),
+        *_check_limits(gate, candidate.evidence),
+        *_check_others(gate, candidate),
+    )
+
+
+def _check_bundle(candidate: Candidate) -> RuleResult:
+    wanted = "artifacts that match their digest"
+    try:
+        candidate.check_bundle()
+    except ModelyardError as error:
+        return RuleResult(BUNDLE, False, wanted, shorten(str(error), LONGEST_FOUND))
+    return RuleResult(BUNDLE, True, wanted, "the artifacts match their digest, and the model answers")
+
+
+def _check_limits(gate: Gate, evidence: Evidence) -> Iterator[RuleResult]:
+    """Hold each metric against its limit."""
+    for name, limit in gate.metrics.items():
+        if limit is None:
+            continue
+        if limit.min == MAJORITY:
+            yield _check_majority(name, evidence)
+            continue
+        metric, value = find_metric(name), evidence.metrics.get(name)
+        higher = limit.min is not None
+        bound = float(limit.min if higher else limit.max)  # type: ignore[arg-type]  # `Gate` has one of them
+        wanted = f"at {'least' if higher else 'most'} {metric.show(bound)}"
+        if value is None or not math.isfinite(value):
+            yield RuleResult(name, False, wanted, "it was not measured")
+        else:
+            yield RuleResult(name, value >= bound if higher else value <= bound, wanted, metric.show(value))
+
+
+def _check_majority(name: str, evidence: Evidence) -> RuleResult:
+    """Ask for more than a model reaches that always answers the most common class."""
+    wanted = "more than the share of the most common class, with 95 % confidence"
+    low, majority = (evidence.metrics.get(f"test/{of}", math.nan) for of in ("accuracy_low", "majority"))
+    if not (math.isfinite(low) and math.isfinite(majority)):
+        return RuleResult(name, False, wanted, "it was not measured")
+    found = f"at least {low:.2%} with 95 % confidence; the most common class has a share of {majority:.2%}"
+    return RuleResult(name, low > majority, wanted, found)
+
+
+def _check_others(gate: Gate, candidate: Candidate) -> Iterator[RuleResult]:
+    if gate.max_accuracy_drop is not None:
+        yield _check_champion(gate.max_accuracy_drop, candidate)
+    if not gate.allow_dirty:
+        dirty = candidate.evidence.tags.get("git.dirty")
+        found = {"false": "no uncommitted changes", "true": "uncommitted changes"}.get(dirty or "", "unknown")
+        yield RuleResult("clean_tree", dirty == "false", "made from a commit, without changes to it", found)
+
+
+def _check_champion(max_drop: float, candidate: Candidate) -> RuleResult:
+    rule = "max_accuracy_drop"
+    wanted = (
+        "significantly more accurate than the champion, or less accurate by at most "
+        f"{max_drop:.2%} with 95 % confidence"
+    )
+    if candidate.compare is None:
+        return RuleResult(rule, True, wanted, "there is no champion yet")
+    try:
+        test = candidate.compare()
+    except ModelyardError as error:
+        return RuleResult(rule, False, wanted, shorten(str(error), LONGEST_FOUND))
+    difference, margin = _difference(test)
+    better = test.p_value < SIGNIFICANT and test.only_first > test.only_second
+    found = (
+        f"accuracy {difference:+.2%} beside the champion's, at worst {difference - margin:+.2%} with 95 % "
+        f"confidence: right on {test.only_first} images where the champion is wrong, wrong on "
+        f"{test.only_second} where it is right, p = {test.p_value:.2g}"
+    )
+    return RuleResult(rule, better or difference - margin >= -max_drop, wanted, found)
+
+
+def _difference(test: PairedTest) -> tuple[float, float]:
+    """The difference in accuracy of paired answers, and half the width of its 95 % interval.
+
+    Source: Fleiss, Levin and Paik, Statistical Methods for Rates and Proportions, 3rd ed., section 13.1.
+    """
+    more, less = test.only_first, test.only_second
+    variance = (more + less - (more - less) ** 2 / test.images) / test.images**2
+    return (more - less) / test.images, NORMAL_QUANTILE_975 * math.sqrt(variance)

@@ -1,0 +1,166 @@
+"""Who is champion: moved through the gate or by force, taken back, and always on record."""
+
+import random
+import time
+from typing import TYPE_CHECKING
+
+from modelyard.errors import ModelyardError, UsageError
+from modelyard.evaluation.paired import PairedTest, mcnemar
+from modelyard.failures import warn
+from modelyard.params import Gate
+from modelyard.registry.champions.decisions import Decision, Kind, RuleResult
+from modelyard.registry.champions.gate import BUNDLE, Candidate, ask_gate
+from modelyard.registry.champions.history import History, OvertakenError, Past
+from modelyard.registry.evidence import Evidence, read_evidence, read_predictions_of
+from modelyard.registry.versions import CONTENT_KEY, check_bundle, find_version, list_versions
+from modelyard.tracking.store import Store
+
+if TYPE_CHECKING:
+    from mlflow.entities.model_registry import ModelVersion
+
+# Longer than a writer that died in the middle holds up the others.
+PATIENCE_S = 60.0
+
+
+class RefusedError(ModelyardError):
+    """The gate does not let a version through; the decision says why, and is on record.
+
+    Attributes:
+        decision: the refusal.
+    """
+
+    def __init__(self, message: str, decision: Decision) -> None:
+        super().__init__(message)
+        self.decision = decision
+
+
+def promote(
+    store: Store,
+    name: str,
+    wanted: str,
+    gate: Gate,
+    *,
+    reason: str = "",
+    force: bool = False,
+) -> Decision | None:
+    """Make a version champion, if the gate lets it through; the decision is on record either way.
+
+    Args:
+        store: where the model is registered.
+        name: of the registered model.
+        wanted: the version, by its number or an alias.
+        gate: of this model, see `params.catalogue.find_gate`.
+        reason: a person's words.
+        force: move it although a rule does not hold; a reason is then asked for. What the service could not
+            load is moved by nothing.
+
+    Returns:
+        The decision; None where the version is champion already.
+
+    Raises:
+        RefusedError: a rule does not hold.
+        OvertakenError: somebody else decides at the same time.
+        UsageError: there is no such model or version, or no reason to force it.
+    """
+    if force and not reason.strip():
+        raise UsageError('--force: expected --reason "..." too, for the record')
+    version = find_version(store.client, name, wanted)
+    number = int(version.version)
+    history = History(store, name)
+    past = history.settle()
+    if number == past.champion:
+        return None
+    evidence = read_evidence(store, version)
+    rules = ask_gate(gate, _make_candidate(store, evidence, past.champion))
+    failed = [rule.rule for rule in rules if not rule.passed]
+    forced = force and bool(failed) and BUNDLE not in failed
+    decision = past.decide(
+        Kind.PROMOTE, number, moved=forced or not failed, reason=reason, rules=rules, forced=forced
+    )
+    history.record(decision)
+    if not decision.moved:
+        way_out = (
+            f"Nothing overrides {BUNDLE}, for the version could not be served: choose another"
+            if BUNDLE in failed
+            else '`--force --reason "..."` overrides'
+        )
+        raise RefusedError(
+            f"{name}: version {number} does not become champion, for it fails {', '.join(failed)}; on record "
+            f"as decision {decision.number}. {way_out}",
+            decision,
+        )
+    return decision
+
+
+def roll_back(store: Store, name: str, to: str | None = None, *, reason: str = "") -> Decision:
+    """Go back to the champion before the present one, or to a version that is named.
+
+    Where no alias says who is champion, the last one is gone back to. Champions that are no longer there, or
+    that modelyard has not published, are passed over; that is said on stderr.
+
+    Raises:
+        UsageError: there is no such model or version, or it is champion already.
+        ModelyardError: there is no champion to go back to, or its artifacts are missing or changed.
+        OvertakenError: somebody else decides at the same time.
+    """
+    history = History(store, name)
+    past = history.settle()
+    target = find_version(store.client, name, to) if to else _find_previous(store, name, past)
+    number = int(target.version)
+    if number == past.champion:
+        raise UsageError(f"{name}: version {number} is champion already: name another with --to")
+    try:
+        check_bundle(store, target)
+    except ModelyardError as error:
+        raise ModelyardError(f"{error}; name another version with --to") from None
+    whole = RuleResult(BUNDLE, True, "artifacts that match their digest, and a model that answers", "they do")
+    decision = past.decide(Kind.ROLLBACK, number, reason=reason, rules=(whole,))
+    history.record(decision)
+    return decision
+
+
+def register_champion(store: Store, name: str, number: int, reason: str, *, replace: bool) -> None:
+    """Make a version that was just registered champion, where there is none or where it is to replace it.
+
+    Several may register at once; they do so one after the other.
+
+    Raises:
+        OvertakenError: others have been deciding for a minute.
+    """
+    history, end = History(store, name), time.monotonic() + PATIENCE_S
+    while True:
+        try:
+            past = history.settle()
+            if past.champion == number or (past.champion and not replace):
+                return
+            history.record(past.decide(Kind.REGISTER, number, reason=reason))
+            return
+        except OvertakenError:
+            if time.monotonic() > end:
+                raise
+            # Not all at the same moment again.
+            time.sleep(random.uniform(0.1, 1.0))  # noqa: S311
+
+
+def _make_candidate(store: Store, evidence: Evidence, champion: int | None) -> Candidate:
+    version = find_version(store.client, evidence.name, str(evidence.version))
+
+    def compare() -> PairedTest:
+        other = read_evidence(store, find_version(store.client, evidence.name, str(champion)))
+        return mcnemar(read_predictions_of(store, evidence), read_predictions_of(store, other))
+
+    return Candidate(evidence, lambda: check_bundle(store, version), compare if champion else None)
+
+
+def _find_previous(store: Store, name: str, past: Past) -> "ModelVersion":
+    versions = {int(one.version): one for one in list_versions(store.client, name)}
+    for number in past.predecessors:
+        found = versions.get(number)
+        if found is not None and CONTENT_KEY in found.tags:
+            return found
+        fault = "is gone" if found is None else "was not published by modelyard"
+        warn(f"{name}: version {number}, a champion before, {fault}: it is passed over")
+    raise ModelyardError(
+        f"{name}: expected a champion before the present one, found none in its history that is still there: "
+        "name a version with --to"
+    )

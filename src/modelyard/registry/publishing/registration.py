@@ -1,0 +1,254 @@
+"""A measured bundle becomes a version: run, logged model, metrics, pictures, registry."""
+
+import json
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from modelyard.errors import ModelyardError
+from modelyard.inference.bundle import Bundle
+from modelyard.inference.plain_text import escape
+from modelyard.params import Gate
+from modelyard.registry.champions.promotion import RefusedError, promote, register_champion
+from modelyard.registry.publishing.logged_model import model_arguments
+from modelyard.registry.publishing.model_card import PICTURES, ModelCard
+from modelyard.registry.publishing.presentation import present_version
+from modelyard.registry.publishing.publication import Publication
+from modelyard.registry.versions import (
+    CONTENT_KEY,
+    EVALUATED,
+    EVALUATION,
+    MODEL_ID,
+    NETWORK_ARTIFACT,
+    PUBLISHED,
+    SAME_BUNDLE_AS,
+    create_version,
+    keep_first,
+    list_versions,
+    update_challenger,
+)
+from modelyard.repository import find_root
+from modelyard.tracking.lineage import digest, lineage_tags
+from modelyard.tracking.runs import RunDescription, find_or_rebuild_run, log_dataset
+from modelyard.tracking.store import Tracking, write_past_others
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities.model_registry import ModelVersion
+
+
+# What MLflow takes at once; a thousand classes have three thousand metrics.
+MOST_METRICS = 1000
+OF_TRAINING = (
+    "git.commit",
+    "git.dirty",
+    "dvc.experiment",
+    "libraries",
+    "data.digest",
+    "params.digest",
+    "features.trunk",
+)
+
+
+def evaluation_folder(bundle: Bundle) -> str:
+    """Return where a bundle's evaluation is kept among its run's artifacts.
+
+    What was trained once and packaged twice, float32 and int8, are two versions of one run.
+    """
+    return f"evaluation/{bundle.precision}-{bundle.content_key[:8]}"
+
+
+@contextmanager
+def publishing(timeout_s: float) -> Iterator[None]:
+    """Let one process of this machine publish at a time.
+
+    Raises:
+        ModelyardError: another one did not end within `timeout_s`.
+    """
+    from filelock import FileLock, Timeout
+
+    path = find_root() / "mlflow.db.publishing.lock"
+    try:
+        with FileLock(path, timeout=timeout_s):
+            yield
+    except Timeout:
+        raise ModelyardError(
+            f"another register still runs after {timeout_s:.0f} s (it holds {path}): let it end, "
+            "then run again"
+        ) from None
+
+
+def publish(tracking: Tracking, publication: Publication) -> "ModelVersion":
+    """Publish a version, or find the one that holds the same bundle already.
+
+    Every step can be repeated: a call that was cut off is completed by the next one. A version that was
+    measured anew says what was measured now; where nothing is new, nothing is written.
+    """
+    bundle, client = publication.bundle, tracking.client
+    run_id = _find_run(tracking, publication)
+    twins = list_versions(client, bundle.name, bundle.content_key)
+    known = keep_first(client, twins) if twins else None
+    version = known or _register(tracking, publication, run_id)
+    if version.run_id != run_id:
+        _follow(tracking, publication, version, run_id)
+    if version.tags.get(EVALUATED) != publication.evaluated:
+        _log_evaluation(tracking, publication, version.run_id, version.tags[MODEL_ID])
+        for key, value in _evaluation_tags(publication).items():
+            _set_tag(client, version, key, value)
+    present_version(client, version, _make_card(publication, version), publication.evaluated)
+    if version.tags.get(PUBLISHED):
+        return version
+    update_challenger(client, bundle.name)
+    _register_champion(tracking, publication, int(version.version))
+    if publication.gate is not None:
+        _ask_gate(tracking, version, publication.gate)
+    _set_tag(client, version, PUBLISHED, "true")
+    return version
+
+
+def _register(tracking: Tracking, publication: Publication, run_id: str) -> "ModelVersion":
+    model_id = _log_model(tracking, publication, run_id)
+    _log_evaluation(tracking, publication, run_id, model_id)
+    _log_network(tracking, publication, run_id)
+    tags = {**_tags(publication), MODEL_ID: model_id, **_evaluation_tags(publication)}
+    name = publication.bundle.name
+    return create_version(tracking.client, name, run_id, tags, publication.card.about)
+
+
+def _register_champion(tracking: Tracking, publication: Publication, number: int) -> None:
+    bundle, verdict = publication.bundle, publication.verdict
+    replaces = verdict is not None and verdict.succeeds
+    reason = verdict.reason if verdict and replaces else "the first of its name"
+    if verdict:
+        place = "takes the place of float32" if replaces else "stays behind float32"
+        print(f"{bundle.name} (int8) {place}: {verdict.reason}")
+    register_champion(tracking, bundle.name, number, reason, replace=replaces)
+
+
+def _follow(tracking: Tracking, publication: Publication, version: "ModelVersion", run_id: str) -> None:
+    """Give the run of another training that came to the same bundle what its version's run has."""
+    client = tracking.client
+    if client.get_run(run_id).data.tags.get(EVALUATED) == publication.evaluated:
+        return
+    _log_evaluation(tracking, publication, run_id, version.tags[MODEL_ID])
+    _log_network(tracking, publication, run_id)
+    client.set_tag(run_id, SAME_BUNDLE_AS, f"models:/{version.name}/{version.version}")
+    client.set_tag(run_id, EVALUATED, publication.evaluated)
+
+
+def _make_card(publication: Publication, version: "ModelVersion") -> ModelCard:
+    plots = publication.report / "plots"
+    return ModelCard(
+        bundle=publication.bundle,
+        version=int(version.version),
+        model_id=version.tags[MODEL_ID],
+        text=publication.card,
+        metrics=publication.metrics,
+        dataset=publication.dataset,
+        facts=publication.facts,
+        tags=version.tags,
+        picture=next((plots / name for name in PICTURES if (plots / name).is_file()), None),
+    )
+
+
+def _ask_gate(tracking: Tracking, version: "ModelVersion", gate: Gate) -> None:
+    """Let a version become champion if it passes; a refusal is on record, and no failure of the stage."""
+    try:
+        promote(tracking, version.name, str(version.version), gate, reason="auto_promote")
+    except RefusedError as refused:
+        print(refused)
+
+
+def _find_run(tracking: Tracking, publication: Publication) -> str:
+    """The run that trained the bundle; of a bundle that came from elsewhere, a run made for it once."""
+    bundle, client = publication.bundle, tracking.client
+    training = bundle.provenance.get("training")
+    if training:
+        description = RunDescription.from_plain(training["run"])
+        return find_or_rebuild_run(tracking, training["run_id"], description, training["history"])
+    query = f"tags.kind = 'import' and tags.{CONTENT_KEY} = '{bundle.content_key}'"
+    found = client.search_runs([tracking.experiment_id], query, max_results=1)
+    if found:
+        return str(found[0].info.run_id)
+    run = client.create_run(
+        tracking.experiment_id,
+        run_name=f"{bundle.name} {bundle.precision}",
+        tags={**_tags(publication), "kind": "import"},
+    )
+    client.log_param(run.info.run_id, "package.precision", bundle.precision)
+    client.set_terminated(run.info.run_id, "FINISHED")
+    return str(run.info.run_id)
+
+
+def _log_model(tracking: Tracking, publication: Publication, run_id: str) -> str:
+    import mlflow
+
+    bundle = publication.bundle
+    run = tracking.client.get_run(run_id)
+    with tempfile.TemporaryDirectory() as staging, mlflow.start_run(run_id=run_id):
+        logged = mlflow.pyfunc.log_model(
+            name=bundle.name,
+            params=run.data.params,
+            tags={CONTENT_KEY: bundle.content_key, "precision": bundle.precision},
+            **model_arguments(bundle, Path(staging)),
+        )
+    return str(logged.model_id)
+
+
+def _log_evaluation(tracking: Tracking, publication: Publication, run_id: str, model_id: str) -> None:
+    """Metrics linked to model and dataset, so that the pages of run, model and version all show them."""
+    from mlflow.entities import Metric
+
+    client, dataset, now = tracking.client, publication.dataset, int(time.time() * 1000)
+    metrics = [
+        Metric(key, value, now, 0, model_id, dataset.name, dataset.short_digest, run_id)
+        for key, value in publication.metrics.items()
+    ]
+    log_dataset(client, run_id, dataset, "evaluation")
+    for start in range(0, len(metrics), MOST_METRICS):
+        client.log_batch(run_id, metrics=metrics[start : start + MOST_METRICS])
+    client.log_artifacts(run_id, str(publication.report), evaluation_folder(publication.bundle))
+
+
+def _log_network(tracking: Tracking, publication: Publication, run_id: str) -> None:
+    if publication.network is not None:
+        folder, _ = NETWORK_ARTIFACT.split("/")
+        tracking.client.log_artifact(run_id, str(publication.network), folder)
+
+
+def _set_tag(client: "MlflowClient", version: "ModelVersion", key: str, value: str) -> None:
+    number = str(version.version)
+    write_past_others(lambda: client.set_model_version_tag(version.name, number, key, value))
+
+
+def _evaluation_tags(publication: Publication) -> dict[str, str]:
+    """The last one says that the others are true."""
+    return {
+        "evaluation.dataset": publication.dataset.name,
+        "evaluation.digest": publication.dataset.digest,
+        EVALUATION: evaluation_folder(publication.bundle),
+        EVALUATED: publication.evaluated,
+    }
+
+
+def _tags(publication: Publication) -> dict[str, str]:
+    """What a version says of itself; values that are not known are left out."""
+    bundle = publication.bundle
+    training: Mapping[str, str] = bundle.provenance.get("training", {}).get("run", {}).get("tags", {})
+    origin: Mapping[str, Any] = bundle.provenance.get("source", training)
+    tags = {
+        **lineage_tags(Path.cwd()),
+        "data.digest": digest(origin["sha256"]) if "sha256" in origin else "",
+        "params.digest": publication.params_digest,
+        # Of what was trained here, the commit that trained it, not the one that registers it.
+        **{key: training[key] for key in OF_TRAINING if key in training},
+        CONTENT_KEY: bundle.content_key,
+        "precision": bundle.precision,
+        "size_bytes": str(bundle.size_bytes),
+        **{key: origin.get(key) or "" for key in ("source", "licence", "homepage", "stand_in_for")},
+        "proof": json.dumps(bundle.provenance.get("proof", {})),
+    }
+    return {key: escape(str(value), "\n") for key, value in tags.items() if value}

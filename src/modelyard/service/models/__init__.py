@@ -1,0 +1,1 @@
+"""Models: the versions in memory, which follow the registry and are copied to this machine."""

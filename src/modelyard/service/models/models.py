@@ -1,0 +1,294 @@
+"""The models that are served: champions follow the registry, other versions come when they are asked for."""
+
+import logging
+import threading
+from collections.abc import Sequence
+from typing import Any
+
+from modelyard.inference.decoding.images import Limits
+from modelyard.inference.plain_text import show
+from modelyard.inference.predictor import DEFAULT_LIMITS
+from modelyard.registry.versions import CHAMPION
+from modelyard.service.models.loading import MOST_LOGGED, Loader, LoadObserver, Source, Unavailable
+from modelyard.service.models.local_copy import LocalCopy
+from modelyard.service.models.memory import Memory, ServedVersion
+from modelyard.service.models.registry_client import HEALTH_TIMEOUT_S
+from modelyard.service.models.registry_state import (
+    PRECISION,
+    RegisteredModel,
+    RegisteredVersion,
+    RegistryState,
+    SourceError,
+)
+
+__all__ = ["Models", "ServedVersion", "Unavailable", "UnknownModel"]
+
+STOP_TIMEOUT_S = 5.0
+# A start waits so long for a first look at the registry, which may hang; a database here takes milliseconds.
+START_TIMEOUT_S = HEALTH_TIMEOUT_S + 1
+MOST_LISTED = 20
+NOTHING = "no model is registered that modelyard has published"
+
+log = logging.getLogger(__name__)
+
+
+class UnknownModel(LookupError):  # noqa: N818  # nothing is wrong with the service
+    """There is no such model, version or alias; the message names what there is."""
+
+
+class Models:
+    """Versions in memory, for several threads at once.
+
+    A thread of its own asks the registry every few seconds. Where an alias has moved it loads the new version
+    beside the old one, warms it up, and then swaps them in one step; nobody waits for that. Without the
+    registry, what is known goes on being served: at a start, what the local copy knows.
+
+    Args:
+        source: the registry.
+        copy: bundles and the registry's last known state, on this machine.
+        names: what is served, the default first; empty for all that modelyard has published.
+        poll_s: between two questions to the registry.
+        max_extra: how many versions stay in memory beside the champions; the least recently used go.
+        limits: on every image.
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        copy: LocalCopy,
+        names: Sequence[str],
+        poll_s: float = 5.0,
+        max_extra: int = 4,
+        limits: Limits = DEFAULT_LIMITS,
+    ) -> None:
+        self._source, self._copy, self._names, self._poll_s = source, copy, tuple(names), poll_s
+        self._memory = Memory(max_extra)
+        self._loader = Loader(source, copy, self._memory, wait_s=poll_s, limits=limits)
+        self._state: RegistryState | None = None
+        self._away = False
+        self._source_problem = ""
+        self._alias_problems: list[str] = []
+        # What stands in the log already.
+        self._told: set[str] = set()
+        self._settled = threading.Event()
+        self._stopping = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def get(self, name: str, version: int | None = None, alias: str | None = None) -> ServedVersion:
+        """Return a version: the champion, or the one of a number or an alias.
+
+        What is loaded comes at once and without a lock. Champions are loaded in the background alone. Another
+        version is loaded by the calling thread, and may have to be downloaded; several threads load it once.
+
+        Raises:
+            UnknownModel: there is no such model, version or alias.
+            Unavailable: it cannot be loaded now.
+            ValueError: both `version` and `alias` were given.
+        """
+        return self._memory.find(name, version, alias) or self._demand(name, version, alias)
+
+    def default(self) -> ServedVersion:
+        """Return the champion of the first configured name; without names, of the first in the alphabet.
+
+        Raises:
+            UnknownModel: the registry has no such model.
+            Unavailable: it is not loaded.
+        """
+        names = self._names or sorted(name for name, alias in self._memory.aliases() if alias == CHAMPION)
+        if not names:
+            raise Unavailable("no model is loaded: " + "; ".join(self.problems()))
+        return self.get(names[0])
+
+    def describe(self) -> list[dict[str, Any]]:
+        """Return what is known of the models, by name, as plain JSON values.
+
+        Returns:
+            For each model `{"name", "aliases": {alias: version}, "versions": [{"version", "loaded",
+            "size_bytes", "metrics", "precision", "content_key"}], "labels"}`. What a version does not say of
+            itself is None; labels are those of the loaded champion.
+        """
+        models = self._state.models if self._state else {}
+        return [self._describe(model) for _, model in sorted(models.items())]
+
+    def problems(self) -> list[str]:
+        """Return what is not as it should be, one sentence each; empty when all is well.
+
+        Everybody may read it: it is of bounded length, and without paths and texts of others.
+        """
+        found = self._list_problems()
+        more = len(found) - MOST_LISTED
+        return found if more <= 0 else [*found[:MOST_LISTED], f"and {more} more"]
+
+    @property
+    def ready(self) -> bool:
+        """Every configured name has a champion loaded and warmed up; without names, all that can be."""
+        champions = {name for name, alias in self._memory.aliases() if alias == CHAMPION}
+        return (
+            champions.issuperset(self._names) if self._names else self._settled.is_set() and bool(champions)
+        )
+
+    def observe_loads(self, observer: LoadObserver) -> None:
+        """Tell `observer` of every attempt to load a version from now on, from the thread that made it."""
+        self._loader.observe(observer)
+
+    def start(self) -> None:
+        """Follow the registry in a thread until `stop`; mostly the champions are loaded when this returns."""
+        self._thread = threading.Thread(target=self._run, name="registry", daemon=True)
+        self._thread.start()
+        self._settled.wait(START_TIMEOUT_S)
+
+    def stop(self) -> None:
+        """Stop following; what is loaded stays. A question that hangs is waited for 5 s at most."""
+        self._stopping.set()
+        if self._thread is not None:
+            self._thread.join(STOP_TIMEOUT_S)
+
+    def _list_problems(self) -> list[str]:
+        if self._state is None and not self._source_problem:
+            return ["the registry was not read yet"]
+        return [problem for problem in (self._source_problem, *self._alias_problems) if problem]
+
+    def _run(self) -> None:
+        while not self._stopping.is_set():
+            try:
+                self._ask()
+                self._follow()
+            except Exception as error:  # a thread that ended would follow nothing, and nobody would know
+                self._source_problem = f"following the registry failed ({type(error).__name__}); it goes on"
+                self._tell(self._source_problem, exc_info=error)
+            self._settled.set()
+            self._told.intersection_update(self._list_problems())
+            self._stopping.wait(self._poll_s)
+
+    def _tell(self, problem: str, more: str = "", exc_info: Exception | None = None) -> str:
+        """Log a problem, unless that was done and it lasts, and return it."""
+        if problem not in self._told:
+            self._told.add(problem)
+            log.warning("%s", show(more or problem, MOST_LOGGED), exc_info=exc_info)
+        return problem
+
+    def _ask(self) -> None:
+        try:
+            state = self._source.read(self._names)
+        except SourceError as error:
+            self._away = True
+            self._source_problem = self._tell(error.reason, f"{error}; what is known goes on being served")
+            # Older than what the registry says, so it is not asked before.
+            self._state = self._state or self._copy.read_state()
+            return
+        if self._away:
+            self._away = False
+            log.warning("the registry answers again")
+            # What failed because the registry was away is worth another try now.
+            self._loader.forget_failures()
+        self._source_problem = ""
+        if state != self._state:
+            self._state = state
+            self._save(state)
+
+    def _save(self, state: RegistryState) -> None:
+        try:
+            self._copy.write_state(state)
+        except OSError as error:
+            log.warning("no start without the registry: its state cannot be kept (%s): choose --copy", error)
+
+    def _follow(self) -> None:
+        if (state := self._state) is None:
+            return
+        names = self._names or tuple(state.models)
+
+        def alias_known(name: str, alias: str) -> bool:
+            return name in names and (alias == CHAMPION or _find(state, name, alias) is not None)
+
+        def known(served: ServedVersion) -> bool:
+            model = state.models.get(served.name)
+            registered = model.versions.get(served.version) if model else None
+            return registered is not None and served.is_still(registered)
+
+        self._memory.retain(known, alias_known)
+        others = [key for key in self._memory.aliases() if key[1] != CHAMPION]
+        followed = [*((name, CHAMPION) for name in names), *others]
+        problems = [problem for key in followed if (problem := self._update(state, *key))]
+        if not names:
+            problems.append(self._tell(NOTHING, f"{NOTHING}: register one, and promote it"))
+        self._alias_problems = problems
+
+    def _update(self, state: RegistryState, name: str, alias: str) -> str | None:
+        """Bring an alias up to date; return what is wrong with it."""
+        current, wanted = self._memory.peek(name, None, alias), _find(state, name, alias)
+        goes_on = f"; version {current.version} goes on serving" if current else ""
+        if wanted is None:
+            there = name in state.models
+            missing = f"has no alias {alias}" if there else "is not registered"
+            cure = f"`modelyard promote {name} VERSION`" if there else f"register it ({_known(state)})"
+            return self._tell(f"{name} {missing}{goes_on}", f"{name} {missing}: {cure}{goes_on}")
+        if (current and current.is_still(wanted)) or self._stopping.is_set():
+            return None
+        try:
+            self._loader.load(name, wanted, alias)
+        except Unavailable as error:
+            return f"{name}@{alias}: {error}{goes_on}"
+        return None
+
+    def _demand(self, name: str, version: int | None, alias: str | None) -> ServedVersion:
+        if version is not None and alias is not None:
+            raise ValueError(f"expected a version or an alias, got {version} and {alias!r}")
+        wanted = self._resolve(name, version, alias)
+        if version is None and alias in (None, CHAMPION):
+            reason = "; ".join(self.problems()) or "it is being loaded"
+            raise Unavailable(f"{name}@{CHAMPION} is not loaded: {reason}")
+        try:
+            return self._loader.load(name, wanted, alias)
+        except Unavailable as error:
+            raise Unavailable(f"{name}: {error}") from error
+
+    def _resolve(self, name: str, version: int | None, alias: str | None) -> RegisteredVersion:
+        """Return the version that is meant, as the registry was known last."""
+        if (state := self._state) is None:
+            raise Unavailable(f"{name}: {'; '.join(self.problems())}")
+        model = state.models.get(name)
+        if model is None:
+            raise UnknownModel(f"expected a model that is served, got {name!r} ({_known(state)})")
+        if version is None:
+            found, known = model.find(alias or CHAMPION), sorted(model.aliases)
+            asked = f"an alias, one of {_join(known)}, got {alias or CHAMPION!r}"
+        else:
+            found, known = model.versions.get(version), [str(number) for number in model.versions]
+            asked = f"a version, one of {_join(known)}, got {version}"
+        if found is None:
+            raise UnknownModel(f"{name}: expected {asked}")
+        return found
+
+    def _describe(self, model: RegisteredModel) -> dict[str, Any]:
+        champion = self._memory.peek(model.name, None, CHAMPION)
+        labels = champion.predictor.bundle.labels if champion else ()
+        return {
+            "name": model.name,
+            "aliases": dict(model.aliases),
+            "versions": [self._describe_version(model.name, one) for one in model.versions.values()],
+            "labels": [label.name for label in labels if label.name is not None],
+        }
+
+    def _describe_version(self, name: str, version: RegisteredVersion) -> dict[str, Any]:
+        return {
+            "version": version.version,
+            "loaded": self._memory.peek(name, version.version, None) is not None,
+            "size_bytes": version.size_bytes,
+            "metrics": dict(version.metrics),
+            "precision": version.tags.get(PRECISION),
+            "content_key": version.content_key,
+        }
+
+
+def _find(state: RegistryState, name: str, alias: str) -> RegisteredVersion | None:
+    model = state.models.get(name)
+    return model.find(alias) if model else None
+
+
+def _known(state: RegistryState) -> str:
+    return f"registered are: {_join(sorted({*state.models, *state.others}))}"
+
+
+def _join(names: Sequence[str]) -> str:
+    shown = ", ".join(names[-MOST_LISTED:])
+    return f"..., {shown}" if len(names) > MOST_LISTED else shown or "none"

@@ -1,0 +1,159 @@
+"""The registry behind any address that MLflow knows, asked through MLflow's client."""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from modelyard.inference.plain_text import is_plain, show
+from modelyard.registry.bundle_artifacts import ArtifactError, bring_bundle
+from modelyard.registry.versions import MODEL_ID, list_names, list_versions
+from modelyard.service.models.registry_state import (
+    RegisteredModel,
+    RegisteredVersion,
+    RegistryState,
+    SourceError,
+    make_model,
+    make_version,
+)
+from modelyard.tracking.store import PATIENCE, QUIET, database_file
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities.model_registry import ModelVersion
+
+HEALTH_TIMEOUT_S = 5
+
+
+class RegistryClient:
+    """Asks through MLflow, which is imported with the first question.
+
+    Args:
+        uri: of the tracking server or the database.
+    """
+
+    def __init__(self, uri: str) -> None:
+        self._uri = uri
+        self._client: MlflowClient | None = None
+        # A version's metrics, for as long as the version itself is not changed.
+        self._metrics: dict[tuple[str, str, Any], dict[str, float]] = {}
+
+    def read(self, names: Sequence[str]) -> RegistryState:
+        """Ask for the models of these names; with no names, for all that modelyard published.
+
+        Raises:
+            SourceError: the registry does not answer.
+        """
+        self._reach()
+        try:
+            client = self._open()
+            wanted = names or list(filter(is_plain, list_names(client)))
+            found = {name: model for name in wanted if (model := self._read_model(client, name))}
+            others = () if len(found) == len(wanted) else tuple(filter(is_plain, list_names(client)))
+        except Exception as error:  # a server that is none of MLflow's may bring any
+            raise no_answer(error) from error
+        if not names:
+            found = {name: model for name, model in found.items() if model.is_ours}
+        return RegistryState(found, others)
+
+    def download(self, name: str, version: int, folder: Path) -> Path:
+        """Fetch a version's bundle, and return its folder, somewhere in `folder`. Nothing is checked yet.
+
+        Raises:
+            SourceError: the artifacts are missing, are no bundle, or cannot be fetched now.
+        """
+        self._reach()
+        from mlflow.exceptions import MlflowException
+
+        try:
+            location = self._open().get_model_version_download_uri(name, str(version))
+        except MlflowException as error:
+            raise no_answer(error) from error
+        return bring(location, folder, self._uri)
+
+    def _reach(self) -> None:
+        """Find out in seconds whether the registry is there; MLflow takes long to import, and tries long.
+
+        It is asked again soon anyway; a long wait would only hide that it is gone.
+        """
+        for name, value in {**QUIET, **PATIENCE}.items():
+            os.environ.setdefault(name, value)
+        try:
+            if self._uri.startswith("http"):
+                _ask_server(self._uri)
+            elif database := database_file(self._uri):
+                # MLflow would make an empty database, and then find nothing in it.
+                database.stat()
+        except OSError as error:
+            raise no_answer(error) from error
+
+    def _open(self) -> "MlflowClient":
+        if self._client is None:
+            import mlflow
+
+            self._client = mlflow.MlflowClient(tracking_uri=self._uri, registry_uri=self._uri)
+        return self._client
+
+    def _read_model(self, client: "MlflowClient", name: str) -> RegisteredModel | None:
+        from mlflow.exceptions import MlflowException
+
+        try:
+            aliases = client.get_registered_model(name).aliases
+        except MlflowException as error:
+            if error.error_code == "RESOURCE_DOES_NOT_EXIST":
+                return None
+            raise
+        # Asked after the aliases, so that a version they name is among them.
+        versions = [self._read_version(client, version) for version in list_versions(client, name)]
+        return make_model(name, aliases, versions)
+
+    def _read_version(self, client: "MlflowClient", version: "ModelVersion") -> RegisteredVersion:
+        key = (version.name, str(version.version), version.last_updated_timestamp)
+        if key not in self._metrics:
+            self._metrics[key] = _read_metrics(client, version.tags.get(MODEL_ID))
+        return make_version(version.version, version.tags, self._metrics[key])
+
+
+def bring(location: str, folder: Path, uri: str) -> Path:
+    """Bring a bundle as `bring_bundle` does.
+
+    Raises:
+        SourceError: the artifacts are missing, are no bundle, or cannot be fetched now.
+    """
+    try:
+        return bring_bundle(location, folder, uri)
+    except ArtifactError as error:
+        raise SourceError(str(error), error.reason) from error
+
+
+def no_answer(error: Exception) -> SourceError:
+    """Say that the registry does not answer; the error's own words hold addresses, and are for the log."""
+    reason = f"the registry does not answer ({type(error).__name__})"
+    return SourceError(f"{reason}: {show(' '.join(str(error).split()))}", reason)
+
+
+def _ask_server(uri: str) -> None:
+    """Raise an OSError, which requests' errors are, where no healthy server answers."""
+    import requests
+
+    address = f"{uri.rstrip('/')}/health"
+    # Its body is of no interest, however long it is.
+    with requests.get(address, timeout=HEALTH_TIMEOUT_S, stream=True) as answer:
+        answer.raise_for_status()
+
+
+def _read_metrics(client: "MlflowClient", model_id: str | None) -> dict[str, float]:
+    from mlflow.exceptions import MlflowException
+
+    if model_id is None:
+        return {}
+    try:
+        metrics = client.get_logged_model(model_id).metrics or []
+    except MlflowException as error:
+        # The logged model may be deleted while the version stays; it is then served without metrics.
+        if error.error_code == "RESOURCE_DOES_NOT_EXIST":
+            return {}
+        raise
+    # Where a metric was logged more than once, the latest value counts.
+    latest = sorted(metrics, key=lambda metric: (metric.timestamp, metric.step))
+    return {metric.key: metric.value for metric in latest}

@@ -1,0 +1,1 @@
+"""Protocols: how requests are read and answers are written, for images."""

@@ -1,0 +1,147 @@
+"""What is posted to /models/...: raw bytes, multipart or JSON become a list of images and two options."""
+
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import parse_qsl
+
+import orjson
+
+from modelyard.inference.predictor import DEFAULT_TOP_K
+from modelyard.service.http.refusals import Refusal, too_large
+from modelyard.service.models.models import ServedVersion
+from modelyard.service.protocols.multipart import read_parts
+
+RAW = ("image/png", "image/jpeg", "image/jpg")
+JSON = "application/json"
+MULTIPART = "multipart/form-data"
+# Brackets and commas of one image: numbers of 28 x 28 or so; what is larger comes as a file.
+_MOST_NODES = 2_000
+_KEYS = {"images", "image", "top_k", "on_error"}
+
+
+@dataclass(frozen=True)
+class Payload:
+    """Images as `Predictor.predict` takes them, with its options.
+
+    The options have not been checked; `Predictor.predict` does that.
+    """
+
+    images: list[Any]
+    top_k: Any = DEFAULT_TOP_K
+    on_error: Any = "raise"
+
+
+def parse_payload(content_type: str, query: str, body: bytes, max_items: int) -> Payload:
+    """Read a request's images.
+
+    Args:
+        content_type: the header, with its parameters.
+        query: may hold `top_k` and `on_error`, which those in the body come before.
+        body: all of it.
+        max_items: images that are allowed.
+
+    Raises:
+        Refusal: another type (415), too many images (413), or not what the type says (400).
+    """
+    kind = content_type.partition(";")[0].strip().lower()
+    options = _read_query(query) if query else {}
+    if kind in RAW:
+        images: list[Any] = [body]
+    elif kind == JSON:
+        images, found = _read_json(body, max_items)
+        options |= found
+    elif kind == MULTIPART:
+        images, fields = read_parts(content_type, body, max_items)
+        options |= _read_options(fields)
+    else:
+        raise Refusal(415, f"expected {', '.join(RAW[:2])}, {MULTIPART} or {JSON}, got {_show(kind)}")
+    check_count(images, max_items)
+    return Payload(images, **options)
+
+
+def check_count(images: list[Any], max_items: int) -> None:
+    """Refuse a request without images (400), or with too many of them (413)."""
+    if not images:
+        raise Refusal(400, "no images")
+    if len(images) > max_items:
+        raise too_large(f"{len(images)} images, at most {max_items} are allowed in a request")
+
+
+def check_nodes(body: bytes, max_items: int) -> None:
+    """Refuse JSON of more lists and values than images can have (413), before it is read.
+
+    A list of two bytes takes seventy once it is an object.
+    """
+    if sum(map(body.count, (b",", b"[", b"{"))) > max_items * _MOST_NODES:
+        raise too_large(f"more lists and values than {max_items} images have, which is all that is allowed")
+
+
+def load_json(body: bytes, max_items: int) -> dict[str, Any]:
+    """Read a JSON object.
+
+    Raises:
+        Refusal: it is none (400), or has more in it than images can have (413).
+    """
+    check_nodes(body, max_items)
+    try:
+        value = orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        raise Refusal(400, f"the body is not JSON: {error.msg} at character {error.pos}") from None
+    if not isinstance(value, dict):
+        raise Refusal(400, f"expected a JSON object, got {type(value).__name__}")
+    return value
+
+
+class OwnDialect:
+    """The service's own protocol, of /models/...: see `parse_payload` for what it takes."""
+
+    def parse(self, content_type: str, query: str, body: bytes, max_items: int) -> Payload:
+        """Read a request, as `parse_payload` does."""
+        return parse_payload(content_type, query, body, max_items)
+
+    def write(self, served: ServedVersion, answers: list[Any]) -> bytes:
+        """Write the answers with the version that gave them."""
+        return orjson.dumps({"model": served.name, "version": served.version, "predictions": answers})
+
+    def refuse(self, refusal: Refusal) -> tuple[bytes, str]:
+        """Write the reason, and the index of the image that is to blame."""
+        error: dict[str, Any] = {"error": refusal.message}
+        if refusal.index is not None:
+            error["index"] = refusal.index
+        return orjson.dumps(error), JSON
+
+
+def _read_json(body: bytes, max_items: int) -> tuple[list[Any], dict[str, Any]]:
+    fields = load_json(body, max_items)
+    if unknown := fields.keys() - _KEYS:
+        raise Refusal(400, f"expected the keys {sorted(_KEYS)}, got {len(unknown)} others")
+    if ("images" in fields) == ("image" in fields):
+        raise Refusal(400, "expected one of 'images' (a list) and 'image'")
+    images = fields["images"] if "images" in fields else [fields["image"]]
+    if not isinstance(images, list):
+        raise Refusal(400, f"images: expected a list, got {type(images).__name__}")
+    return images, {name: fields[name] for name in ("top_k", "on_error") if fields.get(name) is not None}
+
+
+def _read_query(query: str) -> dict[str, Any]:
+    try:
+        return _read_options(dict(parse_qsl(query, keep_blank_values=True, max_num_fields=20)))
+    except ValueError:
+        raise Refusal(400, "the query has more than 20 fields") from None
+
+
+def _read_options(fields: dict[str, str]) -> dict[str, Any]:
+    options: dict[str, Any] = {}
+    if "top_k" in fields:
+        # Only ASCII digits: int() would take blanks, underscores and other alphabets too.
+        text = fields["top_k"]
+        if not (text.isascii() and text.isdigit() and len(text) < 10):
+            raise Refusal(400, "top_k must be a whole number from 1")
+        options["top_k"] = int(text)
+    if "on_error" in fields:
+        options["on_error"] = fields["on_error"]
+    return options
+
+
+def _show(kind: str) -> str:
+    return kind[:60] if kind and kind.isprintable() else "none"
