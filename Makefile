@@ -33,7 +33,7 @@ test: .venv/requirements-dev  ## run all tests
 	@python -m pytest -n 2 --dist loadfile
 
 check: .venv/requirements-dev  ## lint, formatting, types, links and commands in the documentation
-	@ruff check . && ruff format --check . && mypy && python -m pytest -q tests/test_docs.py tests/test_advice.py
+	@ruff check . && ruff format --check . && mypy && python -m pytest -q tests/repository/test_docs.py tests/repository/test_advice.py
 
 bench: .venv/requirements  ## measure serving beside other servers; for a quick look SECONDS=1 ROUNDS=1 REQUESTS=10000
 	@python -m benchmarks.serving --seconds $(SECONDS) --rounds $(ROUNDS) --requests $(REQUESTS)

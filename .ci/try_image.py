@@ -21,7 +21,7 @@ from pathlib import Path
 import requests
 
 ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT / "tests"))
+sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "tests/support")]
 
 from dockerfile import Context, Instruction, read_dockerfile, read_settings  # noqa: E402
 from tracking_server import TrackingServer, find_free_port  # noqa: E402

@@ -1,7 +1,7 @@
 """Fits: how decoded pixels are brought to the size that a network takes.
 
 A fit's name is a promise: what it makes of a picture never changes, because versions that were measured with
-it are served for years. An improvement gets a new name. `tests/test_fits.py` pins what each of them makes.
+it are served for years. An improvement gets a new name. A test pins what each of them makes.
 """
 
 from collections.abc import Callable

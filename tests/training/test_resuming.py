@@ -13,6 +13,7 @@ import mlflow
 import numpy as np
 import pytest
 import yaml
+from test_fitting import LAYERS
 
 from conftest import ROOT, clean_environment
 from made_digits import make_digits, make_examples, write_record
@@ -24,7 +25,6 @@ from modelyard.training.checkpoints import Checkpoints, Progress
 from modelyard.training.resuming import load_network
 from modelyard.training.task import Task, prepare_network
 from small_registry import leave_database
-from test_fitting import LAYERS
 
 # Everything that draws random numbers, keeps a state, or is not one of Keras' own layers.
 DRAWING = {

@@ -4,13 +4,14 @@ from pathlib import Path
 
 import pytest
 
+from conftest import ROOT
 from foreign_networks import describe_network
 from modelyard.errors import ModelyardError
 from modelyard.images.idx_files import _read_npz
 from modelyard.networks.importing.labels import read_labels
 from modelyard.sources.archives import unpack_archive
 
-CORPUS = Path(__file__).parent / "corpus"
+CORPUS = ROOT / "tests/corpus"
 
 
 def read_archive(file: Path, scratch: Path) -> None:

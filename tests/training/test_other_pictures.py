@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 import tensorflow as tf
+from test_fitting import LAYERS, changed, equal_weights, shrink
 
 from modelyard.errors import ModelyardError
 from modelyard.images.examples import Examples
@@ -14,7 +15,6 @@ from modelyard.training.batches import training_batches
 from modelyard.training.members import fit_members
 from modelyard.training.task import Task
 from modelyard.training.whitening import whiten_patches
-from test_fitting import LAYERS, changed, equal_weights, shrink
 
 AMOUNTS = {"shift_pixels": 1.0, "rotate_degrees": 5.0, "scale": 0.05, "elastic_pixels": 0.5}
 

@@ -39,6 +39,7 @@ from benchmarks.serving.servers import (
     read_version,
 )
 from benchmarks.serving.summary import list_rates, summarise
+from conftest import ROOT
 from modelyard.errors import ModelyardError
 
 TOLD = {
@@ -49,7 +50,6 @@ TOLD = {
     "failed": {"connect": 0, "read": 0, "write": 0, "status": 0, "timeout": 0},
 }
 TABLE = "Running 2s test @ http://127.0.0.1:1\n  1 threads and 1 connections\nRequests/sec:   3000.00\n"
-ROOT = Path(__file__).resolve().parent.parent
 # Answers with 503 twice before it is ready, and has a child that ignores SIGTERM.
 SERVER = """
 import http.server, signal, subprocess, sys

@@ -27,6 +27,7 @@ from benchmarks.training.processes import PARTS, Processes
 from benchmarks.training.rounds import SHORT, UNCHANGED, Rounds, count_seeds
 from benchmarks.training.runs import TEXTBOOK, Run, average_runs, name_kept, read_epochs
 from benchmarks.training.summary import list_medians, list_seeds, make_frame
+from conftest import ROOT
 from made_digits import make_digits, write_record
 from modelyard.errors import ModelyardError, UsageError
 from modelyard.images.fitting import fit_pictures
@@ -35,7 +36,6 @@ from modelyard.networks.layers import build_network, join_members
 from modelyard.params import Input, Params
 from modelyard.training.augmentation import changes_pictures
 
-ROOT = Path(__file__).resolve().parent.parent
 PEAK = 100e9
 
 

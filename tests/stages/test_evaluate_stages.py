@@ -15,6 +15,7 @@ import yaml
 from PIL import Image
 
 import tflite_models
+from conftest import ROOT
 from modelyard.errors import ModelyardError
 from modelyard.evaluation.latency import measure_latency
 from modelyard.evaluation.reports import read_predictions
@@ -30,7 +31,7 @@ from modelyard.params import Params
 from picture_folders import hold_files
 from tflite_models import encode
 
-PIPELINES = Path(__file__).resolve().parent.parent / "pipelines"
+PIPELINES = ROOT / "pipelines"
 PICTURES = 67  # a prime number: a dropped remainder would show
 WRONG = {12: 5, 40: 1}  # by index: the label of a picture that shows another digit
 CLASSES = tuple("0123456789")

@@ -15,6 +15,7 @@ import boto3
 import pytest
 from mlflow.exceptions import MlflowException
 
+import team_clients
 from conftest import compose_values
 from modelyard.params import validate_params
 from modelyard.registry.champions.history import History
@@ -53,7 +54,7 @@ def told(server: TeamServer, tmp_path_factory: pytest.TempPathFactory) -> list[d
     for mark in set(MARKS):
         make_bundle(bundles / mark, mark=mark)
     clients = subprocess.Popen(
-        [sys.executable, Path(__file__).with_name("team_clients.py"), server.uri, bundles],
+        [sys.executable, team_clients.__file__, server.uri, bundles],
         stdout=subprocess.PIPE,
         text=True,
         env=os.environ | QUIET,

@@ -8,7 +8,7 @@ import pytest
 
 from modelyard.inference.bundle import BundleError
 from modelyard.service.models.attempts import RECORD, count_crash, try_once
-from modelyard.service.models.models import attempts
+from modelyard.service.models import attempts
 
 CRASH = """
 import os, signal, sys
