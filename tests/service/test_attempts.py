@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from modelyard.inference.bundle import BundleError
-from modelyard.service.models.attempts import RECORD, count_crash, try_once
 from modelyard.service.models import attempts
+from modelyard.service.models.attempts import RECORD, count_crash, try_once
 
 CRASH = """
 import os, signal, sys
