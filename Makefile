@@ -45,7 +45,7 @@ ui: .venv/requirements  ## compare versions in the MLflow UI, on loopback (PORT=
 	@python -m modelyard.ui --port $(PORT)
 
 serve: .venv/requirements  ## answer HTTP requests from one version (MODEL=models:/NAME@champion PORT=5000)
-	@MLFLOW_TRACKING_URI="$$(python -m modelyard.tracking.store)" \
+	@MLFLOW_TRACKING_URI="$$(python -m modelyard.tracking.address)" \
 	    MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR=false mlflow models serve --model-uri "$(or $(MODEL),$$(python -c "from modelyard.params import load_params; print(load_params().serve.trained)"))" --env-manager local --host 127.0.0.1 --port $(PORT)
 
 lock: .venv/requirements  ## compile pyproject.toml into the requirements files, with hashes (needs uv)

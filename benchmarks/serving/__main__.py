@@ -18,7 +18,7 @@ from benchmarks.serving.questions import INCEPTION, MNIST
 from benchmarks.serving.rounds import Rounds
 from benchmarks.serving.servers import MODELYARD, TITLES
 from benchmarks.serving.summary import list_rates, summarise
-from modelyard.tracking.store import tracking_uri
+from modelyard.tracking.address import tracking_uri
 
 SECONDS, ROUNDS, REQUESTS = 5, 3, 200_000
 MODELS = (MNIST, INCEPTION)

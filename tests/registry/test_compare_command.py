@@ -59,6 +59,16 @@ def test_the_command_prints_a_table(registry: Compared) -> None:
     assert ended.stdout.endswith("alone (McNemar's exact test, p = 1.00).\n")
 
 
+def test_a_reader_that_has_seen_enough_ends_the_command_without_a_word(registry: Compared) -> None:
+    command = [sys.executable, "-m", "modelyard.cli", "compare", "mnist", "1", "2", "--json"]
+    environment = {**os.environ, "MLFLOW_TRACKING_URI": registry.uri}
+    reader, writer = os.pipe()
+    os.close(reader)
+    ended = subprocess.run(command, env=environment, stdout=writer, stderr=subprocess.PIPE, check=False)
+    os.close(writer)
+    assert (ended.returncode, ended.stderr) == (141, b"")
+
+
 def test_help_imports_nothing_heavy() -> None:
     script = (
         "import sys\nfrom modelyard.cli.main import main\n"

@@ -26,7 +26,8 @@ from modelyard.service.models.local_copy import LocalCopy
 from modelyard.service.models.models import Models
 from modelyard.service.models.registry_source import open_source
 from modelyard.tracking.runs import Dataset, log_dataset
-from modelyard.tracking.store import QUIET, Store, open_store
+from modelyard.tracking.store import Store, open_store
+from modelyard.tracking.tuning import QUIET
 from small_registry import make_bundle
 from team_clients import MARKS
 from team_server import SECRETS, TeamServer, run_team_server

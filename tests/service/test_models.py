@@ -27,7 +27,7 @@ from modelyard.service.models.registry_client import RegistryClient
 from modelyard.service.models.registry_database import RegistryDatabase
 from modelyard.service.models.registry_source import open_source
 from modelyard.service.models.registry_state import RegistryState
-from modelyard.tracking.store import database_file
+from modelyard.tracking.address import database_file
 from mutated_models import crashing_model
 from small_registry import SEVEN, SmallRegistry
 from tracking_server import TrackingServer

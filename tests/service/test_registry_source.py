@@ -18,8 +18,9 @@ from modelyard.service.models.registry_client import RegistryClient
 from modelyard.service.models.registry_database import REVISIONS, RegistryDatabase
 from modelyard.service.models.registry_source import open_source
 from modelyard.service.models.registry_state import RegistryState, SourceError
+from modelyard.tracking.address import database_file, tracking_uri
 from modelyard.tracking.runs import Dataset
-from modelyard.tracking.store import database_file, open_tracking, tracking_uri
+from modelyard.tracking.store import open_tracking
 from small_registry import SmallRegistry, leave_database, make_bundle
 
 

@@ -179,7 +179,7 @@ def assert_scores(answers: list[list[dict[str, object]]], predictions: Predictio
 def serving(project: Project, command: list[str], ready: str) -> Iterator[str]:
     """Run a server in the project, on loopback, and give its address once it is ready."""
     address = f"http://127.0.0.1:{(port := find_free_port())}"
-    uri = project.run(sys.executable, "-m", "modelyard.tracking.store").strip()
+    uri = project.run(sys.executable, "-m", "modelyard.tracking.address").strip()
     log = project.folder.parent / f"{re.sub('[^a-z]', '', ready)}.log"
     with (
         log.open("wb") as out,

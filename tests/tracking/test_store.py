@@ -14,7 +14,8 @@ import pytest
 from modelyard.cli import main
 from modelyard.errors import ModelyardError
 from modelyard.repository import GitState, read_git_state
-from modelyard.tracking.store import open_tracking, tracking_uri
+from modelyard.tracking.address import tracking_uri
+from modelyard.tracking.store import open_tracking
 from small_registry import leave_database
 
 

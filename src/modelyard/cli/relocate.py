@@ -19,8 +19,8 @@ def add_commands(commands: Commands) -> None:
 
 
 def _relocate(given: argparse.Namespace) -> None:
+    from modelyard.tracking.address import tracking_uri
     from modelyard.tracking.relocation import relocate
-    from modelyard.tracking.store import tracking_uri
 
     count = relocate(tracking_uri())
     if given.json:

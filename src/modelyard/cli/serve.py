@@ -63,7 +63,7 @@ def make_models(names: tuple[str, ...], folder: Path | None, max_pixels: int) ->
     from modelyard.service.models.local_copy import LocalCopy
     from modelyard.service.models.models import Models
     from modelyard.service.models.registry_source import open_source
-    from modelyard.tracking.store import tracking_uri
+    from modelyard.tracking.address import tracking_uri
 
     uri = tracking_uri()
     if folder is None:
@@ -82,7 +82,7 @@ def _serve(given: argparse.Namespace) -> None:
     except ValueError as error:
         raise ModelyardError(str(error)) from None
     from modelyard.service.server import serve
-    from modelyard.tracking.store import tracking_uri
+    from modelyard.tracking.address import tracking_uri
 
     # What is wrong with the address of the registry is told here, once, not by every process.
     tracking_uri()

@@ -14,7 +14,8 @@ from modelyard.inference.bundle import Bundle, BundleError, is_content_key, read
 from modelyard.inference.plain_text import show
 from modelyard.inference.trial import try_bundle
 from modelyard.registry.bundle_artifacts import ArtifactError, bring_bundle
-from modelyard.tracking.store import Store, write_past_others
+from modelyard.tracking.retries import write_past_others
+from modelyard.tracking.store import Store
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

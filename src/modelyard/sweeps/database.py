@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from modelyard.errors import ModelyardError
-from modelyard.tracking.store import SQLITE_TIMEOUT_S, database_file
+from modelyard.tracking.address import SQLITE_TIMEOUT_S, database_file
 
 if TYPE_CHECKING:
     import optuna

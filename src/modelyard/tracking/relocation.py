@@ -10,7 +10,8 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from modelyard.errors import ModelyardError
-from modelyard.tracking.store import ARTIFACTS, SQLITE_TIMEOUT_S, database_file
+from modelyard.tracking.address import SQLITE_TIMEOUT_S, database_file
+from modelyard.tracking.store import ARTIFACTS
 
 LOCATIONS = (
     ("experiments", "artifact_location"),

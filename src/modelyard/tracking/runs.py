@@ -17,7 +17,8 @@ from modelyard.nesting import flatten
 from modelyard.params import Params
 from modelyard.processes import is_running
 from modelyard.tracking.lineage import digest, lineage_tags, plain
-from modelyard.tracking.store import Tracking, write_past_others
+from modelyard.tracking.retries import write_past_others
+from modelyard.tracking.store import Tracking
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

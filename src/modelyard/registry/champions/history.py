@@ -18,7 +18,8 @@ from modelyard.inference.plain_text import escape
 from modelyard.registry.champions.decisions import Decision, Kind, RuleResult
 from modelyard.registry.champions.history_run import HistoryRun
 from modelyard.registry.versions import CHAMPION, get_model, move_alias
-from modelyard.tracking.store import Store, write_past_others
+from modelyard.tracking.retries import write_past_others
+from modelyard.tracking.store import Store
 
 # MLflow cuts a longer parameter off.
 MOST_CHARACTERS = 6000

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 from modelyard.errors import ModelyardError
 from modelyard.failures import warn
 from modelyard.registry.versions import get_model, list_versions
-from modelyard.tracking.store import Store, ensure_experiment, write_past_others
+from modelyard.tracking.retries import write_past_others
+from modelyard.tracking.store import Store, ensure_experiment
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

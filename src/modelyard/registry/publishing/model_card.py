@@ -273,7 +273,7 @@ class ModelCard:
         image, kind = ("picture.png", "image/png") if grey else ("picture.jpg", "image/jpeg")
         yield (
             "With MLflow, in an environment with the version's requirements.txt, and MLFLOW_TRACKING_URI as "
-            "`python -m modelyard.tracking.store` prints it:"
+            "`python -m modelyard.tracking.address` prints it:"
         )
         yield code(
             f"mlflow models serve -m models:/{name}/{number} --env-manager local --port 5001 &",

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from modelyard.registry.publishing.model_card import ModelCard
 from modelyard.tracking.lineage import digest, plain
-from modelyard.tracking.store import write_past_others
+from modelyard.tracking.retries import write_past_others
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

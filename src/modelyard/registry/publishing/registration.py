@@ -32,8 +32,9 @@ from modelyard.registry.versions import (
 )
 from modelyard.repository import find_root
 from modelyard.tracking.lineage import digest, lineage_tags
+from modelyard.tracking.retries import write_past_others
 from modelyard.tracking.runs import RunDescription, find_or_rebuild_run, log_dataset
-from modelyard.tracking.store import Tracking, write_past_others
+from modelyard.tracking.store import Tracking
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

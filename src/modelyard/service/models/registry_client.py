@@ -16,7 +16,8 @@ from modelyard.service.models.registry_state import (
     make_model,
     make_version,
 )
-from modelyard.tracking.store import PATIENCE, QUIET, database_file
+from modelyard.tracking.address import database_file
+from modelyard.tracking.tuning import PATIENCE, QUIET
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

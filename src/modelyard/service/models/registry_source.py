@@ -3,7 +3,7 @@
 from modelyard.service.models.loading import Source
 from modelyard.service.models.registry_client import RegistryClient
 from modelyard.service.models.registry_database import RegistryDatabase
-from modelyard.tracking.store import database_file
+from modelyard.tracking.address import database_file
 
 
 def open_source(uri: str) -> Source:

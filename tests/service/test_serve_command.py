@@ -62,3 +62,9 @@ def test_only_small_pngs_are_answered_without_a_thread(tmp_path: Path) -> None:
     assert not is_quick(predictor, [half, half, small], 1000)
     assert not is_quick(predictor, [small] * 5, 1000)
     assert not is_quick(predictor, [small], 100_000)
+
+
+def test_the_version_is_told_without_a_command() -> None:
+    command = [sys.executable, "-m", "modelyard.cli", "--version"]
+    told = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert re.fullmatch(r"modelyard \d+\.\d+\.\d+\n", told.stdout)

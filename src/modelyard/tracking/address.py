@@ -1,0 +1,32 @@
+"""Where the MLflow store is: MLFLOW_TRACKING_URI, or the database in the repository's root."""
+
+import os
+from pathlib import Path
+
+from modelyard.errors import ModelyardError
+from modelyard.repository import find_root
+
+# A writer of SQLite waits so long for the others before it gives up.
+SQLITE_TIMEOUT_S = 120
+
+
+def tracking_uri() -> str:
+    """Return MLFLOW_TRACKING_URI where it is set, else the SQLite file in the repository's root."""
+    if uri := os.environ.get("MLFLOW_TRACKING_URI"):
+        return uri
+    try:
+        root = find_root()
+    except ModelyardError as error:
+        raise ModelyardError(f"{error}, or set MLFLOW_TRACKING_URI") from None
+    return f"sqlite:///{root / 'mlflow.db'}?timeout={SQLITE_TIMEOUT_S}"
+
+
+def database_file(uri: str) -> Path | None:
+    """Return the SQLite file that a tracking URI names, None for any other store."""
+    if not uri.startswith("sqlite:///"):
+        return None
+    return Path(uri.removeprefix("sqlite:///").split("?")[0])
+
+
+if __name__ == "__main__":
+    print(tracking_uri())
