@@ -20,7 +20,7 @@ unexport PYTHONHOME
 # Scripts in .venv name the place where it was made; a link to another environment is a person's own affair.
 STALE := $(shell test -L .venv || ! test -e $(BIN)/pip || grep -qF "$(CURDIR)/.venv/" $(BIN)/pip || echo moved-venv)
 
-.PHONY: help repro test check bench bench-training ui serve lock clean distclean moved-venv
+.PHONY: help repro test quick check bench bench-training ui serve lock clean distclean moved-venv
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
@@ -30,7 +30,10 @@ repro: .venv/requirements  ## download, train, import, package, evaluate, regist
 	@python -m dvc repro
 
 test: .venv/requirements-dev  ## run all tests
-	@python -m pytest -n 2 --dist loadfile
+	@python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+
+quick: .venv/requirements-dev  ## run the quick tests, in two minutes: for while you work
+	@python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not slow"
 
 check: .venv/requirements-dev  ## lint, formatting, types, links and commands in the documentation
 	@ruff check . && ruff format --check . && mypy && python -m pytest -q tests/repository/test_docs.py tests/repository/test_advice.py

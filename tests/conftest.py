@@ -13,6 +13,49 @@ from omegaconf import OmegaConf
 from modelyard.params import Params, validate_params
 
 ROOT = Path(__file__).resolve().parent.parent
+# Files that take more than ten seconds, the longest first.
+SLOW = (
+    "stages/test_pipelines.py",
+    "inference/test_logged_model.py",
+    "stages/test_compose.py",
+    "stages/test_new_values.py",
+    "tracking/test_runs.py",
+    "registry/test_versions.py",
+    "registry/test_team_server.py",
+    "training/test_strategy.py",
+    "sweeps/test_sweeps.py",
+    "stages/test_evaluate_stages.py",
+    "packaging/test_packaging.py",
+    "service/test_models.py",
+    "ui/test_ui.py",
+    "training/test_fitting.py",
+    "training/test_resuming.py",
+    "tracking/test_store.py",
+    "service/test_openapi.py",
+    "networks/test_keras_file.py",
+    "networks/test_litert_file.py",
+    "networks/test_features.py",
+    "networks/test_frozen_graph.py",
+    "networks/test_stand_in.py",
+    "networks/test_importing.py",
+    "repository/test_benchmarks_training.py",
+    "training/test_other_pictures.py",
+    "training/test_precision.py",
+    "registry/test_promotion.py",
+    "registry/test_history.py",
+    "registry/test_verification.py",
+    "registry/test_comparison.py",
+    "registry/test_compare_command.py",
+    "service/test_service.py",
+    "service/test_bad_inputs.py",
+    "service/test_admission.py",
+    "service/test_connections.py",
+    "service/test_draining.py",
+    "inference/test_trial.py",
+    "stages/test_registering_stages.py",
+    "stages/test_stage.py",
+    "sweeps/test_sweep_space.py",
+)
 # What decides where a stage finds its store; MLflow sets the first itself, for the processes it starts.
 SETTINGS = ("MLFLOW_TRACKING_URI", "DVC_ROOT", "DVC_EXP_NAME", "DVC_EXP_BASELINE_REV", "DVC_STAGE")
 
@@ -22,6 +65,18 @@ def clean_environment() -> dict[str, str]:
     kept = {name: value for name, value in os.environ.items() if name not in SETTINGS}
     roles = ("GIT_AUTHOR_NAME", "GIT_AUTHOR_EMAIL", "GIT_COMMITTER_NAME", "GIT_COMMITTER_EMAIL")
     return kept | dict.fromkeys(roles, "tests@example.org")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let the files that take longest come first, so that two processes end at about the same time.
+
+    Those are marked as slow: `make quick` leaves them out.
+    """
+    ranks = {ROOT / "tests" / name: rank for rank, name in enumerate(SLOW)}
+    for item in items:
+        if item.path in ranks:
+            item.add_marker("slow")
+    items.sort(key=lambda item: ranks.get(item.path, len(ranks)))
 
 
 @pytest.fixture(autouse=True)

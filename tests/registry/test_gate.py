@@ -26,7 +26,12 @@ METRICS = {
 
 def test_an_open_gate_asks_for_a_whole_bundle_alone() -> None:
     assert ask(OPEN) == (
-        RuleResult("bundle", True, "artifacts that match their digest", "the artifacts match their digest"),
+        RuleResult(
+            "bundle",
+            True,
+            "artifacts that match their digest",
+            "the artifacts match their digest, and the model answers",
+        ),
     )
 
 
