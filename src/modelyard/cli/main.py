@@ -36,7 +36,8 @@ class _ShowVersion(argparse.Action):
     def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> None:
         from importlib.metadata import version
 
-        parser.exit(message=f"modelyard {version('modelyard')}\n")
+        print(f"modelyard {version('modelyard')}")
+        parser.exit()
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

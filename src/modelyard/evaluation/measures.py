@@ -1,5 +1,8 @@
 """How good a classifier's answers are: pure measures of probabilities against labels.
 
+SciPy and scikit-learn have most of them, and the tests compare with theirs. They are not used here, since
+their import takes longer than the commands that ask.
+
 `probabilities` is (n, classes), float32 or float64, each row 0..1 with the sum 1; `labels` is (n,), integers
 0..classes-1. The first answer is the class of the highest probability; a tie goes to the lower class.
 """
