@@ -9,7 +9,7 @@ from PIL import Image
 
 from made_data import make_levels, write_files
 from modelyard.images.pictures import PictureFiles, PixelPictures
-from modelyard.images.samples import one_of_each_in_turn, write_samples
+from modelyard.images.samples import one_of_each_in_turn, read_label, write_samples
 
 
 def test_one_of_each_class_comes_in_turn() -> None:
@@ -47,3 +47,10 @@ def test_samples_of_an_earlier_run_do_not_stay(tmp_path: Path) -> None:
         pictures = PixelPictures(np.zeros(3, np.uint8), ("a", "b"), make_levels(3))
         write_samples(tmp_path / "s", pictures, count)
     assert [path.name for path in (tmp_path / "s").iterdir()] == ["00-label-a.png"]
+
+
+def test_a_samples_name_tells_its_class_and_other_names_tell_none() -> None:
+    classes = ("T-shirt/top", "dog", "3")
+    assert read_label("00-label-T-shirt-top.png", classes) == "T-shirt/top"
+    assert read_label("12-label-3.jpg", classes) == "3"
+    assert [read_label(name, classes) for name in ("00-label-cat.png", "flower.jpg")] == [None, None]

@@ -7,10 +7,12 @@ import pytest
 from PIL import Image
 from scipy.ndimage import label
 
-from modelyard.plots.contact_sheet import plot_contact_sheet
+from modelyard.plots.contact_sheet import plot_contact_sheet, show_share
 from modelyard.plots.gallery import AnsweredPicture
 
 GREEN = (0, 200, 0)
+# Of right and of wrong answers: Okabe and Ito's.
+BLUE, RED = (0x00, 0x72, 0xB2), (0xD5, 0x5E, 0x00)
 
 
 def answered(name: str) -> AnsweredPicture:
@@ -47,3 +49,25 @@ def test_a_picture_of_any_size_is_drawn_and_a_long_name_leaves_it_its_room(tmp_p
     plot_contact_sheet(tmp_path / "sheet.png", [("models:/a/1", [large, grey])])
     green = (np.asarray(Image.open(tmp_path / "sheet.png").convert("RGB")) == GREEN).all(axis=2)
     assert green.any(axis=0).sum() > 150
+
+
+@pytest.mark.parametrize(
+    ("score", "shown"),
+    [(1.0, "> 99.99%"), (0.99991, "> 99.99%"), (0.9999, "99.99%"), (0.98694, "98.69%"), (0.0012, "0.12%")],
+)
+def test_no_score_is_called_certain(score: float, shown: str) -> None:
+    assert show_share(score) == shown
+
+
+def test_right_and_wrong_answers_have_colours_of_their_own(tmp_path: Path) -> None:
+    pixels = np.zeros((8, 8), np.uint8)
+    answers = [{"label": "cat", "score": 0.7}, {"label": "dog", "score": 0.3}]
+    shades = {}
+    for truth in ("cat", "dog", None):
+        sheet = tmp_path / f"{truth}.png"
+        plot_contact_sheet(sheet, [("models", [AnsweredPicture("1.png", pixels, answers, truth)])])
+        seen = np.asarray(Image.open(sheet).convert("RGB")).reshape(-1, 3)
+        shades[truth] = {
+            name for name, shade in (("blue", BLUE), ("red", RED)) if (seen == shade).all(1).any()
+        }
+    assert shades == {"cat": {"blue"}, "dog": {"red"}, None: set()}

@@ -1,6 +1,7 @@
 """A few pictures as files, for people and for the serve stage."""
 
 import re
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -19,9 +20,19 @@ def write_samples(folder: Path, pictures: Pictures, count: int) -> None:
     with replace_folder(folder) as new:
         for number, place in enumerate(one_of_each_in_turn(pictures.labels, count)):
             file = pictures.file(int(place))
-            label = re.sub(r"[^\w.-]+", "-", pictures.classes[pictures.labels[place]])
+            label = _to_file_name(pictures.classes[pictures.labels[place]])
             suffix = "png" if file.startswith(PNG) else "jpg"
             (new / f"{number:02}-label-{label}.{suffix}").write_bytes(file)
+
+
+def read_label(name: str, classes: Iterable[str]) -> str | None:
+    """Return the class that a sample's file name tells, None where it tells none of them."""
+    found = re.fullmatch(r"\d+-label-(.*)\.\w+", name)
+    return next((one for one in classes if found and _to_file_name(one) == found[1]), None)
+
+
+def _to_file_name(label: str) -> str:
+    return re.sub(r"[^\w.-]+", "-", label)
 
 
 def one_of_each_in_turn(labels: Labels, count: int) -> NDArray[np.intp]:

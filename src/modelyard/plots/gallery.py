@@ -36,11 +36,13 @@ class AnsweredPicture:
         name: the file's name.
         pixels: uint8 (h, w), grey, or (h, w, 3).
         answers: as `Predictor.predict` ranks them: each with `label` and `score`, best first.
+        label: the right answer, None where it is not known.
     """
 
     name: str
     pixels: Pixels
     answers: Sequence[dict[str, Any]]
+    label: str | None = None
 
 
 def plot_mistakes(
