@@ -51,7 +51,7 @@ def follow_conf(conf: dict[str, Any], before: Mapping[str, Any]) -> tuple[dict[s
     changed = next((key for key, told in record.items() if _pick(told, "conf") != _pick(now, key)), None)
     if changed is None:
         lines = [f"kept from the applied experiment: {line}" for line in name_choices(chosen)]
-        return _take_over(conf, before, chosen) | {RECORD: chosen}, lines
+        return _apply_record(conf, before, chosen) | {RECORD: chosen}, lines
     if not chosen:
         # conf/ says now what the experiment chose.
         return conf | {RECORD: {}}, []
@@ -70,7 +70,7 @@ def name_choices(record: Differences) -> list[str]:
     return lines[:MOST_NAMED] + ([f"and {more} more"] if more > 0 else [])
 
 
-def _take_over(conf: dict[str, Any], before: Mapping[str, Any], record: Differences) -> dict[str, Any]:
+def _apply_record(conf: dict[str, Any], before: Mapping[str, Any], record: Differences) -> dict[str, Any]:
     """Return the values of `conf`, with those of `before` wherever the record has a key."""
     values, chosen = deepcopy(conf), _flatten(before)
     for key in _flatten(conf):

@@ -26,7 +26,7 @@ def explain(error: BaseException) -> str | None:
         reason = escape(_give_reason(error))
         # Those who only read write too, beside the file: SQLite's log.
         closed = "readonly database" in reason or "unable to open database" in reason
-        cure = "make its file and folder writable" if closed else "see to it"
+        cure = "make its file and folder writable" if closed else "check the store"
         return f"the tracking store failed ({reason}): {cure}, then run again"
     if isinstance(error, OSError) and error.errno in FULL + CLOSED:
         advice = "make room" if error.errno in FULL else "make it writable"

@@ -39,7 +39,7 @@ def test_a_model_without_decisions_has_no_champion_and_reading_writes_nothing(
     registry: SmallRegistry, history: History
 ) -> None:
     past = history.read()
-    assert (past.decisions, past.reigns, past.champion) == ((), (), None)
+    assert (past.decisions, past.terms, past.champion) == ((), (), None)
     assert registry.client.get_experiment_by_name("modelyard decisions") is None
     assert registry.client.get_registered_model("mnist").tags == {}
 
@@ -79,7 +79,7 @@ def test_a_refusal_is_on_record_and_moves_nothing(registry: SmallRegistry, histo
     past = history.read()
     assert past.champion == 2
     assert [decision.champion for decision in past.decisions] == [2, 2]
-    assert [reign.decision.version for reign in past.reigns] == [2]
+    assert [term.decision.version for term in past.terms] == [2]
 
 
 def test_a_decision_that_comes_while_the_history_is_read_is_no_move_by_hand(
@@ -124,9 +124,9 @@ def test_an_alias_that_is_moved_too_late_is_put_right(
 def test_reigns_follow_each_other_without_a_gap(history: History) -> None:
     for number, version in enumerate((2, 3, 1), 1):
         history.record(decide(number, version))
-    reigns = history.read().reigns
-    assert [reign.decision.version for reign in reigns] == [2, 3, 1]
-    assert [reign.until for reign in reigns] == [reigns[1].decision.at, reigns[2].decision.at, None]
+    terms = history.read().terms
+    assert [term.decision.version for term in terms] == [2, 3, 1]
+    assert [term.until for term in terms] == [terms[1].decision.at, terms[2].decision.at, None]
 
 
 def test_of_eight_who_decide_at_once_one_wins_and_seven_are_told_who(registry: SmallRegistry) -> None:
@@ -166,7 +166,7 @@ def test_what_a_killed_process_left_is_completed_by_the_next_writer(
     monkeypatch.setattr("modelyard.registry.champions.history.GRACE", timedelta(0))
     past = open_history(registry).read()
     assert (past.champion, past.pending and past.pending.version) == (2, 3)
-    assert [reign.decision.version for reign in past.reigns] == [2]
+    assert [term.decision.version for term in past.terms] == [2]
     settled = open_history(registry).settle()
     assert (settled.champion, settled.pending, len(settled.decisions)) == (3, None, 2)
 
@@ -190,8 +190,8 @@ def test_an_alias_moved_by_hand_is_noticed_and_put_on_record_by_the_next_writer(
     history.record(decide(1, 2))
     registry.point(3)
     past = history.read()
-    assert [(reign.decision.version, reign.on_record) for reign in past.reigns] == [(2, True), (3, False)]
-    assert past.reigns[1].decision.kind == Kind.BY_HAND
+    assert [(term.decision.version, term.on_record) for term in past.terms] == [(2, True), (3, False)]
+    assert past.terms[1].decision.kind == Kind.BY_HAND
     settled = history.settle()
     assert [decision.kind for decision in settled.decisions] == [Kind.PROMOTE, Kind.BY_HAND]
     assert settled.decisions[1].reason == "moved without modelyard, after decision 1; noticed now"
@@ -202,7 +202,7 @@ def test_an_alias_removed_by_hand_is_no_champion(registry: SmallRegistry, histor
     history.record(decide(1, 2))
     registry.client.delete_registered_model_alias("mnist", "champion")
     settled = history.settle()
-    assert [reign.decision.version for reign in settled.reigns] == [2, None]
+    assert [term.decision.version for term in settled.terms] == [2, None]
     assert settled.champion is None
 
 

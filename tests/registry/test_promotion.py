@@ -312,7 +312,7 @@ def test_promote_rollback_and_history_tell_what_they_did(
     code, out, err = run(capsys, "history", "mnist", "--json")
     history = json.loads(out)
     assert history["champion"] == 1
-    assert [reign["version"] for reign in history["reigns"]] == [1, 2, 1]
+    assert [term["version"] for term in history["terms"]] == [1, 2, 1]
     assert [decision["by"].split("@")[0] for decision in history["decisions"]] == ["ada"] * 4
 
 

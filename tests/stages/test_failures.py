@@ -30,7 +30,7 @@ from modelyard.inference.bundle import BundleError
         ),
         (
             mlflow.MlflowException("the schema is out of date\nupgrade it"),
-            "the tracking store failed (the schema is out of date): see to it, then run again",
+            "the tracking store failed (the schema is out of date): check the store, then run again",
         ),
         (KeyError("bread"), None),
         (FileNotFoundError(errno.ENOENT, "No such file", "bread"), None),

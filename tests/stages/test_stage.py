@@ -37,7 +37,7 @@ def test_a_stage_gets_its_paths_its_words_and_its_parameters(tmp_path: Path) -> 
         ),
         (
             "import mlflow; raise mlflow.MlflowException('the database is locked')",
-            "bake: the tracking store failed (the database is locked): see to it, then run again\n",
+            "bake: the tracking store failed (the database is locked): check the store, then run again\n",
         ),
     ],
 )

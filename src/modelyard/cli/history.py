@@ -8,7 +8,7 @@ from modelyard.cli.output import say, say_json
 
 if TYPE_CHECKING:
     from modelyard.registry.champions.decisions import Decision
-    from modelyard.registry.champions.history import Past
+    from modelyard.registry.champions.history import Record
 
 
 def add_commands(commands: Commands) -> None:
@@ -31,11 +31,11 @@ def _tell_history(given: argparse.Namespace) -> None:
     if given.json:
         say_json(_plain(past))
         return
-    if not past.reigns:
+    if not past.terms:
         say(f"{given.name}: no version was champion yet")
-    for reign in past.reigns:
-        decision = reign.decision
-        until = f"{reign.until:%Y-%m-%d %H:%M}" if reign.until else "now"
+    for term in past.terms:
+        decision = term.decision
+        until = f"{term.until:%Y-%m-%d %H:%M}" if term.until else "now"
         say(f"{decision.subject:<12} {decision.at:%Y-%m-%d %H:%M} to {until:<16}  {_describe(decision)}")
     if past.pending:
         say(f"pending: {_describe(past.pending)}; the next promote or rollback completes it")
@@ -53,17 +53,17 @@ def _describe(decision: "Decision") -> str:
     return "; ".join(parts)
 
 
-def _plain(past: "Past") -> dict[str, Any]:
+def _plain(past: "Record") -> dict[str, Any]:
     """Return a history as plain values: who was champion when, and every decision with its rules."""
-    reigns = [
+    terms = [
         {
-            "version": reign.decision.version,
-            "from": reign.decision.at.isoformat(timespec="milliseconds"),
-            "until": reign.until and reign.until.isoformat(timespec="milliseconds"),
-            "decision": reign.decision.number if reign.on_record else None,
+            "version": term.decision.version,
+            "from": term.decision.at.isoformat(timespec="milliseconds"),
+            "until": term.until and term.until.isoformat(timespec="milliseconds"),
+            "decision": term.decision.number if term.on_record else None,
         }
-        for reign in past.reigns
+        for term in past.terms
     ]
     decisions = [decision.to_plain() for decision in past.decisions]
     pending = past.pending and past.pending.number
-    return {"champion": past.champion, "reigns": reigns, "decisions": decisions, "pending": pending}
+    return {"champion": past.champion, "terms": terms, "decisions": decisions, "pending": pending}

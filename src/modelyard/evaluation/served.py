@@ -22,7 +22,7 @@ from modelyard.inference.interpreters import ModelError
 from modelyard.inference.predictor import Predictor
 from modelyard.params import Evaluate
 
-# Whoever waits longer sees how far it is.
+# After this many seconds, progress is shown.
 PATIENCE_S = 2.0
 MOST_NAMED = 10
 

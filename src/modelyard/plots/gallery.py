@@ -71,7 +71,7 @@ def plot_mistakes(
         axes = figure.add_axes((0, 0, 1, grid_in / (grid_in + TITLE_IN)))
         for place, mistake in enumerate(mistakes):
             column, top = place % COLUMNS, place // COLUMNS * line
-            _hang(axes, make_thumbnail(pictures, mistake.index), column, top)
+            _place_picture(axes, make_thumbnail(pictures, mistake.index), column, top)
             _label(axes, mistake, column, top, short)
         axes.set(xlim=(0, COLUMNS), ylim=(lines * line, 0), aspect="equal")
         axes.set_axis_off()
@@ -96,7 +96,7 @@ def plot_answers(path: Path, pictures: Sequence[AnsweredPicture], subject: str) 
         figure.suptitle(wrap(subject, 10), x=0.014, ha="left", fontsize=12, weight="bold")
 
 
-def _hang(axes: "Axes", pixels: Pixels, column: int, top: float) -> None:
+def _place_picture(axes: "Axes", pixels: Pixels, column: int, top: float) -> None:
     """Put a picture into its square, with its own proportions."""
     height, width = (CELL * side / max(pixels.shape[:2]) for side in pixels.shape[:2])
     left, above = column + (1 - width) / 2, top + 0.04 + (CELL - height) / 2

@@ -71,8 +71,6 @@ def prune_version(store: Store, version: "ModelVersion") -> None:
 
 def _recent_champions(store: Store, name: str, count: int) -> Iterator[str]:
     """The last champions, the present one among them, each counted once."""
-    reigns = History(store, name).read().reigns
-    recent = dict.fromkeys(
-        str(reign.decision.version) for reign in reversed(reigns) if reign.decision.version
-    )
+    terms = History(store, name).read().terms
+    recent = dict.fromkeys(str(term.decision.version) for term in reversed(terms) if term.decision.version)
     yield from list(recent)[:count]

@@ -83,7 +83,7 @@ def list_names(client: "MlflowClient") -> list[str]:
 
 def list_versions(client: "MlflowClient", name: str, content_key: str | None = None) -> "list[ModelVersion]":
     """Return the versions of a name, oldest first; with a content key, those that hold just that."""
-    # A quote in a name would end the text of MLflow's filter; whoever has such a name waits for all.
+    # A quote in a name would end the text of MLflow's filter, so all are searched for such a name.
     query = None if "'" in name else f"name = '{name}'"
     if query and content_key:
         query += f" and tags.{CONTENT_KEY} = '{content_key}'"
@@ -189,7 +189,7 @@ def keep_first(client: "MlflowClient", twins: "Sequence[ModelVersion]") -> "Mode
 
     Aliases that others gave to one that goes are moved to the first, and that is said on stderr.
 
-    Whoever made a later one deletes it at once; where he was killed over it, the next who comes by does.
+    The process that made a later one deletes it at once; if it was killed before that, the next one does.
     """
     first, *later = twins
     for twin in later:

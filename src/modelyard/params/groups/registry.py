@@ -12,7 +12,7 @@ class Prune(Group):
 
     Attributes:
         min_age_days: younger ones stay.
-        keep_champions: so many of the last champions stay.
+        keep_champions: how many of the last champions stay.
     """
 
     min_age_days: Annotated[float, Field(ge=0)]

@@ -36,7 +36,7 @@ class GoneError(ModelyardError):
 
 
 @dataclass(frozen=True)
-class Reign:
+class Term:
     """A version's time as champion, and the decision that began it.
 
     Attributes:
@@ -51,7 +51,7 @@ class Reign:
 
 
 @dataclass(frozen=True)
-class Past:
+class Record:
     """What is on record of a model, and what its alias says now.
 
     Attributes:
@@ -118,14 +118,14 @@ class Past:
         return Decision(self.next_number, kind, version, self.champion, moved, reason, rules, forced)
 
     @property
-    def reigns(self) -> tuple[Reign, ...]:
+    def terms(self) -> tuple[Term, ...]:
         """Who was champion from when to when, oldest first; a move that is pending is not among them."""
         pending, noticed = self.pending, self.noticed
         moves = [one for one in self.decisions if one.moved and one != pending]
         if noticed:
             moves.append(noticed)
         return tuple(
-            Reign(move, later.at if later else None, on_record=move is not noticed)
+            Term(move, later.at if later else None, on_record=move is not noticed)
             for move, later in zip_longest(moves, moves[1:])
         )
 
@@ -136,7 +136,7 @@ class Past:
         A rollback takes back what came after its version, so that the next one goes back further.
         """
         stack: list[int] = []
-        for move in (reign.decision for reign in self.reigns):
+        for move in (term.decision for term in self.terms):
             if move.kind == Kind.ROLLBACK and move.version in stack:
                 del stack[stack.index(move.version) + 1 :]
             elif move.version is not None and stack[-1:] != [move.version]:
@@ -164,7 +164,7 @@ class History:
         self._client, self._name = store.client, name
         self._run = HistoryRun(store, name)
 
-    def read(self) -> Past:
+    def read(self) -> Record:
         """Read what is on record; nothing is written.
 
         Raises:
@@ -175,7 +175,7 @@ class History:
         # What looks like a move by hand may be a decision that came between the two.
         return self._read() if past.noticed else past
 
-    def _read(self) -> Past:
+    def _read(self) -> Record:
         """Read the decisions, then the alias.
 
         In this order a decision that comes between them is never put on record as a move by hand: its
@@ -189,9 +189,9 @@ class History:
         texts = _number(kept.params, "decision")
         decisions = tuple(self._parse(number, texts[number]) for number in sorted(texts))
         applied = frozenset(_number(kept.params, "applied"))
-        return Past(decisions, applied, None if version is None else int(version), kept.deleted)
+        return Record(decisions, applied, None if version is None else int(version), kept.deleted)
 
-    def settle(self) -> Past:
+    def settle(self) -> Record:
         """Complete what was left undone, put on record what was done by hand, and read what is then known.
 
         A history that was deleted in MLflow is restored; where it is gone for good, a new one begins. Either

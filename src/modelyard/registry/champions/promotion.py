@@ -10,7 +10,7 @@ from modelyard.failures import warn
 from modelyard.params import Gate
 from modelyard.registry.champions.decisions import Decision, Kind, RuleResult
 from modelyard.registry.champions.gate import BUNDLE, Candidate, ask_gate
-from modelyard.registry.champions.history import History, OvertakenError, Past
+from modelyard.registry.champions.history import History, OvertakenError, Record
 from modelyard.registry.evidence import Evidence, read_evidence, read_predictions_of
 from modelyard.registry.versions import CONTENT_KEY, check_bundle, find_version, list_versions
 from modelyard.tracking.store import Store
@@ -152,7 +152,7 @@ def _make_candidate(store: Store, evidence: Evidence, champion: int | None) -> C
     return Candidate(evidence, lambda: check_bundle(store, version), compare if champion else None)
 
 
-def _find_previous(store: Store, name: str, past: Past) -> "ModelVersion":
+def _find_previous(store: Store, name: str, past: Record) -> "ModelVersion":
     versions = {int(one.version): one for one in list_versions(store.client, name)}
     for number in past.predecessors:
         found = versions.get(number)

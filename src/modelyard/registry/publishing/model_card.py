@@ -183,7 +183,10 @@ class ModelCard:
             yield table(
                 ("class", "images", "precision", "recall", "95 % interval", "F1"), [row for _, row in classes]
             )
-            yield "Precision: how many that it calls so are so. Recall: how many that are so it calls so."
+            yield (
+                "Precision: the share of answers of this class that are right. Recall: the share of images of "
+                "this class that are answered so."
+            )
 
     def _published(self) -> str | None:
         """What its makers say of these very weights."""

@@ -60,4 +60,4 @@ def turn_away(listening: socket.socket) -> None:
     try:
         listening.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, told)
     except OSError as error:
-        _log.warning("whoever connects while the port is closed may be reset (%s)", error)
+        _log.warning("clients that connect while the port is closed may be reset (%s)", error)

@@ -42,9 +42,9 @@ class Draining:
             return
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
-            self._take_over(number, loop)
+            self._replace_handler(number, loop)
 
-    def _take_over(self, number: signal.Signals, loop: asyncio.AbstractEventLoop) -> None:
+    def _replace_handler(self, number: signal.Signals, loop: asyncio.AbstractEventLoop) -> None:
         given = signal.getsignal(number)
 
         def stop() -> None:

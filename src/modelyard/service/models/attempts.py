@@ -46,7 +46,7 @@ def try_once(folder: Path) -> None:
 
 @contextmanager
 def count_crash(folder: Path) -> Iterator[None]:
-    """Count a crash of this process within the body; whoever comes through it takes all crashes back."""
+    """Count a crash of this process within the body; a process that comes through it resets the count."""
     with _open(folder) as record:
         record.crashes += 1
         record.write()
