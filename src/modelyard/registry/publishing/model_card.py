@@ -184,8 +184,8 @@ class ModelCard:
                 ("class", "images", "precision", "recall", "95 % interval", "F1"), [row for _, row in classes]
             )
             yield (
-                "Precision: the share of answers of this class that are right. Recall: the share of images of "
-                "this class that are answered so."
+                "Precision: the share of answers of this class that are right. Recall: the share of images "
+                "of this class that are answered so."
             )
 
     def _published(self) -> str | None:
