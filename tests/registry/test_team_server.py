@@ -58,7 +58,8 @@ def told(server: TeamServer, tmp_path_factory: pytest.TempPathFactory) -> list[d
         [sys.executable, team_clients.__file__, server.uri, bundles],
         stdout=subprocess.PIPE,
         text=True,
-        env=os.environ | QUIET,
+        # It shares what the tests share.
+        env=os.environ | QUIET | {"PYTHONPATH": os.pathsep.join(sys.path)},
     )
     server.wait_for_version("mnist")
     server.kill()

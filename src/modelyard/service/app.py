@@ -171,4 +171,8 @@ def _lifespan(
 async def _refuse(request: Request, error: Exception) -> Response:  # noqa: ARG001
     """Tell an unknown path or method in the service's own form."""
     assert isinstance(error, HTTPException)  # noqa: S101  # Starlette calls it for nothing else
-    return Response(orjson.dumps({"error": error.detail}), error.status_code, error.headers, JSON)
+    headers = dict(error.headers or {})
+    if "Allow" in headers:
+        # Starlette names the methods in the order of a set.
+        headers["Allow"] = ", ".join(sorted(headers["Allow"].split(", ")))
+    return Response(orjson.dumps({"error": error.detail}), error.status_code, headers, JSON)
