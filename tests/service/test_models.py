@@ -305,12 +305,13 @@ def test_a_start_from_the_local_copy_answers_before_mlflow_is_imported(
     registry.point(registry.add())
     serve("mnist").stop()
     script = (
-        "import sys; from pathlib import Path\n"
+        "import sys, time; from pathlib import Path\n"
         "from modelyard.service.models.local_copy import LocalCopy\n"
         "from modelyard.service.models.models import Models\n"
         "from modelyard.service.models.registry_source import open_source\n"
         "models = Models(open_source('http://127.0.0.1:9'), LocalCopy(Path(sys.argv[1])), ['mnist'])\n"
         "models.start()\n"
+        "while not models.ready: time.sleep(0.05)\n"
         "heavy = {'mlflow', 'pandas', 'tensorflow'} & set(sys.modules)\n"
         "print(models.ready, models.default().version, heavy)\n"
         "models.stop()"

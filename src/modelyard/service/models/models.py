@@ -12,7 +12,6 @@ from modelyard.registry.versions import CHAMPION
 from modelyard.service.models.loading import MOST_LOGGED, Loader, LoadObserver, Source, Unavailable
 from modelyard.service.models.local_copy import LocalCopy
 from modelyard.service.models.memory import Memory, ServedVersion
-from modelyard.service.models.registry_client import HEALTH_TIMEOUT_S
 from modelyard.service.models.registry_state import (
     PRECISION,
     RegisteredModel,
@@ -24,8 +23,9 @@ from modelyard.service.models.registry_state import (
 __all__ = ["Models", "ServedVersion", "Unavailable", "UnknownModel"]
 
 STOP_TIMEOUT_S = 5.0
-# A start waits so long for a first look at the registry, which may hang; a database here takes milliseconds.
-START_TIMEOUT_S = HEALTH_TIMEOUT_S + 1
+# A start waits so long for the champions, which a database here gives at once; a server may take longer, and
+# whoever asks meanwhile, a probe above all, must get an answer.
+START_TIMEOUT_S = 1.0
 MOST_LISTED = 20
 NOTHING = "no model is registered that modelyard has published"
 
