@@ -183,10 +183,7 @@ class ModelCard:
             yield table(
                 ("class", "images", "precision", "recall", "95 % interval", "F1"), [row for _, row in classes]
             )
-            yield (
-                "Precision: the share of answers of this class that are right. Recall: the share of images "
-                "of this class that are answered so."
-            )
+            yield "Precision: the share of right answers. Recall: the share of images that are found."
 
     def _published(self) -> str | None:
         """What its makers say of these very weights."""
