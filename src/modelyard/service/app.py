@@ -74,10 +74,8 @@ def create_app(
     own = OwnDialect()
     app = Starlette(
         routes=[
-            answer(
-                "/models/{name}/predict", own, lambda models, path: models.get(path["name"]), at_once=True
-            ),
-            answer("/invocations", MlflowDialect(), lambda models, path: models.default(), at_once=True),  # noqa: ARG005
+            answer("/models/{name}/predict", own, _choose_champion, at_once=True),
+            answer("/invocations", MlflowDialect(), _choose_default, at_once=True),
             answer("/models/{name}/versions/{version:version}/predict", own, _choose_version),
             answer("/models/{name}/aliases/{alias}/predict", own, _choose_alias),
             *_make_information_routes(models, metrics, draining, settings),
