@@ -5,7 +5,8 @@ from pathlib import Path
 
 from modelyard.inference.predictor import Predictor
 from modelyard.params import load_params
-from modelyard.registry.versions import fetch_bundle, list_versions, resolve_version
+from modelyard.registry.artifacts import fetch_bundle
+from modelyard.registry.versions import list_versions, resolve_version
 from modelyard.tracking.store import open_tracking
 
 ACCURACY = 0.99

@@ -14,7 +14,8 @@ from modelyard.params import Params
 from modelyard.plots.contact_sheet import SIDE, plot_contact_sheet
 from modelyard.plots.gallery import AnsweredPicture
 from modelyard.plots.thumbnails import shrink
-from modelyard.registry.versions import fetch_bundle, resolve_version, use_stand_in
+from modelyard.registry.artifacts import fetch_bundle
+from modelyard.registry.versions import resolve_version, use_stand_in
 from modelyard.stage import run_stage
 from modelyard.tracking.store import Tracking, open_tracking
 

@@ -56,7 +56,7 @@ def _prepare(parent: Path, model: str) -> Subject:
 
 def _find_digits() -> tuple[list[Path], Make]:
     """Find the Keras network of the current champion, in its run."""
-    from modelyard.registry.versions import fetch_network
+    from modelyard.registry.artifacts import fetch_network
     from modelyard.tracking.store import open_tracking
 
     tracking = open_tracking(load_params().registry.experiment)

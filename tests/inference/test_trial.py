@@ -10,8 +10,8 @@ from modelyard.errors import ModelyardError
 from modelyard.inference import trial
 from modelyard.inference.bundle import BundleError
 from modelyard.inference.trial import Trials, try_bundle
+from modelyard.registry.artifacts import check_bundle
 from modelyard.registry.verification import verify_registry
-from modelyard.registry.versions import check_bundle
 from modelyard.tracking.store import Store
 from mutated_models import crashing_model, mutate
 from small_registry import SmallRegistry

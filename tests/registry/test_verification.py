@@ -9,10 +9,11 @@ import pytest
 
 from modelyard.cli import main
 from modelyard.errors import ModelyardError, UsageError
+from modelyard.registry.artifacts import fetch_bundle
 from modelyard.registry.champions.decisions import Decision, Kind
 from modelyard.registry.champions.history import History
 from modelyard.registry.verification import Finding, verify_registry, verify_tree
-from modelyard.registry.versions import fetch_bundle, find_version
+from modelyard.registry.versions import find_version
 from modelyard.tracking.store import Store
 from small_registry import SmallRegistry, make_bundle
 

@@ -25,19 +25,13 @@ from modelyard.evaluation.reports import Predictions, describe_bundle, write_pre
 from modelyard.inference.bundle import Bundle, write_bundle
 from modelyard.params import Gate, Params
 from modelyard.params.groups.published import Limit
+from modelyard.registry.artifacts import fetch_bundle, fetch_network
 from modelyard.registry.champions.decisions import Kind
 from modelyard.registry.champions.history import History
 from modelyard.registry.evidence import read_evidence, read_predictions_of
 from modelyard.registry.publishing.publication import Publication, Role, read_publications
 from modelyard.registry.publishing.registration import publish, publishing
-from modelyard.registry.versions import (
-    create_version,
-    fetch_bundle,
-    fetch_network,
-    list_versions,
-    resolve_version,
-    use_stand_in,
-)
+from modelyard.registry.versions import create_version, list_versions, resolve_version, use_stand_in
 from modelyard.tracking.runs import training_run
 from modelyard.tracking.store import Tracking, open_tracking
 from small_registry import leave_database

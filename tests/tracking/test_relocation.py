@@ -10,8 +10,9 @@ import pytest
 
 from modelyard.cli import main
 from modelyard.errors import ModelyardError
+from modelyard.registry.artifacts import fetch_bundle
 from modelyard.registry.verification import verify_registry
-from modelyard.registry.versions import fetch_bundle, list_versions
+from modelyard.registry.versions import list_versions
 from modelyard.tracking.relocation import find_former_folders, relocate
 from modelyard.tracking.store import ARTIFACTS, Store, ensure_experiment, open_store
 from small_registry import SmallRegistry

@@ -9,15 +9,9 @@ from typing import TYPE_CHECKING
 from modelyard.errors import ModelyardError
 from modelyard.inference.bundle import BundleError, read_bundle
 from modelyard.inference.trial import Trials
+from modelyard.registry.artifacts import check_bundle
 from modelyard.registry.champions.history import History
-from modelyard.registry.versions import (
-    CHAMPION,
-    CONTENT_KEY,
-    PUBLISHED,
-    check_bundle,
-    list_names,
-    list_versions,
-)
+from modelyard.registry.versions import CHAMPION, CONTENT_KEY, PUBLISHED, list_names, list_versions
 from modelyard.tracking.relocation import find_former_folders
 from modelyard.tracking.store import Store
 

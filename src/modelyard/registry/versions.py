@@ -5,15 +5,10 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from modelyard.errors import ModelyardError, UsageError
 from modelyard.failures import warn
-from modelyard.inference.bundle import Bundle, BundleError, is_content_key, read_bundle
-from modelyard.inference.plain_text import show
-from modelyard.inference.trial import try_bundle
-from modelyard.registry.bundle_artifacts import ArtifactError, bring_bundle
 from modelyard.tracking.retries import write_past_others
 from modelyard.tracking.store import Store
 
@@ -228,79 +223,6 @@ def update_challenger(client: "MlflowClient", name: str) -> None:
             return
         point = partial(client.set_registered_model_alias, name, CHALLENGER, number)
         _find(partial(write_past_others, point))
-
-
-def fetch_bundle(store: Store, version: "ModelVersion", folder: Path | None = None) -> Bundle:
-    """Bring a version's bundle to this machine, where it is not on it already, and check its digest.
-
-    Args:
-        store: where it is registered.
-        version: the version.
-        folder: for what must be fetched; None lets MLflow choose a temporary one, which stays.
-
-    Raises:
-        ModelyardError: an artifact is missing, or is not what was registered.
-    """
-    from mlflow.exceptions import MlflowException
-
-    uri, key = f"models:/{version.name}/{version.version}", version.tags.get(CONTENT_KEY)
-    if not is_content_key(key):
-        raise ModelyardError(f"{uri}: expected a version that modelyard registered, it has no {CONTENT_KEY}")
-    try:
-        location = store.client.get_model_version_download_uri(version.name, str(version.version))
-        bundle = read_bundle(bring_bundle(location, folder, store.uri))
-        bundle.verify(key)
-    except MlflowException as error:
-        raise ModelyardError(f"{uri}: its artifacts cannot be fetched ({show(error)})") from None
-    except (ArtifactError, BundleError) as error:
-        raise ModelyardError(f"{uri}: {error}") from None
-    return bundle
-
-
-def check_bundle(
-    store: Store,
-    version: "ModelVersion",
-    folder: Path | None = None,
-    run: Callable[[Path], None] = try_bundle,
-) -> None:
-    """Fetch a version's bundle, and see in a process of its own that it answers.
-
-    Args:
-        store: where it is registered.
-        version: the version.
-        folder: as `fetch_bundle` takes it.
-        run: tries the bundle in a folder.
-
-    Raises:
-        ModelyardError: an artifact is missing, is not what was registered, or cannot answer.
-    """
-    bundle = fetch_bundle(store, version, folder)
-    try:
-        run(bundle.folder)
-    except BundleError as error:
-        raise ModelyardError(f"models:/{version.name}/{version.version}: {error}") from None
-
-
-def fetch_network(store: Store, resume_from: str | None) -> Path | None:
-    """Return the `.keras` file that `train.resume_from` names: a path, or that of a registered version.
-
-    Raises:
-        ModelyardError: the version is unknown, or was not trained here.
-    """
-    import mlflow
-    from mlflow.exceptions import MlflowException
-
-    if resume_from is None or not resume_from.startswith("models:/"):
-        return None if resume_from is None else Path(resume_from)
-    version = resolve_version(store.client, resume_from)
-    try:
-        uri = f"runs:/{version.run_id}/{NETWORK_ARTIFACT}"
-        return Path(mlflow.artifacts.download_artifacts(uri, tracking_uri=store.uri))
-    except (MlflowException, OSError) as error:
-        raise ModelyardError(
-            f"train.resume_from: expected a version that was trained here, {resume_from} has no "
-            f"{NETWORK_ARTIFACT} in its run ({error})"
-        ) from None
 
 
 def use_stand_in(store: Store, uri: str, stand_ins: Mapping[str, str]) -> str:

@@ -80,7 +80,7 @@ def _run_trials(study: Study, space: Space, params: Params, data: TrainingData, 
 
 def _prepare(study: Study, space: Space, params: Params, data: TrainingData) -> "Trials":
     """Open MLflow and import TensorFlow, which a sweep without trials does not need."""
-    from modelyard.registry.versions import fetch_network
+    from modelyard.registry.artifacts import fetch_network
     from modelyard.sweeps.trials import Trials
     from modelyard.tracking.runs import describe_training
     from modelyard.tracking.store import open_tracking

@@ -8,11 +8,12 @@ from modelyard.errors import ModelyardError, UsageError
 from modelyard.evaluation.paired import PairedTest, mcnemar
 from modelyard.failures import warn
 from modelyard.params import Gate
+from modelyard.registry.artifacts import check_bundle
 from modelyard.registry.champions.decisions import Decision, Kind, RuleResult
 from modelyard.registry.champions.gate import BUNDLE, Candidate, ask_gate
 from modelyard.registry.champions.history import History, OvertakenError, Record
 from modelyard.registry.evidence import Evidence, read_evidence, read_predictions_of
-from modelyard.registry.versions import CONTENT_KEY, check_bundle, find_version, list_versions
+from modelyard.registry.versions import CONTENT_KEY, find_version, list_versions
 from modelyard.tracking.store import Store
 
 if TYPE_CHECKING:
