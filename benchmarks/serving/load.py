@@ -56,7 +56,11 @@ def parse_load(output: str) -> Load:
     return Load(requests, requests / seconds, told["p50_us"] / 1e3, told["p99_us"] / 1e3)
 
 
-def choose_seconds(seconds: int, answer_s: float, connections: int) -> int:
-    """Lengthen a load where one answer takes `answer_s`: to 8 times at most, or to 10 s if that is more."""
-    needed = math.ceil(1.5 * answer_s * max(connections, FEWEST_ANSWERS))
-    return max(seconds, min(needed, max(10, 8 * seconds)))
+def choose_seconds(seconds: int, answer_s: float, connections: int) -> int | None:
+    """Lengthen a load until a server that takes `answer_s` for one answer gives each connection two.
+
+    It gives five in all at least. None where that takes longer than a minute: after that time the servers
+    and wrk give a request up.
+    """
+    needed = max(seconds, math.ceil(2 * answer_s * max(connections, FEWEST_ANSWERS)))
+    return needed if needed <= TIMEOUT_S else None

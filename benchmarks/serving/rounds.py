@@ -74,6 +74,10 @@ class Rounds:
             for wanted, piece_s in ((requests // 20, 1), (requests, 10)):
                 while answered < wanted:
                     load = _put_load(running, launch.questions[model], WARM_UP_CONNECTIONS, piece_s)
+                    if load is None:
+                        raise ModelyardError(
+                            f"{launch.title}: too slow to watch its memory over {requests:,} requests"
+                        )
                     answered += load.requests
                 rss_mb = running.measure_memory()["rss_mb"]
                 self._tell(launch, model, f"{rss_mb:6.1f} MB after {answered:,} requests")
@@ -84,7 +88,13 @@ class Rounds:
         question, loads = running.launch.questions[model], {}
         _put_load(running, question, WARM_UP_CONNECTIONS, max(1, self.seconds // 2))
         for connections in CONNECTIONS:
-            load = loads[connections] = _put_load(running, question, connections, self.seconds)
+            load = _put_load(running, question, connections, self.seconds)
+            if load is None:
+                self._tell(
+                    running.launch, model, f"{connections:2} conn. left out: answers would take a minute"
+                )
+                continue
+            loads[connections] = load
             told = f"{load.requests_per_s:8,.1f}/s  p50 {load.p50_ms:8,.2f} ms  p99 {load.p99_ms:8,.2f} ms"
             self._tell(running.launch, model, f"{connections:2} conn. {told}")
         running.await_idleness()
@@ -105,12 +115,14 @@ def _name_champions(models: list[dict[str, Any]]) -> str:
     )
 
 
-def _put_load(running: Running, question: Question, connections: int, seconds: int) -> Load:
-    """Put a load on a server that has nothing else to do; a slow one gets more seconds."""
+def _put_load(running: Running, question: Question, connections: int, seconds: int) -> Load | None:
+    """Put a load on an idle server; a slow one gets more seconds, None is for one that is too slow."""
     running.await_idleness()
-    seconds = choose_seconds(seconds, running.ask(question), connections)
+    chosen_s = choose_seconds(seconds, running.ask(question), connections)
+    if chosen_s is None:
+        return None
     try:
-        return put_load(f"http://{HOST}:{running.port}", question, connections, seconds)
+        return put_load(f"http://{HOST}:{running.port}", question, connections, chosen_s)
     except ModelyardError as error:
         where = f"{running.launch.title}, {connections} connections"
         raise ModelyardError(f"{where}: {error}; its log is {running.log}") from None
