@@ -66,6 +66,14 @@ def test_transparent_pixels_are_white_and_half_transparent_ones_half_white(mode:
     assert decode(file, LIMITS)[0, :, 0].tolist() == [0, 255, 127]
 
 
+def test_every_level_under_every_transparency_is_what_it_was_for_the_first_versions() -> None:
+    levels = np.arange(256, dtype=np.uint8)
+    pixels = np.stack(np.broadcast_arrays(levels, levels[::-1], levels // 2, levels[:, None]), axis=-1)
+    image = Image.fromarray(pixels)
+    expected = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
+    assert np.array_equal(decode(save(image, "PNG"), Limits()), np.asarray(expected))
+
+
 def test_a_transparent_colour_is_white() -> None:
     file = save(Image.new("RGB", (1, 1), (9, 9, 9)), "PNG", transparency=(9, 9, 9))
     assert decode(file, LIMITS).tolist() == [[[255, 255, 255]]]
@@ -228,10 +236,13 @@ def test_neither_side_may_be_longer_than_allowed() -> None:
             assert decode(file, Limits(max_side=101)).shape == (size[1], size[0], 3)
 
 
-def test_a_pixel_of_64_bits_counts_twice() -> None:
-    file = make_png(100, 51, 16, 6, (b"\0" + bytes(800)) * 51)
-    assert reason_for(file) == "100 x 51 pixels of 64 bits, at most 5000 are allowed"
-    assert decode(make_png(100, 50, 16, 6, (b"\0" + bytes(800)) * 50), LIMITS).shape == (50, 100, 3)
+def test_a_pixel_of_more_than_24_bits_counts_as_more_pixels() -> None:
+    for depth, bits, most in ((8, 32, 7500), (16, 64, 3750)):
+        rows = most // 100
+        one = b"\0" + bytes(100 * bits // 8)
+        assert decode(make_png(100, rows, depth, 6, one * rows), LIMITS).shape == (rows, 100, 3)
+        reason = f"100 x {rows + 1} pixels of {bits} bits, at most {most} are allowed"
+        assert reason_for(make_png(100, rows + 1, depth, 6, one * (rows + 1)), LIMITS) == reason
 
 
 @pytest.mark.parametrize("grey", [False, True])

@@ -69,16 +69,16 @@ def test_an_end_before_any_scan_is_refused() -> None:
         (3, [Scan([place], 0, 63, 0, 0, bytes(400)) for place in (1, 2, 3)], WHOLE, BASELINE),
     ],
 )
-def test_scans_may_go_through_25_samples_a_pixel(
+def test_scans_may_go_through_20_samples_a_pixel(
     components: int, first: list[Scan], more: Scan, frame: int
 ) -> None:
     pixels, step = SIZE[0] * SIZE[1], len(more.components)
-    left = 25 - sum(len(scan.components) for scan in first)
+    left = 20 - sum(len(scan.components) for scan in first)
     scans, sampling = [*first, *[more] * (left // step)], (0x11,) * components
     limits = Limits(max_pixels=pixels)
     assert decode(make_jpeg(SIZE, scans, sampling, frame), limits).shape == (240, 320, 3)
-    samples = pixels * (25 - left % step + step)
-    reason = f"{samples} samples in all its scans, at most {pixels * 25} are allowed"
+    samples = pixels * (20 - left % step + step)
+    reason = f"{samples} samples in all its scans, at most {pixels * 20} are allowed"
     assert reason_for(make_jpeg(SIZE, [*scans, more], sampling, frame), limits) == reason
 
 

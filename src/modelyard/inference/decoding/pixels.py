@@ -41,9 +41,9 @@ def _convert(picture: Image.Image, grey: bool) -> Image.Image:
         high = np.asarray(picture).astype(np.uint16) >> 8
         return Image.fromarray(high.astype(np.uint8)).convert(mode)
     if picture.mode in ("LA", "PA", "RGBA") or "transparency" in picture.info:
-        opaque = picture.convert("RGBA")
-        paper = Image.new("RGBA", opaque.size, "white")
-        return Image.alpha_composite(paper, opaque).convert(mode)
+        ink, paper = picture.convert("RGBA"), Image.new("RGB", picture.size, "white")
+        paper.paste(ink, mask=ink)
+        return paper.convert(mode)
     if picture.mode in ("P", "CMYK"):
         return picture.convert("RGB").convert(mode)
     return picture.convert(mode)
