@@ -97,25 +97,40 @@ def test_headers_behind_a_body_are_not_kept(service: Service) -> None:
 def test_on_a_connection_too_many_a_request_is_told_to_come_again_and_probes_are_answered(
     service: Service,
 ) -> None:
-    kept = [
-        http.client.HTTPConnection(service.address.removeprefix("http://"), timeout=20) for _ in range(MOST)
-    ]
-    for connection in kept:
-        connection.request("GET", "/livez")
-        connection.getresponse().read()
+    busy = [connect(service) for _ in range(MOST)]
+    for connection in busy:
+        connection.sendall(WHOLE[:-1])
     refused = service.post(PREDICT, FILE)
     assert refused.status_code == 503
     assert (refused.headers["Retry-After"], refused.headers["Connection"]) == ("1", "close")
     assert refused.json() == {"error": "busy: too many connections are open, come again in a second"}
     assert service.get("/readyz").status_code == 200
-    for connection in kept:
-        connection.request("POST", PREDICT, FILE, {"Content-Type": "image/png"})
-        answer = connection.getresponse()
-        assert (answer.status, answer.read()[:16]) == (200, b'{"model":"mnist"')
+    for connection in busy:
+        connection.sendall(WHOLE[-1:] + END)
+        answers = read_to_end(connection)
+        assert re.findall(rb"HTTP/1.1 (\d+)", answers) == [b"200"] * 2
         connection.close()
     while service.post(PREDICT, FILE).status_code == 503:
         pass
     assert 'modelyard_rejected_total{reason="busy"}' in service.get("/metrics").text
+
+
+def test_connections_at_rest_make_room_for_new_ones_the_one_that_rested_longest_first(
+    service: Service,
+) -> None:
+    resting = []
+    for _ in range(MOST):
+        connection = http.client.HTTPConnection(service.address.removeprefix("http://"), timeout=20)
+        connection.request("GET", "/livez")
+        connection.getresponse().read()
+        resting.append(connection)
+    time.sleep(1.1)
+    assert service.post(PREDICT, FILE).status_code == 200
+    assert resting[0].sock.recv(1) == b""
+    resting[-1].request("GET", "/livez")
+    assert resting[-1].getresponse().read() == b'{"live":true}'
+    for connection in resting:
+        connection.close()
 
 
 # Another protocol

@@ -18,6 +18,7 @@ import numpy as np
 import pytest
 import requests
 
+from modelyard.cli import main
 from modelyard.inference.bundle import read_bundle
 from modelyard.inference.predictor import Predictor
 from modelyard.service.settings import Settings
@@ -536,6 +537,20 @@ def test_a_limit_out_of_range_is_told_in_one_line(option: tuple[str, str]) -> No
     ended = subprocess.run(command, capture_output=True, text=True, check=False, timeout=30)
     assert ended.returncode == 1
     assert ended.stderr.startswith("modelyard: ")
+
+
+def test_a_user_without_a_home_folder_is_asked_for_one_for_the_copy(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def find_nobody(number: int) -> None:
+        raise KeyError(number)
+
+    monkeypatch.setattr("pwd.getpwuid", find_nobody)
+    for name in ("HOME", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    assert main(["serve", "--port", "0"]) == 1
+    told = "modelyard: this user has no home folder: name a folder for the local copy with --copy\n"
+    assert capsys.readouterr().err == told
 
 
 @pytest.mark.parametrize("seconds", [0.0, -1.0, math.nan, math.inf, 1e400, 86_401.0])

@@ -18,7 +18,7 @@ _OPTIONS = {
     "max_items": "images in a request; more is a 413",
     "max_concurrent": "computations at once, in each process",
     "max_queued": "requests beside those; one more is a 503",
-    "max_connections": "connections at once; requests on one more get a 503",
+    "max_connections": "connections at once; for one more an idle one is closed, or its requests get a 503",
     "headers_s": "seconds for a request's headers; then its connection is closed",
     "deadline_s": "seconds for a request; after that a 504",
     "drain_s": "seconds from SIGTERM to the closing of the port",
@@ -51,12 +51,12 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
     serve.set_defaults(run=_serve)
 
 
-def make_models(names: tuple[str, ...], folder: Path | None, max_pixels: int) -> "Models":
+def make_models(names: tuple[str, ...], folder: Path, max_pixels: int) -> "Models":
     """Make the models of one process.
 
     Args:
         names: registered models, the default first; empty for all that were published with modelyard.
-        folder: for the local copy; None takes one in the user's cache, for this registry and these names.
+        folder: for the local copy.
         max_pixels: of an image.
     """
     from modelyard.inference.decoding.images import Limits
@@ -65,12 +65,7 @@ def make_models(names: tuple[str, ...], folder: Path | None, max_pixels: int) ->
     from modelyard.service.models.registry_source import open_source
     from modelyard.tracking.address import tracking_uri
 
-    uri = tracking_uri()
-    if folder is None:
-        cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-        key = hashlib.sha256("\n".join([uri, *names]).encode()).hexdigest()[:16]
-        folder = cache / "modelyard" / key
-    return Models(open_source(uri), LocalCopy(folder), names, limits=Limits(max_pixels=max_pixels))
+    return Models(open_source(tracking_uri()), LocalCopy(folder), names, limits=Limits(max_pixels=max_pixels))
 
 
 def _serve(given: argparse.Namespace) -> None:
@@ -85,10 +80,23 @@ def _serve(given: argparse.Namespace) -> None:
     from modelyard.tracking.address import tracking_uri
 
     # What is wrong with the address of the registry is told here, once, not by every process.
-    tracking_uri()
-    names, copy = tuple(vars(given).get("model", ())), vars(given).get("copy")
+    uri, names = tracking_uri(), tuple(vars(given).get("model", ()))
+    copy = vars(given).get("copy") or _choose_copy(uri, names)
     factory = functools.partial(make_models, names, copy, settings.max_pixels)
     serve(factory, host=given.host, port=given.port, workers=given.workers, settings=settings)
+
+
+def _choose_copy(uri: str, names: tuple[str, ...]) -> Path:
+    """Return a folder in the user's cache, for this registry and these names."""
+    from modelyard.errors import ModelyardError
+
+    try:
+        cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    except RuntimeError:
+        raise ModelyardError(
+            "this user has no home folder: name a folder for the local copy with --copy"
+        ) from None
+    return cache / "modelyard" / hashlib.sha256("\n".join([uri, *names]).encode()).hexdigest()[:16]
 
 
 def _port(text: str) -> int:

@@ -21,7 +21,8 @@ class Settings:
         max_items: images in one request; more is answered with 413.
         max_concurrent: requests that are computed in threads at once; at least 1.
         max_queued: requests that may wait beside those; one more is answered with 503.
-        max_connections: open at once, idle ones too; requests on one more are answered with 503.
+        max_connections: open at once. For one more, the one that has rested longest is closed; where none has
+            rested for a second, its requests are answered with 503.
         headers_s: for the headers of a request, from its first byte; after that its connection is closed.
         keep_alive_s: for the next request of a client; longer than the load balancers before us keep a
             connection that they do not use.

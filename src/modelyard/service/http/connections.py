@@ -19,6 +19,8 @@ MOST_HEADER_BYTES = 65_536
 LINGER_S = 3.0
 # For the request of a client that had connected when the port was closed.
 LAST_REQUEST_S = 1.0
+# A connection without a request for so long makes room for a new one where there are too many.
+REST_S = 1.0
 # A deadline is noticed this much late at most.
 _GLANCE_S = 1.0
 # Headers are parsed in pieces, since a limit of theirs is checked between two of them.
@@ -61,8 +63,9 @@ class Connection(HttpToolsProtocol):
         """Begin to wait for the first request."""
         writes = JoinedWrites(transport, lambda: self._in_headers or self._in_body)
         super().connection_made(writes)  # type: ignore[arg-type]
-        self._crowded = len(self.connections) > self._settings.max_connections
-        self._due = self.loop.time() + self._settings.headers_s
+        self._began = self.loop.time()
+        self._due = self._began + self._settings.headers_s
+        self._crowded = len(self.connections) > self._settings.max_connections and not self._make_room()
         self._look()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -79,6 +82,15 @@ class Connection(HttpToolsProtocol):
             return
         self._due = min(self._due, self.loop.time() + LAST_REQUEST_S)
         self._look()
+
+    def _make_room(self) -> bool:
+        """End the connection whose last request, or start, is longest ago, of those without a request."""
+        others = cast("set[Connection]", self.connections) - {self}
+        idle = min((one for one in others if one._is_idle), key=lambda one: one._began, default=None)
+        if idle is None or self._began - idle._began < REST_S:
+            return False
+        idle._end()
+        return True
 
     # What comes
 
@@ -190,6 +202,11 @@ class Connection(HttpToolsProtocol):
     @property
     def _is_answering(self) -> bool:
         return self.cycle is not None and not self.cycle.response_complete
+
+    @property
+    def _is_idle(self) -> bool:
+        busy = self._is_answering or self._in_headers or self._in_body
+        return not (busy or self.transport.is_closing())
 
     def _refuse(self, status: int) -> None:
         """Tell a client that its request is none, unless that could be taken for another request's answer."""
