@@ -6,7 +6,10 @@ from pathlib import Path
 
 
 def is_running(pid: int) -> bool:
-    """Say whether there is a process of this id, whoever owns it; asked the same way on every Unix."""
+    """Say whether there is a process of this id, whoever owns it; asked the same way on every Unix.
+
+    psutil's `pid_exists` does the same; the service asks too, and its image does without psutil.
+    """
     try:
         # Signal 0 is not sent: only whether it could be is looked at.
         os.kill(pid, 0)

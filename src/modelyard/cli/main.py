@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from modelyard.cli import (
+from modelyard.cli.commands import (
     compare,
     history,
     promote,
@@ -24,8 +24,6 @@ from modelyard.failures import explain
 
 # Each is named after its command, which it adds with the function that runs it as the default of `run`.
 MODULES = (compare, promote, rollback, history, verify, reconcile, prune, relocate, serve, sweep)
-
-
 # As a shell counts it: 128 and the number of SIGPIPE.
 BROKEN_PIPE = 141
 
@@ -84,7 +82,7 @@ def _is_utf8(text: str) -> bool:
 def make_parser() -> argparse.ArgumentParser:
     """Make the parser of all commands."""
     parser = argparse.ArgumentParser(prog="modelyard", description="Image models, from data to answers.")
-    parser.add_argument("--version", action=_ShowVersion, nargs=0, help="print the version and exit")
+    parser.add_argument("-V", "--version", action=_ShowVersion, nargs=0, help="print the version and exit")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     for module in MODULES:
         module.add_commands(commands)

@@ -3,7 +3,7 @@
 import argparse
 
 from modelyard.cli.arguments import Commands, add_model_command
-from modelyard.cli.promote import say_decision
+from modelyard.cli.commands.promote import say_decision
 
 
 def add_commands(commands: Commands) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from modelyard.cli.arguments import Commands, add_command
-from modelyard.cli.verify import tell_findings
+from modelyard.cli.commands.verify import tell_findings
 from modelyard.processes import own_environment
 
 if TYPE_CHECKING:
