@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from modelyard.images.pictures import Labels, PictureFiles
-from modelyard.inference.decoding.encoded import PNG
+from modelyard.inference.decoding.formats import PNG
 
 
 def hold_files(
@@ -14,7 +14,7 @@ def hold_files(
     """Write each file into the folder of its class, and return them as pictures."""
     paths = []
     for place, file in enumerate(files):
-        suffix = "png" if file.startswith(PNG) else "jpg"
+        suffix = "png" if file.startswith(PNG.magic) else "jpg"
         path = folder / f"class {labels[place]}" / f"{place:03}.{suffix}"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(file)

@@ -16,7 +16,7 @@ from modelyard.evaluation.latency import Latency, measure_latency
 from modelyard.evaluation.measures import Floats
 from modelyard.images.pictures import LIMITS
 from modelyard.inference.bundle import Bundle, BundleError, read_bundle
-from modelyard.inference.decoding.encoded import PNG
+from modelyard.inference.decoding.formats import find_format
 from modelyard.inference.decoding.images import ImageError
 from modelyard.inference.interpreters import ModelError
 from modelyard.inference.predictor import Predictor
@@ -119,7 +119,7 @@ def ask_bundle(
         lambda: predictor.predict([first]), evaluate.latency_runs, evaluate.latency_warmup
     )
     height, width = predictor.decode(first).shape[:2]
-    what = f"one {'PNG' if first.startswith(PNG) else 'JPEG'} of {width}x{height} pixels"
+    what = f"one {kind.name if (kind := find_format(first)) else 'file'} of {width}x{height} pixels"
     return Served(predictor, answer_files(predictor, files), load_ms, latency, what)
 
 

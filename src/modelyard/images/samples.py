@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from modelyard.files import replace_folder
 from modelyard.images.pictures import Labels, Pictures
-from modelyard.inference.decoding.encoded import PNG
+from modelyard.inference.decoding.formats import find_format
 
 
 def write_samples(folder: Path, pictures: Pictures, count: int) -> None:
@@ -21,8 +21,8 @@ def write_samples(folder: Path, pictures: Pictures, count: int) -> None:
         for number, place in enumerate(one_of_each_in_turn(pictures.labels, count)):
             file = pictures.file(int(place))
             label = _to_file_name(pictures.classes[pictures.labels[place]])
-            suffix = "png" if file.startswith(PNG) else "jpg"
-            (new / f"{number:02}-label-{label}.{suffix}").write_bytes(file)
+            suffix = kind.suffix if (kind := find_format(file)) else ""
+            (new / f"{number:02}-label-{label}{suffix}").write_bytes(file)
 
 
 def read_label(name: str, classes: Iterable[str]) -> str | None:

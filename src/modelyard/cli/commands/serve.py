@@ -21,6 +21,7 @@ _OPTIONS = {
     "max_connections": "connections at once; for one more an idle one is closed, or its requests get a 503",
     "headers_s": "seconds for a request's headers; then its connection is closed",
     "deadline_s": "seconds for a request; after that a 504",
+    "keep_alive_s": "seconds that an idle connection stays open",
     "drain_s": "seconds from SIGTERM to the closing of the port",
 }
 

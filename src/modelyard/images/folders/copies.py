@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from modelyard.errors import ModelyardError
+from modelyard.images.folders.checking import Look
 from modelyard.images.folders.listing import Listed, name_some
-from modelyard.images.folders.looking import Look
 
 # A copy stays in the first of them that has it.
 _PRECEDENCE = ("test", "validation", "train")

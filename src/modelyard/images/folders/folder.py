@@ -9,6 +9,7 @@ import numpy as np
 
 from modelyard.errors import ModelyardError
 from modelyard.images.dataset import Obtained
+from modelyard.images.folders.checking import Look, look_at
 from modelyard.images.folders.copies import Seen, number_copies, part_copies, refuse_two_labels
 from modelyard.images.folders.listing import (
     LAYOUT,
@@ -19,7 +20,6 @@ from modelyard.images.folders.listing import (
     list_pictures,
     name_some,
 )
-from modelyard.images.folders.looking import Look, look_at
 from modelyard.images.pictures import PictureFiles, label_type
 from modelyard.images.threads import work_through
 from modelyard.params import FolderDataset

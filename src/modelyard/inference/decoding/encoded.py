@@ -2,22 +2,8 @@
 
 import binascii
 
-PNG = b"\x89PNG\r\n\x1a\n"
-JPEG = b"\xff\xd8\xff"
-# The first bytes of what people send instead, for the reason they are told.
-OTHERS = {
-    b"GIF8": "a GIF",
-    b"<svg": "an SVG",
-    b"<?xml": "an XML document",
-    b"<!DOCTYPE": "an HTML page",
-    b"<html": "an HTML page",
-    b"RIFF": "a WebP or other RIFF file",
-    b"BM": "a BMP",
-    b"II*\0": "a TIFF",
-    b"MM\0*": "a TIFF",
-    b"%PDF": "a PDF",
-    b"PK\x03\x04": "a ZIP archive",
-}
+from modelyard.inference.decoding.formats import MAGICS, NAMES, NEITHER, name_other
+
 _URL_SAFE = bytes.maketrans(b"-_", b"+/")
 _BLANK = b" \t\r\n"
 
@@ -37,7 +23,7 @@ def read_file_bytes(image: bytes | str, max_bytes: int) -> bytes:
     Raises:
         EncodingError: empty, too long, not base64, or another format.
     """
-    if isinstance(image, bytes) and image.startswith((PNG, JPEG)):
+    if isinstance(image, bytes) and image.startswith(MAGICS):
         return _within(image, max_bytes)
     # Four letters for three bytes; the rest is room for line breaks and a prefix.
     if len(image) > max_bytes * 3 // 2 + 1024:
@@ -47,9 +33,9 @@ def read_file_bytes(image: bytes | str, max_bytes: int) -> bytes:
         raise EncodingError("empty")
     _refuse_others(text)
     data = _from_base64(text)
-    if not data.startswith((PNG, JPEG)):
+    if not data.startswith(MAGICS):
         _refuse_others(data)
-        raise EncodingError("empty" if not data else "base64 of something that is neither PNG nor JPEG")
+        raise EncodingError("empty" if not data else f"base64 of something that is {NEITHER}")
     return _within(data, max_bytes)
 
 
@@ -69,11 +55,9 @@ def _to_ascii(image: bytes | str) -> bytes:
 
 
 def _refuse_others(data: bytes) -> None:
-    start = data[:64].lstrip()
-    for magic, name in OTHERS.items():
-        # Base64 text may begin with BM by chance, but not where it holds a PNG or JPEG (iVBO, /9j/).
-        if start.startswith(magic):
-            raise EncodingError(f"{name}, not PNG or JPEG")
+    # Base64 text may begin with BM by chance, but not where it holds a PNG or JPEG (iVBO, /9j/).
+    if name := name_other(data):
+        raise EncodingError(f"{name}, not {NAMES}")
 
 
 def _from_base64(text: bytes) -> bytes:
@@ -86,4 +70,4 @@ def _from_base64(text: bytes) -> bytes:
     try:
         return binascii.a2b_base64(letters + b"=" * (-len(letters) % 4), strict_mode=True)
     except binascii.Error:
-        raise EncodingError("neither PNG nor JPEG, and not base64 of one") from None
+        raise EncodingError(f"{NEITHER}, and not base64 of one") from None

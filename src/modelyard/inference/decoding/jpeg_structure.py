@@ -8,11 +8,14 @@ import itertools
 import re
 from typing import NamedTuple
 
-from modelyard.inference.decoding.structure import Clean, StructureError
+from modelyard.inference.decoding.structure import Clean, Limits, StructureError
 
 # What a real file never has: encoders write some 10 scans.
 MOST_SEGMENTS = 1_000
 MOST_SCANS = 100
+# An encoder's ten scans go through some 14 samples a pixel, of CMYK 24. So the largest JPEG of CMYK with ten
+# scans, like the largest PNG, is decoded within a second by one core of an EPYC without AVX512-VNNI.
+_SAMPLES_A_PIXEL = 20
 # Neither a byte that is stuffed (FF00) nor a restart ends a scan; TEM (FF01) has no length, and no meaning.
 _MARKER = re.compile(rb"\xff([\x02-\xcf\xd8-\xfe])")
 _PROGRESSIVE, _END, _SCAN, _QUANTIZATION, _EXIF = 0xC2, 0xD9, 0xDA, 0xDB, 0xE1
@@ -52,12 +55,12 @@ class Segment(NamedTuple):
     end: int
 
 
-def clean_jpeg(jpeg: bytes) -> tuple[JpegFrame, int, Clean]:
-    """Return a JPEG's frame, how many samples all its scans go through, and what of it makes the pixels.
+def clean_jpeg(jpeg: bytes, limits: Limits) -> Clean:
+    """Keep what makes the pixels of a JPEG.
 
     Raises:
         StructureError: it has no end mark, no data for many of its blocks, a coding that no browser knows, or
-            more segments or scans than any encoder writes.
+            more segments or scans than any encoder writes; or it is beyond the limits.
     """
     segments = _list_segments(jpeg)
     frames = [segment for segment in segments if segment.kind in _FRAMES]
@@ -77,7 +80,11 @@ def clean_jpeg(jpeg: bytes) -> tuple[JpegFrame, int, Clean]:
             exif = jpeg[segment.start + 10 : segment.end]
     if not seen.issuperset(frame.blocks):
         raise StructureError("a truncated JPEG: scans are missing")
-    return frame, blocks * 64, Clean(b"".join([*kept, b"\xff\xd9"]), exif)
+    limits.check_size(frame.width, frame.height)
+    samples, most = blocks * 64, limits.max_pixels * _SAMPLES_A_PIXEL
+    if samples > most:
+        raise StructureError(f"{samples} samples in all its scans, at most {most} are allowed")
+    return Clean(b"".join([*kept, b"\xff\xd9"]), exif)
 
 
 def _list_segments(jpeg: bytes) -> list[Segment]:

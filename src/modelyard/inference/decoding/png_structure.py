@@ -4,10 +4,12 @@ import zlib
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from modelyard.inference.decoding.structure import Clean, StructureError
+from modelyard.inference.decoding.structure import Clean, Limits, StructureError
 
 # What a real file never has: encoders write chunks of 8 kB or more.
 MOST_CHUNKS = 20_000
+# RGB of 8 bits; a pixel of more bits, for transparency or of 16 bits, counts as more pixels.
+_BITS_A_PIXEL = 24
 # Of a chunk beside its data: length, kind and checksum.
 _FRAME_BYTES = 12
 _PALETTE = 3
@@ -59,15 +61,21 @@ def read_png_header(png: bytes) -> PngHeader:
     return PngHeader(width, height, bits, colour, unpacked)
 
 
-def clean_png(png: bytes, header: PngHeader) -> Clean:
+def clean_png(png: bytes, limits: Limits) -> Clean:
     """Keep what makes the pixels of a whole PNG: it has checksums, palette, the data of every row, end mark.
 
     Its data become one chunk. Of an animation that is the picture for those who know none; texts and profiles
     are dropped as they are, still packed.
 
     Raises:
-        StructureError: something is missing, broken, or without end.
+        StructureError: something is missing, broken, or beyond the limits.
     """
+    header = read_png_header(png)
+    width, height, bits = header.width, header.height, header.bits
+    limits.check_size(width, height)
+    if width * height * bits > limits.max_pixels * _BITS_A_PIXEL:
+        most = limits.max_pixels * _BITS_A_PIXEL // bits
+        raise StructureError(f"{width} x {height} pixels of {bits} bits, at most {most} are allowed")
     view = memoryview(png)
     colours: dict[bytes, memoryview] = {}
     data: list[memoryview] = []

@@ -8,7 +8,7 @@ import binascii
 import math
 from typing import Any
 
-from modelyard.inference.decoding.encoded import PNG
+from modelyard.inference.decoding.formats import PNG
 from modelyard.inference.predictor import SMALL_BYTES, Predictor
 
 # Also of what a PNG may hold beside its pixels, some thousand empty chunks.
@@ -43,12 +43,12 @@ def _count_pixels(image: Any) -> float:
     else:
         # As many numbers as the body has room for are read in a millisecond.
         return 0 if isinstance(image, list | int | float | None) else math.inf
-    if not head.startswith(PNG):
+    if not head.startswith(PNG.magic):
         try:
             head = binascii.a2b_base64(head.translate(_URL_SAFE))
         except binascii.Error:
             return math.inf
-    if len(head) < 24 or not head.startswith(PNG):
+    if len(head) < 24 or not head.startswith(PNG.magic):
         return math.inf
     width, height = int.from_bytes(head[16:20]), int.from_bytes(head[20:24])
     return width * height if max(width, height) <= _MOST_SIDE else math.inf

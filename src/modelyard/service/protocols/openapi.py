@@ -3,6 +3,7 @@
 from importlib.metadata import version
 from typing import Any
 
+from modelyard.inference.decoding.formats import FORMATS
 from modelyard.service.http.metrics import CONTENT_TYPE
 
 JSON = "application/json"
@@ -51,8 +52,7 @@ _NULLABLE_OPTIONS = {
 }
 _BINARY = {"type": "string", "format": "binary"}
 _BODY = {
-    "image/png": {"schema": _BINARY},
-    "image/jpeg": {"schema": _BINARY},
+    **{one.media_types[0]: {"schema": _BINARY} for one in FORMATS},
     "multipart/form-data": {
         "schema": {
             "type": "object",

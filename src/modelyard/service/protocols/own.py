@@ -6,12 +6,14 @@ from urllib.parse import parse_qsl
 
 import orjson
 
+from modelyard.inference.decoding.formats import FORMATS
 from modelyard.inference.predictor import DEFAULT_TOP_K
 from modelyard.service.http.refusals import Refusal, too_large
 from modelyard.service.models.models import ServedVersion
 from modelyard.service.protocols.multipart import read_parts
 
-RAW = ("image/png", "image/jpeg", "image/jpg")
+RAW = frozenset(kind for one in FORMATS for kind in one.media_types)
+_OFFICIAL = ", ".join(one.media_types[0] for one in FORMATS)
 JSON = "application/json"
 MULTIPART = "multipart/form-data"
 # Brackets and commas of one image: numbers of 28 x 28 or so; what is larger comes as a file.
@@ -54,7 +56,7 @@ def parse_payload(content_type: str, query: str, body: bytes, max_items: int) ->
         images, fields = read_parts(content_type, body, max_items)
         options |= _read_options(fields)
     else:
-        raise Refusal(415, f"expected {', '.join(RAW[:2])}, {MULTIPART} or {JSON}, got {_show(kind)}")
+        raise Refusal(415, f"expected {_OFFICIAL}, {MULTIPART} or {JSON}, got {_show(kind)}")
     check_count(images, max_items)
     return Payload(images, **options)
 

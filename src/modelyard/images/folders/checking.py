@@ -5,10 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from modelyard.images.pictures import LIMITS, digest_arrays
-from modelyard.inference.decoding.encoded import JPEG, OTHERS, PNG
+from modelyard.inference.decoding.formats import NAMES, NEITHER, START_BYTES, find_format, name_other
 from modelyard.inference.decoding.images import ImageError, decode
-
-_START_BYTES = 64
 
 
 @dataclass(frozen=True)
@@ -54,15 +52,15 @@ def is_picture(path: Path) -> bool:
 
 
 def _say_what_else(start: bytes) -> str | None:
-    """Return what a file is by its first bytes, None for a PNG or JPEG."""
-    if start.startswith((PNG, JPEG)):
+    """Return what a file is by its first bytes, None for a format that is read."""
+    if find_format(start):
         return None
     if not start:
         return "empty"
-    name = next((name for magic, name in OTHERS.items() if start.lstrip().startswith(magic)), None)
-    return f"{name}, not PNG or JPEG" if name else "neither PNG nor JPEG"
+    name = name_other(start)
+    return f"{name}, not {NAMES}" if name else NEITHER
 
 
 def _read_start(path: Path) -> bytes:
     with path.open("rb") as file:
-        return file.read(_START_BYTES)
+        return file.read(START_BYTES)
