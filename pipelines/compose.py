@@ -1,4 +1,4 @@
-"""compose: conf/ becomes params.yaml, checked, and data/source leads to the pictures that it names.
+"""compose: conf/ becomes params.yaml, checked; links lead to the pictures and network files that it names.
 
 `dvc exp run` has composed with its overrides before any stage runs, and sets DVC_EXP_NAME: then the file is
 checked, and what it says other than conf/ is put on record in it. `dvc repro` composes nothing
@@ -25,29 +25,36 @@ from modelyard.errors import ModelyardError
 from modelyard.experiments import RECORD, compare_values, follow_conf
 from modelyard.files import replace_file
 from modelyard.hand_edits import kept_params, read_unedited
-from modelyard.images.folders.source_link import lay_source
-from modelyard.params import load_params, validate_params
+from modelyard.images.folders.source_link import lay_files, lay_source
+from modelyard.networks.importing.local_files import find_unpinned
+from modelyard.params import Params, load_params, validate_params
 from modelyard.params.places import refuse_second_places
 
 
-def compose_params(conf: Path, out: Path, source: Path) -> None:
+def compose_params(conf: Path, out: Path, source: Path, network: Path) -> None:
     """Compose `conf`/config.yaml into `out`; in an experiment, record what DVC composed.
 
-    `source` becomes a link to the folder of pictures, see `source_link.lay_source`.
+    `source` becomes a link to the folder of pictures, `network` a folder of links to the imported network's
+    files without a sha256; see `source_link`.
     """
     refuse_second_places(conf)
     values = _compose_conf(conf)
     if _in_experiment():
-        lay_source(load_params(out).data.path, source)
+        _lay_links(load_params(out), source, network)
         here: Any = OmegaConf.to_container(OmegaConf.load(out))
         values = {**here, RECORD: compare_values(values, here)}
     else:
         values, lines = follow_conf(values, read_unedited(out, out.with_name("dvc.lock"), values))
-        validate_params(values, f"{conf}/ and the applied experiment" if values[RECORD] else f"{conf}/")
-        lay_source(values["data"]["path"], source)
+        origin = f"{conf}/ and the applied experiment" if values[RECORD] else f"{conf}/"
+        _lay_links(validate_params(values, origin), source, network)
         print(*lines, sep="\n", end="\n" if lines else "")
     with replace_file(out) as new:
         new.write_text(OmegaConf.to_yaml(OmegaConf.create(values)))
+
+
+def _lay_links(params: Params, source: Path, network: Path) -> None:
+    lay_source(params.data.path, source)
+    lay_files(find_unpinned(params.pretrained), network)
 
 
 def _compose_conf(conf: Path) -> dict[str, Any]:
@@ -88,9 +95,10 @@ if __name__ == "__main__":
     parser.add_argument("--conf", type=Path, required=True, metavar="FOLDER")
     parser.add_argument("--out", type=Path, required=True, metavar="FILE")
     parser.add_argument("--source", type=Path, required=True, metavar="LINK")
+    parser.add_argument("--network", type=Path, required=True, metavar="LINKS")
     arguments = parser.parse_args()
     try:
         with putting_back(arguments.out):
-            compose_params(arguments.conf, arguments.out, arguments.source)
+            compose_params(arguments.conf, arguments.out, arguments.source, arguments.network)
     except ModelyardError as error:
         sys.exit(f"compose: {error}")

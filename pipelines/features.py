@@ -15,13 +15,14 @@ def features(paths: Namespace, params: Params) -> None:
     if params.model.input == "pixels":
         write_no_features(paths.out)
         return
-    # It converts with TensorFlow, which takes seconds to import.
+    # LiteRT takes time to import.
     from modelyard.networks.extraction import extract_features, make_trunk
 
     training, validation = (read_pictures(path, paths.source) for path in (paths.train, paths.validation))
     chosen = training.take(np.arange(len(training))[: params.train.images])
-    extract_features(make_trunk(paths.imported, params.features.precision), [chosen, validation], paths.out)
+    trunk = make_trunk(paths.imported, paths.bundles, params.features.precision)
+    extract_features(trunk, [chosen, validation], paths.out)
 
 
 if __name__ == "__main__":
-    run_stage(features, "train", "validation", "source", "imported", "out")
+    run_stage(features, "train", "validation", "source", "imported", "bundles", "out")

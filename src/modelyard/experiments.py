@@ -72,13 +72,11 @@ def name_choices(record: Differences) -> list[str]:
 
 def _apply_record(conf: dict[str, Any], before: Mapping[str, Any], record: Differences) -> dict[str, Any]:
     """Return the values of `conf`, with those of `before` wherever the record has a key."""
-    values, chosen = deepcopy(conf), _flatten(before)
-    for key in _flatten(conf):
-        if ".".join(key) in record and key not in chosen:
-            del _find_group(values, key)[key[-1]]
-    for key, value in chosen.items():
-        if ".".join(key) in record:
-            _find_group(values, key)[key[-1]] = value
+    here = {key: value for key, value in _flatten(before).items() if ".".join(key) in record}
+    flat = {key: value for key, value in _flatten(conf).items() if ".".join(key) not in record or key in here}
+    values: dict[str, Any] = {}
+    for key, value in (flat | here).items():
+        _find_group(values, key)[key[-1]] = deepcopy(value)
     return values
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from modelyard.errors import ModelyardError
-from modelyard.images.folders.source_link import lay_source
+from modelyard.images.folders.source_link import lay_files, lay_source
 
 LINK = Path("data/source")
 
@@ -89,6 +89,25 @@ def test_a_file_in_its_place_is_left_alone(repository: Path) -> None:
     with pytest.raises(ModelyardError, match="got something else"):
         lay_source(None, LINK)
     assert LINK.read_text() == "mine"
+
+
+def test_files_are_linked_by_their_names_and_an_earlier_folder_is_replaced(
+    repository: Path, tmp_path: Path
+) -> None:
+    folder = Path("models/source")
+    for name in ("one", "two"):
+        (tmp_path / name).write_text(name)
+    for files in ({}, {"a": tmp_path / "one", "net/b": tmp_path / "two"}, {}, {"a": tmp_path / "two"}):
+        lay_files(files, folder)
+        found = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*") if path.is_file()}
+        assert set(found) == (set(files) or {"README"})
+        assert all(found[name].samefile(file) for name, file in files.items())
+        assert folder.with_suffix(".txt").read_text().split() == (list(files) or ["none"])
+    assert (tmp_path / "two").read_text() == "two"
+    (folder / "more").write_text("mine")
+    with pytest.raises(ModelyardError, match=r"models/source: expected .* got something else: move it"):
+        lay_files({}, folder)
+    assert (folder / "more").read_text() == "mine"
 
 
 def test_a_missing_folder_is_named_with_the_places_where_it_was_looked_for(

@@ -5,7 +5,7 @@ The imported network is a small graph of 2015.
 
 import hashlib
 import json
-import runpy
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -21,17 +21,20 @@ from conftest import ROOT, clean_environment, compose_values
 from legacy_archive import SIZE, fit_params, make_archive, make_graph, make_photo
 from made_digits import make_digits
 from modelyard.errors import ModelyardError
+from modelyard.images.crops import read_samples
 from modelyard.images.dataset import Dataset
 from modelyard.images.pictures import PictureFiles, Pictures, write_pictures
 from modelyard.inference.bundle import Preprocessing, read_bundle
 from modelyard.inference.interpreters import LoadedModel
 from modelyard.inference.predictor import Predictor
 from modelyard.networks import extraction
-from modelyard.networks.extraction import extract_features, make_trunk
+from modelyard.networks.extraction import FEATURES_TENSOR, extract_features, make_trunk
 from modelyard.networks.features import Features, Trunk, read_features, write_features
+from modelyard.networks.importing.imported import SAMPLES
 from modelyard.networks.importing.importing import import_pretrained
-from modelyard.networks.joining import join_models
+from modelyard.networks.joining import cut_model, find_tensor, join_models
 from modelyard.packaging.bundling import package
+from modelyard.packaging.imported import open_source
 from modelyard.packaging.trained import read_joined
 from modelyard.params import Params, Precision, validate_params
 from modelyard.training.members import fit_members
@@ -52,13 +55,22 @@ def imported(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def trunk(imported: Path) -> Trunk:
-    return make_trunk(imported, "float32")
+def bundles(imported: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What the stage `package-imported` makes of it, proved on its samples alone."""
+    folder, limits = tmp_path_factory.mktemp("bundles"), make_features_params().package
+    with open_source(imported, read_samples(imported / SAMPLES, 3)) as source:
+        package(source, ("float32", "int8"), limits, folder / "bundles", folder / "answers.npz")
+    return folder / "bundles"
 
 
 @pytest.fixture(scope="module")
-def small_trunk(imported: Path) -> Trunk:
-    return make_trunk(imported, "int8")
+def trunk(imported: Path, bundles: Path) -> Trunk:
+    return make_trunk(imported, bundles, "float32")
+
+
+@pytest.fixture(scope="module")
+def small_trunk(imported: Path, bundles: Path) -> Trunk:
+    return make_trunk(imported, bundles, "int8")
 
 
 @pytest.fixture(scope="module")
@@ -121,6 +133,34 @@ def test_the_features_of_colour_files_are_those_of_the_untouched_graph(
     assert trunk.preprocessing == Preprocessing("stretch", SIZE, SIZE, 3)
 
 
+@pytest.mark.parametrize("precision", ["float32", "int8"])
+def test_a_trunk_cut_from_a_bundle_answers_as_one_that_is_converted(
+    imported: Path, bundles: Path, tmp_path: Path, precision: Precision
+) -> None:
+    levels = np.random.default_rng(2).integers(0, 256, (1, SIZE, SIZE, 3)).astype(np.float32)
+    without = Path(shutil.copytree(bundles, tmp_path / "bundles"))
+    file = without / precision / "provenance.json"
+    about = json.loads(file.read_text())
+    del about["provenance"][FEATURES_TENSOR]
+    file.write_text(json.dumps(about))
+    trunks = [make_trunk(imported, folder, precision) for folder in (bundles, without)]
+    cut, converted = (LoadedModel(trunk.model, threads=1).run(levels) for trunk in trunks)
+    assert trunks[0].model != trunks[1].model
+    assert trunks[0].digest == make_trunk(imported, bundles, precision).digest
+    np.testing.assert_allclose(cut, converted, atol=1e-4 * np.abs(converted).max())
+
+
+def test_a_tensor_is_found_by_what_it_holds(trunk: Trunk) -> None:
+    levels = np.random.default_rng(2).integers(0, 256, (1, SIZE, SIZE, 3)).astype(np.float32)
+    row = LoadedModel(trunk.model, threads=1).run(levels)
+    tensor = find_tensor(trunk.model, levels, row, 1e-4)
+    assert tensor is not None
+    found = LoadedModel(cut_model(trunk.model, tensor, pooled=True), threads=1).run(levels)
+    np.testing.assert_allclose(found, row, atol=1e-4 * np.abs(row).max())
+    assert find_tensor(trunk.model, levels, row[:, ::-1], 0.2) is None
+    assert find_tensor(trunk.model, levels, row[:, 1:], 0.2) is None
+
+
 def test_grey_pixels_are_seen_in_three_equal_colours(trunk: Trunk, tmp_path: Path) -> None:
     digits = make_digits(5)
     rows = compute(trunk, digits, tmp_path / "features.npz")
@@ -178,6 +218,7 @@ def test_what_a_killed_run_has_done_is_used(
 
 def test_another_trunk_computes_all_anew(
     imported: Path,
+    bundles: Path,
     trunk: Trunk,
     small_trunk: Trunk,
     photos: PictureFiles,
@@ -186,11 +227,11 @@ def test_another_trunk_computes_all_anew(
 ) -> None:
     path, some = tmp_path / "features.npz", photos.take(range(6))
     compute(trunk, some, path)
-    again = make_trunk(imported, "float32")
+    again = make_trunk(imported, bundles, "float32")
     assert again.digest == trunk.digest
     compute(again, some, path)
     assert len(calls) == 6
-    assert len(small_trunk.model) < 0.6 * len(trunk.model)
+    assert len(small_trunk.model) < 0.9 * len(trunk.model)
     compute(small_trunk, some, path)
     assert len(calls) == 12
     assert read_features(path).trunk.precision == "int8"
@@ -315,7 +356,7 @@ def test_a_network_without_named_features_is_told_so(imported: Path, tmp_path: P
     (tmp_path / "provenance.json").unlink()
     (tmp_path / "provenance.json").write_text(json.dumps(about))
     with pytest.raises(ModelyardError, match=r"conf/ names none: set pretrained\.features"):
-        make_trunk(tmp_path, "float32")
+        make_trunk(tmp_path, tmp_path / "bundles", "float32")
 
 
 def test_features_that_are_no_numbers_are_refused(photos: PictureFiles, tmp_path: Path) -> None:
@@ -330,8 +371,8 @@ def test_features_that_are_no_numbers_are_refused(photos: PictureFiles, tmp_path
     assert not (tmp_path / "features.npz").exists()
 
 
-def test_the_stage_computes_the_chosen_pictures_and_those_of_validation(
-    imported: Path, photos: PictureFiles, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_the_stage_computes_the_chosen_pictures_and_those_of_validation_without_tensorflow(
+    imported: Path, bundles: Path, photos: PictureFiles, tmp_path: Path
 ) -> None:
     values = make_features_params().model_dump(mode="json")
     values["train"]["images"] = 4
@@ -339,29 +380,31 @@ def test_the_stage_computes_the_chosen_pictures_and_those_of_validation(
     write_pictures(tmp_path / "validation.npz", photos.take(range(20, 30)))
     names = ("train", "validation", "out")
     words = [word for name in names for word in (f"--{name}", str(tmp_path / f"{name}.npz"))]
-    words += ["--source", str(photos.folder), "--imported", str(imported)]
+    words += ["--source", str(photos.folder), "--imported", str(imported), "--bundles", str(bundles)]
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(values))
-    monkeypatch.chdir(tmp_path)
-    # In this process, which has TensorFlow already.
-    monkeypatch.setattr(sys, "argv", ["features.py", *words])
-    runpy.run_path(str(ROOT / "pipelines/features.py"), run_name="__main__")
+    assert " ai_edge_litert" in run_stage(tmp_path, words, refused=(" tensorflow", " keras", " mlflow"))
     features = read_features(tmp_path / "out.npz")
     assert set(features.rows) == {*photos.sha256[:4], *photos.sha256[20:]}
     assert features.trunk.precision == values["features"]["precision"]
 
 
+def run_stage(folder: Path, words: list[str], refused: tuple[str, ...]) -> str:
+    """Run the stage, see that it imports none of the refused modules, and return what it imports."""
+    command = [sys.executable, "-X", "importtime", str(ROOT / "pipelines/features.py"), *words]
+    done = subprocess.run(
+        command, cwd=folder, capture_output=True, text=True, check=False, env=clean_environment()
+    )
+    assert done.returncode == 0, done.stderr
+    assert not [module for module in refused if module in done.stderr]
+    return done.stderr
+
+
 def test_a_model_on_pixels_costs_no_features_and_no_tensorflow(
     photos: PictureFiles, values: dict[str, Any], tmp_path: Path
 ) -> None:
-    names = ("train", "validation", "source", "imported", "out")
+    names = ("train", "validation", "source", "imported", "bundles", "out")
     words = [word for name in names for word in (f"--{name}", str(tmp_path / f"{name}.npz"))]
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(values))
-    command = [sys.executable, "-X", "importtime", str(ROOT / "pipelines/features.py"), *words]
-    done = subprocess.run(
-        command, cwd=tmp_path, capture_output=True, text=True, check=False, env=clean_environment()
-    )
-    assert done.returncode == 0, done.stderr
-    for module in (" tensorflow", " keras", " ai_edge_litert", " mlflow"):
-        assert module not in done.stderr
+    run_stage(tmp_path, words, refused=(" tensorflow", " keras", " ai_edge_litert", " mlflow"))
     with pytest.raises(ModelyardError, match="features of 30 pictures, those of 30 are missing"):
         read_features(tmp_path / "out.npz").examples(photos)

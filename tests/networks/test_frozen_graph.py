@@ -105,6 +105,7 @@ def test_features_are_what_the_graph_has_at_the_tensor(graph: Path, tmp_path: Pa
     imported = import_network(pretrained, tmp_path / "out")
     with open_network(imported) as network:
         given = run_converted(network.convert_features("float32"), imported, tmp_path)
+        untouched = [network.pool(picture) for picture in PICTURES]
     with open_network(
         import_network(
             describe_network(
@@ -125,12 +126,15 @@ def test_features_are_what_the_graph_has_at_the_tensor(graph: Path, tmp_path: Pa
     )
     assert given.shape == (len(PICTURES), 16)
     np.testing.assert_allclose(tf.nn.softmax(given @ weights), expected, atol=1e-4)
+    np.testing.assert_allclose(np.concatenate(untouched), given, atol=1e-4)
 
 
 def test_without_a_tensor_to_pool_there_are_no_features(graph: Path, tmp_path: Path) -> None:
     imported = import_network(describe_network("frozen_graph", graph, **TENSORS), tmp_path / "out")
-    with open_network(imported) as network, pytest.raises(ModelyardError, match=r"set pretrained\.features"):
-        network.convert_features("float32")
+    with open_network(imported) as network:
+        assert network.pool(PICTURES[0]) is None
+        with pytest.raises(ModelyardError, match=r"set pretrained\.features"):
+            network.convert_features("float32")
 
 
 def test_the_graph_of_2015_is_measured_against_its_own_resizing(

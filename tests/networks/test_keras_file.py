@@ -77,11 +77,13 @@ def test_features_are_pooled_from_the_layer_that_conf_names(
     imported = import_network(pretrained, tmp_path / "out")
     with open_network(imported) as opened:
         given = run_converted(opened.convert_features("float32"), imported, tmp_path)
+        untouched = [opened.pool(picture) for picture in PICTURES]
     expected = np.asarray(keras.Model(network.inputs, network.get_layer(layer).output)(prepare()))
     if expected.ndim == 4:
         expected = expected.mean(axis=(1, 2))
     assert given.shape == (len(PICTURES), width)
     np.testing.assert_allclose(given, expected, atol=1e-4)
+    np.testing.assert_allclose(np.concatenate(untouched), expected, atol=1e-4)
 
 
 def test_a_layer_that_is_not_there_is_named_with_one_that_is(network: keras.Model, tmp_path: Path) -> None:

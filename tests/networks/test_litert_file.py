@@ -136,9 +136,11 @@ def test_features_are_cut_at_the_tensor_that_conf_names(
     imported = import_network(pretrained, tmp_path / "out")
     with open_network(imported) as opened:
         features = opened.convert_features("float32")
+        untouched = [opened.pool(picture) for picture in PICTURES]
     given = run_converted(features, imported, tmp_path)
     expected = keras.Model(network.inputs, network.get_layer("pooled").output)(prepare())
     np.testing.assert_allclose(given, expected, atol=1e-4)
+    np.testing.assert_allclose(np.concatenate(untouched), expected, atol=1e-4)
     names = [tensor.name for tensor in ModelT.InitFromPackedBuf(features).subgraphs[0].tensors]
     weights = network.get_layer("scores").kernel.numpy().T.tobytes()
     assert names

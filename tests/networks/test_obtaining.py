@@ -14,6 +14,7 @@ from pydantic import ValidationError
 from fault_server import FaultServer, run_fault_server
 from foreign_networks import describe_network
 from modelyard.errors import ModelyardError
+from modelyard.networks.importing.local_files import find_unpinned
 from modelyard.networks.importing.obtaining import Obtained, digest_network, obtain_network
 
 NETWORK, WORDS = b"TFL3 of a kind" * 50, b"ant\nbee\ncat\ndog\neel\n"
@@ -172,3 +173,46 @@ def test_a_folders_checksum_covers_names_and_contents(folder: Path) -> None:
     before = digest_network(folder)
     (folder / "LICENSE").rename(folder / "LICENCE")
     assert digest_network(folder) != before
+
+
+@pytest.mark.parametrize("place", ["networks/mine", "networks", "networks/mine/mine.tflite"])
+def test_the_files_without_a_checksum_are_found_wherever_they_lie(folder: Path, place: str) -> None:
+    own = folder.parent.parent / "words.txt"
+    own.write_bytes(WORDS)
+    network, labels = {"file": "mine.tflite"}, LABELS | {"sha256": None}
+
+    def find(sha256: str | None, **changes: Any) -> dict[str, Path]:
+        values = {"network": network | {"sha256": sha256}, "labels": labels, **changes}
+        return find_unpinned(describe_network("litert", folder.parent.parent / place, **values))
+
+    both = {name: folder / name for name in ("mine.tflite", "labels.txt")}
+    assert find(None) == both
+    assert find(SUM) == {"labels.txt": both["labels.txt"]}
+    assert find(SUM, labels=LABELS) == {}
+    assert find(SUM, labels=labels | {"path": "words.txt"}) == {"words.txt": own}
+    both["labels.txt"].unlink()
+    assert find(SUM) == {}
+
+
+def test_an_archive_stands_for_the_files_without_a_checksum_that_it_holds(
+    folder: Path, tmp_path: Path
+) -> None:
+    write_zip(folder, tmp_path / "all.zip", "")
+    network = {"file": "mine.tflite", "sha256": None}
+    found = find_unpinned(describe_network("litert", tmp_path / "all.zip", network=network, labels=LABELS))
+    assert found == {"all.zip": tmp_path / "all.zip"}
+
+
+def test_every_file_of_a_saved_model_without_a_checksum_is_found(repository: Path) -> None:
+    files = {"net/saved_model.pb": b"graph", "net/variables/variables.index": b"index"}
+    for name, content in files.items():
+        (repository / name).parent.mkdir(parents=True, exist_ok=True)
+        (repository / name).write_bytes(content)
+    network = {"file": "net", "sha256": None}
+    found = find_unpinned(describe_network("saved_model", repository / "net", network=network))
+    assert found == {name: repository / name for name in files}
+
+
+def test_a_file_without_a_checksum_that_is_not_there_is_named(repository: Path) -> None:
+    with pytest.raises(ModelyardError, match=r"^pretrained.path: expected .*nowhere.tflite is not there"):
+        find_unpinned(describe_network("litert", repository / "nowhere.tflite"))

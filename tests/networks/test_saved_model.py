@@ -77,7 +77,9 @@ def test_features_are_those_of_the_tensor_that_conf_names(saved: Path, tmp_path:
     imported = import_network(pretrained, tmp_path / "out")
     with open_network(imported) as network:
         given = run_converted(network.convert_features("float32"), imported, tmp_path)
+        untouched = [network.pool(picture) for picture in PICTURES]
     assert given.shape == (len(PICTURES), 8)
+    np.testing.assert_allclose(np.concatenate(untouched), given, atol=1e-4)
     assert np.ptp(given, axis=0).max() > 0.01
 
 

@@ -13,7 +13,8 @@ from experiment_queue import run_queue
 PIPELINE = """
 stages:
   compose:
-    cmd: python pipelines/compose.py --conf conf --out params.yaml --source data/source
+    cmd: >-
+      python pipelines/compose.py --conf conf --out params.yaml --source data/source --network models/source
     deps: [conf, pipelines/compose.py]
     outs:
       - params.yaml: {cache: false, persist: true}

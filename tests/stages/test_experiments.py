@@ -45,6 +45,7 @@ def test_what_is_equal_does_not_differ_and_the_record_is_no_value() -> None:
         ({"a": None}, {"a": {"b": 1}}),
         ({"a": {"b": 1}}, {"a": None}),
         ({"a": {}}, {"a": {"b": 1}}),
+        ({"a": {"b": {"c": 1}, "d": 2}}, {"a": {"d": 3}}),
         (CONF, CHOSEN),
     ],
 )

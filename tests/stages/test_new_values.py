@@ -161,6 +161,13 @@ def test_a_picture_that_comes_later_is_noticed_by_the_next_run(project: Project)
     assert sum(split["images"] for split in record["splits"].values()) == 61
 
 
+def test_a_network_without_a_checksum_that_is_replaced_is_noticed_by_the_next_run(project: Project) -> None:
+    assert "up to date" in project.run("dvc", "status", "import")
+    file = project.folder.parent / "eels.keras"
+    file.write_bytes(file.read_bytes() + b"another")
+    assert "models/source" in project.run("dvc", "status", "import")
+
+
 def ask(url: str, picture: bytes) -> list[dict[str, object]]:
     answer = requests.post(url, picture, headers={"Content-Type": "image/png"}, timeout=30)
     assert answer.ok, answer.text

@@ -16,6 +16,16 @@ MANY = 1000
 MOST_WORKERS = 8
 
 
+def count_processors() -> int:
+    """Return how many processors this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def count_workers() -> int:
+    """Return how many items `work_through` works on at a time."""
+    return min(count_processors(), MOST_WORKERS)
+
+
 def work_through(do: Callable[[T], R], items: Sequence[T], title: str) -> list[R]:
     """Call `do` for each item, several at a time, and return what it gives in the order of the items.
 
@@ -29,7 +39,7 @@ def work_through(do: Callable[[T], R], items: Sequence[T], title: str) -> list[R
     terminal = sys.stderr.isatty()
     if len(items) > MANY and not terminal:
         print(f"{title}: {len(items):,} pictures", file=sys.stderr, flush=True)
-    with ThreadPoolExecutor(min(os.cpu_count() or 1, MOST_WORKERS)) as pool:
+    with ThreadPoolExecutor(count_workers()) as pool:
         done = pool.map(do, items)
         bar = tqdm(done, title, len(items), unit="picture", delay=1, file=sys.stderr, disable=not terminal)
         return list(bar)

@@ -8,8 +8,11 @@ import struct
 from typing import Any
 
 import flatbuffers  # type: ignore[import-untyped]
+import numpy as np
+from numpy.typing import NDArray
 
 from modelyard.errors import ModelyardError
+from modelyard.inference.interpreters import LoadedModel
 
 _IDENTIFIER = b"TFL3"
 # Of the format: weights are read in place, in vectors of the processor.
@@ -53,12 +56,13 @@ def join_models(first: bytes, second: bytes) -> bytes:
     return _write(whole)
 
 
-def cut_model(model: bytes, tensor: int) -> bytes:
+def cut_model(model: bytes, tensor: int, pooled: bool = False) -> bytes:
     """Return the part of a model that computes one of its tensors, which becomes the output.
 
     Args:
         model: with one graph, one input and one output.
         tensor: its number.
+        pooled: of a tensor with places, (1, h, w, n), their mean becomes the output, (1, n).
     """
     whole = read_model(model)
     graph = whole.subgraphs[0]
@@ -69,12 +73,60 @@ def cut_model(model: bytes, tensor: int) -> bytes:
             wanted.update(operator.inputs)
             kept.append(operator)
     graph.operators, graph.outputs = kept[::-1], [tensor]
+    if pooled and len(graph.tensors[tensor].shape) == 4:
+        wanted.add(_add_mean(whole, tensor))
     used = {graph.tensors[place].buffer for place in wanted if place >= 0}
     for number, buffer in enumerate(whole.buffers):
         if number not in used:
             buffer.data = None
     whole.signatureDefs = []
     return _write(whole)
+
+
+def find_tensor(
+    model: bytes, levels: NDArray[np.float32], row: NDArray[np.float32], tolerance: float
+) -> int | None:
+    """Return the number of the last tensor that, pooled, is a row of numbers; None where none is.
+
+    Args:
+        model: with one graph, one input and one output.
+        levels: its input, (1, h, w, c).
+        row: (1, n), what the tensor is to give then.
+        tolerance: how long the difference may be, as a share of the row's length.
+    """
+    graph = read_model(model).subgraphs[0]
+    tensor: int
+    for tensor in (int(place) for operator in reversed(graph.operators) for place in operator.outputs):
+        shape = graph.tensors[tensor].shape
+        if len(shape) in (2, 4) and shape[-1] == row.size:
+            found = LoadedModel(cut_model(model, tensor, pooled=True), threads=1).run(levels)
+            if np.linalg.norm(found - row) <= tolerance * np.linalg.norm(row):
+                return tensor
+    return None
+
+
+def _add_mean(whole: Any, tensor: int) -> int:
+    """Let a model end with the mean of a tensor's places; return the tensor that names their axes."""
+    from ai_edge_litert import schema_py_generated as schema
+
+    graph, axes, mean = whole.subgraphs[0], schema.TensorT(), schema.TensorT()
+    axes.name, axes.type, axes.shape = b"places", schema.TensorType.INT32, [2]
+    axes.buffer = len(whole.buffers)
+    mean.name, mean.type = b"mean", schema.TensorType.FLOAT32
+    mean.shape = [1, graph.tensors[tensor].shape[-1]]
+    values, code, operator = schema.BufferT(), schema.OperatorCodeT(), schema.OperatorT()
+    values.data = np.frombuffer(np.array([1, 2], np.int32).tobytes(), np.uint8)
+    code.builtinCode = code.deprecatedBuiltinCode = schema.BuiltinOperator.MEAN
+    operator.opcodeIndex, first = len(whole.operatorCodes), len(graph.tensors)
+    operator.inputs, operator.outputs = [tensor, first], [first + 1]
+    operator.builtinOptionsType = schema.BuiltinOptions.ReducerOptions
+    operator.builtinOptions = schema.ReducerOptionsT()
+    whole.buffers.append(values)
+    whole.operatorCodes.append(code)
+    graph.tensors += [axes, mean]
+    graph.operators.append(operator)
+    graph.outputs = operator.outputs
+    return first
 
 
 class _AlignedBuilder(flatbuffers.Builder):  # type: ignore[misc]

@@ -56,6 +56,9 @@ class Network(Protocol):
             ModelyardError: the network cannot be converted to this precision.
         """
 
+    def pool(self, picture: Pixels) -> Floats | None:
+        """Return the original's pooled features of a picture, float32 (1, n); None where conf/ names none."""
+
     def convert_features(self, precision: Precision) -> bytes:
         """Return a LiteRT model of the same input that gives pooled features, float32 (1, n).
 
@@ -89,6 +92,10 @@ class Original(ABC):
     ) -> bytes:
         """Convert the file with one step before it and one after it, up to the tensor or layer `cut`."""
 
+    @abstractmethod
+    def up_to(self, cut: str) -> Step:
+        """Return what runs the file on a prepared input up to a tensor or layer."""
+
     def run_picture(self, picture: Pixels, prepare: Prepare) -> Floats:
         """Return what the file gives for decoded RGB or grey pixels."""
         return self.run(prepare(picture))
@@ -115,6 +122,13 @@ class FunctionOriginal(Original):
     @abstractmethod
     def function(self, cut: str | None) -> tuple[Step, Sequence[Any]]:
         """Return the function up to a tensor or layer, the output where None, and all variables it reads."""
+
+    def up_to(self, cut: str) -> Step:
+        """See `Original.up_to`."""
+        import tensorflow as tf
+
+        function, _ = self.function(cut)
+        return lambda inputs: function(tf.constant(inputs))
 
     def convert(
         self, before: Step, after: Step, shape: tuple[int, int, int], precision: Precision, cut: str | None
@@ -151,6 +165,15 @@ class OpenedNetwork:
     def convert(self, precision: Precision) -> bytes:
         """See `Network.convert`."""
         return self._convert(lambda scores: finish(scores, self._exit), precision, None)
+
+    def pool(self, picture: Pixels) -> Floats | None:
+        """See `Network.pool`."""
+        if self._features is None:
+            return None
+        import tensorflow as tf
+
+        found = self._original.up_to(self._features)(self._prepare(picture))
+        return np.asarray(pool(tf.constant(found), self._original.channels_first), np.float32)
 
     def convert_features(self, precision: Precision) -> bytes:
         """See `Network.convert_features`."""

@@ -11,9 +11,14 @@ from modelyard.errors import ModelyardError
 from modelyard.files import replace_file, replace_folder
 from modelyard.inference.bundle import BundleError, write_bundle
 from modelyard.inference.predictor import Predictor
+from modelyard.networks.extraction import FEATURES_TENSOR
+from modelyard.networks.joining import find_tensor
 from modelyard.packaging.proof import Proof, prove
 from modelyard.packaging.source import Source
 from modelyard.params import Package, Precision
+
+# As shares of their length. int8 has some 2 to 5 %; of another tensor it would be more than half.
+_FEATURES_TOLERANCE: Mapping[Precision, float] = {"float32": 1e-4, "int8": 0.2}
 
 
 def package(
@@ -46,13 +51,26 @@ def _try_precision(source: Source, precision: Precision, limits: Package, folder
         model = source.convert(precision)
         with tempfile.TemporaryDirectory(prefix="modelyard-") as scratch:
             proof = prove(_write(source, precision, model, Path(scratch, "bundle"), {}), source, limits)
-        _write(source, precision, model, folder / precision, {"proof": proof})
+        facts = {"proof": proof, **_find_features(source, precision, model)}
+        _write(source, precision, model, folder / precision, facts)
     except (ModelyardError, BundleError) as error:
         reason = " ".join(str(error).split())
         print(f"{source.name} ({precision}) is left out: {reason}")
         return f"{precision}: {reason}"
     print(_describe(source, precision, len(model), proof))
     return None
+
+
+def _find_features(source: Source, precision: Precision, model: bytes) -> dict[str, int]:
+    """Return where the model has the source's features, as `extraction.make_trunk` reads it; {} if nowhere.
+
+    A layer that the converter has merged with the next one is nowhere.
+    """
+    if source.features is None:
+        return {}
+    levels = np.asarray(next(source.fitted()), np.float32)[None]
+    tensor = find_tensor(model, levels, source.features, _FEATURES_TOLERANCE[precision])
+    return {} if tensor is None else {FEATURES_TENSOR: tensor}
 
 
 def _describe(source: Source, precision: Precision, size_bytes: int, proof: Proof) -> str:

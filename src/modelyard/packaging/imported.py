@@ -41,6 +41,7 @@ def open_source(folder: Path, samples: Samples) -> Iterator[Source]:
         with quiet_tensorflow():
             answers = network.answer(pixels)
             decoder = _measure_decoder(network, samples, answers)
+            features = network.pool(pixels[0])
         yield Source(
             name=imported.name,
             labels=imported.labels,
@@ -51,6 +52,7 @@ def open_source(folder: Path, samples: Samples) -> Iterator[Source]:
             fitted=fit_each,
             answers=answers,
             decoder_max_difference=decoder,
+            features=features,
         )
 
 

@@ -26,6 +26,8 @@ class Source:
         answers: float32 (n, outputs), the network's own probabilities for them.
         decoder_max_difference: what another decoder of the same files changes in any of its probabilities,
             0..1; None where no file was decoded.
+        features: float32 (1, width), what the network pools of the first picture, for others to learn from;
+            None where conf/ names no features.
     """
 
     name: str
@@ -37,3 +39,4 @@ class Source:
     fitted: Callable[[], Iterator[NDArray[Any]]]
     answers: NDArray[np.float32]
     decoder_max_difference: float | None = None
+    features: NDArray[np.float32] | None = None

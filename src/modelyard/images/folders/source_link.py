@@ -1,6 +1,7 @@
-"""The place of the pictures: a link in the repository to wherever they lie, so that dvc.yaml can name it."""
+"""The place of a person's own files: links to wherever they lie, so that dvc.yaml can name them."""
 
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 
 from modelyard.errors import ModelyardError
@@ -8,7 +9,8 @@ from modelyard.files import replace_file
 from modelyard.repository import find_root
 
 NONE = "none"
-README = "The pictures of this dataset come from its sources: see its file below conf/data.\n"
+NO_PICTURES = "The pictures of this dataset come from its sources: see its file below conf/data.\n"
+NO_FILES = "No file of this network is without a sha256: see its file below conf/pretrained.\n"
 
 
 def lay_source(path: str | None, link: Path) -> None:
@@ -27,11 +29,31 @@ def lay_source(path: str | None, link: Path) -> None:
     _clear(link)
     if target is None:
         link.mkdir(parents=True)
-        (link / "README").write_text(README)
+        (link / "README").write_text(NO_PICTURES)
     else:
         link.parent.mkdir(parents=True, exist_ok=True)
         link.symlink_to(target, target_is_directory=True)
     _record(path or NONE, link.with_suffix(".txt"))
+
+
+def lay_files(files: Mapping[str, Path], folder: Path) -> None:
+    """Make `folder` hold links to files, by relative names, and put these on record in `folder`.txt.
+
+    Args:
+        files: of none, the folder says so.
+        folder: an earlier one is replaced.
+
+    Raises:
+        ModelyardError: something else is in the place of `folder`.
+    """
+    _clear(folder)
+    folder.mkdir(parents=True)
+    for name, file in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).symlink_to(file.absolute())
+    if not files:
+        (folder / "README").write_text(NO_FILES)
+    _record("\n".join(files) or NONE, folder.with_suffix(".txt"))
 
 
 def _find_folder(path: str, link: Path) -> Path:
@@ -55,13 +77,16 @@ def _clear(link: Path) -> None:
         shutil.rmtree(link)
     elif link.exists():
         raise ModelyardError(
-            f"{link}: expected a link to the pictures or nothing, got something else: move it away"
+            f"{link}: expected a link or links of `compose`, or nothing, got something else: move it away"
         )
 
 
 def _is_ours(folder: Path) -> bool:
-    files = list(folder.iterdir())
-    return [file.name for file in files] == ["README"] and files[0].read_text() == README
+    files = [path for path in folder.rglob("*") if not path.is_dir()]
+    return bool(files) and all(
+        file.is_symlink() or (file.name == "README" and file.read_text() in (NO_PICTURES, NO_FILES))
+        for file in files
+    )
 
 
 def _record(text: str, path: Path) -> None:

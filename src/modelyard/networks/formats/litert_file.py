@@ -1,7 +1,7 @@
 """A LiteRT file of others: checked, asked as it is, and joined with what its input and output need."""
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from modelyard.errors import ModelyardError
 from modelyard.networks.convert import convert_function
@@ -11,6 +11,9 @@ from modelyard.networks.network import Floats, Original, Step, shorten
 from modelyard.networks.scaling import find_layout
 from modelyard.params import Precision
 from modelyard.params.groups.pretrained import Entrance, Exit
+
+if TYPE_CHECKING:
+    from ai_edge_litert.interpreter import Interpreter
 
 
 class LiteRtOriginal(Original):
@@ -40,16 +43,20 @@ class LiteRtOriginal(Original):
         except (ValueError, RuntimeError) as error:
             raise ModelyardError(f"{origin}: LiteRT cannot load it: {shorten(error)}") from None
         [taken], [given] = self._interpreter.get_input_details(), self._interpreter.get_output_details()
-        self._input, self._output = taken["index"], given["index"]
         self._given_shape = [int(size) for size in given["shape"]]
         self.channels_first = find_layout([int(size) for size in taken["shape"]], entrance, origin)
 
     def run(self, inputs: Floats) -> Floats:
         """See `Original.run`."""
-        self._interpreter.set_tensor(self._input, inputs)
-        self._interpreter.invoke()
-        scores: Floats = self._interpreter.get_tensor(self._output)
-        return scores
+        return _run(self._interpreter, inputs)
+
+    def up_to(self, cut: str) -> Step:
+        """See `Original.up_to`."""
+        from ai_edge_litert.interpreter import Interpreter
+
+        interpreter = Interpreter(model_content=self._cut(cut)[0])
+        interpreter.allocate_tensors()
+        return lambda inputs: _run(interpreter, inputs)
 
     def convert(
         self, before: Step, after: Step, shape: tuple[int, int, int], precision: Precision, cut: str | None
@@ -80,6 +87,14 @@ class LiteRtOriginal(Original):
 def open_litert_file(path: Path, reading: dict[str, Any], origin: str) -> LiteRtOriginal:
     """Open a .tflite; see `LiteRtOriginal`."""
     return LiteRtOriginal(path.read_bytes(), reading, origin)
+
+
+def _run(interpreter: "Interpreter", inputs: Floats) -> Floats:
+    [taken], [given] = interpreter.get_input_details(), interpreter.get_output_details()
+    interpreter.set_tensor(taken["index"], inputs)
+    interpreter.invoke()
+    found: Floats = interpreter.get_tensor(given["index"])
+    return found
 
 
 def _check_model(content: bytes, origin: str) -> None:

@@ -7,15 +7,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from modelyard.errors import ModelyardError
+from modelyard.networks.importing.local_files import is_archive, locate, place_network
 from modelyard.params import File, Pretrained
-from modelyard.repository import find_root
 from modelyard.sources.archives import unpack_archive
 from modelyard.sources.choice import WrongContent, first_that_answers, kept_path, sha256_of
 from modelyard.sources.transfers import fetch
 
 HINT = "on a machine without internet, name a local copy: pretrained.path=PATH"
-SAVED_MODEL = "saved_model.pb"
 # Networks are numbers, which hardly shrink; the official archive unpacks into 1.1 times its size.
 _MOST_UNPACKED = 4
 
@@ -47,7 +45,7 @@ def obtain_network(pretrained: Pretrained, scratch: Path) -> Obtained:
         ModelyardError: what lies at a path of this machine is missing, or is something else.
     """
     if pretrained.path is not None:
-        place = _locate(pretrained.path, "pretrained.path")
+        place = locate(pretrained.path, "pretrained.path")
         return _collect(pretrained, place, place.name, scratch)
     sources = {url: lambda url=url: _fetch_all(pretrained, url, scratch) for url in pretrained.sources}
     obtained, _ = first_that_answers(pretrained.name, sources, HINT)
@@ -63,13 +61,6 @@ def digest_network(path: Path) -> str:
         raise WrongContent(str(path), f"{links[0].name} is a link, no file: refused")
     lines = sorted(f"{sha256_of(file)}  {file.relative_to(path).as_posix()}\n" for file in files)
     return hashlib.sha256("".join(lines).encode()).hexdigest()
-
-
-def _locate(path: str, key: str) -> Path:
-    place = find_root() / Path(path).expanduser()
-    if not place.exists():
-        raise ModelyardError(f"{key}: expected a folder, an archive or a file, {place} is not there")
-    return place
 
 
 def _fetch_all(pretrained: Pretrained, url: str, scratch: Path) -> Obtained:
@@ -95,21 +86,12 @@ def _fetch(pretrained: Pretrained, url: str, sha256: str | None) -> Path:
 
 def _collect(pretrained: Pretrained, place: Path, address: str, scratch: Path) -> Obtained:
     with _named(place):
-        paths, folder = _place_network(pretrained, place, scratch)
+        unpacked = _unpack(pretrained, place, scratch) if is_archive(pretrained, place) else place
+        network, folder = place_network(pretrained, unpacked)
+        paths = {pretrained.network.file: network}
         for file in pretrained.files[1:]:
             paths[file.file] = _find(pretrained, file, folder)
         return Obtained(address, paths, {file.file: _verify(file, paths) for file in pretrained.files})
-
-
-def _place_network(pretrained: Pretrained, place: Path, scratch: Path) -> tuple[dict[str, Path], Path]:
-    """Return the network by its name, and the folder where the other files are."""
-    name = pretrained.network.file
-    suffix = Path(name).suffix
-    if place.is_file() and suffix and place.suffix == suffix:
-        # The network's own file; what else there is lies beside it.
-        return {name: place}, place.parent
-    folder = _below_top(place if place.is_dir() else _unpack(pretrained, place, scratch), name)
-    return {name: _find_network(folder, name)}, folder
 
 
 def _unpack(pretrained: Pretrained, archive: Path, scratch: Path) -> Path:
@@ -118,24 +100,9 @@ def _unpack(pretrained: Pretrained, archive: Path, scratch: Path) -> Path:
     return folder
 
 
-def _below_top(folder: Path, name: str) -> Path:
-    """Return the one folder that holds everything, where there is such a one beside hidden files."""
-    entries = [entry for entry in folder.iterdir() if not entry.name.startswith(".")]
-    alone = len(entries) == 1 and entries[0].is_dir() and entries[0].name != name
-    return entries[0] if alone else folder
-
-
-def _find_network(folder: Path, name: str) -> Path:
-    for place in (folder / name, folder):
-        if place.is_file() or (place / SAVED_MODEL).is_file():
-            return place
-    found = ", ".join(sorted(entry.name for entry in folder.iterdir())[:10]) or "nothing"
-    raise WrongContent(str(folder), f"lacks {name}; found {found}")
-
-
 def _find(pretrained: Pretrained, file: File, folder: Path) -> Path:
     if file.path is not None:
-        return _locate(file.path, file.file)
+        return locate(file.path, file.file)
     if file.url is not None:
         return _fetch(pretrained, file.url, file.sha256)
     place = folder / file.file

@@ -1,0 +1,77 @@
+"""The files of a network from elsewhere that lie on this machine, found where conf/ says."""
+
+from pathlib import Path
+
+from modelyard.errors import ModelyardError
+from modelyard.params import Pretrained
+from modelyard.repository import find_root
+from modelyard.sources.choice import WrongContent
+
+SAVED_MODEL = "saved_model.pb"
+
+
+def find_unpinned(pretrained: Pretrained) -> dict[str, Path]:
+    """Return the files without a sha256 in conf/, by a relative name of each: nothing else tells a new one.
+
+    An archive stands for what it holds, a SavedModel for all of its files. What is not there is left out: the
+    import says so.
+
+    Raises:
+        ModelyardError: `pretrained.path`, or the path of a file, is not there, or lacks the network.
+    """
+    found: dict[str, Path] = {}
+    for file in (one for one in pretrained.files if one.sha256 is None):
+        key = "pretrained.path" if file.path is None else file.file
+        place = locate(file.path or pretrained.path or "", key)
+        if file.path is None and not is_archive(pretrained, place):
+            network, folder = place_network(pretrained, place)
+            place = network if file == pretrained.network else folder / file.file
+        inside = place.rglob("*") if place.is_dir() else [place]
+        found |= {one.relative_to(place.parent).as_posix(): one for one in inside if one.is_file()}
+    return found
+
+
+def locate(path: str, key: str) -> Path:
+    """Return a place of conf/; relative is below the repository.
+
+    Raises:
+        ModelyardError: nothing is there; it names `key`.
+    """
+    place = find_root() / Path(path).expanduser()
+    if not place.exists():
+        raise ModelyardError(f"{key}: expected a folder, an archive or a file, {place} is not there")
+    return place
+
+
+def is_archive(pretrained: Pretrained, place: Path) -> bool:
+    """Tell whether a place is neither a folder nor the network's own file."""
+    suffix = Path(pretrained.network.file).suffix
+    return place.is_file() and not (suffix and place.suffix == suffix)
+
+
+def place_network(pretrained: Pretrained, place: Path) -> tuple[Path, Path]:
+    """Return the network, and the folder where the other files are.
+
+    Raises:
+        WrongContent: the folder `place` lacks the network.
+    """
+    if place.is_file():
+        # The network's own file; what else there is lies beside it.
+        return place, place.parent
+    folder = _below_top(place, pretrained.network.file)
+    return _find_network(folder, pretrained.network.file), folder
+
+
+def _below_top(folder: Path, name: str) -> Path:
+    """Return the one folder that holds everything, where there is such a one beside hidden files."""
+    entries = [entry for entry in folder.iterdir() if not entry.name.startswith(".")]
+    alone = len(entries) == 1 and entries[0].is_dir() and entries[0].name != name
+    return entries[0] if alone else folder
+
+
+def _find_network(folder: Path, name: str) -> Path:
+    for place in (folder / name, folder):
+        if place.is_file() or (place / SAVED_MODEL).is_file():
+            return place
+    found = ", ".join(sorted(entry.name for entry in folder.iterdir())[:10]) or "nothing"
+    raise WrongContent(str(folder), f"lacks {name}; found {found}")
