@@ -1,10 +1,13 @@
 """TensorFlow's chatter is held back until it is needed."""
 
+import importlib
 import os
+import sys
 
 import pytest
 
 from modelyard.errors import ModelyardError
+from modelyard.imports import left_out
 from modelyard.quiet import quiet_tensorflow
 
 
@@ -20,6 +23,17 @@ def test_an_error_that_says_enough_shows_no_chatter(capfd: pytest.CaptureFixture
     with pytest.raises(ModelyardError):
         fail_with(ModelyardError("expected this, got that"))
     assert capfd.readouterr().err == ""
+
+
+def test_what_is_left_out_is_as_if_not_installed_and_can_be_imported_afterwards(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delitem(sys.modules, "colorsys", raising=False)
+    with left_out("colorsys", "os"):
+        with pytest.raises(ImportError):
+            importlib.import_module("colorsys")
+        assert importlib.import_module("os") is os
+    assert importlib.import_module("colorsys").rgb_to_hsv(0, 0, 0) == (0, 0, 0)
 
 
 def fail_with(error: Exception) -> None:
