@@ -2,8 +2,6 @@
 
 import json
 import shutil
-import subprocess
-import sys
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
@@ -18,7 +16,8 @@ import yaml
 from mlflow.entities.model_registry import ModelVersion
 
 import tflite_models
-from conftest import compose_values
+from conftest import clean_environment, compose_values
+from forked_programs import MLFLOW, run_programs
 from made_training import describe
 from modelyard.errors import ModelyardError
 from modelyard.evaluation.reports import Predictions, describe_bundle, write_predictions
@@ -265,10 +264,11 @@ def test_two_registers_at_once_make_one_version(tracking: Tracking, make: Make, 
         "    print(*[publish(tracking, publication).version for _, publication in found])"
     )
     (repository / "params.yaml").write_text(yaml.safe_dump(compose_values()))
+    (repository / "register.py").write_text(script)
     paths = [publication.bundle.folder.parent, publication.report.parent, repository / "params.yaml"]
-    command = [sys.executable, "-c", script, *map(str, paths)]
-    processes = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(2)]
-    assert [process.communicate()[0].strip() for process in processes] == ["1", "1"]
+    program = {"folder": str(repository), "arguments": ["register.py", *map(str, paths)]}
+    for code, output in run_programs([[program, program]], clean_environment(), MLFLOW):
+        assert (code, output.splitlines()[-1:]) == (0, ["1"]), output
     assert len(list_versions(tracking.client, "mnist")) == 1
 
 
