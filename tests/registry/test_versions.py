@@ -443,21 +443,16 @@ def test_the_gate_is_asked_where_conf_says_so(tracking: Tracking, params: Params
     assert stand_in.gate == params.pretrained.gate
 
 
-@pytest.mark.parametrize(
-    ("uri", "message"),
-    [
+def test_an_unknown_version_is_answered_with_those_there_are(tracking: Tracking, make: Make) -> None:
+    publish(tracking, make())
+    for uri, message in (
         ("models:/mnist", "expected models:/NAME@ALIAS"),
         ("models:/digits@champion", "no version of 'digits' is registered; registered are: mnist"),
         ("models:/mnist@best", "expected an alias of mnist, one of challenger, champion"),
         ("models:/mnist/9", "expected a version of mnist, one of 1"),
-    ],
-)
-def test_an_unknown_version_is_answered_with_those_there_are(
-    tracking: Tracking, make: Make, uri: str, message: str
-) -> None:
-    publish(tracking, make())
-    with pytest.raises(ModelyardError, match=message):
-        resolve_version(tracking.client, uri)
+    ):
+        with pytest.raises(ModelyardError, match=message):
+            resolve_version(tracking.client, uri)
 
 
 def test_latest_is_the_highest_number(tracking: Tracking, make: Make) -> None:
