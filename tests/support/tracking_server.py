@@ -11,6 +11,7 @@ from pathlib import Path
 import psutil
 import requests
 
+from modelyard.ui.__main__ import WITHOUT_JOBS
 from small_registry import leave_database
 
 
@@ -82,4 +83,4 @@ class TrackingServer(MlflowServer):
         database, artifacts = f"sqlite:///{folder}/server.db", (folder / "server-artifacts").as_uri()
         options = [f"--backend-store-uri={database}", f"--artifacts-destination={artifacts}", "--workers=1"]
         leave_database(folder / "server.db")
-        super().__init__([sys.executable, "-m", "mlflow", "server", *options], {})
+        super().__init__([sys.executable, "-m", "mlflow", "server", *options], WITHOUT_JOBS)
