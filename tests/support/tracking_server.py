@@ -63,7 +63,11 @@ class MlflowServer:
         self._process = subprocess.Popen(
             self._command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment
         )
-        wait_until_healthy(self.uri)
+        try:
+            wait_until_healthy(self.uri)
+        except BaseException:
+            self.kill()
+            raise
 
     def kill(self) -> None:
         """Kill it with all its processes, as a crash would."""
