@@ -80,15 +80,6 @@ def test_a_stage_that_neither_trains_nor_converts_imports_no_tensorflow(
     assert " keras" not in said
 
 
-def test_an_import_of_tensorflow_leaves_out_what_keras_could_do_without(
-    first_run: tuple[Project, str],
-) -> None:
-    said = _said_by("import", first_run[1])
-    assert " keras" in said
-    assert " sklearn" not in said
-    assert " matplotlib" not in said
-
-
 def test_dvc_shows_metrics_and_plots(project: Project) -> None:
     metrics = json.loads(project.run("dvc", "metrics", "show", "--json"))
     files = metrics[""]["data"]
