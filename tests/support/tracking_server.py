@@ -24,20 +24,20 @@ def find_free_port() -> int:
 
 
 def wait_until_healthy(uri: str) -> None:
-    """Return as soon as the MLflow server at `uri` answers; give up after a minute."""
+    """Return as soon as the MLflow server at `uri` answers; give up after three minutes."""
     wait_until_answered(f"{uri}/health")
 
 
 def wait_until_answered(url: str) -> None:
-    """Return as soon as a server gives a page without an error; give up after a minute."""
-    for _ in range(240):
+    """Return as soon as a server gives a page without an error; give up after three minutes."""
+    for _ in range(720):
         try:
             requests.get(url, timeout=1).raise_for_status()
         except requests.RequestException:
             time.sleep(0.25)
         else:
             return
-    raise AssertionError(f"{url} did not answer within a minute")
+    raise AssertionError(f"{url} did not answer within three minutes")
 
 
 class MlflowServer:
