@@ -1,14 +1,14 @@
 """TensorFlow's chatter, kept back unless something goes wrong."""
 
-import gc
 import os
 import shutil
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 
 from modelyard.errors import ModelyardError
+from modelyard.imports import left_out, without_collecting
 
 
 @contextmanager
@@ -52,14 +52,13 @@ def import_tensorflow(look_for_devices: bool = True) -> None:
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
-    imported = "tensorflow" in sys.modules
-    with quiet_tensorflow():
+    # What is made later, such as the networks of a sweep, may become garbage.
+    collecting = nullcontext() if "tensorflow" in sys.modules else without_collecting()
+    # Keras would take a quarter of the time to import two packages for wrappers that nothing here uses.
+    with quiet_tensorflow(), collecting, left_out("matplotlib", "sklearn"):
         import keras  # noqa: F401
         import tensorflow as tf
 
         if look_for_devices:
             # At the first use, with a message for each that is missing.
             tf.constant(0)
-    if not imported:
-        # A million objects that stay; Python would look through all of them time and again, for 0.2 s each.
-        gc.freeze()

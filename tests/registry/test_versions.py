@@ -2,8 +2,6 @@
 
 import json
 import shutil
-import subprocess
-import sys
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
@@ -18,7 +16,8 @@ import yaml
 from mlflow.entities.model_registry import ModelVersion
 
 import tflite_models
-from conftest import compose_values
+from conftest import clean_environment, compose_values
+from forked_programs import MLFLOW, run_programs
 from made_training import describe
 from modelyard.errors import ModelyardError
 from modelyard.evaluation.reports import Predictions, describe_bundle, write_predictions
@@ -265,10 +264,11 @@ def test_two_registers_at_once_make_one_version(tracking: Tracking, make: Make, 
         "    print(*[publish(tracking, publication).version for _, publication in found])"
     )
     (repository / "params.yaml").write_text(yaml.safe_dump(compose_values()))
+    (repository / "register.py").write_text(script)
     paths = [publication.bundle.folder.parent, publication.report.parent, repository / "params.yaml"]
-    command = [sys.executable, "-c", script, *map(str, paths)]
-    processes = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(2)]
-    assert [process.communicate()[0].strip() for process in processes] == ["1", "1"]
+    program = {"folder": str(repository), "arguments": ["register.py", *map(str, paths)]}
+    for code, output in run_programs([[program, program]], clean_environment(), MLFLOW):
+        assert (code, output.splitlines()[-1:]) == (0, ["1"]), output
     assert len(list_versions(tracking.client, "mnist")) == 1
 
 
@@ -443,21 +443,16 @@ def test_the_gate_is_asked_where_conf_says_so(tracking: Tracking, params: Params
     assert stand_in.gate == params.pretrained.gate
 
 
-@pytest.mark.parametrize(
-    ("uri", "message"),
-    [
+def test_an_unknown_version_is_answered_with_those_there_are(tracking: Tracking, make: Make) -> None:
+    publish(tracking, make())
+    for uri, message in (
         ("models:/mnist", "expected models:/NAME@ALIAS"),
         ("models:/digits@champion", "no version of 'digits' is registered; registered are: mnist"),
         ("models:/mnist@best", "expected an alias of mnist, one of challenger, champion"),
         ("models:/mnist/9", "expected a version of mnist, one of 1"),
-    ],
-)
-def test_an_unknown_version_is_answered_with_those_there_are(
-    tracking: Tracking, make: Make, uri: str, message: str
-) -> None:
-    publish(tracking, make())
-    with pytest.raises(ModelyardError, match=message):
-        resolve_version(tracking.client, uri)
+    ):
+        with pytest.raises(ModelyardError, match=message):
+            resolve_version(tracking.client, uri)
 
 
 def test_latest_is_the_highest_number(tracking: Tracking, make: Make) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from conftest import ROOT
+from conftest import ROOT, SLOW
 
 # Stands in for Python: `-m venv .venv` leaves what is looked at later, and pip has nothing to do.
 PYTHON = """#!/bin/sh
@@ -30,6 +30,11 @@ def checkout(tmp_path: Path) -> Path:
     (tmp_path / "python").chmod(0o755)
     assert make(folder) == [INSTALLING]
     return folder
+
+
+def test_make_quick_leaves_out_files_that_there_are() -> None:
+    assert [name for name in SLOW if not (ROOT / "tests" / name).is_file()] == []
+    assert len(set(SLOW)) == len(SLOW)
 
 
 def test_a_second_run_installs_nothing(checkout: Path) -> None:

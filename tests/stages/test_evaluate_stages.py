@@ -78,9 +78,8 @@ def options(paths: dict[str, str]) -> list[str]:
 
 @pytest.fixture
 def pictures(repository: Path) -> Pictures:
-    """Files with bands that the tiny model reads, two with a wrong label; beside them, its bundles."""
-    for precision in ("float32", "int8"):
-        tflite_models.digit_bundle(repository / "bundles/trained" / precision)
+    """Files with bands that the tiny model reads, two with a wrong label; beside them, its bundle."""
+    tflite_models.digit_bundle(repository / "bundles/trained/float32")
     shown = np.arange(PICTURES) % 10
     labels = shown.astype(np.uint8)
     labels[list(WRONG)] = list(WRONG.values())
@@ -167,6 +166,7 @@ def test_a_bundle_is_measured_on_every_test_picture_as_a_file(
 def test_every_precision_that_there_is_has_a_report_and_one_that_is_gone_leaves_none(
     repository: Path, pictures: Pictures, run: Run
 ) -> None:
+    tflite_models.digit_bundle(repository / "bundles/trained/int8")
     assert run("evaluate_trained.py", TRAINED) == ""
     both = read_metrics(repository, "trained", "int8"), read_metrics(repository, "trained")
     assert both[0]["test/accuracy"] == both[1]["test/accuracy"]

@@ -149,7 +149,7 @@ def test_a_killed_training_leaves_nothing_that_the_next_run_takes_for_whole(proj
 def test_a_queued_experiment_loses_no_run(project: Project, tracking: Tracking) -> None:
     """It runs in a copy of the repository, which is gone afterwards."""
     before = {run.info.run_id for run in _trainings(tracking)}
-    project.run("dvc", "exp", "run", "-q", "--queue", "-S", "train.seed=2", "-S", "model=mlp")
+    project.run("dvc", "exp", "run", "-q", "--queue", "-S", "train.seed=2", "-S", "model=mlp", "register")
     run_queue(project.folder, project.environment, jobs=1)
     (run,) = [run for run in _trainings(tracking) if run.info.run_id not in before]
     assert run.info.status == "FINISHED"

@@ -11,6 +11,7 @@ from pathlib import Path
 import psutil
 import requests
 
+from modelyard.ui.__main__ import WITHOUT_JOBS
 from small_registry import leave_database
 
 
@@ -23,20 +24,20 @@ def find_free_port() -> int:
 
 
 def wait_until_healthy(uri: str) -> None:
-    """Return as soon as the MLflow server at `uri` answers; give up after a minute."""
+    """Return as soon as the MLflow server at `uri` answers; give up after three minutes."""
     wait_until_answered(f"{uri}/health")
 
 
 def wait_until_answered(url: str) -> None:
-    """Return as soon as a server gives a page without an error; give up after a minute."""
-    for _ in range(240):
+    """Return as soon as a server gives a page without an error; give up after three minutes."""
+    for _ in range(720):
         try:
             requests.get(url, timeout=1).raise_for_status()
         except requests.RequestException:
             time.sleep(0.25)
         else:
             return
-    raise AssertionError(f"{url} did not answer within a minute")
+    raise AssertionError(f"{url} did not answer within three minutes")
 
 
 class MlflowServer:
@@ -62,7 +63,11 @@ class MlflowServer:
         self._process = subprocess.Popen(
             self._command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment
         )
-        wait_until_healthy(self.uri)
+        try:
+            wait_until_healthy(self.uri)
+        except BaseException:
+            self.kill()
+            raise
 
     def kill(self) -> None:
         """Kill it with all its processes, as a crash would."""
@@ -82,4 +87,4 @@ class TrackingServer(MlflowServer):
         database, artifacts = f"sqlite:///{folder}/server.db", (folder / "server-artifacts").as_uri()
         options = [f"--backend-store-uri={database}", f"--artifacts-destination={artifacts}", "--workers=1"]
         leave_database(folder / "server.db")
-        super().__init__([sys.executable, "-m", "mlflow", "server", *options], {})
+        super().__init__([sys.executable, "-m", "mlflow", "server", *options], WITHOUT_JOBS)

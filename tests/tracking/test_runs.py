@@ -1,16 +1,15 @@
 """Runs in a real SQLite store: they grow, fail, are killed, are lost and made again."""
 
 import json
-import os
 import signal
 import socket
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from conftest import clean_environment
+from forked_programs import MLFLOW, run_programs
 from made_training import DATASET, EXAMPLES, describe
 from modelyard.params import Params
 from modelyard.tracking.runs import RunDescription, describe_training, find_or_rebuild_run, training_run
@@ -86,7 +85,9 @@ def test_ctrl_c_leaves_a_killed_run(tracking: Tracking, description: RunDescript
 def test_the_next_training_ends_the_run_of_a_killed_process(
     tracking: Tracking, description: RunDescription, repository: Path
 ) -> None:
-    killed = _start_training_and_kill_it(description)
+    [(code, output)] = _train(repository, description, "os.kill(os.getpid(), signal.SIGKILL)")
+    assert code == -signal.SIGKILL, output
+    killed = output.split()[0]
     assert tracking.client.get_run(killed).info.status == "RUNNING"
     with training_run(tracking, description) as training:
         assert tracking.client.get_run(killed).info.status == "KILLED"
@@ -180,42 +181,23 @@ def test_a_server_that_dies_while_a_training_runs_costs_no_epoch(
 def test_four_trainings_at_once_lose_no_epoch(
     tracking: Tracking, description: RunDescription, repository: Path
 ) -> None:
-    script = (
-        "import json, sys\n"
-        "from modelyard.tracking.runs import *; from modelyard.tracking.store import open_tracking\n"
-        "description = RunDescription.from_plain(json.load(sys.stdin))\n"
-        "with training_run(open_tracking('digits'), description) as run:\n"
-        "    for epoch in range(15): run.log_epoch(epoch, {'loss': 1 / (epoch + 1), 'val_loss': 2.0})\n"
-        "print(run.run_id)"
-    )
-    processes = [_python(script, description) for _ in range(4)]
-    run_ids = [process.communicate()[0].strip() for process in processes]
-    for run_id in run_ids:
+    body = "for epoch in range(15): run.log_epoch(epoch, {'loss': 1 / (epoch + 1), 'val_loss': 2.0})"
+    for code, output in _train(repository, description, body, times=4):
+        assert code == 0, output
+        run_id = output.split()[0]
         assert tracking.client.get_run(run_id).info.status == "FINISHED"
         assert len(tracking.client.get_metric_history(run_id, "train/loss")) == 15
 
 
-def _start_training_and_kill_it(description: RunDescription) -> str:
-    script = (
-        "import json, sys, time\n"
+def _train(repository: Path, description: RunDescription, body: str, times: int = 1) -> list[tuple[int, str]]:
+    """Run trainings in processes of their own, at once; each says its run's id first."""
+    (repository / "description.json").write_text(json.dumps(description.plain()))
+    (repository / "training.py").write_text(
+        "import json, os, signal, sys\n"
         "from modelyard.tracking.runs import *; from modelyard.tracking.store import open_tracking\n"
-        "description = RunDescription.from_plain(json.load(sys.stdin))\n"
+        "description = RunDescription.from_plain(json.load(open('description.json')))\n"
         "with training_run(open_tracking('digits'), description) as run:\n"
-        "    print(run.run_id, flush=True); time.sleep(60)"
+        f"    print(run.run_id, flush=True)\n    {body}"
     )
-    process = _python(script, description)
-    assert process.stdout is not None
-    run_id = process.stdout.readline().strip()
-    os.kill(process.pid, signal.SIGKILL)
-    process.communicate()
-    return run_id
-
-
-def _python(script: str, description: RunDescription) -> "subprocess.Popen[str]":
-    pipe = subprocess.PIPE
-    process = subprocess.Popen([sys.executable, "-c", script], stdin=pipe, stdout=pipe, text=True)
-    assert process.stdin is not None
-    process.stdin.write(json.dumps(description.plain()))
-    process.stdin.close()
-    process.stdin = None
-    return process
+    program = {"folder": str(repository), "arguments": ["training.py"]}
+    return run_programs([[program] * times], clean_environment(), MLFLOW)

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from conftest import clean_environment
+from forked_programs import MLFLOW, run_programs
 from modelyard.cli import main
 from modelyard.errors import ModelyardError
 from modelyard.repository import GitState, read_git_state
@@ -67,15 +69,13 @@ def test_the_second_opening_finds_the_first_ones_experiment(opened_before: Path)
 
 def test_four_processes_may_open_a_new_store_at_once(repository: Path) -> None:
     script = "from modelyard.tracking.store import open_tracking as o; print(o('digits').experiment_id)"
-    processes = [
-        subprocess.Popen(
-            [sys.executable, "-c", script], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-        )
-        for _ in range(4)
-    ]
-    said = [process.communicate() for process in processes]
-    assert {out for out, _ in said} == {said[0][0]}
-    assert [err for _, err in said] == [""] * 4
+    (repository / "opening.py").write_text(script)
+    program = {"folder": str(repository), "arguments": ["opening.py"]}
+    ends = run_programs([[program] * 4], clean_environment(), MLFLOW)
+    assert ends == ends[:1] * 4
+    code, output = ends[0]
+    assert code == 0, output
+    assert output.strip().isdigit()
 
 
 def test_a_server_that_does_not_answer_is_named_with_what_to_do(

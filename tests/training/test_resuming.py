@@ -3,8 +3,6 @@
 import json
 import runpy
 import signal
-import subprocess
-import sys
 from argparse import Namespace
 from pathlib import Path
 from typing import Any
@@ -16,6 +14,7 @@ import yaml
 from test_fitting import LAYERS
 
 from conftest import ROOT, clean_environment
+from forked_programs import run_programs
 from made_digits import make_digits, make_examples, write_record
 from modelyard.errors import ModelyardError
 from modelyard.images.pictures import write_pictures
@@ -36,8 +35,8 @@ DRAWING = {
 }
 
 # Kills itself when the third epoch is logged, after the checkpoint of the second.
-KILLED_IN_THE_MIDDLE = """
-import os, runpy, signal, sys
+KILL_IN_THE_MIDDLE = """
+import os, signal
 from modelyard.tracking.runs import TrainingRun
 
 log_epoch = TrainingRun.log_epoch
@@ -48,8 +47,6 @@ def log_and_die(run, epoch, metrics):
         os.kill(os.getpid(), signal.SIGKILL)
 
 TrainingRun.log_epoch = log_and_die
-sys.argv = sys.argv[1:]
-runpy.run_path(sys.argv[0], run_name="__main__")
 """
 STAGE = ROOT / "pipelines/train.py"
 
@@ -94,9 +91,9 @@ def kill_stage(values: dict[str, Any], folder: str) -> None:
     """Run the stage in a process that is killed in the middle."""
     Path("params.yaml").write_text(yaml.safe_dump(values))
     arguments = [part for key, path in paths_of(folder).items() for part in (f"--{key}", path)]
-    command = [sys.executable, "-c", KILLED_IN_THE_MIDDLE, str(STAGE), *arguments]
-    done = subprocess.run(command, env=clean_environment(), capture_output=True, text=True, check=False)
-    assert done.returncode == -signal.SIGKILL, done.stderr
+    program = {"folder": str(Path.cwd()), "arguments": [str(STAGE), *arguments], "setup": KILL_IN_THE_MIDDLE}
+    [(code, output)] = run_programs([[program]], clean_environment())
+    assert code == -signal.SIGKILL, output
 
 
 def read_weights(folder: str) -> list[Any]:
@@ -151,14 +148,13 @@ def test_a_process_that_has_made_no_network_reads_a_checkpoint(
     params = validate_params(inputs)
     examples = make_examples(67)
     prepare_network(Task(params.model, params.train, examples, examples)).save(tmp_path / "network.keras")
-    code = (
-        "from pathlib import Path; from modelyard.training.resuming import load_network; "
-        f"print(load_network(Path({str(tmp_path / 'network.keras')!r})).name)"
+    (tmp_path / "reading.py").write_text(
+        "from pathlib import Path; from modelyard.training.resuming import load_network\n"
+        "print(load_network(Path('network.keras')).name)"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", code], env=clean_environment(), capture_output=True, text=True, check=False
-    )
-    assert done.stdout.strip() == "small", done.stderr
+    program = {"folder": str(tmp_path), "arguments": ["reading.py"]}
+    [(code, output)] = run_programs([[program]], clean_environment())
+    assert (code, output.splitlines()[-1:]) == (0, ["small"]), output
 
 
 def test_checkpoints_of_another_training_are_not_read_and_go(network: Any, tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 import pytest
 import requests
 import yaml
@@ -185,6 +186,9 @@ def test_the_ui_opens_the_view_of_the_experiment_where_there_is_a_screen(
                 break
             time.sleep(0.25)
         assert opened.read_text() == link
+        running = [" ".join(one.cmdline()) for one in psutil.Process(process.pid).children(recursive=True)]
+        assert any("mlflow" in command for command in running)
+        assert not any("mlflow.server.jobs" in command for command in running)
     finally:
         subprocess.run(["pkill", "-P", str(process.pid)], check=False)
         process.terminate()

@@ -1,12 +1,14 @@
 """The MLflow store, open: its client, and the experiment that holds the project's runs."""
 
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from modelyard.errors import ModelyardError
+from modelyard.imports import without_collecting
 from modelyard.tracking.address import database_file, tracking_uri
 from modelyard.tracking.database import check_tables, first_use
-from modelyard.tracking.tuning import PATIENCE, QUIET, set_defaults, without_collecting
+from modelyard.tracking.tuning import PATIENCE, QUIET, set_defaults
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -63,10 +65,8 @@ def open_tracking(experiment: str) -> Tracking:
     uri = tracking_uri()
     if uri.startswith("http"):
         _ask_server(uri)
-    if (database := database_file(uri)) is None:
-        client = _open_client(uri)
-        return Tracking(client, uri, ensure_experiment(client, uri, experiment))
-    with first_use(database):
+    database = database_file(uri)
+    with without_collecting(), nullcontext() if database is None else first_use(database):
         client = _open_client(uri)
         return Tracking(client, uri, ensure_experiment(client, uri, experiment))
 

@@ -1,9 +1,7 @@
-"""How MLflow is set for a command: quiet, quick to give up, and without a search for garbage."""
+"""How MLflow is set for a command: quiet, and quick to give up."""
 
-import gc
 import os
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 
 QUIET = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
@@ -22,20 +20,3 @@ def set_defaults(settings: Mapping[str, str]) -> None:
     """Set variables of the environment that are not set yet."""
     for name, value in settings.items():
         os.environ.setdefault(name, value)
-
-
-@contextmanager
-def without_collecting() -> Iterator[None]:
-    """Look for no garbage in the body, nor later among what it made.
-
-    MLflow's classes live as long as a command; to look through them again and again, the last time when the
-    interpreter ends, would take a third of its time.
-    """
-    was_on = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        gc.freeze()
-        if was_on:
-            gc.enable()

@@ -13,6 +13,9 @@ from modelyard.tracking.store import open_tracking
 from modelyard.ui.browser import has_screen, open_when_up
 from modelyard.ui.view import comparison_link, store_view
 
+# Background jobs evaluate language models: seven processes, half a minute of a core at the start.
+WITHOUT_JOBS = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+
 
 def main() -> int:
     """Print the link and serve until Ctrl-C; of a tracking server of its own, only print the link."""
@@ -40,7 +43,8 @@ def main() -> int:
 
 def _serve(uri: str, port: int) -> int:
     command = ["mlflow", "server", "--backend-store-uri", uri, "--host", "127.0.0.1", "--port", str(port)]
-    environment = {**own_environment(), "PYTHONWARNINGS": "ignore", "MLFLOW_DISABLE_TELEMETRY": "true"}
+    quiet = {"PYTHONWARNINGS": "ignore", "MLFLOW_DISABLE_TELEMETRY": "true"}
+    environment = own_environment() | quiet | WITHOUT_JOBS
     try:
         return subprocess.run([*command, "--workers", "1"], env=environment, check=False).returncode
     except KeyboardInterrupt:
