@@ -8,13 +8,15 @@ import pytest
 from numpy.typing import NDArray
 
 from modelyard.inference.fits import FITS, check_fit, fit_pixels
-from modelyard.inference.mnist_fit import fit_digit
+from modelyard.inference.digits.mnist import fit_digit
 from modelyard.inference.resize import Aligned, resize_bilinear
 
 Pixels = NDArray[np.uint8]
 # (h, w, c): larger and smaller than the results, of the very size, tall, wide, a line, a single pixel.
 PROBES = ((60, 80, 1), (61, 47, 3), (9, 14, 3), (28, 28, 1), (24, 36, 3), (1, 90, 1), (1, 1, 3))
 SIZES = ((24, 36), (31, 17))
+# Those make 28x28 of grey pictures, whatever is asked for.
+OF_DIGITS = ("mnist", "digit")
 # SHA-256 over all that a fit makes of the probes. A fit that needs another value here needs another name.
 PINS = {
     "mnist": "5e3d9738f914f768e0dc9e592c394fbad4277d110ec47b117b53deec45bfe76e",
@@ -39,9 +41,9 @@ def digest_fit(fit: str) -> str:
     digest = hashlib.sha256()
     for shape in PROBES:
         pixels = make_probe(shape)
-        if fit == "mnist" and shape[2] == 3:
+        if fit in OF_DIGITS and shape[2] == 3:
             continue
-        for height, width in [(28, 28)] if fit == "mnist" else SIZES:
+        for height, width in [(28, 28)] if fit in OF_DIGITS else SIZES:
             made = fit_pixels(fit, pixels[:, :, 0] if shape[2] == 1 else pixels, height, width)
             assert made.shape == (height, width, shape[2])
             assert 0 <= made.min() <= made.max() <= 255
@@ -54,13 +56,13 @@ def test_a_fit_keeps_its_promise(fit: str) -> None:
     assert digest_fit(fit) == PINS.get(fit), "a fit's name is a promise: give what changed a name of its own"
 
 
-@pytest.mark.parametrize("fit", [fit for fit in FITS if fit != "mnist"])
+@pytest.mark.parametrize("fit", [fit for fit in FITS if fit not in OF_DIGITS])
 def test_a_picture_of_the_inputs_size_passes_untouched(fit: str) -> None:
     pixels = make_probe((24, 36, 3))
     assert np.array_equal(fit_pixels(fit, pixels, 24, 36), pixels)
 
 
-@pytest.mark.parametrize("fit", [fit for fit in FITS if fit != "mnist"])
+@pytest.mark.parametrize("fit", [fit for fit in FITS if fit not in OF_DIGITS])
 def test_a_grey_picture_is_fitted_as_one_channel_of_a_grey_colour_picture(fit: str) -> None:
     grey = make_probe((60, 80, 1))[:, :, 0]
     colour = np.repeat(grey[:, :, None], 3, axis=2)

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from modelyard.inference.mnist_fit import SIDE, fit_digit
+from modelyard.inference.digits import digit, mnist
 from modelyard.inference.resize import resize_bilinear
 
 Pixels: TypeAlias = NDArray[np.uint8]
@@ -44,13 +44,13 @@ def check_fit(fit: str, height: int, width: int, channels: int) -> str | None:
         return f"channels: expected 1 (grey) or 3 (RGB), got {channels}"
     if not (1 <= height <= LARGEST_SIDE and 1 <= width <= LARGEST_SIDE):
         return f"height and width: expected 1 to {LARGEST_SIDE}, got {height} and {width}"
-    if fit == "mnist" and (height, width, channels) != (SIDE, SIDE, 1):
-        return f"fit mnist makes {SIDE} x {SIDE} x 1, got {height} x {width} x {channels}"
+    if fit in _OF_DIGITS and (height, width, channels) != (digit.SIDE, digit.SIDE, 1):
+        return f"fit {fit} makes {digit.SIDE} x {digit.SIDE} x 1, got {height} x {width} x {channels}"
     return None
 
 
-def _mnist(pixels: Pixels, _height: int, _width: int) -> Pixels:
-    return fit_digit(pixels[:, :, 0])[:, :, None]
+def _of_one_channel(fit: Callable[[Pixels], Pixels]) -> Fit:
+    return lambda pixels, _height, _width: fit(pixels[:, :, 0])[:, :, None]
 
 
 def _smooth(pixels: Pixels, height: int, width: int) -> Pixels:
@@ -78,9 +78,14 @@ def _pad(pixels: Pixels, height: int, width: int) -> Pixels:
     return field
 
 
+_OF_DIGITS: dict[str, Callable[[Pixels], Pixels]] = {
+    # A digit on clean paper, as MNIST's own were; 28x28 light on dark as it is.
+    "mnist": mnist.fit_digit,
+    # The same for a digit that has to be found: drawn, photographed or printed.
+    "digit": digit.fit_digit,
+}
 FITS: dict[str, Fit] = {
-    # A handwritten digit as MNIST's own were: a box of 20x20, centred by mass in 28x28.
-    "mnist": _mnist,
+    **{name: _of_one_channel(fit) for name, fit in _OF_DIGITS.items()},
     # The whole picture, proportions lost: antialiased, as Pillow's bilinear filter does it.
     "smooth": _smooth,
     # The largest centred part with the proportions of the result, antialiased.

@@ -1,0 +1,1 @@
+"""Pictures of one digit, made into what MNIST holds: a file for each fit, and how a digit is found."""

@@ -1,0 +1,100 @@
+"""A picture of one digit, drawn, photographed or printed, made into what MNIST holds.
+
+MNIST's own were black on white, in a box of 20x20 pixels that keeps their proportions, and lie in 28x28 with
+their centre of mass in the middle (https://yann.lecun.com/exdb/mnist/). So the digit is looked for first: on
+paper of any shade, beside lines, frames, dirt and noise. Whole numbers decide where it goes, so that every
+machine makes the same of a picture.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from modelyard.inference.digits.paper import Levels, drop_lines, peel_frame, read_ring, subtract_paper
+from modelyard.inference.digits.parts import keep_digit
+
+Pixels = NDArray[np.uint8]
+SIDE, BOX, MIDDLE = 28, 20, 14
+# A digit is looked for in a copy of at most this side; a larger one tells no more about 20 pixels.
+_WORK_SIDE = 160
+# Of 255: MNIST's darkest pixels have 254 at least; what is paler than the other is no ink.
+_DARKEST, _FAINTEST = 250, 6.0
+
+
+def fit_digit(grey: Pixels) -> Pixels:
+    """Fit a digit as MNIST's own were; one that lies as they do is returned as it is.
+
+    Args:
+        grey: (h, w), 0..255, dark on light or light on dark.
+
+    Returns:
+        uint8 (28, 28), 0 where there is no ink; all 0 where nothing stands out of the paper.
+    """
+    if _lies_as_mnists(grey):
+        return grey
+    ink = _find_ink(peel_frame(_reduce(grey)))
+    return np.zeros((SIDE, SIDE), np.uint8) if ink is None else _centre(_shrink(ink))
+
+
+def _lies_as_mnists(grey: Pixels) -> bool:
+    """Say whether the longer side is 19 or 20, and the centre of mass within half a pixel of the middle."""
+    if grey.shape != (SIDE, SIDE) or grey.max() < _DARKEST:
+        return False
+    for axis in (0, 1):
+        mass = grey.sum(axis=axis, dtype=np.int64)
+        if abs(_find_centre(mass) - MIDDLE) > 0.51:
+            return False
+    rows, columns = np.nonzero(grey)
+    return BOX - 1 <= int(max(np.ptp(rows), np.ptp(columns))) + 1 <= BOX
+
+
+def _reduce(grey: Pixels) -> Levels:
+    factor = -(-max(grey.shape) // _WORK_SIDE)
+    return np.asarray(Image.fromarray(grey).reduce(factor) if factor > 1 else grey, np.float32)
+
+
+def _find_ink(levels: Levels) -> Pixels | None:
+    """Return the digit's ink, 0..255, cropped to it; None where there is none."""
+    contrast = subtract_paper(levels)
+    border = read_ring(contrast, 0)
+    # The standard deviation, by the median: ink at the border does not count.
+    noise = 1.4826 * float(np.median(np.abs(border - np.median(border))))
+    contrast = drop_lines(contrast, noise)
+    mask = contrast > max(4 * noise, 0.35 * float(contrast.max()), _FAINTEST)
+    if not mask.any():
+        return None
+    digit = keep_digit(mask)
+    full = float(np.percentile(contrast[digit & mask], 75))
+    faint = 0.15 * full + 1.5 * noise
+    share = np.clip((contrast - faint) / max(full - faint, 1.0), 0, 1)
+    ink: Pixels = np.rint(np.where(digit, share, 0) * 255).astype(np.uint8)
+    rows, columns = (np.flatnonzero(ink.max(axis=axis) > 51) for axis in (1, 0))
+    if not rows.size:
+        return None
+    return ink[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+
+
+def _shrink(ink: Pixels) -> Pixels:
+    """Bring the longer side to 20 pixels, and most of the ink to full strength: thin strokes turn pale."""
+    height, width = ink.shape
+    scale = BOX / max(height, width)
+    size = (max(1, round(width * scale)), max(1, round(height * scale)))
+    small = np.asarray(Image.fromarray(ink).resize(size, Image.Resampling.BILINEAR))
+    inked = small[small > 25]
+    full = float(np.percentile(inked, 75)) if inked.size else 255.0
+    return np.rint(np.minimum(small * (255 / full), 255)).astype(np.uint8)
+
+
+def _centre(ink: Pixels) -> Pixels:
+    """Put ink of at most 20x20 so into 28x28 that its centre of mass is in the middle, as far as it fits."""
+    field = np.zeros((SIDE, SIDE), np.uint8)
+    places = [_find_centre(ink.sum(axis=axis, dtype=np.int64)) for axis in (1, 0)]
+    top, left = (
+        min(max(round(MIDDLE - place), 0), SIDE - size) for place, size in zip(places, ink.shape, strict=True)
+    )
+    field[top : top + ink.shape[0], left : left + ink.shape[1]] = ink
+    return field
+
+
+def _find_centre(mass: NDArray[np.int64]) -> float:
+    return int((mass * np.arange(mass.size)).sum()) / max(int(mass.sum()), 1)

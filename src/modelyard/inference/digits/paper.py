@@ -1,0 +1,95 @@
+"""The paper that a digit stands on: its shade, frames and lines are told from ink."""
+
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageFilter
+
+Levels: TypeAlias = NDArray[np.float32]
+# Paper's brightness changes slowly: it is estimated on a copy of this side, in windows wider than a stroke.
+_PAPER_SIDE, _PAPER_WINDOW = 40, 15
+# Frames lie this near to the edge.
+_FRAME_SHARE = 0.12
+
+
+def peel_frame(levels: Levels) -> Levels:
+    """Take off a frame: rings of one level around the picture that is not the paper's."""
+    deepest = max(1, int(min(levels.shape) * _FRAME_SHARE))
+    if min(levels.shape) < 4 * deepest or deepest < 2:
+        return levels
+    rings = [read_ring(levels, depth) for depth in range(deepest + 2)]
+    medians = np.array([np.median(ring) for ring in rings])
+    contrast = 0.15 * np.ptp(levels)
+    even = [
+        np.mean(np.abs(ring - middle) < contrast) > 0.9 for ring, middle in zip(rings, medians, strict=True)
+    ]
+    framed = np.flatnonzero(even & (np.abs(medians - medians[-2:].mean()) > contrast))
+    # A shade of the paper changes from ring to ring; a frame begins or ends at once.
+    steps = np.abs(np.diff(medians)) > contrast / 2
+    if not framed.size or not steps.any():
+        return levels
+    peel = int(framed[-1]) + 2
+    return levels[peel:-peel, peel:-peel]
+
+
+def subtract_paper(levels: Levels) -> Levels:
+    """Return how much each pixel stands out of the paper, 0..255, whichever of both is darker."""
+    border, lowest, highest = read_ring(levels, 0), float(levels.min()), float(levels.max())
+    paper: Levels = np.full_like(levels, np.median(border))
+    if paper[0, 0] <= (lowest + highest) / 2:
+        contrast = levels - paper
+    else:
+        if _is_uneven(border, highest - lowest):
+            paper = _estimate_paper(levels)
+        contrast = 255 - levels * (255 / np.maximum(paper, 1))
+    clipped: Levels = np.clip(contrast, 0, 255)
+    return clipped
+
+
+def drop_lines(contrast: Levels, noise: float) -> Levels:
+    """Take away thin lines that run from edge to edge, across and down; strokes that cross them stay.
+
+    Args:
+        contrast: (h, w) from `subtract_paper`.
+        noise: standard deviation of the paper.
+    """
+    for _ in range(2):
+        contrast = _drop_rows(contrast, noise).T
+    return contrast
+
+
+def read_ring(levels: Levels, depth: int) -> Levels:
+    """Return the pixels that lie `depth` away from the nearest edge."""
+    inner = levels[depth : levels.shape[0] - depth, depth : levels.shape[1] - depth]
+    return np.concatenate([inner[0], inner[-1], inner[1:-1, 0], inner[1:-1, -1]])
+
+
+def _is_uneven(border: Levels, contrast: float) -> bool:
+    # A picture so small is no photo of paper.
+    if border.size < 4 * _PAPER_SIDE:
+        return False
+    low, high = np.percentile(border, [10, 90])
+    return bool(high - low > 0.1 * contrast)
+
+
+def _estimate_paper(levels: Levels) -> Levels:
+    """A grey closing: strokes are thinner than its window and vanish, the shade of the paper stays."""
+    size = levels.shape[1], levels.shape[0]
+    factor = max(1, max(size) // _PAPER_SIDE)
+    small = Image.fromarray(np.clip(levels, 0, 255).astype(np.uint8)).reduce(factor)
+    closed = small.filter(ImageFilter.MaxFilter(_PAPER_WINDOW)).filter(ImageFilter.MinFilter(_PAPER_WINDOW))
+    smooth = closed.filter(ImageFilter.BoxBlur(2))
+    return np.asarray(smooth.resize(size, Image.Resampling.BILINEAR), np.float32)
+
+
+def _drop_rows(contrast: Levels, noise: float) -> Levels:
+    reach = contrast.shape[0] // 40 + 1
+    if reach == 1:
+        return contrast
+    # Most of a line's row is line, and little of it ink.
+    rows = np.percentile(contrast, 30, axis=1)
+    padded = np.pad(rows, reach, mode="edge")
+    lines = rows - np.maximum(padded[: -2 * reach], padded[2 * reach :])
+    lines[lines < max(noise, 4.0)] = 0
+    return np.maximum(contrast - lines[:, None].astype(np.float32), 0)

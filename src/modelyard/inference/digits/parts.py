@@ -1,0 +1,96 @@
+"""The connected parts of a picture, and those of them that make up the digit."""
+
+from typing import NamedTuple, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageFilter
+
+Mask: TypeAlias = NDArray[np.bool_]
+
+
+class Part(NamedTuple):
+    """A connected part: its number, its pixels, and its first and last rows and columns."""
+
+    label: int
+    area: int
+    top: int
+    bottom: int
+    left: int
+    right: int
+
+
+def keep_digit(mask: Mask) -> Mask:
+    """Keep the largest connected part, and what is large and near enough to belong to it."""
+    joined = _dilate(mask, max(1, max(mask.shape) // 80)) if max(mask.shape) > 40 else mask
+    labels = _label(joined)
+    parts = _measure_parts(np.where(mask, labels, 0))
+    height, width = mask.shape
+
+    def weigh(part: Part) -> float:
+        touching = part.top == 0 or part.left == 0 or part.bottom == height - 1 or part.right == width - 1
+        return part.area * (0.1 if touching else 1.0)
+
+    main = max(parts, key=weigh)
+    reach = 0.15 * max(main.bottom - main.top, main.right - main.left) + 1
+    kept = [
+        part.label
+        for part in parts
+        if part is main
+        or (
+            part.area > 0.06 * main.area
+            and max(part.top - main.bottom, main.top - part.bottom) < reach
+            and max(part.left - main.right, main.left - part.right) < reach
+        )
+    ]
+    return np.isin(labels, kept)
+
+
+def _measure_parts(labels: NDArray[np.int32]) -> list[Part]:
+    rows, columns = np.nonzero(labels)
+    found = labels[rows, columns]
+    order = np.argsort(found, kind="stable")
+    names, starts = np.unique(found[order], return_index=True)
+    parts = []
+    for name, places in zip(names, np.split(order, starts[1:]), strict=True):
+        down, across = rows[places], columns[places]
+        parts.append(Part(int(name), len(places), down.min(), down.max(), across.min(), across.max()))
+    return parts
+
+
+def _dilate(mask: Mask, radius: int) -> Mask:
+    picture = Image.fromarray(mask.astype(np.uint8) * 255).filter(ImageFilter.MaxFilter(2 * radius + 1))
+    return np.asarray(picture) > 0
+
+
+def _label(mask: Mask) -> NDArray[np.int32]:
+    """Number the connected parts, corners count, from 1; 0 is what is not in the mask.
+
+    Each row is cut into runs; runs of neighbouring rows that touch get the same number.
+    """
+    edges = np.diff(np.pad(mask, ((0, 0), (1, 1))).astype(np.int8), axis=1)
+    rows, starts = np.nonzero(edges == 1)
+    ends = np.nonzero(edges == -1)[1]
+    parents = list(range(len(rows)))
+
+    def find(run: int) -> int:
+        while parents[run] != run:
+            parents[run] = parents[parents[run]]
+            run = parents[run]
+        return run
+
+    first = np.searchsorted(rows, np.arange(mask.shape[0] + 1)).tolist()
+    begins, stops = starts.tolist(), ends.tolist()
+    for row in range(1, mask.shape[0]):
+        above, last = first[row - 1], first[row]
+        for run in range(first[row], first[row + 1]):
+            while above < last and stops[above] < begins[run]:
+                above += 1
+            touching = above
+            while touching < last and begins[touching] <= stops[run]:
+                parents[find(run)] = find(touching)
+                touching += 1
+    labels = np.zeros(mask.shape, np.int32)
+    numbers = np.array([find(run) + 1 for run in range(len(rows))], np.int32)
+    labels[mask] = np.repeat(numbers, ends - starts)
+    return labels

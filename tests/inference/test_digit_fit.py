@@ -1,0 +1,161 @@
+"""A digit is found wherever and however it was drawn, printed or photographed."""
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFilter
+
+from modelyard.inference.digits.digit import fit_digit
+
+Pixels = NDArray[np.uint8]
+Change = Callable[[NDArray[np.float64]], NDArray[np.float64]]
+CHANCE = np.random.default_rng(7)
+
+
+def draw_seven(side: int = 200, box: int = 120, pen: float = 0.1) -> NDArray[np.float64]:
+    """Return a seven with a bar as ink 0..1, in the middle of a square."""
+    picture = Image.new("L", (side * 2, side * 2))
+    low, high, width = side - box, side + box, round(pen * 2 * box)
+    strokes = [(low + box // 4, low), (high - box // 4, low), (side, high)]
+    ImageDraw.Draw(picture).line(strokes, 255, width, "curve")
+    ImageDraw.Draw(picture).line([(side - box // 3, side), (side + box // 2, side)], 255, width)
+    return np.asarray(picture.resize((side, side), Image.Resampling.BOX), np.float64) / 255
+
+
+def on_paper(ink: NDArray[np.float64], paper: float = 245, strength: float = 0.9) -> NDArray[np.float64]:
+    return paper * (1 - strength * ink)
+
+
+def to_pixels(levels: NDArray[np.float64]) -> Pixels:
+    return np.clip(np.rint(levels), 0, 255).astype(np.uint8)
+
+
+def difference(one: Pixels, other: Pixels) -> float:
+    """Return how much of the ink of two fitted digits differs, as a share of the ink."""
+    ink = max(one.sum(dtype=float), other.sum(dtype=float))
+    return float(np.abs(one.astype(float) - other).sum() / ink)
+
+
+def centre_of_mass(field: Pixels) -> NDArray[np.float64]:
+    places = np.indices(field.shape).reshape(2, -1)
+    return np.asarray(places @ field.ravel().astype(float) / field.sum(dtype=float))
+
+
+CLEAN = fit_digit(to_pixels(on_paper(draw_seven())))
+
+
+def shade(levels: NDArray[np.float64]) -> NDArray[np.float64]:
+    height, width = levels.shape
+    return levels * np.linspace(0.3, 1, height)[:, None] * np.linspace(0.8, 1, width)
+
+
+def frame_at(depth: int, thickness: int) -> Change:
+    def change(levels: NDArray[np.float64]) -> NDArray[np.float64]:
+        framed = levels.copy()
+        height, width = levels.shape
+        inside = framed[
+            depth + thickness : height - depth - thickness, depth + thickness : width - depth - thickness
+        ]
+        kept = inside.copy()
+        framed[depth : height - depth, depth : width - depth] = 20
+        framed[
+            depth + thickness : height - depth - thickness, depth + thickness : width - depth - thickness
+        ] = kept
+        return framed
+
+    return change
+
+
+def rule(levels: NDArray[np.float64], across: bool = True, down: bool = False) -> NDArray[np.float64]:
+    ruled = levels.copy()
+    if across:
+        ruled[10::28] = np.minimum(ruled[10::28], 170)
+    if down:
+        ruled[:, 10::28] = np.minimum(ruled[:, 10::28], 170)
+    return ruled
+
+
+def soil(levels: NDArray[np.float64]) -> NDArray[np.float64]:
+    soiled = levels.copy()
+    soiled[12:18, 170:176] = 20
+    soiled[CHANCE.random(levels.shape) < 0.005] = 60
+    return soiled
+
+
+CHANGES: dict[str, Change] = {
+    "light on dark": lambda levels: 255 - levels,
+    "pale on grey": lambda levels: 120 + levels * 0.3,
+    "shaded paper": shade,
+    "noise": lambda levels: levels + CHANCE.normal(0, 12, levels.shape),
+    "ruled": rule,
+    "squared": lambda levels: rule(levels, down=True),
+    "a frame at the edge": frame_at(0, 5),
+    "a frame within": frame_at(14, 3),
+    "dirt": soil,
+    "in a corner": lambda levels: np.roll(levels, (-38, 38), (0, 1)),
+    "a large photo": lambda levels: np.kron(levels, np.ones((8, 8))),
+    "far smaller than its paper": lambda levels: np.pad(levels, 150, constant_values=245),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
+def test_a_digit_is_found_whatever_it_stands_on(change: Change) -> None:
+    fitted = fit_digit(to_pixels(change(on_paper(draw_seven()))))
+    assert difference(fitted, CLEAN) < 0.25
+    assert fitted.max() == 255
+
+
+def test_the_drawn_digit_itself_is_as_mnists_are() -> None:
+    rows, columns = np.nonzero(CLEAN)
+    assert max(np.ptp(rows), np.ptp(columns)) + 1 == 20
+    assert np.abs(centre_of_mass(CLEAN) - 14).max() <= 0.51
+    assert CLEAN[0, 0] == 0
+
+
+def test_what_lies_as_mnists_own_do_passes_untouched() -> None:
+    assert np.shares_memory(fit_digit(CLEAN), CLEAN)
+
+
+@pytest.mark.parametrize("offset", [(2, -2), (-4, 4), (-3, -4)])
+def test_a_digit_of_28_by_28_that_lies_elsewhere_is_put_where_mnists_lie(offset: tuple[int, int]) -> None:
+    assert np.array_equal(fit_digit(np.roll(CLEAN, offset, (0, 1))), CLEAN)
+
+
+@pytest.mark.parametrize("frame", [0, 255])
+def test_a_small_digit_in_a_frame_of_one_pixel_is_found(frame: int) -> None:
+    levels = 255 - CLEAN if frame == 0 else CLEAN.copy()
+    levels[[0, -1]] = levels[:, [0, -1]] = frame
+    assert difference(fit_digit(levels), CLEAN) < 0.1
+
+
+def test_a_thin_pen_is_as_dark_as_a_thick_one() -> None:
+    thin = fit_digit(to_pixels(on_paper(draw_seven(280, 200, 0.02))))
+    assert np.percentile(thin[thin > 0], 75) > 200
+
+
+def test_parts_of_a_digit_that_do_not_touch_stay_and_other_things_go() -> None:
+    ink = draw_seven()
+    ink[85:90] = 0
+    apart = fit_digit(to_pixels(on_paper(ink)))
+    assert difference(apart, CLEAN) < 0.35
+    ink = draw_seven()
+    ink[185:195, 5:15] = 1
+    assert difference(fit_digit(to_pixels(on_paper(ink))), CLEAN) < 0.1
+
+
+@pytest.mark.parametrize("level", [0, 100, 255])
+@pytest.mark.parametrize("shape", [(50, 50), (28, 28), (1, 1), (1, 90), (700, 2)])
+def test_paper_without_a_digit_holds_no_ink(level: int, shape: tuple[int, int]) -> None:
+    assert not fit_digit(np.full(shape, level, np.uint8)).any()
+
+
+def test_blurred_and_turned_photos_of_paper_keep_their_digit() -> None:
+    photo = Image.fromarray(to_pixels(on_paper(draw_seven(), 215, 0.75))).rotate(5, fillcolor=215)
+    photo = photo.resize((1200, 1600)).filter(ImageFilter.GaussianBlur(2))
+    fitted = fit_digit(to_pixels(shade(np.asarray(photo, float)) + CHANCE.normal(0, 5, (1600, 1200))))
+    straight = Image.fromarray(CLEAN).rotate(5)
+    # The photo stretches its paper by a third.
+    assert fitted.max() == 255
+    assert np.abs(centre_of_mass(fitted) - centre_of_mass(np.asarray(straight))).max() < 1.5
