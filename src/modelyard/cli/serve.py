@@ -63,14 +63,15 @@ def make_models(names: tuple[str, ...], folder: Path | None, max_pixels: int) ->
     from modelyard.service.models.local_copy import LocalCopy
     from modelyard.service.models.models import Models
     from modelyard.service.models.registry_source import open_source
-    from modelyard.tracking.address import tracking_uri
+    from modelyard.tracking.address import tracking_uri, web_address
 
     uri = tracking_uri()
     if folder is None:
         cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
         key = hashlib.sha256("\n".join([uri, *names]).encode()).hexdigest()[:16]
         folder = cache / "modelyard" / key
-    return Models(open_source(uri), LocalCopy(folder), names, limits=Limits(max_pixels=max_pixels))
+    limits = Limits(max_pixels=max_pixels)
+    return Models(open_source(uri), LocalCopy(folder), names, limits=limits, mlflow=web_address(uri))
 
 
 def _serve(given: argparse.Namespace) -> None:

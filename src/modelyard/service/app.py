@@ -23,6 +23,7 @@ from modelyard.service.http.documentation import make_documentation_routes
 from modelyard.service.http.draining import Draining
 from modelyard.service.http.front import Front
 from modelyard.service.http.metrics import CONTENT_TYPE, Metrics
+from modelyard.service.http.page import PAGE, make_page_routes
 from modelyard.service.http.plain import make_plain, shorten
 from modelyard.service.models.models import Models
 from modelyard.service.protocols.mlflow import MlflowDialect
@@ -80,13 +81,14 @@ def create_app(
             answer("/models/{name}/aliases/{alias}/predict", own, _choose_alias),
             *_make_information_routes(models, metrics, draining, settings),
             *make_documentation_routes(),
+            *make_page_routes(),
         ],
         lifespan=_lifespan(models, log, draining, [admission.close, lambda: loading.shutdown(wait=False)]),
         exception_handlers={HTTPException: _refuse},
     )
     # A redirect would lead to the host that the client names.
     app.router.redirect_slashes = False
-    return Front(app, settings, metrics, log, draining)
+    return Front(app, settings, metrics, log, draining, without_token=PAGE)
 
 
 def _choose_champion(models: Models, path: dict[str, Any]) -> Any:

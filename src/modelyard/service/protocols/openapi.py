@@ -44,6 +44,7 @@ _OPTIONS = {
     "top_k": {"type": "integer", "minimum": 1, "default": 5},
     "on_error": {"type": "string", "enum": ["raise", "return"], "default": "raise"},
 }
+_SHOW = {"type": "string", "enum": ["input"], "description": "inputs: what the network was given"}
 # In JSON null stands for the default.
 _NULLABLE_OPTIONS = {
     "top_k": {"type": ["integer", "null"], "minimum": 1, "default": 5},
@@ -77,10 +78,21 @@ _BODY = {
         },
     },
 }
+_INPUTS = {
+    "type": "array",
+    "description": "With show=input: for each image what the network was given, a PNG as base64, or null "
+    "where the image is wrong.",
+    "items": {"type": ["string", "null"]},
+}
 _OWN_ANSWER = {
     "type": "object",
     "required": ["model", "version", "predictions"],
-    "properties": {"model": _TEXT, "version": {"type": "integer"}, "predictions": _PREDICTIONS},
+    "properties": {
+        "model": _TEXT,
+        "version": {"type": "integer"},
+        "predictions": _PREDICTIONS,
+        "inputs": _INPUTS,
+    },
 }
 _OWN_ERROR = {
     "type": "object",
@@ -129,6 +141,12 @@ _MLFLOW_BODY = {
     },
 }
 _STRINGS = {"type": "array", "items": _TEXT}
+_PIXELS = {"type": "integer", "minimum": 1}
+_INPUT = {
+    "type": ["object", "null"],
+    "description": "in pixels, once it is loaded",
+    "properties": {"height": _PIXELS, "width": _PIXELS, "channels": {"enum": [1, 3]}},
+}
 _MODELS = {
     "type": "array",
     "items": {
@@ -150,6 +168,9 @@ _MODELS = {
                         "metrics": {"type": "object", "additionalProperties": {"type": "number"}},
                         "precision": {"type": ["string", "null"]},
                         "content_key": {"type": ["string", "null"]},
+                        "network": {"type": ["string", "null"], "description": "once it is loaded"},
+                        "input": _INPUT,
+                        "card": {"type": ["string", "null"], "description": "its page in MLflow"},
                     },
                 },
             },
@@ -249,7 +270,8 @@ def describe_predictions() -> dict[str, Any]:
     name = {"name": "name", "in": "path", "required": True, "schema": _TEXT}
     version = {"name": "version", "in": "path", "required": True, "schema": {"type": "integer", "minimum": 0}}
     alias = {"name": "alias", "in": "path", "required": True, "schema": _TEXT}
-    query = [{"name": key, "in": "query", "schema": schema} for key, schema in _OPTIONS.items()]
+    options = {**_OPTIONS, "show": _SHOW}
+    query = [{"name": key, "in": "query", "schema": schema} for key, schema in options.items()]
     own = {
         "/models/{name}/predict": ("Answer images with the champion.", [name]),
         "/models/{name}/versions/{version}/predict": ("Answer with a version.", [name, version]),

@@ -2,11 +2,14 @@
 
 import asyncio
 import time
+from base64 import b64encode
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+import numpy as np
+from numpy.typing import NDArray
 from starlette.types import Receive, Scope, Send
 
 from modelyard.inference.decoding.images import ImageError
@@ -28,8 +31,8 @@ class Dialect(Protocol):
     def parse(self, content_type: str, query: str, body: bytes, max_items: int) -> Payload:
         """Read a request; a Refusal says what is wrong with it."""
 
-    def write(self, served: ServedVersion, answers: Answers) -> bytes:
-        """Write the body of a 200."""
+    def write(self, served: ServedVersion, answers: Answers, inputs: list[str | None]) -> bytes:
+        """Write the body of a 200; `inputs` are PNGs in base64, none where they were not asked for."""
 
     def refuse(self, refusal: Refusal) -> tuple[bytes, str]:
         """Write the body of any other status, and its content type."""
@@ -92,17 +95,23 @@ class Predictions:
             record.images = len(payload.images)
             return payload
 
+        inputs: list[str | None] = []
+
+        def show(ready: NDArray[np.float32] | None) -> None:
+            inputs.append(None if ready is None else b64encode(served.predictor.draw_input(ready)).decode())
+
         def predict(payload: Payload) -> Answers:
-            return served.predictor.predict(payload.images, payload.top_k, payload.on_error, ends_at)
+            observe = show if payload.shows_input else None
+            return served.predictor.predict(payload.images, payload.top_k, payload.on_error, ends_at, observe)
 
         if len(body) > _QUICKLY_PARSED_BYTES:
             # In one slot: what JSON becomes may be twenty times as large, and must not wait in the queue.
             answers = await self.admission.run(lambda: predict(parse()))
-        elif is_quick(served.predictor, (payload := parse()).images, len(body)):
+        elif not (payload := parse()).shows_input and is_quick(served.predictor, payload.images, len(body)):
             answers = predict(payload)
         else:
             answers = await self.admission.run(predict, payload)
-        return self.dialect.write(served, answers)
+        return self.dialect.write(served, answers, inputs)
 
     async def _choose(self, path: dict[str, Any]) -> ServedVersion:
         if self.chooses_at_once:
