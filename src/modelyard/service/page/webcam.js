@@ -13,6 +13,9 @@ export function whyNoWebcam() {
 export async function takePicture() {
   const stream = await navigator.mediaDevices.getUserMedia({ video: true }).catch(explain);
   const [video, dialog] = [find("video"), find("viewfinder")];
+  // Before its first picture there is nothing to take.
+  find("shoot").disabled = true;
+  video.onplaying = () => (find("shoot").disabled = false);
   video.srcObject = stream;
   dialog.showModal();
   try {

@@ -44,7 +44,7 @@ _OPTIONS = {
     "top_k": {"type": "integer", "minimum": 1, "default": 5},
     "on_error": {"type": "string", "enum": ["raise", "return"], "default": "raise"},
 }
-_SHOW = {"type": "string", "enum": ["input"], "description": "inputs: what the network was given"}
+_SHOW = {"type": "string", "enum": ["input"], "description": "add inputs; for at most 16 images"}
 # In JSON null stands for the default.
 _NULLABLE_OPTIONS = {
     "top_k": {"type": ["integer", "null"], "minimum": 1, "default": 5},

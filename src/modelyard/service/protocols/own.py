@@ -16,6 +16,8 @@ JSON = "application/json"
 MULTIPART = "multipart/form-data"
 # Brackets and commas of one image: numbers of 28 x 28 or so; what is larger comes as a file.
 _MOST_NODES = 2_000
+# Images of which the input may be shown at once: a picture of it may be much larger than the image was.
+MOST_SHOWN = 16
 _KEYS = {"images", "image", "top_k", "on_error"}
 
 
@@ -57,7 +59,8 @@ def parse_payload(content_type: str, query: str, body: bytes, max_items: int) ->
         options |= _read_options(fields)
     else:
         raise Refusal(415, f"expected {', '.join(RAW[:2])}, {MULTIPART} or {JSON}, got {_show(kind)}")
-    check_count(images, max_items)
+    shown = options.get("shows_input", False)
+    check_count(images, min(max_items, MOST_SHOWN) if shown else max_items)
     return Payload(images, **options)
 
 
