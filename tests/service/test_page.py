@@ -60,6 +60,11 @@ def registry(tmp_path_factory: pytest.TempPathFactory) -> SmallRegistry:
     registry.add_bundle(make_bundle(folder / "waiting", "waiting", "", nearest_model()))
     for name in ("digits", "kinds", "colours"):
         registry.point(1, name=name)
+    (folder / "kept/samples").mkdir(parents=True)
+    for digit in (4, 7):
+        (folder / f"kept/samples/label-{digit}.png").write_bytes(encode(draw_digit(digit)))
+    model_id = registry.client.get_model_version("digits", "1").tags["model_id"]
+    registry.client.log_model_artifacts(model_id, str(folder / "kept"))
     registry.point(2, "challenger", "digits")
     for key, value in {"": 0.9922, "_low": 0.9903, "_high": 0.9937}.items():
         registry.log_metric(1, f"test/accuracy{key}", value, "digits")
@@ -187,6 +192,15 @@ def test_without_a_browser_tests_are_skipped_but_fail_in_ci(
         pass
 
 
+def tab_to(page: "Page", name: str) -> list[str]:
+    """Press Tab until an element has the focus; return the names of all that had it on the way."""
+    reached = [""]
+    while reached[-1] != name and len(reached) < 20:
+        page.keyboard.press("Tab")
+        reached.append(page.evaluate("document.activeElement.id"))
+    return reached[1:]
+
+
 # A picture and its answer
 
 
@@ -257,13 +271,24 @@ def test_of_several_pictures_one_is_chosen(visit: Visit) -> None:
         "#files", [{"name": name, "mimeType": "image/png", "buffer": file} for name, file in files]
     )
     label(page).get_by_text("1").wait_for()
-    page.get_by_role("button", name="7.png").click()
+    page.get_by_role("button", name="7.png", exact=True).click()
     label(page).get_by_text("7").wait_for()
-    assert page.get_by_role("button", pressed=True).get_by_alt_text("7.png").is_visible()
+    assert page.get_by_role("button", pressed=True).get_by_alt_text("7.png", exact=True).is_visible()
     page.locator("#remove").click()
     label(page).get_by_text("4").wait_for()
     page.get_by_role("button", name="Drawing").click()
     page.get_by_text("Draw something, or give a picture.").wait_for()
+
+
+def test_the_versions_own_samples_can_be_tried(visit: Visit) -> None:
+    page = visit("digits")
+    page.get_by_role("button", name="label-7.png").click()
+    label(page).get_by_text("7").wait_for()
+    page.get_by_role("button", name="label-4.png").click()
+    label(page).get_by_text("4").wait_for()
+    page.locator("#model").select_option("kinds")
+    page.get_by_text("Draw something, or give a picture.").wait_for()
+    assert not page.locator("#samples").is_visible()
 
 
 def test_another_kind_of_picture_is_sent_as_a_png(visit: Visit) -> None:
@@ -283,6 +308,7 @@ def test_another_kind_of_picture_is_sent_as_a_png(visit: Visit) -> None:
             f"{MARKUP}.txt is not a picture that this browser can open: give a PNG or a JPEG.",
         ),
     ],
+    ids=["a picture that is cut off", "no picture"],
 )
 def test_a_broken_file_is_told_in_words(
     visit: Visit, name: str, kind: str, content: bytes, told: str
@@ -389,7 +415,7 @@ def test_a_token_is_asked_for_and_kept_for_the_session(
     visit: Visit, registry: SmallRegistry, tmp_path: Path
 ) -> None:
     with serve(registry, tmp_path / "copy", MODELYARD_TOKEN=TOKEN) as guarded:
-        page = visit("digits", at=guarded)
+        page = visit("digits", at=guarded, permissions=["clipboard-read", "clipboard-write"])
         field = page.get_by_label("This service asks for a token.")
         field.fill("wrong")
         field.press("Enter")
@@ -398,6 +424,11 @@ def test_a_token_is_asked_for_and_kept_for_the_session(
         page.get_by_role("button", name="Continue").click()
         draw(page, 7)
         label(page).get_by_text("7").wait_for()
+        page.get_by_role("button", name="Copy as curl").click()
+        page.get_by_role("button", name="Copied").wait_for()
+        command = page.evaluate("navigator.clipboard.readText()")
+        assert 'Authorization: Bearer $MODELYARD_TOKEN"' in command
+        assert TOKEN not in command
         assert not field.is_visible()
         assert not page.get_by_role("link", name="API description").is_visible()
         page.reload()
@@ -410,25 +441,18 @@ def test_a_token_is_asked_for_and_kept_for_the_session(
 def test_everything_can_be_done_with_the_keyboard(visit: Visit) -> None:
     page = visit("digits")
     page.locator("#canvas").wait_for()
-    reached = []
-    for _ in range(12):
-        page.keyboard.press("Tab")
-        reached.append(page.evaluate("document.activeElement.id"))
-        if reached[-1] == "canvas":
-            break
-    assert reached == ["model", "docs", "canvas"]
+    page.locator("#samples").wait_for()
+    assert tab_to(page, "canvas") == ["model", "docs", "canvas"]
     # A stroke from above to below: a one.
     for key in [*["ArrowUp"] * 8, " ", *["ArrowDown"] * 16, " "]:
         page.keyboard.press(key)
     label(page).get_by_text("1").wait_for()
     page.keyboard.press("Control+z")
     page.get_by_text("Draw something, or give a picture.").wait_for()
-    reached = []
-    for _ in range(6):
-        page.keyboard.press("Tab")
-        reached.append(page.evaluate("document.activeElement.id"))
-    # What is disabled is left out.
-    assert reached[:4] == ["width", "choose", "webcam", "compare"]
+    # What is disabled is left out; the samples have no names of their own.
+    reached = tab_to(page, "compare")
+    assert [name for name in reached if name] == ["width", "choose", "webcam", "compare"]
+    assert len(reached) == 6
 
 
 @pytest.mark.parametrize("width", [390, 1440])

@@ -1,6 +1,7 @@
 """The application: its endpoints, and what they share."""
 
 import functools
+from base64 import b64encode
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -29,7 +30,7 @@ from modelyard.service.models.models import Models
 from modelyard.service.protocols.mlflow import MlflowDialect
 from modelyard.service.protocols.openapi import make_document
 from modelyard.service.protocols.own import JSON, OwnDialect
-from modelyard.service.protocols.predictions import Choose, Dialect, Predictions
+from modelyard.service.protocols.predictions import Choose, Dialect, Predictions, explain
 from modelyard.service.settings import Settings
 
 # Versions that are not in memory are loaded two at a time, whatever is asked for.
@@ -115,6 +116,17 @@ def _make_information_routes(
     def list_models(request: Request) -> Response:  # noqa: ARG001
         return _as_json(_describe(models))
 
+    def list_samples(request: Request) -> Response:
+        path = request.path_params
+        try:
+            found = models.samples(path["name"], path["version"])
+        except Exception as error:
+            refusal = explain(error, settings.deadline_s)
+            body, kind = OwnDialect().refuse(refusal)
+            return Response(body, refusal.status, refusal.headers, kind)
+        samples = [{"name": name, "image": b64encode(file).decode()} for name, file in found.items()]
+        return _as_json({"samples": samples})
+
     async def livez(request: Request) -> Response:  # noqa: ARG001
         return _as_json({"live": True})
 
@@ -132,6 +144,7 @@ def _make_information_routes(
 
     endpoints = {
         "/models": list_models,
+        "/models/{name}/versions/{version:version}/samples": list_samples,
         "/livez": livez,
         "/readyz": readyz,
         "/metrics": read_metrics,

@@ -22,6 +22,8 @@ STOP_TIMEOUT_S = 5.0
 # whoever asks meanwhile, a probe above all, must get an answer.
 START_TIMEOUT_S = 1.0
 MOST_LISTED = 20
+# Versions whose sample pictures stay in memory, at most 4 MB of each.
+MOST_SAMPLED = 8
 NOTHING = "no model is registered that modelyard has published"
 
 log = logging.getLogger(__name__)
@@ -63,6 +65,8 @@ class Models:
         self._memory = Memory(max_extra)
         self._loader = Loader(source, copy, self._memory, wait_s=poll_s, limits=limits)
         self._state: RegistryState | None = None
+        # Never changed, only replaced.
+        self._samples: dict[tuple[str, int, str | None], dict[str, bytes]] = {}
         self._away = False
         self._source_problem = ""
         self._alias_problems: list[str] = []
@@ -108,6 +112,23 @@ class Models:
         """
         models = self._state.models if self._state else {}
         return [describe_model(model, self._memory, self._mlflow) for _, model in sorted(models.items())]
+
+    def samples(self, name: str, version: int) -> dict[str, bytes]:
+        """Return a version's sample pictures by their names, none where it has none; those of a few are kept.
+
+        Raises:
+            UnknownModel: there is no such model or version.
+            Unavailable: they cannot be fetched now.
+        """
+        key = (name, version, self._resolve(name, version, None).content_key)
+        found = self._samples.get(key)
+        if found is None:
+            try:
+                found = self._source.samples(name, version)
+            except SourceError as error:
+                raise Unavailable(f"{name}: version {version}: {error.reason}") from error
+            self._samples = dict([*self._samples.items(), (key, found)][-MOST_SAMPLED:])
+        return found
 
     def problems(self) -> list[str]:
         """Return what is not as it should be, one sentence each; empty when all is well.

@@ -63,8 +63,16 @@ function showModel() {
   board.model = model;
   pictures.hasPad = canBeDrawn(model);
   const now = JSON.stringify([model.name, model.aliases.champion, isWhole(model), canBeDrawn(model)]);
-  if (now !== asked) askAboutPicture();
+  if (now === asked) return;
   asked = now;
+  askAboutPicture();
+  offerSamples(model);
+}
+
+async function offerSamples(model) {
+  const number = model.aliases.champion ?? model.versions.at(-1)?.version;
+  const found = await ask(`models/${encodeURIComponent(model.name)}/versions/${number}/samples`).catch(() => null);
+  if (findModel().name === model.name) pictures.samples = found?.samples ?? [];
 }
 
 async function askAboutPicture() {

@@ -8,6 +8,7 @@ const MOST = 60;
 
 export class Pictures {
   #given = [];
+  #samples = [];
   #chosen = null;
   #hasPad = false;
   #onChoice;
@@ -33,6 +34,18 @@ export class Pictures {
   // Say whether the model's pictures can be drawn.
   set hasPad(has) {
     this.#hasPad = has;
+    this.#show();
+  }
+
+  // Offer pictures {name, image} of a model, `image` being base64, to be asked about instead of one's own.
+  set samples(samples) {
+    for (const { url } of this.#samples) URL.revokeObjectURL(url);
+    if (this.#samples.includes(this.#chosen)) this.#choose(null);
+    this.#samples = samples.map(({ name, image }) => {
+      const bytes = Uint8Array.from(atob(image), (one) => one.charCodeAt(0));
+      const blob = new Blob([bytes], { type: name.endsWith(".png") ? "image/png" : "image/jpeg" });
+      return { name, blob, url: URL.createObjectURL(blob) };
+    });
     this.#show();
   }
 
@@ -105,6 +118,7 @@ export class Pictures {
 
   #remove() {
     const place = this.#given.indexOf(this.#chosen);
+    if (place < 0) return this.#choose(null);
     URL.revokeObjectURL(this.#chosen.url);
     this.#given.splice(place, 1);
     this.#choose(this.#given[Math.min(place, this.#given.length - 1)] ?? null);
@@ -123,7 +137,9 @@ export class Pictures {
     const buttons = this.#given.map((one) => this.#makeThumbnail(one));
     if (this.#hasPad) buttons.unshift(this.#makeChoice("Drawing", null));
     find("strip").replaceChildren(...buttons);
-    find("strip").hidden = this.#given.length + this.#hasPad < 2;
+    find("strip").hidden = this.#given.length + this.#hasPad < 2 && !(this.#hasPad && picture);
+    find("samples").replaceChildren(...this.#samples.map((one) => this.#makeThumbnail(one)));
+    find("samples").hidden = !this.#samples.length;
   }
 
   #makeThumbnail(picture) {
@@ -136,7 +152,7 @@ export class Pictures {
   #makeChoice(content, picture) {
     const button = makeButton(content, "", () => {
       this.#choose(picture);
-      find("strip").querySelector("[aria-pressed=true]")?.focus();
+      document.querySelector(".strip [aria-pressed=true]")?.focus();
     });
     button.ariaPressed = String(picture === this.#chosen);
     return button;

@@ -73,7 +73,7 @@ class Predictions:
         except ClientGoneError:
             return
         except Exception as error:
-            refusal = _explain(error, self.settings.deadline_s)
+            refusal = explain(error, self.settings.deadline_s)
             body, kind = self.dialect.refuse(refusal)
             await send_answer(send, refusal.status, body, kind, refusal.headers)
         else:
@@ -165,7 +165,7 @@ async def read_body(receive: Receive, declared: bytes | None, max_bytes: int) ->
         chunks.append(chunk)
 
 
-def _explain(error: Exception, deadline_s: float) -> Refusal:
+def explain(error: Exception, deadline_s: float) -> Refusal:
     """Return the refusal that an error amounts to; what is nobody's fault but ours is raised again."""
     match error:
         case Refusal():
