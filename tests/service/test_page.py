@@ -366,10 +366,11 @@ def test_versions_stand_side_by_side_and_a_disagreement_is_outlined(visit: Visit
     label(page).wait_for()
     page.locator("#compare").select_option("challenger")
     label(page, 1).get_by_text("2", exact=True).wait_for()
+    page.locator(".card").nth(1).get_by_text(", with loading").wait_for()
     champion, challenger = page.locator(".card").all()
     assert champion.get_by_role("heading").inner_text() == "Champion, version 1"
     assert challenger.get_by_role("heading").inner_text() == "Challenger, version 2"
-    assert challenger.get_by_text("Answers otherwise than the champion").is_visible()
+    assert challenger.get_by_text("Disagrees with the champion").is_visible()
     outlines = [card.evaluate("card => getComputedStyle(card).boxShadow") for card in (champion, challenger)]
     assert outlines[0] == "none" != outlines[1]
     assert challenger.locator(".sure").inner_text() == f"unsure, 21.5{BLANK}%"

@@ -3,6 +3,7 @@
 import { Card, describeScore } from "./card.js";
 import { writeCurl } from "./curl.js";
 import { find, make } from "./dom.js";
+import { showTime } from "./numbers.js";
 import { ask, hasToken } from "./service.js";
 
 const CHAMPION = "champion";
@@ -106,16 +107,17 @@ export class Board {
     if (!this.#picture) return card.clear(this.#words);
     if (!version.loaded) card.clear("This version is being loaded.");
     card.wait();
-    entry.call = new AbortController();
+    const call = (entry.call = new AbortController());
     const started = performance.now();
     try {
-      const found = await this.#send(key, entry.call.signal);
+      const found = await this.#send(key, call.signal);
       entry.answer = found.predictions[0];
       const rows = this.#hasFewLabels ? entry.answer.toSorted((one, other) => one.id - other.id) : entry.answer;
-      card.show(entry.answer, rows, found.inputs?.[0], performance.now() - started);
+      const time = showTime(performance.now() - started) + (version.loaded ? "" : ", with loading");
+      card.show(entry.answer, rows, found.inputs?.[0], time);
       if (found.version !== version.version || !version.loaded) this.#onNews();
     } catch (error) {
-      if (error.name === "AbortError") return;
+      if (call.signal.aborted) return;
       card.fail(explain(error));
     }
     this.#compare();

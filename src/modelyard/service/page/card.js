@@ -1,7 +1,7 @@
 // One version: what it is, what it answers, and what it saw.
 
 import { make, makeButton } from "./dom.js";
-import { LEAST_SURE, listAccuracy, showShare, showSize, showTime } from "./numbers.js";
+import { LEAST_SURE, listAccuracy, showShare, showSize } from "./numbers.js";
 
 export class Card {
   #title = make("h3");
@@ -13,7 +13,7 @@ export class Card {
   #footer = make("footer");
   #command = make("textarea");
   #version = null;
-  #tookMs = null;
+  #time = "";
 
   // `onCopy` gives the command to copy, or null; without `onRemove` the card stays.
   constructor(onCopy, onRemove) {
@@ -42,34 +42,34 @@ export class Card {
   }
 
   clear(words) {
-    this.#settle(null, make("p", "empty", words));
+    this.#settle("", make("p", "empty", words));
     this.#rows.replaceChildren();
   }
 
   fail(words) {
-    this.#settle(null, make("p", "failed", words));
+    this.#settle("", make("p", "failed", words));
     this.#rows.replaceChildren();
   }
 
   // `answer` is ranked; `rows` are in the order in which they are shown.
-  show(answer, rows, input, tookMs) {
+  show(answer, rows, input, time) {
     const label = make("p", `label ${chooseSize(answer[0].label)}`, answer[0].label);
-    this.#settle(tookMs, make("div", "", label, make("p", "sure", describeScore(answer[0].score))));
+    this.#settle(time, make("div", "", label, make("p", "sure", describeScore(answer[0].score))));
     if (input) this.#verdict.append(makeSaw(input));
     this.#showRows(rows, answer[0].id);
   }
 
   set differs(is) {
     this.element.classList.toggle("differs", is);
-    this.#difference.textContent = is ? "Answers otherwise than the champion" : "";
+    this.#difference.textContent = is ? "Disagrees with the champion" : "";
     this.#difference.hidden = !is;
   }
 
-  #settle(tookMs, content) {
+  #settle(time, content) {
     this.element.classList.remove("waiting");
     this.element.ariaBusy = "false";
     this.differs = false;
-    this.#tookMs = tookMs;
+    this.#time = time;
     this.#verdict.replaceChildren(content);
     this.#listFacts();
   }
@@ -93,7 +93,7 @@ export class Card {
     const facts = this.#version ? listAccuracy(metrics) : [];
     if (metrics["test/errors"] !== undefined) facts.push(["Errors", metrics["test/errors"].toLocaleString("en")]);
     if (this.#version?.size_bytes) facts.push(["Size", showSize(this.#version.size_bytes)]);
-    if (this.#tookMs !== null) facts.push(["Answered in", showTime(this.#tookMs)]);
+    if (this.#time) facts.push(["Answered in", this.#time]);
     this.#facts.replaceChildren(...facts.flatMap(([what, value]) => [make("dt", "", what), make("dd", "", value)]));
     this.#facts.hidden = !facts.length;
   }

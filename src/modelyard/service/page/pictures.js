@@ -138,7 +138,7 @@ export class Pictures {
     if (this.#hasPad) buttons.unshift(this.#makeChoice("Drawing", null));
     find("strip").replaceChildren(...buttons);
     find("strip").hidden = this.#given.length + this.#hasPad < 2 && !(this.#hasPad && picture);
-    find("samples").replaceChildren(...this.#samples.map((one) => this.#makeThumbnail(one)));
+    find("sample-strip").replaceChildren(...this.#samples.map((one) => this.#makeThumbnail(one)));
     find("samples").hidden = !this.#samples.length;
   }
 

@@ -22,7 +22,8 @@ export async function ask(path, options = {}) {
   const headers = new Headers(options.headers);
   if (hasToken()) headers.set("Authorization", `Bearer ${sessionStorage.getItem(KEY)}`);
   const response = await send(path, { ...options, headers });
-  const body = await response.json().catch(() => ({}));
+  // What stands before the service may answer something else.
+  const body = await response.json().catch((error) => (error.name === "AbortError" ? Promise.reject(error) : {}));
   if (response.ok) return body;
   if (response.status === 401) {
     onRefused(hasToken());

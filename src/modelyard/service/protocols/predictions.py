@@ -14,6 +14,7 @@ from starlette.types import Receive, Scope, Send
 
 from modelyard.inference.decoding.images import ImageError
 from modelyard.inference.interpreters import ModelError
+from modelyard.inference.predictor import Observe, Predictor
 from modelyard.service.http.admission import Admission
 from modelyard.service.http.front import RECORD, Record, send_answer
 from modelyard.service.http.refusals import Refusal, busy, too_large
@@ -97,11 +98,8 @@ class Predictions:
 
         inputs: list[str | None] = []
 
-        def show(ready: NDArray[np.float32] | None) -> None:
-            inputs.append(None if ready is None else b64encode(served.predictor.draw_input(ready)).decode())
-
         def predict(payload: Payload) -> Answers:
-            observe = show if payload.shows_input else None
+            observe = _keep_drawn(served.predictor, inputs) if payload.shows_input else None
             return served.predictor.predict(payload.images, payload.top_k, payload.on_error, ends_at, observe)
 
         if len(body) > _QUICKLY_PARSED_BYTES:
@@ -118,6 +116,15 @@ class Predictions:
             return self.choose(self.models, path)
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self.loading, self.choose, self.models, path)
+
+
+def _keep_drawn(predictor: Predictor, inputs: list[str | None]) -> Observe:
+    """Return what adds a picture of each input to `inputs`, a PNG in base64, None of what cannot be read."""
+
+    def keep(ready: NDArray[np.float32] | None) -> None:
+        inputs.append(None if ready is None else b64encode(predictor.draw_input(ready)).decode())
+
+    return keep
 
 
 # Reading that much JSON takes a fraction of a millisecond.
