@@ -2,6 +2,7 @@
 
 import io
 from collections.abc import Iterable
+from itertools import islice
 from pathlib import Path
 
 from PIL import Image
@@ -19,7 +20,7 @@ def keep_samples(report: Path, files: Iterable[tuple[str, bytes]]) -> None:
     """Write name and content of at most ten PNG and JPEG files below a report: large ones as a small JPEG."""
     folder = report / FOLDER
     folder.mkdir(parents=True, exist_ok=True)
-    for (name, content), _ in zip(files, range(MOST), strict=False):
+    for name, content in islice(files, MOST):
         if len(content) <= LARGE_BYTES:
             (folder / name).write_bytes(content)
         else:
