@@ -71,6 +71,9 @@ def _open(path: Path) -> bytes:
         number = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOFOLLOW)
     except OSError:
         return b""
+    about = os.fstat(number)
+    if not stat.S_ISREG(about.st_mode) or about.st_size > MOST_BYTES:
+        os.close(number)
+        return b""
     with os.fdopen(number, "rb") as file:
-        about = os.fstat(number)
-        return file.read() if stat.S_ISREG(about.st_mode) and about.st_size <= MOST_BYTES else b""
+        return file.read()
