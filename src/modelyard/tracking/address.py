@@ -2,6 +2,7 @@
 
 import os
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from modelyard.errors import ModelyardError
 from modelyard.repository import find_root
@@ -26,6 +27,14 @@ def database_file(uri: str) -> Path | None:
     if not uri.startswith("sqlite:///"):
         return None
     return Path(uri.removeprefix("sqlite:///").split("?")[0])
+
+
+def web_address(uri: str) -> str | None:
+    """Return where MLflow's own pages are, without a name and a password; None where `uri` is no server's."""
+    parts = urlsplit(uri)
+    if parts.scheme not in ("http", "https"):
+        return None
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path.rstrip('/')}"
 
 
 if __name__ == "__main__":

@@ -50,6 +50,7 @@ class ModelCard:
         facts: the evaluation's report.json: images of each class, mistakes, what was timed on which machine.
         tags: the version's.
         picture: a file of one of the names in PICTURES; None where the evaluation left none.
+        samples: a folder of pictures to try the version with; None likewise.
     """
 
     bundle: Bundle
@@ -61,6 +62,7 @@ class ModelCard:
     facts: Mapping[str, Any]
     tags: Mapping[str, str]
     picture: Path | None
+    samples: Path | None = None
 
     def readme(self) -> str:
         """Return the card as a file that lies beside its picture."""

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from modelyard.registry.publishing.model_card import ModelCard
+from modelyard.registry.sample_artifacts import SAMPLES
 from modelyard.tracking.lineage import digest, plain
 from modelyard.tracking.retries import write_past_others
 
@@ -21,7 +22,7 @@ CARD = "card.digest"
 def present_version(client: "MlflowClient", version: "ModelVersion", card: ModelCard, evaluated: str) -> None:
     """Write a version's card, where it has none yet with the same words and of the same evaluation.
 
-    README.md and its picture go beside MLmodel, among the artifacts of the logged model.
+    README.md, its picture and the sample pictures go beside MLmodel, among the artifacts of the logged model.
     """
     words = digest({"words": plain(card.text), "evaluation": evaluated})
     if version.tags.get(CARD) == words:
@@ -30,6 +31,8 @@ def present_version(client: "MlflowClient", version: "ModelVersion", card: Model
         Path(folder, "README.md").write_text(card.readme(), encoding="utf-8")
         if card.picture:
             shutil.copy(card.picture, folder)
+        if card.samples:
+            shutil.copytree(card.samples, Path(folder, SAMPLES))
         client.log_model_artifacts(card.model_id, folder)
     client.update_registered_model(version.name, card.text.about)
     client.update_model_version(version.name, str(version.version), card.description())

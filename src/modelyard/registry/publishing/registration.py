@@ -17,6 +17,7 @@ from modelyard.registry.publishing.logged_model import model_arguments
 from modelyard.registry.publishing.model_card import PICTURES, ModelCard
 from modelyard.registry.publishing.presentation import present_version
 from modelyard.registry.publishing.publication import Publication
+from modelyard.registry.sample_artifacts import SAMPLES
 from modelyard.registry.versions import (
     CONTENT_KEY,
     EVALUATED,
@@ -141,7 +142,7 @@ def _follow(tracking: Tracking, publication: Publication, version: "ModelVersion
 
 
 def _make_card(publication: Publication, version: "ModelVersion") -> ModelCard:
-    plots = publication.report / "plots"
+    plots, samples = publication.report / "plots", publication.report / SAMPLES
     return ModelCard(
         bundle=publication.bundle,
         version=int(version.version),
@@ -152,6 +153,7 @@ def _make_card(publication: Publication, version: "ModelVersion") -> ModelCard:
         facts=publication.facts,
         tags=version.tags,
         picture=next((plots / name for name in PICTURES if (plots / name).is_file()), None),
+        samples=samples if samples.is_dir() else None,
     )
 
 
