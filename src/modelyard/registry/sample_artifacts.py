@@ -7,7 +7,7 @@ import tempfile
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from modelyard.inference.decoding.encoded import PNG
+from modelyard.inference.decoding.formats import find_format
 from modelyard.inference.plain_text import show
 from modelyard.registry.bundle_artifacts import ArtifactError, local_folder
 
@@ -15,7 +15,6 @@ from modelyard.registry.bundle_artifacts import ArtifactError, local_folder
 SAMPLES = "samples"
 MOST, MOST_BYTES = 10, 400_000
 _NAME = re.compile(r"\w[\w.-]{0,99}\.(png|jpe?g)")
-_JPEG = b"\xff\xd8\xff"
 
 
 def read_samples(location: str, uri: str) -> dict[str, bytes]:
@@ -62,7 +61,7 @@ def _read(folder: Path) -> dict[str, bytes]:
         return {}
     names = [path.name for path in sorted(folder.iterdir()) if _NAME.fullmatch(path.name)][:MOST]
     found = {name: _open(folder / name) for name in names}
-    return {name: file for name, file in found.items() if file.startswith((PNG, _JPEG))}
+    return {name: file for name, file in found.items() if find_format(file)}
 
 
 def _open(path: Path) -> bytes:
