@@ -6,7 +6,7 @@ import signal
 import socket
 import subprocess
 import sys
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
@@ -102,7 +102,7 @@ def test_a_run_of_another_host_is_left_alone(tracking: Tracking, description: Ru
 
 
 def test_a_description_survives_its_file(description: RunDescription) -> None:
-    assert RunDescription.from_plain(description.plain()) == description
+    assert RunDescription.from_plain(asdict(description)) == description
 
 
 def test_a_known_run_is_found(tracking: Tracking, description: RunDescription) -> None:
@@ -215,7 +215,7 @@ def _python(script: str, description: RunDescription) -> "subprocess.Popen[str]"
     pipe = subprocess.PIPE
     process = subprocess.Popen([sys.executable, "-c", script], stdin=pipe, stdout=pipe, text=True)
     assert process.stdin is not None
-    process.stdin.write(json.dumps(description.plain()))
+    process.stdin.write(json.dumps(asdict(description)))
     process.stdin.close()
     process.stdin = None
     return process

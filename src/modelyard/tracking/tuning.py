@@ -1,4 +1,4 @@
-"""How MLflow is set for a command: quiet, quick to give up, and without a search for garbage."""
+"""How MLflow is set up for a command: quiet, quick to give up, and without garbage collection."""
 
 import gc
 import os
@@ -9,27 +9,27 @@ QUIET = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "MLFLOW_LOGGING_LEVEL": "WARNING",
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
-    # A server that went away is told within seconds, not after MLflow's four minutes.
+    # A server that went away is reported within seconds, not after MLflow's four minutes.
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "3",
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
 }
 
-# A person waits: a server that hangs is told after some seconds, not after MLflow's eight minutes.
+# A person waits: a server that hangs is reported after seconds, not after MLflow's eight minutes.
 PATIENCE = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "MLFLOW_HTTP_REQUEST_TIMEOUT": "15"}
 
 
 def set_defaults(settings: Mapping[str, str]) -> None:
-    """Set variables of the environment that are not set yet."""
+    """Set environment variables that are not set yet."""
     for name, value in settings.items():
         os.environ.setdefault(name, value)
 
 
 @contextmanager
 def without_collecting() -> Iterator[None]:
-    """Look for no garbage in the body, nor later among what it made.
+    """Disable garbage collection in the body, and exempt what it made from later collections.
 
-    MLflow's classes live as long as a command; to look through them again and again, the last time when the
-    interpreter ends, would take a third of its time.
+    MLflow's classes live as long as a command; scanning them, the last time when the interpreter ends, would
+    take a third of its time.
     """
     was_on = gc.isenabled()
     gc.disable()
