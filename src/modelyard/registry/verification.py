@@ -117,8 +117,8 @@ def _verify_history(store: Store, name: str) -> Iterator[Finding]:
         remedy = "`modelyard reconcile` restores it, or begins a new one where it is gone for good"
         yield Finding(f"{name}'s history", "its run was deleted in MLflow", remedy)
     if past.champion is None:
-        command = f"rollback {name}" if past.predecessors else f"promote {name} VERSION"
-        yield Finding(subject, "there is none", f"`modelyard {command}`")
+        rollback, promote = f"`modelyard rollback {name}`", f"`modelyard promote {name} VERSION`"
+        yield Finding(subject, "there is none", rollback if past.predecessors else promote)
     if pending := past.pending:
         problem = f"decision {pending.number} for {pending.subject} was cut off"
         yield Finding(subject, problem, "`modelyard reconcile`")
