@@ -85,8 +85,7 @@ class SameImages:
     test: PairedTest  # McNemar's
     first_confusion: Integers  # (classes, classes), counts; rows are labels
     second_confusion: Integers
-    # Every image with two different answers, in the order of the images.
-    disagreements: tuple[Disagreement, ...]
+    disagreements: tuple[Disagreement, ...]  # all of them, in the order of the images
 
     @property
     def significant(self) -> bool:
@@ -135,8 +134,7 @@ def compare(store: Store, first: Evidence, second: Evidence) -> Comparison:
     without them nothing tells luck from skill. Models measured without labels are compared by other metrics.
 
     Raises:
-        ModelyardError: a version was not evaluated, or lacks its own predictions of labelled images; or the
-            two were measured on different data.
+        ModelyardError: a version lacks its measurements or its predictions, or the data differ.
     """
     _check_comparable(first, second)
     kept = None
@@ -193,9 +191,8 @@ def _line_up(
     first: Mapping[str, str], second: Mapping[str, str], names: Iterable[str] | None = None
 ) -> tuple[Setting, ...]:
     """Return what differs among the names, by default all, sorted."""
-    settings = (
-        Setting(name, first.get(name), second.get(name)) for name in sorted(names or {*first, *second})
-    )
+    chosen = sorted(names or {*first, *second})
+    settings = (Setting(name, first.get(name), second.get(name)) for name in chosen)
     return tuple(one for one in settings if one.first != one.second)
 
 
@@ -206,9 +203,8 @@ def _params(evidence: Evidence) -> dict[str, str]:
 
 
 def _libraries(evidence: Evidence) -> dict[str, str]:
-    listed = evidence.tags.get("libraries", "").split(", ")
-    pairs = [entry.rpartition(" ") for entry in listed if entry]
-    return {name: version for name, _, version in pairs}
+    listed = filter(None, evidence.tags.get("libraries", "").split(", "))
+    return {name: version for name, _, version in (entry.rpartition(" ") for entry in listed)}
 
 
 def _look_at_images(first: Kept, second: Kept) -> SameImages:
