@@ -14,7 +14,7 @@ from modelyard.stage import run_stage
 
 
 def evaluate_imported(paths: Namespace, params: Params) -> None:
-    """Write, of the bundle of each precision, its numbers, a plot of its answers, and what was measured."""
+    """Write for each precision its numbers, a picture of its answers, and what was measured."""
     samples = read_samples(paths.samples, params.package.proof_pictures)
     source, metrics = read_answers(paths.answers), {}
     with replace_folder(paths.reports) as reports:

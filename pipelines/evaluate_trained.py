@@ -16,7 +16,7 @@ from modelyard.stage import run_stage
 
 
 def evaluate_trained(paths: Namespace, params: Params) -> None:
-    """Write, of the bundle of each precision, its numbers, plots, predictions, and what was measured."""
+    """Write for each precision its numbers, plots, predictions, and what was measured."""
     pictures, dataset = read_pictures(paths.test, paths.source), read_dataset(paths.dataset)
     metrics = {}
     with replace_folder(paths.reports) as reports:

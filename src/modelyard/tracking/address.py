@@ -7,12 +7,12 @@ from urllib.parse import urlsplit
 from modelyard.errors import ModelyardError
 from modelyard.repository import find_root
 
-# A writer of SQLite waits so long for the others before it gives up.
+# How long a SQLite connection waits for other writers.
 SQLITE_TIMEOUT_S = 120
 
 
 def tracking_uri() -> str:
-    """Return MLFLOW_TRACKING_URI where it is set, else the SQLite file in the repository's root."""
+    """Return MLFLOW_TRACKING_URI if it is set, else the SQLite file in the repository's root."""
     if uri := os.environ.get("MLFLOW_TRACKING_URI"):
         return uri
     try:
