@@ -1,9 +1,8 @@
 """compose: conf/ becomes params.yaml, checked; links lead to the pictures and network files that it names.
 
-`dvc exp run` has composed with its overrides before any stage runs, and sets DVC_EXP_NAME: then the file is
-checked, and what it says other than conf/ is put on record in it. `dvc repro` composes nothing
-(treeverse/dvc#10750), so this stage does it; an experiment that was applied is kept as long as conf/ does not
-change one of its values.
+`dvc exp run` composes with its overrides before any stage, and sets DVC_EXP_NAME: then this stage checks the
+file, and records in it what differs from conf/. `dvc repro` composes nothing (treeverse/dvc#10750), so this
+stage does; it keeps an applied experiment until conf/ changes one of its values.
 """
 
 import argparse
@@ -58,7 +57,7 @@ def _lay_links(params: Params, source: Path, network: Path) -> None:
 
 
 def _compose_conf(conf: Path) -> dict[str, Any]:
-    """Return the values of conf/ as they stand, without any override."""
+    """Return the values of conf/ without any override."""
     try:
         with initialize_config_dir(str(conf.resolve()), version_base=None):
             config = compose("config")
@@ -72,15 +71,15 @@ def _compose_conf(conf: Path) -> dict[str, Any]:
 
 @contextmanager
 def putting_back(out: Path) -> Iterator[None]:
-    """Where the body refuses an experiment, let `out` be again what it was before DVC composed it."""
+    """If the body refuses an experiment, restore `out` as it was before DVC composed it."""
     kept = kept_params(out)
     try:
         yield
     except ModelyardError:
         if _in_experiment() and kept.exists():
             kept.replace(out)
-            # DVC has put edited files back, so fast that Git takes those of the same size for unchanged:
-            # without what it remembers of files, it reads them again.
+            # DVC restores edited files so fast that Git takes those of the same size for unchanged;
+            # with a new index, it reads them again.
             subprocess.run(["git", "read-tree", "HEAD"], check=False)
         raise
     kept.unlink(missing_ok=True)

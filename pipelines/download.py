@@ -1,4 +1,4 @@
-"""download: a dataset, verified, split in three, and fitted for a network."""
+"""download: a dataset, verified, split in three, and fitted to a network."""
 
 from argparse import Namespace
 
@@ -12,7 +12,7 @@ from modelyard.stage import run_stage
 
 
 def download(paths: Namespace, params: Params) -> None:
-    """Obtain the pictures and write three splits, the record of the dataset, and a few pictures as files."""
+    """Write three splits, the record of the dataset, and a few pictures as files."""
     obtained = obtain(params.data, paths.source)
     splits = split_dataset(obtained, params.data)
     for name in ("train", "validation"):

@@ -9,11 +9,12 @@ from modelyard.files import replace_folder, write_json
 from modelyard.images.crops import read_samples
 from modelyard.params import Params
 from modelyard.plots.evaluations import plot_source
+from modelyard.plots.small_samples import keep_samples
 from modelyard.stage import run_stage
 
 
 def evaluate_imported(paths: Namespace, params: Params) -> None:
-    """Write, of the bundle of each precision, its numbers, a plot of its answers, and what was measured."""
+    """Write for each precision its numbers, a picture of its answers, and what was measured."""
     samples = read_samples(paths.samples, params.package.proof_pictures)
     source, metrics = read_answers(paths.answers), {}
     with replace_folder(paths.reports) as reports:
@@ -21,6 +22,7 @@ def evaluate_imported(paths: Namespace, params: Params) -> None:
             evaluation = evaluate_against_source(bundle, samples, source, params.evaluate)
             metrics[bundle.name] = evaluation.metrics()
             plot_source(reports / bundle.name / "plots", evaluation)
+            keep_samples(reports / bundle.name, ((path.name, path.read_bytes()) for path in samples.paths))
             write_json(reports / bundle.name / "report.json", evaluation.report())
             print(evaluation.summarize())
     write_json(paths.metrics, metrics)

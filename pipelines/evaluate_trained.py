@@ -8,13 +8,15 @@ from modelyard.evaluation.served import find_bundles
 from modelyard.files import replace_folder, write_json
 from modelyard.images.dataset import read_dataset
 from modelyard.images.pictures import read_pictures
+from modelyard.images.samples import choose_samples
 from modelyard.params import Params
 from modelyard.plots.evaluations import plot_labelled
+from modelyard.plots.small_samples import MOST, keep_samples
 from modelyard.stage import run_stage
 
 
 def evaluate_trained(paths: Namespace, params: Params) -> None:
-    """Write, of the bundle of each precision, its numbers, plots, predictions, and what was measured."""
+    """Write for each precision its numbers, plots, predictions, and what was measured."""
     pictures, dataset = read_pictures(paths.test, paths.source), read_dataset(paths.dataset)
     metrics = {}
     with replace_folder(paths.reports) as reports:
@@ -23,6 +25,7 @@ def evaluate_trained(paths: Namespace, params: Params) -> None:
             metrics[bundle.name] = evaluation.metrics()
             report = reports / bundle.name
             plot_labelled(report / "plots", evaluation)
+            keep_samples(report, choose_samples(pictures, MOST))
             write_predictions(report / "predictions.npz", evaluation.predictions)
             write_json(report / "report.json", evaluation.report())
             print(evaluation.summarize())

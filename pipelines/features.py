@@ -1,4 +1,4 @@
-"""features: what the imported network makes of the pictures, where the model takes that and not pixels."""
+"""features: the imported network's features of the pictures, if the model takes them instead of pixels."""
 
 from argparse import Namespace
 
@@ -11,7 +11,7 @@ from modelyard.stage import run_stage
 
 
 def features(paths: Namespace, params: Params) -> None:
-    """Write the features of the chosen pictures; of none, at no cost, where the model takes pixels."""
+    """Write the features of the chosen pictures, or an empty file if the model takes pixels."""
     if params.model.input == "pixels":
         write_no_features(paths.out)
         return

@@ -1,4 +1,4 @@
-"""import: a network that somebody else trained, with its labels, or what stands in for it."""
+"""import: a network that somebody else trained, with its labels, or its stand-in."""
 
 from argparse import Namespace
 
@@ -9,7 +9,7 @@ from modelyard.stage import run_stage
 
 
 def import_network(paths: Namespace, params: Params) -> None:
-    """Write the network's folder, and say what came from where, and whether it proved itself."""
+    """Write the network's folder; print its origin, and whether it was proved."""
     import_pretrained(params.pretrained, paths.out)
     imported = read_imported(paths.out)
     about = imported.provenance

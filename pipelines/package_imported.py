@@ -12,7 +12,7 @@ from modelyard.stage import run_stage
 
 
 def package_imported(paths: Namespace, params: Params) -> None:
-    """Write a bundle for each precision that answers as the untouched network does."""
+    """Write a bundle for each precision that answers as the original network does."""
     import_tensorflow()
     samples = read_samples(paths.imported / SAMPLES, params.package.proof_pictures)
     with open_source(paths.imported, samples) as source:

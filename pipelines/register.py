@@ -1,4 +1,4 @@
-"""register: every bundle becomes a version in MLflow, or is found to be one already."""
+"""register: every bundle becomes a version in MLflow, unless it is one already."""
 
 from argparse import Namespace
 from typing import get_args

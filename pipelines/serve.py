@@ -1,4 +1,4 @@
-"""serve: the chosen versions, out of the registry, answer the sample pictures."""
+"""serve: the chosen versions from the registry answer the sample pictures."""
 
 import json
 from argparse import Namespace
@@ -30,10 +30,8 @@ def serve(paths: Namespace, params: Params) -> None:
         answer_samples(tracking, use_stand_in(tracking, uri, stand_ins), samples, params.serve.top_k)
         for uri, samples in chosen.items()
     ]
-    write_json(
-        paths.predictions,
-        {uri: {one.name: one.answers for one in pictures} for uri, pictures in answered},
-    )
+    told = {uri: {one.name: one.answers for one in pictures} for uri, pictures in answered}
+    write_json(paths.predictions, told)
     titles = [title_section(uri, asked, shown) for asked, (uri, shown) in zip(chosen, answered, strict=True)]
     plot_contact_sheet(paths.sheet, list(zip(titles, [shown for _, shown in answered], strict=True)))
 
@@ -41,27 +39,25 @@ def serve(paths: Namespace, params: Params) -> None:
 def answer_samples(
     tracking: Tracking, uri: str, samples: Path, top_k: int
 ) -> tuple[str, list[AnsweredPicture]]:
-    """Let the version that `uri` names answer the pictures of a folder; return its own URI and answers."""
+    """Let the version that `uri` names answer a folder of pictures; return its own URI, and the answers."""
     version = resolve_version(tracking.client, uri)
     bundle = fetch_bundle(tracking, version)
     predictor = Predictor(bundle, limits=LIMITS)
-    named = sum(label.name is not None for label in bundle.labels)
+    names = [label.name for label in bundle.labels if label.name is not None]
     files = sorted(samples.iterdir())
     images = [file.read_bytes() for file in files]
-    answers: list[Any] = predictor.predict(images, top_k=min(top_k, named))
+    answers: list[Any] = predictor.predict(images, top_k=min(top_k, len(names)))
     number = f"models:/{version.name}/{version.version}"
     print(f"{uri} is {number}: {len(files)} pictures answered")
-    names = [label.name for label in bundle.labels if label.name is not None]
+    shown = [shrink(predictor.decode(image), SIDE) for image in images]
     return number, [
-        AnsweredPicture(
-            file.name, shrink(predictor.decode(image), SIDE), answer, read_label(file.name, names)
-        )
-        for file, image, answer in zip(files, images, answers, strict=True)
+        AnsweredPicture(file.name, pixels, answer, read_label(file.name, names))
+        for file, pixels, answer in zip(files, shown, answers, strict=True)
     ]
 
 
 def title_section(uri: str, asked: str, pictures: Sequence[AnsweredPicture]) -> str:
-    """Say which version answered, and how many answers are right: `mnist v1 (champion): 10 of 10 right`."""
+    """Name the version, and count its right answers: `mnist v1 (champion): 10 of 10 right`."""
     name, _, number = uri.removeprefix("models:/").partition("/")
     alias = f" ({asked.partition('@')[2]})" if "@" in asked else ""
     known = [one for one in pictures if one.label is not None]

@@ -6,7 +6,7 @@ machines, with the arguments from dvc.yaml; these workers write nothing.
 
 import time
 from argparse import Namespace
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import numpy as np
 
@@ -47,7 +47,7 @@ def train(paths: Namespace, params: Params) -> None:
         save_network(network, paths.network)
     write_history(paths.history, history)
     facts = {"fit_s": fit_s, "weights": network.count_params(), "history": history}
-    write_json(paths.record, {"run_id": run.run_id, **facts, "run": description.plain()})
+    write_json(paths.record, {"run_id": run.run_id, **facts, "run": asdict(description)})
     checkpoints.clear()
 
 

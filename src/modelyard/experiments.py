@@ -1,4 +1,4 @@
-"""What an experiment chose other than conf/: params.yaml records it, and it holds as long as conf/ does."""
+"""The values of an experiment that differ from conf/: params.yaml records them until conf/ changes one."""
 
 from collections.abc import Mapping
 from copy import deepcopy
@@ -13,14 +13,9 @@ Differences = Mapping[str, Mapping[str, Any]]
 
 
 def compare_values(conf: Mapping[str, Any], here: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    """Return every value that differs, under its dotted key.
+    """Return every value that differs between conf/ and params.yaml, `here`, under its dotted key.
 
-    Args:
-        conf: what conf/ gives.
-        here: what params.yaml has. Its record of an experiment does not count.
-
-    Returns:
-        Both values, as `conf` and `here`; a side that lacks the key is left out. A list is one value.
+    A side that lacks the key is left out. A list is one value. The record of an experiment does not count.
     """
     sides = {"conf": _flatten(conf), "here": _flatten(here)}
     keys = dict.fromkeys(key for values in sides.values() for key in values)
@@ -37,13 +32,9 @@ def compare_values(conf: Mapping[str, Any], here: Mapping[str, Any]) -> dict[str
 
 
 def follow_conf(conf: dict[str, Any], before: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
-    """Return what params.yaml is to hold now, and lines about the experiment that it holds.
+    """Return the new content of params.yaml, and lines about the experiment that it holds.
 
-    The values of an experiment are kept until conf/ changes one of them; then all of them are given up.
-
-    Args:
-        conf: what conf/ gives now.
-        before: what params.yaml holds. Its record says what conf/ gave when the experiment ran.
+    The values of an experiment in `before` are kept until conf/ changes one of them; then all are given up.
     """
     record: Differences = before.get(RECORD) or {}
     chosen = {key: told for key, told in compare_values(conf, before).items() if key in record}
@@ -53,7 +44,7 @@ def follow_conf(conf: dict[str, Any], before: Mapping[str, Any]) -> tuple[dict[s
         lines = [f"kept from the applied experiment: {line}" for line in name_choices(chosen)]
         return _apply_record(conf, before, chosen) | {RECORD: chosen}, lines
     if not chosen:
-        # conf/ says now what the experiment chose.
+        # conf/ now says what the experiment chose.
         return conf | {RECORD: {}}, []
     reason = f"conf/ has changed {changed} from {_pick(record[changed], 'conf')} to {_pick(now, changed)}"
     lines = [f"given up from the applied experiment: {line}" for line in name_choices(chosen)]
@@ -61,7 +52,7 @@ def follow_conf(conf: dict[str, Any], before: Mapping[str, Any]) -> tuple[dict[s
 
 
 def name_choices(record: Differences) -> list[str]:
-    """Say what an experiment chose, a line for each of the first ten values, and how many more there are."""
+    """Return a line for each of the first ten values of an experiment, and how many more there are."""
     lines = [
         f"{key}={_shorten(_pick(told, 'here'))} (conf/ says {_shorten(_pick(told, 'conf'))})"
         for key, told in record.items()

@@ -1,4 +1,4 @@
-"""What a person can mend, told from a bug: one line for the one, a traceback for the other."""
+"""Failures that people can fix get one line, bugs a traceback."""
 
 import errno
 import sys
@@ -10,21 +10,21 @@ from modelyard.inference.plain_text import escape
 FULL = (errno.ENOSPC, errno.EDQUOT)
 CLOSED = (errno.EROFS, errno.EACCES, errno.EPERM)
 LONGEST = 300
-# Told by its module: to import MLflow costs more than a second.
+# Recognised by module, for importing MLflow takes more than a second.
 STORES = ("mlflow", "sqlalchemy", "alembic", "sqlite3")
 
 
 def explain(error: BaseException) -> str | None:
-    """Return the line for what a person can mend, None for a bug.
+    """Return a line about an error that people can fix, or None for a bug.
 
-    That is a `ModelyardError`, a `BundleError`, a full disk, a file that may not be written, and a tracking
-    store that fails.
+    Those are a `ModelyardError`, a `BundleError`, a full disk, a file that may not be written, and a failing
+    tracking store.
     """
     if isinstance(error, (ModelyardError, BundleError)):
         return escape(str(error), "\n")
     if type(error).__module__.split(".")[0] in STORES:
-        reason = escape(_give_reason(error))
-        # Those who only read write too, beside the file: SQLite's log.
+        reason = escape(shorten(next(iter(str(error).splitlines()), "") or type(error).__name__))
+        # Even reading writes SQLite's log beside the file.
         closed = "readonly database" in reason or "unable to open database" in reason
         cure = "make its file and folder writable" if closed else "check the store"
         return f"the tracking store failed ({reason}): {cure}, then run again"
@@ -35,14 +35,10 @@ def explain(error: BaseException) -> str | None:
 
 
 def warn(message: str) -> None:
-    """Say in one line on stderr what a person should know, and what stops nothing."""
+    """Print a warning of one line to stderr."""
     print(f"warning: {escape(message)}", file=sys.stderr)
 
 
 def shorten(text: str, most: int = LONGEST) -> str:
-    """Return both ends of a text that is longer than `most` characters, for the cause often comes last."""
+    """Return both ends of a text longer than `most` characters, for the cause often comes last."""
     return text if len(text) <= most else f"{text[: most // 2]} ... {text[-most // 2 :]}"
-
-
-def _give_reason(error: BaseException) -> str:
-    return shorten(next(iter(str(error).splitlines()), "") or type(error).__name__)

@@ -11,9 +11,9 @@ from typing import Any
 
 @contextmanager
 def replace_file(path: Path) -> Iterator[Path]:
-    """Give a new file beside `path` to write to; at the end it takes the place of `path` in one step.
+    """Yield a new file beside `path` to write to; at the end it replaces `path` in one step.
 
-    When the body fails, or the process is killed, `path` stays as it was. Missing folders are made.
+    If the body fails, or the process is killed, `path` stays as it was. Missing folders are created.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".new", dir=path.parent)
@@ -31,9 +31,9 @@ def replace_file(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def replace_folder(path: Path) -> Iterator[Path]:
-    """Give a new folder beside `path` to fill; at the end it takes the place of `path`.
+    """Yield a new folder beside `path` to fill; at the end it replaces `path`.
 
-    When the body fails, or the process is killed, `path` stays as it was.
+    If the body fails, or the process is killed, `path` stays as it was.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{path.name}.", suffix=".new", dir=path.parent) as beside:
@@ -46,7 +46,7 @@ def replace_folder(path: Path) -> Iterator[Path]:
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write `value` as indented JSON; the same value gives the same bytes. NaN and infinity are refused."""
+    """Write indented JSON; the same value gives the same bytes. NaN and infinity are refused."""
     with replace_file(path) as new:
         new.write_text(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
 

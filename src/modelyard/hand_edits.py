@@ -1,4 +1,4 @@
-"""params.yaml is composed, never edited by hand: an edit is found, and refused before it is overwritten."""
+"""params.yaml is composed: an edit by hand is found, and refused before it is overwritten."""
 
 import hashlib
 from pathlib import Path
@@ -11,15 +11,10 @@ from modelyard.experiments import compare_values, name_choices
 
 
 def read_unedited(params: Path, lock: Path, composed: dict[str, Any]) -> dict[str, Any]:
-    """Return what DVC recorded of `params`, and refuse what nobody but an editor can have put there.
+    """Return the content of `params` if DVC recorded it in `lock`, and refuse an edit by hand.
 
-    What DVC recorded in `lock` when it last composed (by `dvc repro` or by `dvc exp run`) is no hand edit,
-    nor is a file that says what conf/ says. Of the latter, and where there is no file, nothing is returned.
-
-    Args:
-        params: the composed file; it may be missing.
-        lock: dvc.lock; it may be missing.
-        composed: what conf/ gives now.
+    DVC records what `dvc repro` or `dvc exp run` composed. If there is no file, or it equals `composed`, what
+    conf/ gives now, the result is empty.
 
     Raises:
         ModelyardError: naming the values that would be lost, and those of conf/.
@@ -28,21 +23,19 @@ def read_unedited(params: Path, lock: Path, composed: dict[str, Any]) -> dict[st
         return {}
     content = params.read_bytes()
     recorded = hashlib.md5(content, usedforsecurity=False).hexdigest() == _recorded_md5(lock, params.name)
+    fault = f"{params} was edited by hand"
     try:
         values = yaml.safe_load(content)
     except yaml.YAMLError as error:
-        raise ModelyardError(
-            f"{params} was edited by hand and is no YAML any more: {error}\n{ADVICE}"
-        ) from None
+        raise ModelyardError(f"{fault} and is no YAML any more: {error}\n{ADVICE}") from None
     if not isinstance(values, dict):
-        raise ModelyardError(
-            f"{params} was edited by hand, expected groups of values, got {values!r}\n{ADVICE}"
-        )
-    edits = {} if recorded else compare_values(composed, values)
-    if edits:
+        raise ModelyardError(f"{fault}, expected groups of values, got {values!r}\n{ADVICE}")
+    if recorded:
+        return values
+    if edits := compare_values(composed, values):
         lines = name_choices(edits)
-        raise ModelyardError(f"{params} was edited by hand:\n  " + "\n  ".join(lines) + f"\n{ADVICE}")
-    return values if recorded else {}
+        raise ModelyardError(f"{fault}:\n  " + "\n  ".join(lines) + f"\n{ADVICE}")
+    return {}
 
 
 ADVICE = (
@@ -52,7 +45,7 @@ ADVICE = (
 
 
 def kept_params(params: Path) -> Path:
-    """Return where `params` is kept while `dvc exp run` tries others; DVC keeps the folder out of Git."""
+    """Return where `params` is kept while `dvc exp run` tries others; Git ignores the folder."""
     return params.parent / ".dvc" / "tmp" / "params.before.yaml"
 
 

@@ -1,7 +1,6 @@
-"""The catalogue of metrics: what each one is called, which direction is better, and how it is written.
+"""The catalogue of metrics: what each is called, which direction is better, and how it is written.
 
-Gate, comparison, model card and the view of the MLflow UI read it. A new metric is an entry here, and a
-line in `evaluation` that computes it.
+A new metric is an entry here, and a line in `evaluation` that computes it.
 """
 
 from dataclasses import dataclass
@@ -12,21 +11,13 @@ Better: TypeAlias = Literal["higher", "lower"]
 
 @dataclass(frozen=True)
 class Metric:
-    """What is known of a metric.
-
-    Attributes:
-        title: its name in words.
-        better: which values are better; None where neither direction is.
-        form: of its number, for `str.format`.
-        unit: written after the number.
-        size: how much of the value makes one unit: 1e6 for bytes that are shown in MB.
-    """
+    """What is known of a metric."""
 
     title: str
-    better: Better | None = None
-    form: str = "{:#.3g}"
-    unit: str = ""
-    size: float = 1.0
+    better: Better | None = None  # which values are better, or None
+    form: str = "{:#.3g}"  # of its number, for `str.format`
+    unit: str = ""  # written after the number
+    size: float = 1.0  # the value of one unit: 1e6 for bytes that are shown in MB
 
     def number(self, value: float) -> str:
         """Write a value without its unit."""
@@ -39,7 +30,7 @@ class Metric:
 
 
 def _share(title: str, better: Better | None = "higher") -> Metric:
-    """Describe a share, 0..1, which is shown in per cent."""
+    """Describe a share, 0..1, shown in per cent."""
     return Metric(title, better, "{:.2f}", "%", 0.01)
 
 
@@ -81,17 +72,18 @@ _ORDER = {name: place for place, name in enumerate(CATALOGUE)}
 
 
 def find_metric(name: str) -> Metric:
-    """Return what is known of a metric by MLflow's name; an unknown one is its own title."""
+    """Return a metric by MLflow's name; the name of an unknown one is its title."""
     return CATALOGUE.get(_general(name)) or Metric(name)
 
 
 def is_comparable(name: str) -> bool:
-    """Say whether a metric tells one version from another; those without a better direction describe data."""
-    return CATALOGUE.get(_general(name)) is None or find_metric(name).better is not None
+    """Return whether a metric tells versions apart; a known one without a better direction describes data."""
+    known = CATALOGUE.get(_general(name))
+    return known is None or known.better is not None
 
 
 def importance(name: str) -> tuple[int, str]:
-    """Return a key to sort names by: the order of the catalogue, then unknown ones by name."""
+    """Return a key to sort names by: the catalogue's order, then unknown ones by name."""
     return _ORDER.get(_general(name), len(_ORDER)), name
 
 

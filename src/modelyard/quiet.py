@@ -1,4 +1,4 @@
-"""TensorFlow's chatter, kept back unless something goes wrong."""
+"""TensorFlow's output, held back unless something goes wrong."""
 
 import os
 import shutil
@@ -15,8 +15,8 @@ from modelyard.imports import left_out, without_collecting
 def quiet_tensorflow() -> Iterator[None]:
     """Hold back stdout and stderr of the whole process, C++ libraries included.
 
-    TensorFlow's C++ parts write to the file descriptors themselves, whatever its log levels say. When the
-    body ends with an unexpected error, all that was held back goes to stderr; a `ModelyardError` says enough.
+    TensorFlow's C++ parts write to the file descriptors, whatever its log levels say. If the body fails with
+    an unexpected error, everything held back goes to stderr; a `ModelyardError` says enough.
     """
     sys.stdout.flush()
     sys.stderr.flush()
@@ -27,10 +27,8 @@ def quiet_tensorflow() -> Iterator[None]:
         show = False
         try:
             yield
-        except ModelyardError:
-            raise
-        except BaseException:
-            show = True
+        except BaseException as error:
+            show = not isinstance(error, ModelyardError)
             raise
         finally:
             sys.stdout.flush()
@@ -45,10 +43,9 @@ def quiet_tensorflow() -> Iterator[None]:
 
 
 def import_tensorflow(look_for_devices: bool = True) -> None:
-    """Import TensorFlow and Keras, on the processors alone and in silence; later imports are quiet then.
+    """Import TensorFlow and Keras, for the CPU only and in silence; later imports are quiet then.
 
-    Args:
-        look_for_devices: not before the workers of one training have joined.
+    Devices may be looked for only after the workers of one training have joined.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
@@ -60,5 +57,5 @@ def import_tensorflow(look_for_devices: bool = True) -> None:
         import tensorflow as tf
 
         if look_for_devices:
-            # At the first use, with a message for each that is missing.
+            # TensorFlow does it at the first use, with a message for each that is missing.
             tf.constant(0)

@@ -7,24 +7,24 @@ from pathlib import Path
 
 from modelyard.errors import ModelyardError
 
-# What the stages run. All else, a page of `compare --html` among it, changes nothing that they make.
+# What the stages run; other files do not change what they make.
 CODE = ("src", "pipelines", "dvc.yaml", "pyproject.toml", "requirements*.txt")
-# A new file in it, such as a sweep's preset, does not count: the values that are used are in params.yaml.
+# A new file here, such as a sweep's preset, does not count: params.yaml has the values in use.
 VALUES = "conf"
 
 
 @dataclass(frozen=True)
 class GitState:
-    """The commit that HEAD names, empty without Git, and whether what the stages read differs from it."""
+    """The commit of HEAD, empty without Git, and whether what the stages read differs from it."""
 
     commit: str
     dirty: bool
 
 
 def find_root() -> Path:
-    """Return the root that outlives this run: DVC_ROOT where DVC sets it, else the parent that has dvc.yaml.
+    """Return the root that outlives this run: DVC_ROOT if set, else the nearest folder with dvc.yaml.
 
-    An experiment of `dvc exp run --queue` runs in a copy below the root, which is gone afterwards.
+    A queued experiment of `dvc exp run` runs in a copy below the root, which is deleted afterwards.
     """
     if root := os.environ.get("DVC_ROOT"):
         return Path(root)

@@ -11,7 +11,7 @@ from sklearn import metrics as reference
 from sklearn.calibration import calibration_curve
 
 from modelyard.errors import ModelyardError
-from modelyard.evaluation.agreement import Answers, measure_agreement, read_answers
+from modelyard.evaluation.agreement import measure_agreement, pick_answers, read_answers
 from modelyard.evaluation.measures import (
     calibration,
     class_scores,
@@ -194,10 +194,10 @@ def test_agreement_counts_how_many_different_first_answers_the_source_has() -> N
 
 
 def test_the_answers_are_found_by_name_in_any_order_and_a_missing_one_is_named() -> None:
-    answers = Answers(("a.jpg", "b.jpg", "b.jpg, part 2"), PERFECT)
-    np.testing.assert_array_equal(answers.of(["b.jpg, part 2", "a.jpg"]), PERFECT[[2, 0]])
+    answers = dict(zip(("a.jpg", "b.jpg", "b.jpg, part 2"), PERFECT, strict=True))
+    np.testing.assert_array_equal(pick_answers(answers, ["b.jpg, part 2", "a.jpg"]), PERFECT[[2, 0]])
     with pytest.raises(ModelyardError, match=r"the source's answer to c\.jpg, .* \(1 are missing\)"):
-        answers.of(["a.jpg", "c.jpg"])
+        pick_answers(answers, ["a.jpg", "c.jpg"])
 
 
 def test_the_majority_is_the_share_of_the_most_common_label_whatever_is_answered() -> None:
@@ -225,8 +225,8 @@ def test_a_nan_of_the_served_model_is_no_agreement() -> None:
 def test_the_answers_of_the_source_are_read_with_their_names(tmp_path: Path) -> None:
     np.savez(tmp_path / "answers.npz", names=np.array(["a.jpg", "b.jpg", "c.png"]), probabilities=PERFECT)
     answers = read_answers(tmp_path / "answers.npz")
-    assert answers.names == ("a.jpg", "b.jpg", "c.png")
-    np.testing.assert_array_equal(answers.probabilities, PERFECT)
+    assert list(answers) == ["a.jpg", "b.jpg", "c.png"]
+    np.testing.assert_array_equal(list(answers.values()), PERFECT)
 
 
 @pytest.mark.parametrize(

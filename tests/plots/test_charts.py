@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from modelyard.evaluation.labelled_evaluation import Mistake, worst_mistakes
 from modelyard.evaluation.measures import Calibration, calibration, confusion_matrix
-from modelyard.evaluation.mistakes import Mistake, worst_mistakes
 from modelyard.images.pictures import Pictures, PixelPictures
 from modelyard.plots.charts import PALE_BLUE, picture, plot_confusion, plot_reliability, shorten, wrap
 from modelyard.plots.gallery import AnsweredPicture, plot_answers, plot_mistakes

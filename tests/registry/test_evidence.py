@@ -15,7 +15,6 @@ from modelyard.registry.evidence import (
     Evidence,
     read_evidence,
     read_kept_predictions,
-    read_predictions_of,
 )
 from modelyard.registry.versions import find_version
 
@@ -52,17 +51,18 @@ def test_two_versions_of_one_run_keep_their_own_numbers_and_predictions(registry
     first, second = read(registry, "1"), read(registry, "2")
     assert (first.metrics["test/errors"], second.metrics["test/errors"]) == (0, 1)
     answers = [
-        read_predictions_of(registry.tracking, one).probabilities.argmax(axis=1) for one in (first, second)
+        read_kept_predictions(registry.tracking, one)[0].probabilities.argmax(axis=1)
+        for one in (first, second)
     ]
     assert [tuple(one.tolist()) for one in answers] == [RIGHT, WRONG]
 
 
 def test_predictions_come_with_the_names_of_their_classes(registry: EvaluatedRegistry) -> None:
     registry.evaluate()
-    kept = read_kept_predictions(registry.tracking, read(registry, "1"))
-    assert kept.classes == CLASSES
-    assert kept.predictions.digest == PICTURES.digest
-    np.testing.assert_array_equal(kept.predictions.labels, PICTURES.labels)
+    kept, classes = read_kept_predictions(registry.tracking, read(registry, "1"))
+    assert classes == CLASSES
+    assert kept.digest == PICTURES.digest
+    np.testing.assert_array_equal(kept.labels, PICTURES.labels)
 
 
 def test_what_was_measured_later_on_other_data_is_left_out(registry: EvaluatedRegistry) -> None:
@@ -92,12 +92,12 @@ def test_a_version_without_a_run_has_no_parameters_and_no_predictions(
     evidence = read(registry, "1")
     assert (evidence.run_id, evidence.params, evidence.metrics) == (None, {}, {})
     with pytest.raises(ModelyardError, match=r"models:/mnist/1: expected .* in its run \(it has none\)"):
-        read_predictions_of(registry.tracking, evidence)
+        read_kept_predictions(registry.tracking, evidence)
 
 
 def test_an_older_version_is_read_where_the_shared_folder_is_its_own(registry: EvaluatedRegistry) -> None:
     registry.evaluate(WRONG, folder="evaluation")
-    found = read_predictions_of(registry.tracking, read(registry, "1"))
+    found, _ = read_kept_predictions(registry.tracking, read(registry, "1"))
     assert found.probabilities.argmax(axis=1).tolist() == list(WRONG)
 
 
@@ -108,15 +108,15 @@ def test_an_older_version_whose_predictions_a_later_one_overwrote_is_refused(
     registry.evaluate(WRONG, run_id=run_id, folder="evaluation")
     registry.evaluate(RIGHT, run_id=run_id, folder="evaluation")
     with pytest.raises(ModelyardError, match="models:/mnist/1: expected the predictions of the bundle 0"):
-        read_predictions_of(registry.tracking, read(registry, "1"))
-    assert read_predictions_of(registry.tracking, read(registry, "2")).digest == PICTURES.digest
+        read_kept_predictions(registry.tracking, read(registry, "1"))
+    assert read_kept_predictions(registry.tracking, read(registry, "2"))[0].digest == PICTURES.digest
 
 
 @pytest.mark.parametrize("name", ["predictions.npz", "report.json"])
 def test_a_version_whose_file_is_gone_is_refused(registry: EvaluatedRegistry, name: str) -> None:
     (registry.kept(registry.evaluate()) / name).unlink()
     with pytest.raises(ModelyardError, match=r"there is no such file: evaluate the same bundle and register"):
-        read_predictions_of(registry.tracking, read(registry, "1"))
+        read_kept_predictions(registry.tracking, read(registry, "1"))
 
 
 def test_predictions_of_other_data_than_the_version_names_are_refused(registry: EvaluatedRegistry) -> None:
@@ -125,7 +125,7 @@ def test_predictions_of_other_data_than_the_version_names_are_refused(registry: 
         path, Predictions(PICTURES.labels, np.eye(10, dtype=np.float32)[PICTURES.labels], "f" * 64)
     )
     with pytest.raises(ModelyardError, match=r"as its tags say, its predictions.npz is of f{12}:"):
-        read_predictions_of(registry.tracking, read(registry, "1"))
+        read_kept_predictions(registry.tracking, read(registry, "1"))
 
 
 @pytest.mark.parametrize(
@@ -141,7 +141,7 @@ def test_a_damaged_file_is_refused(
 ) -> None:
     (registry.kept(registry.evaluate()) / name).write_bytes(content)
     with pytest.raises(ModelyardError, match=message):
-        read_predictions_of(registry.tracking, read(registry, "1"))
+        read_kept_predictions(registry.tracking, read(registry, "1"))
 
 
 def read(registry: EvaluatedRegistry, reference: str) -> Evidence:

@@ -10,7 +10,7 @@ from modelyard.errors import ModelyardError
 from modelyard.evaluation.paired import PairedTest, sign_test
 from modelyard.params import Gate
 from modelyard.registry.champions.decisions import RuleResult
-from modelyard.registry.champions.gate import Candidate, ask_gate
+from modelyard.registry.champions.gate import ask_gate
 from modelyard.registry.evidence import Evidence
 
 OPEN = Gate(metrics={}, max_accuracy_drop=None, allow_dirty=True)
@@ -39,7 +39,7 @@ def test_a_bundle_that_is_not_whole_is_told() -> None:
     def missing() -> None:
         raise ModelyardError("labels.json is missing")
 
-    (rule,) = ask_gate(OPEN, Candidate(evidence(), missing, None))
+    (rule,) = ask_gate(OPEN, evidence(), missing, None)
     assert (rule.rule, rule.passed, rule.found) == ("bundle", False, "labels.json is missing")
 
 
@@ -154,7 +154,7 @@ def test_the_numbers_of_the_comparison_are_told() -> None:
 
 
 def test_without_a_champion_there_is_nothing_to_be_worse_than() -> None:
-    rule = ask_gate(with_drop(0.0), Candidate(evidence(), lambda: None, None))[1]
+    rule = ask_gate(with_drop(0.0), evidence(), lambda: None, None)[1]
     assert (rule.passed, rule.found) == (True, "there is no champion yet")
 
 
@@ -162,12 +162,12 @@ def test_what_cannot_be_compared_fails() -> None:
     def other_data() -> PairedTest:
         raise ModelyardError("expected two versions tested on the same images")
 
-    rule = ask_gate(with_drop(1.0), Candidate(evidence(), lambda: None, other_data))[1]
+    rule = ask_gate(with_drop(1.0), evidence(), lambda: None, other_data)[1]
     assert (rule.passed, rule.found) == (False, "expected two versions tested on the same images")
 
 
 def ask(gate: Gate, **known: Any) -> tuple[RuleResult, ...]:
-    return ask_gate(gate, Candidate(evidence(**known), lambda: None, None))
+    return ask_gate(gate, evidence(**known), lambda: None, None)
 
 
 def limited(name: str, side: str, bound: Any) -> Gate:
@@ -175,7 +175,7 @@ def limited(name: str, side: str, bound: Any) -> Gate:
 
 
 def compared(max_drop: float, test: PairedTest) -> RuleResult:
-    return ask_gate(with_drop(max_drop), Candidate(evidence(), lambda: None, lambda: test))[1]
+    return ask_gate(with_drop(max_drop), evidence(), lambda: None, lambda: test)[1]
 
 
 def with_drop(max_drop: float) -> Gate:

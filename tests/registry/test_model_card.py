@@ -11,7 +11,6 @@ from modelyard.inference.bundle import Bundle, Label, Preprocessing
 from modelyard.nesting import flatten
 from modelyard.params import Params
 from modelyard.registry.publishing.model_card import MOST_CHARACTERS, ModelCard
-from modelyard.tracking.lineage import plain
 from modelyard.tracking.runs import Dataset
 
 DIGEST = "0123456789abcdef" * 4
@@ -67,7 +66,7 @@ TAGS = {
 @pytest.fixture
 def digits(params: Params) -> ModelCard:
     """The card of a network that was trained here, on figures as the shipped configuration gives them."""
-    chosen = {"model": plain(params.model), "train": plain(params.train)}
+    chosen = params.model_dump(mode="json", include={"model", "train"})
     told = {key: str(value) for key, value in flatten(chosen, ".").items()}
     run = {"params": told, "dataset": {"name": "mnist", "images": 55_000}}
     provenance = {"training": {"run": run, "fit_s": 11.2, "weights": 411_802}}

@@ -3,7 +3,7 @@
 import json
 import shutil
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -27,7 +27,7 @@ from modelyard.params.groups.published import Limit
 from modelyard.registry.artifacts import fetch_bundle, fetch_network
 from modelyard.registry.champions.decisions import Kind
 from modelyard.registry.champions.history import History
-from modelyard.registry.evidence import read_evidence, read_predictions_of
+from modelyard.registry.evidence import read_evidence, read_kept_predictions
 from modelyard.registry.publishing.publication import Publication, Role, read_publications
 from modelyard.registry.publishing.registration import publish, publishing
 from modelyard.registry.versions import create_version, list_versions, resolve_version, use_stand_in
@@ -185,7 +185,7 @@ def test_what_is_measured_anew_takes_the_place_of_what_was(
     evidence = read_evidence(tracking, found)
     assert (evidence.metrics["load_ms"], evidence.metrics["extra"]) == (7.0, 1.0)
     assert tracking.client.get_run(version.run_id).data.metrics["load_ms"] == 7.0
-    assert read_predictions_of(tracking, evidence).digest == "e" * 64
+    assert read_kept_predictions(tracking, evidence)[0].digest == "e" * 64
     assert "7.00 ms" in found.description
     readme = fetch_bundle(tracking, found).folder.parent.parent / "README.md"
     assert "7.00 ms" in readme.read_text()
@@ -533,7 +533,7 @@ def test_a_register_that_does_not_end_is_not_waited_for_for_ever(repository: Pat
 
 
 def first_score(tracking: Tracking, version: ModelVersion) -> float:
-    kept = read_predictions_of(tracking, read_evidence(tracking, version))
+    kept, _ = read_kept_predictions(tracking, read_evidence(tracking, version))
     return round(float(kept.probabilities[0, 0]), 6)
 
 
@@ -581,7 +581,7 @@ def _train(tracking: Tracking, params: Params) -> dict[str, object]:
     history = [{"loss": 0.5}]
     with training_run(tracking, description) as run:
         run.log_epoch(0, history[0])
-    return {"run_id": run.run_id, "history": history, "run": description.plain()}
+    return {"run_id": run.run_id, "history": history, "run": asdict(description)}
 
 
 def _write_bundle(

@@ -19,7 +19,7 @@ WORD = re.compile(r"\{[^}]*\}|[A-Z]+")
 def list_advice(program: str) -> Iterator[list[str]]:
     """Give the words after `program`, wherever the project's code names it in backquotes."""
     for folder in ("src", "pipelines"):
-        for file in sorted((ROOT / folder).rglob("*.py")):
+        for file in sorted([*(ROOT / folder).rglob("*.py"), *(ROOT / folder).rglob("*.jinja")]):
             for found, rest in QUOTED.findall(_join_strings(file)):
                 if found == program and "..." not in rest:
                     yield WORD.sub("word", rest).split()

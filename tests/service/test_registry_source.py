@@ -21,7 +21,7 @@ from modelyard.service.models.registry_state import RegistryState, SourceError
 from modelyard.tracking.address import database_file, tracking_uri
 from modelyard.tracking.runs import Dataset
 from modelyard.tracking.store import open_tracking
-from small_registry import SmallRegistry, leave_database, make_bundle
+from small_registry import SEVEN, SmallRegistry, leave_database, make_bundle
 
 
 @pytest.fixture
@@ -38,7 +38,8 @@ def source(registry: SmallRegistry, request: pytest.FixtureRequest) -> Source:
 def test_a_published_version_is_described_and_downloaded(repository: Path, params: Params) -> None:
     """Published as the register stage does it; both ways find the project's own database."""
     bundle = make_bundle(repository / "bundle")
-    (repository / "report").mkdir()
+    (repository / "report/samples").mkdir(parents=True)
+    (repository / "report/samples/00-label-7.png").write_bytes(SEVEN)
     dataset = Dataset("digits", "d" * 64, "https://example.org", 67)
     metrics = {
         "test/accuracy": 0.99,
@@ -70,6 +71,7 @@ def test_a_published_version_is_described_and_downloaded(repository: Path, param
         bundle_there = read_bundle(source.download("mnist", 1, came))
         assert bundle_there.content_key == bundle.content_key
         assert bundle_there.folder.is_relative_to(came)
+        assert source.samples("mnist", 1) == {"00-label-7.png": SEVEN}
 
 
 def test_aliases_and_versions_are_those_of_now(registry: SmallRegistry, source: Source) -> None:
@@ -224,10 +226,14 @@ def test_artifacts_on_another_machine_come_through_mlflow(registry: SmallRegistr
         def download(self, name: str, version: int, folder: Path) -> Path:
             return folder / f"{name}-{version}-through-mlflow"
 
+        def samples(self, name: str, version: int) -> dict[str, bytes]:
+            return {f"{name}-{version}-through-mlflow.png": b""}
+
     source = RegistryDatabase(Path(registry.uri.removeprefix("sqlite:///")), Client(registry.uri))
     registry.client.create_registered_model("far")
     registry.client.create_model_version("far", "s3://bucket/far")
     assert source.download("far", 1, tmp_path) == tmp_path / "far-1-through-mlflow"
+    assert source.samples("far", 1) == {"far-1-through-mlflow.png": b""}
 
 
 def test_a_database_is_read_and_its_bundle_fetched_without_mlflow(

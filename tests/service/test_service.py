@@ -487,6 +487,7 @@ def test_the_openapi_document_describes_every_endpoint(service: Service) -> None
         "/models/{name}/predict",
         "/models/{name}/versions/{version}/predict",
         "/models/{name}/aliases/{alias}/predict",
+        "/models/{name}/versions/{version}/samples",
         "/invocations",
         "/models",
         "/livez",

@@ -17,9 +17,8 @@ from PIL import Image
 import tflite_models
 from conftest import ROOT
 from modelyard.errors import ModelyardError
-from modelyard.evaluation.latency import measure_latency
 from modelyard.evaluation.reports import read_predictions
-from modelyard.evaluation.served import ask_bundle, find_bundles, name_processor
+from modelyard.evaluation.served import ask_bundle, find_bundles, measure_latency, name_processor
 from modelyard.files import write_json
 from modelyard.images.crops import cut_out
 from modelyard.images.pictures import Pictures, write_pictures
@@ -236,6 +235,8 @@ def test_the_plots_are_three_pictures_and_two_tables(repository: Path, pictures:
         "reliability.csv",
         "reliability.png",
     ]
+    samples = sorted(path.name for path in (repository / "reports/trained/float32/samples").iterdir())
+    assert samples == [f"{digit:02}-label-{digit}.png" for digit in range(10)]
     with (folder / "confusion.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert [int(row["actual"]) for row in rows] == pictures.labels.tolist()
@@ -324,6 +325,8 @@ def test_a_bundle_is_compared_with_its_source_on_the_same_pictures_and_cut_outs(
     assert report["latency"]["input"] == "one JPEG of 90x60 pixels"
     with Image.open(repository / "reports/imported/float32/plots/top5.png") as picture:
         assert picture.format == "PNG"
+    kept = (repository / "reports/imported/float32/samples").iterdir()
+    assert sorted(path.name for path in kept) == ["apple.jpg", "grass.png", "sea.jpg"]
 
 
 def test_other_sample_pictures_make_another_digest_of_the_data(

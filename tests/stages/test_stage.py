@@ -17,13 +17,12 @@ from modelyard.stage import run_stage
 def bake(arguments, params):
     {body}
 
-run_stage(bake, "out", heat=("low", "high"))
+run_stage(bake, "out")
 """
 
 
-def test_a_stage_gets_its_paths_its_words_and_its_parameters(tmp_path: Path) -> None:
-    body = "print(arguments.out.name, arguments.heat, params.model.name)"
-    assert run(tmp_path, body).stdout == "bread low cnn\n"
+def test_a_stage_gets_its_paths_and_its_parameters(tmp_path: Path) -> None:
+    assert run(tmp_path, "print(arguments.out.name, params.model.name)").stdout == "bread cnn\n"
 
 
 @pytest.mark.parametrize(
@@ -63,14 +62,8 @@ def test_ctrl_c_ends_without_a_traceback(tmp_path: Path) -> None:
     assert (ended.returncode, ended.stderr) == (130, "")
 
 
-def test_a_word_that_is_not_offered_is_refused(tmp_path: Path) -> None:
-    ended = run(tmp_path, "pass", heat="hot")
-    assert ended.returncode == 2
-    assert "invalid choice: 'hot'" in ended.stderr
-
-
-def run(folder: Path, body: str, heat: str = "low") -> subprocess.CompletedProcess[str]:
+def run(folder: Path, body: str) -> subprocess.CompletedProcess[str]:
     (folder / "bake.py").write_text(SCRIPT.format(body=body))
-    command = [sys.executable, "bake.py", "--out", "bread", "--heat", heat]
+    command = [sys.executable, "bake.py", "--out", "bread"]
     command += ["--params", str(ROOT / "params.yaml")]
     return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)

@@ -76,7 +76,11 @@ class SmallRegistry:
 
     def add(self, name: str = "mnist", mark: str = "a", model: bytes | None = None) -> int:
         """Register a version whose answer to a seven is `7{mark}`, and return its number."""
-        bundle = make_bundle(self._folder / f"bundle-{name}-{mark}", name, mark, model)
+        return self.add_bundle(make_bundle(self._folder / f"bundle-{name}-{mark}", name, mark, model))
+
+    def add_bundle(self, bundle: Bundle) -> int:
+        """Register a version that answers from a bundle, under the bundle's name; return its number."""
+        name = bundle.name
         logged = self.client.create_logged_model(self._experiment, name=name)
         self.client.log_model_artifacts(logged.model_id, str(self._lay_out(bundle)))
         self.client.finalize_logged_model(logged.model_id, "READY")
@@ -84,7 +88,7 @@ class SmallRegistry:
             self.client.create_registered_model(name)
         tags = {"content_key": bundle.content_key, "model_id": logged.model_id, "precision": "float32"}
         tags["size_bytes"] = str(bundle.size_bytes)
-        run = self.client.create_run(self._experiment, run_name=f"{name} {mark}")
+        run = self.client.create_run(self._experiment, run_name=bundle.folder.name)
         created = self.client.create_model_version(
             name,
             f"models:/{logged.model_id}",

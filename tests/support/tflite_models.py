@@ -29,14 +29,14 @@ def digit_model(gain: float = 20.0) -> bytes:
     weights = np.zeros((28, 28, 10), np.float32)
     for digit in range(10):
         weights[2 * digit + 4 : 2 * digit + 6, :, digit] = gain / 56
-    return _convert((28, 28, 1), weights.reshape(784, 10))
+    return convert((28, 28, 1), weights.reshape(784, 10))
 
 
 @functools.cache
 def undecided_model(outputs: int) -> bytes:
     """Gives each output n one of three scores, the higher the larger n % 3."""
     bias = tuple(float(number % 3) for number in range(outputs))
-    return _convert((28, 28, 1), np.zeros((784, outputs), np.float32), bias)
+    return convert((28, 28, 1), np.zeros((784, outputs), np.float32), bias)
 
 
 @functools.cache
@@ -44,7 +44,7 @@ def photo_model() -> bytes:
     """Answers output 1, 2 or 3 by the mean of red, green and blue; output 0 is always the largest."""
     weights = np.zeros((32 * 48, 3, 4), np.float32)
     weights[:, np.arange(3), np.arange(1, 4)] = 4 / (32 * 48)
-    return _convert((32, 48, 3), weights.reshape(-1, 4), bias=(9.0, 0.0, 0.0, 0.0))
+    return convert((32, 48, 3), weights.reshape(-1, 4), bias=(9.0, 0.0, 0.0, 0.0))
 
 
 def digit_bundle(folder: Path, model: bytes | None = None) -> Bundle:
@@ -84,7 +84,7 @@ def encode(pixels: NDArray[np.uint8], kind: str = "PNG", **options: object) -> b
     return stream.getvalue()
 
 
-def _convert(
+def convert(
     shape: tuple[int, int, int], weights: NDArray[np.float32], bias: tuple[float, ...] | None = None
 ) -> bytes:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")

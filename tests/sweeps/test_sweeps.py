@@ -26,7 +26,7 @@ from modelyard.errors import ModelyardError
 from modelyard.params import EarlyStopping, Params, load_params, validate_params
 from modelyard.sweeps.database import RETRIES, Database
 from modelyard.sweeps.space import Space
-from modelyard.sweeps.study import Study
+from modelyard.sweeps.study import FINISHED, Study
 from modelyard.sweeps.trials import final_accuracy
 from small_registry import leave_database
 from sweep_project import make_project
@@ -240,7 +240,7 @@ def test_a_trial_of_a_silent_machine_is_retried_but_not_forever(study: Study, re
             study.optimize(lose_machine, 1, None, lambda _: None)
         assert study.count("WAITING") == (attempt < RETRIES)
     assert len({json.dumps(trial.params) for trial in study.trials}) == 1
-    assert (study.count_finished(), study.lacks(1)) == (1, False)
+    assert (study.count(*FINISHED), study.lacks(1)) == (1, False)
 
 
 def test_an_interrupted_trial_is_retried_with_the_same_parameters(study: Study) -> None:
@@ -255,7 +255,7 @@ def test_an_interrupted_trial_is_retried_with_the_same_parameters(study: Study) 
     interrupted, retried = study.trials
     assert (interrupted.state.name, retried.state.name) == ("FAIL", "COMPLETE")
     assert retried.params == interrupted.params
-    assert study.count_finished() == 1
+    assert study.count(*FINISHED) == 1
 
 
 def test_one_process_at_a_time_has_the_lock_of_a_shared_database(postgres: str, tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 import json
 import signal
 import socket
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
@@ -103,7 +103,7 @@ def test_a_run_of_another_host_is_left_alone(tracking: Tracking, description: Ru
 
 
 def test_a_description_survives_its_file(description: RunDescription) -> None:
-    assert RunDescription.from_plain(description.plain()) == description
+    assert RunDescription.from_plain(asdict(description)) == description
 
 
 def test_a_known_run_is_found(tracking: Tracking, description: RunDescription) -> None:
@@ -191,7 +191,7 @@ def test_four_trainings_at_once_lose_no_epoch(
 
 def _train(repository: Path, description: RunDescription, body: str, times: int = 1) -> list[tuple[int, str]]:
     """Run trainings in processes of their own, at once; each says its run's id first."""
-    (repository / "description.json").write_text(json.dumps(description.plain()))
+    (repository / "description.json").write_text(json.dumps(asdict(description)))
     (repository / "training.py").write_text(
         "import json, os, signal, sys\n"
         "from modelyard.tracking.runs import *; from modelyard.tracking.store import open_tracking\n"

@@ -1,7 +1,7 @@
-"""`dvc exp run` composes params.yaml itself, before any stage; this plugin looks at the old one first.
+"""`dvc exp run` composes params.yaml before any stage; this plugin checks the old one first.
 
-DVC finds it through `hydra.plugins_path` in .dvc/config. The values of the experiment are not known here, so
-an edit is measured against the file that Git has.
+DVC finds it through `hydra.plugins_path` in .dvc/config. The experiment's values are not known here, so an
+edit is measured against the file in Git.
 """
 
 import shutil
@@ -22,10 +22,10 @@ PARAMS = Path("params.yaml")
 
 
 class HandEditGuard(SearchPathPlugin):
-    """Called once a composition; the search path stays as it is."""
+    """Called once for each composition; leaves the search path alone."""
 
     def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:  # noqa: ARG002
-        """Refuse a hand edit, say what an applied experiment loses, and keep the file for a refusal."""
+        """Refuse a hand edit, say what an applied experiment loses, and keep a copy of the file."""
         before = read_unedited(PARAMS, Path("dvc.lock"), _committed_params())
         if record := before.get(RECORD):
             _tell("; ".join(name_choices(record)))
@@ -35,7 +35,7 @@ class HandEditGuard(SearchPathPlugin):
 
 @cache
 def _tell(choices: str) -> None:
-    """Say once, however many experiments are queued, what is no part of them."""
+    """Say once, however many experiments are queued, which values they do not include."""
     print(
         f"An experiment is applied here: {choices}. `dvc exp run` starts from conf/, without these values. "
         "To keep them, pass them with -S, or put them into conf/, for example as a preset in conf/model.",

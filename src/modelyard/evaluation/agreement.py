@@ -1,8 +1,7 @@
-"""How far a served model's answers are from those of the network that it was made of."""
+"""How far a served model's answers are from those of the network it was made from."""
 
 import zipfile
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -11,38 +10,11 @@ from modelyard.errors import ModelyardError
 from modelyard.evaluation.measures import Floats, Integers, check_probabilities
 
 
-@dataclass(frozen=True)
-class Answers:
-    """What the source answered when its bundle was packaged.
-
-    Attributes:
-        names: n names, of files and of cut-outs.
-        probabilities: (n, outputs), float32, in the order of `names`.
-    """
-
-    names: tuple[str, ...]
-    probabilities: Floats
-
-    def of(self, names: Sequence[str]) -> Floats:
-        """Return the probabilities of these names, in this order.
-
-        Raises:
-            ModelyardError: the source has not answered one.
-        """
-        places = {name: place for place, name in enumerate(self.names)}
-        if missing := [name for name in names if name not in places]:
-            raise ModelyardError(
-                f"expected the source's answer to {missing[0]}, it has answered {len(self.names)} other "
-                f"pictures ({len(missing)} are missing): package the bundle again"
-            )
-        return self.probabilities[[places[name] for name in names]]
-
-
-def read_answers(path: Path) -> Answers:
-    """Read the source's answers from an .npz with `names` and `probabilities`.
+def read_answers(path: Path) -> dict[str, Floats]:
+    """Return the source's probabilities (outputs,), float32, by the names of pictures and cut-outs.
 
     Raises:
-        ModelyardError: the file is missing, is no .npz, lacks one of the two, or holds no probabilities.
+        ModelyardError: the file is missing, or is no .npz with `names` and `probabilities`.
     """
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
@@ -60,24 +32,27 @@ def read_answers(path: Path) -> Answers:
             f"{path}: expected a name for each of {len(probabilities)} answers, "
             f"got names of the shape {names.shape}"
         )
-    return Answers(tuple(str(name) for name in names), probabilities)
+    return dict(zip(map(str, names), probabilities, strict=True))
+
+
+def pick_answers(answers: Mapping[str, Floats], names: Sequence[str]) -> Floats:
+    """Return the probabilities (n, outputs) of these names; raise ModelyardError if one is missing."""
+    if missing := [name for name in names if name not in answers]:
+        raise ModelyardError(
+            f"expected the source's answer to {missing[0]}, it has answered {len(answers)} other "
+            f"pictures ({len(missing)} are missing): package the bundle again"
+        )
+    return np.array([answers[name] for name in names])
 
 
 def measure_agreement(source: Floats, served: Floats, answered: Sequence[int] | Integers) -> dict[str, float]:
-    """Compare two tables of probabilities of the same images, row by row.
+    """Compare the probabilities (n, outputs) of the network and of the bundle for the same images.
 
-    Args:
-        source: (n, outputs), of the network before conversion.
-        served: (n, outputs), of the bundle.
-        answered: the outputs that have a label; no other one is ever a first answer.
-
-    Returns:
-        `images`, n; `max_difference`, the largest difference of any probability, 0..1; `same_first`, the
-        share of images with the same first answer, 0..1; `answers`, how many different first answers the
-        source has.
+    `max_difference` is the largest difference of a probability, `same_first` the share of images with the
+    same first answer, of the outputs in `answered`, and `answers` the number of different ones of the source.
 
     Raises:
-        ModelyardError: a table is none of probabilities, or their shapes differ.
+        ModelyardError: a table does not hold probabilities, or their shapes differ.
     """
     check_probabilities(source, "the source's probabilities")
     check_probabilities(served, "the bundle's probabilities")

@@ -1,4 +1,4 @@
-"""How far the measures of a test set can be believed: 95 % intervals from the kept predictions."""
+"""95 % intervals of a test set's measures, from the kept predictions."""
 
 import math
 from collections.abc import Sequence
@@ -8,32 +8,28 @@ import numpy as np
 
 from modelyard.evaluation.measures import (
     NORMAL_QUANTILE_975,
-    SMALLEST_PROBABILITY,
     Floats,
     Integers,
     confusion_matrix,
+    label_losses,
     name_classes,
     wilson_interval,
 )
 from modelyard.evaluation.reports import Predictions
 
 Interval: TypeAlias = tuple[float, float]
-# So many test sets of the same size are drawn; the ends of the interval then waver by about 1 % of its width.
+# With this many test sets drawn, the interval's ends vary by about 1 % of its width.
 RESAMPLES = 2000
-# Counts that are drawn at once; a thousand classes would take gigabytes otherwise.
+# Limits the counts drawn at once; a thousand classes would take gigabytes otherwise.
 MOST_DRAWN = 1_000_000
 
 
 def measure_intervals(predictions: Predictions, classes: Sequence[str]) -> dict[str, Interval]:
     """Return the 95 % intervals of the metrics that have one, under MLflow's names for them.
 
-    Shares (accuracy, and each class's precision and recall) and the count of errors: Wilson's. The log loss,
-    a mean over many images: the normal one. The macro F1: percentiles of resampled test sets (Efron, 1979).
-    The calibration error has none, for resampling makes it larger than it is.
-
-    Args:
-        predictions: of a test set.
-        classes: a name for every class, in order.
+    Shares (accuracy, and each class's precision and recall) and the count of errors have Wilson's interval;
+    the log loss, a mean over many images, the normal one; the macro F1 percentiles of resampled test sets
+    (Efron, 1979). The calibration error has none, for resampling makes it larger than it is.
     """
     confusion = confusion_matrix(predictions.probabilities, predictions.labels)
     images, right = int(confusion.sum()), int(confusion.trace())
@@ -48,9 +44,7 @@ def measure_intervals(predictions: Predictions, classes: Sequence[str]) -> dict[
 
 
 def _log_loss_interval(predictions: Predictions) -> Interval:
-    rows = np.arange(len(predictions.labels))
-    of_label = predictions.probabilities[rows, predictions.labels].astype(np.float64)
-    losses = -np.log(of_label.clip(SMALLEST_PROBABILITY, 1.0))
+    losses = label_losses(predictions.probabilities, predictions.labels)
     mean, margin = float(losses.mean()), NORMAL_QUANTILE_975 * float(losses.std()) / math.sqrt(len(losses))
     return max(0.0, mean - margin), mean + margin
 
@@ -72,7 +66,7 @@ def _macro_f1_interval(confusion: Integers) -> Interval:
 
 
 def _macro_f1(counts: Integers, rows: Integers, columns: Integers, classes: int) -> Floats:
-    """As `class_scores` has it, of many matrices at once: their cells (n, cells) to (n,)."""
+    """Compute `class_scores(...).macro_f1` of many matrices at once: their cells (n, cells) to (n,)."""
     right, both = (np.zeros((classes, len(counts))) for _ in range(2))
     np.add.at(both, rows, counts.T)
     np.add.at(both, columns, counts.T)

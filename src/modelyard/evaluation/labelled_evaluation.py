@@ -5,8 +5,17 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from modelyard.evaluation.measures import class_scores, confusion_matrix, measure_answers, measure_classes
-from modelyard.evaluation.mistakes import Mistake, worst_mistakes
+import numpy as np
+
+from modelyard.evaluation.measures import (
+    Floats,
+    Integers,
+    check_answers,
+    class_scores,
+    confusion_matrix,
+    measure_answers,
+    measure_classes,
+)
 from modelyard.evaluation.reports import Predictions, describe_bundle, packaging_proof
 from modelyard.evaluation.served import Served, ask_bundle
 from modelyard.images.dataset import Dataset
@@ -15,15 +24,33 @@ from modelyard.params import Evaluate
 
 
 @dataclass(frozen=True)
-class LabelledEvaluation:
-    """What a bundle did with the test pictures.
+class Mistake:
+    """A wrong first answer, with the image's index and the names of both classes."""
 
-    Attributes:
-        served: the bundle, asked for every picture.
-        pictures: the test pictures.
-        dataset: that they are of.
-        evaluate: the parameters it was measured with.
-    """
+    index: int
+    truth: str
+    answer: str
+    score: float
+
+
+def worst_mistakes(
+    probabilities: Floats, labels: Integers, names: Sequence[str], limit: int
+) -> tuple[Mistake, ...]:
+    """Return at most `limit` mistakes, the highest score first; of equals, the lower index."""
+    check_answers(probabilities, labels)
+    answers = probabilities.argmax(axis=1)
+    wrong = np.flatnonzero(answers != labels)
+    scores = probabilities.max(axis=1)
+    worst = wrong[np.argsort(-scores[wrong], kind="stable")][:limit]
+    return tuple(
+        Mistake(int(index), names[labels[index]], names[answers[index]], float(scores[index]))
+        for index in worst
+    )
+
+
+@dataclass(frozen=True)
+class LabelledEvaluation:
+    """What a bundle answered to the test pictures of a dataset."""
 
     served: Served
     pictures: Pictures
@@ -32,21 +59,20 @@ class LabelledEvaluation:
 
     @property
     def predictions(self) -> Predictions:
-        """What is kept for comparing this bundle with another."""
+        """What is kept to compare this bundle with another."""
         names = tuple(self.pictures.name(place) for place in range(len(self.pictures)))
         return Predictions(self.pictures.labels, self.served.probabilities, self.pictures.digest, names)
 
     @property
     def worst(self) -> Sequence[Mistake]:
-        """The mistakes to show, the surest first."""
+        """The mistakes to show, the most confident first."""
         probabilities, labels = self.served.probabilities, self.pictures.labels
         return worst_mistakes(probabilities, labels, self.dataset.classes, self.evaluate.mistakes)
 
     def metrics(self) -> dict[str, Any]:
         """All numbers, nested; `nesting.flatten` gives them the names that MLflow shows.
 
-        `agreement` is what packaging has measured on the validation split; it is left out where the bundle
-        brings no proof.
+        `agreement` is what packaging measured on the validation split, if the bundle has a proof.
         """
         probabilities, labels = self.served.probabilities, self.pictures.labels
         proof = packaging_proof(self.served.bundle)
@@ -92,8 +118,8 @@ def evaluate_labelled(
     """Ask the bundle in `folder` for every picture, each as a file, as its users will.
 
     Raises:
-        ModelyardError: there are no pictures, the bundle is not whole, its labels are not the dataset's
-            classes, a picture cannot be read, or the bundle's answers are none.
+        ModelyardError: there are no pictures, one cannot be read, or the bundle is damaged, has other labels
+            than the dataset, or cannot answer.
     """
     served = ask_bundle(folder, pictures, evaluate, classes=dataset.classes)
     return LabelledEvaluation(served, pictures, dataset, evaluate)

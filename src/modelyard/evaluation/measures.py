@@ -1,7 +1,7 @@
-"""How good a classifier's answers are: pure measures of probabilities against labels.
+"""Pure measures of a classifier's probabilities against labels.
 
-SciPy and scikit-learn have most of them, and the tests compare with theirs. They are not used here, since
-their import takes longer than the commands that ask.
+SciPy and scikit-learn have most of them, and the tests compare with theirs; importing those would take longer
+than the commands that need the measures.
 
 `probabilities` is (n, classes), float32 or float64, each row 0..1 with the sum 1; `labels` is (n,), integers
 0..classes-1. The first answer is the class of the highest probability; a tie goes to the lower class.
@@ -29,28 +29,20 @@ SMALLEST_PROBABILITY = float(np.finfo(np.float32).eps)
 
 @dataclass(frozen=True)
 class Calibration:
-    """Confidence beside accuracy, bin by bin.
+    """Confidence beside accuracy, bin by bin."""
 
-    Attributes:
-        edges: (bins + 1,), the bins' bounds, 0..1; a bin leaves its lower bound out.
-        counts: (bins,), how many first answers have a score in the bin.
-        confidence: (bins,), their mean score; NaN in an empty bin.
-        accuracy: (bins,), the share of them that is right; NaN in an empty bin.
-        error: the expected calibration error, 0..1.
-    """
-
-    edges: Floats
-    counts: Integers
-    confidence: Floats
-    accuracy: Floats
-    error: float
+    edges: Floats  # (bins + 1,), the bins' bounds, 0..1; a bin excludes its lower bound
+    counts: Integers  # (bins,), how many first answers have a score in the bin
+    confidence: Floats  # (bins,), their mean score; NaN in an empty bin
+    accuracy: Floats  # (bins,), the share of them that is right; NaN in an empty bin
+    error: float  # the expected calibration error, 0..1
 
 
 @dataclass(frozen=True)
 class ClassScores:
     """Precision, recall and F1 of every class, each (classes,) and 0..1, and `support`, its count of labels.
 
-    Where a ratio has no denominator (a class never answered, or without a label) it is 0, never NaN.
+    A ratio without a denominator (a class never answered, or without a label) is 0, never NaN.
     """
 
     precision: Floats
@@ -61,12 +53,7 @@ class ClassScores:
 
 
 def check_probabilities(probabilities: Floats, origin: str = "the probabilities") -> None:
-    """Refuse what is no table of probabilities.
-
-    Raises:
-        ModelyardError: not (n, classes) with n at least 1; NaN or infinite; outside 0..1; a row whose sum
-            is not 1. The message names `origin` and the first such row.
-    """
+    """Raise ModelyardError unless this is (n, classes), not empty, finite, 0..1, each row with the sum 1."""
     if probabilities.ndim != 2 or not probabilities.size:
         raise ModelyardError(
             f"{origin}: expected the shape (images, classes), at least one of each, got {probabilities.shape}"
@@ -75,19 +62,12 @@ def check_probabilities(probabilities: Floats, origin: str = "the probabilities"
     outside = (probabilities < -ROW_SUM_TOLERANCE) | (probabilities > 1 + ROW_SUM_TOLERANCE)
     _refuse_rows(outside.any(axis=1), f"{origin}: expected numbers from 0 to 1", probabilities)
     sums = probabilities.sum(axis=1, dtype=np.float64)
-    _refuse_rows(
-        abs(sums - 1) > ROW_SUM_TOLERANCE,
-        f"{origin}: expected rows with the sum 1 (a softmax)",
-        sums[:, None],
-    )
+    uneven = abs(sums - 1) > ROW_SUM_TOLERANCE
+    _refuse_rows(uneven, f"{origin}: expected rows with the sum 1 (a softmax)", sums[:, None])
 
 
 def check_answers(probabilities: Floats, labels: Integers) -> None:
-    """Refuse probabilities and labels that cannot be set side by side.
-
-    Raises:
-        ModelyardError: see `check_probabilities`; or labels of another length, type or range.
-    """
+    """Raise ModelyardError unless `labels` has a class for each row of probabilities."""
     check_probabilities(probabilities)
     images, classes = probabilities.shape
     if labels.shape != (images,) or not np.issubdtype(labels.dtype, np.integer):
@@ -126,12 +106,21 @@ def wilson_interval(successes: int, trials: int) -> tuple[float, float]:
 def log_loss(probabilities: Floats, labels: Integers) -> float:
     """Average -ln(probability of the label), in nats; 0 is perfect.
 
-    A probability under the epsilon of float32 (1.2e-7) counts as that: one hopeless image costs 15.9, not
-    infinity. Source: Bishop, Pattern Recognition and Machine Learning, 2006, eq. 4.108, over n.
+    Source: Bishop, Pattern Recognition and Machine Learning, 2006, eq. 4.108, over n.
     """
     check_answers(probabilities, labels)
+    return float(label_losses(probabilities, labels).mean())
+
+
+def label_losses(probabilities: Floats, labels: Integers) -> Floats:
+    """Return each image's -ln(probability of the label), (n,), in nats.
+
+    A probability under the epsilon of float32 (1.2e-7) counts as that: one hopeless image costs 15.9, not
+    infinity.
+    """
     of_label = probabilities[np.arange(len(labels)), labels].astype(np.float64)
-    return float(-np.log(of_label.clip(SMALLEST_PROBABILITY, 1.0)).mean())
+    losses: Floats = -np.log(of_label.clip(SMALLEST_PROBABILITY, 1.0))
+    return losses
 
 
 def confusion_matrix(probabilities: Floats, labels: Integers) -> Integers:
@@ -143,11 +132,11 @@ def confusion_matrix(probabilities: Floats, labels: Integers) -> Integers:
 
 
 def class_scores(confusion: Integers) -> ClassScores:
-    """Precision, recall and F1 from a confusion matrix (rows are labels).
+    """Return precision, recall and F1 from a confusion matrix (rows are labels).
 
-    The macro F1 is the plain mean over the classes that occur as a label or as an answer; scikit-learn's
-    f1_score(average="macro", zero_division=0) is the same. Source: van Rijsbergen, Information Retrieval,
-    1979, chapter 7; macro averages: Opitz and Burst, arXiv:1911.03347, "averaged F1".
+    The macro F1 is the mean over the classes that occur as a label or as an answer, as in scikit-learn's
+    f1_score(average="macro", zero_division=0). Sources: van Rijsbergen, Information Retrieval, 1979, chapter
+    7; Opitz and Burst, arXiv:1911.03347, "averaged F1".
     """
     right = confusion.diagonal().astype(np.float64)
     support, answered = confusion.sum(axis=1), confusion.sum(axis=0)
@@ -187,12 +176,10 @@ def calibration(probabilities: Floats, labels: Integers, bins: int) -> Calibrati
 
 
 def measure_answers(probabilities: Floats, labels: Integers, bins: int) -> dict[str, float]:
-    """All that one number can say: the section `test` of metrics.json.
+    """Return the section `test` of metrics.json.
 
-    Returns:
-        `accuracy`, with `accuracy_low` and `accuracy_high`, its 95 % interval; `errors`, how many first
-        answers are wrong; `majority`, the share of the most common class, which is right without looking;
-        `log_loss` in nats; `calibration_error`; `macro_f1`.
+    `accuracy` has a 95 % interval, `accuracy_low` to `accuracy_high`; `errors` counts wrong first answers;
+    `majority` is the share of the most common class, the accuracy of always answering it.
     """
     confusion = confusion_matrix(probabilities, labels)
     images, right = int(confusion.sum()), int(confusion.trace())
@@ -210,7 +197,7 @@ def measure_answers(probabilities: Floats, labels: Integers, bins: int) -> dict[
 
 
 def measure_classes(confusion: Integers, names: Sequence[str]) -> dict[str, dict[str, float]]:
-    """Precision, recall and F1 of every class under `name_classes`: the section `class` of metrics.json."""
+    """Return the section `class` of metrics.json: precision, recall and F1 of every class."""
     scores = class_scores(confusion)
     columns = {"precision": scores.precision, "recall": scores.recall, "f1": scores.f1}
     return {
@@ -220,9 +207,9 @@ def measure_classes(confusion: Integers, names: Sequence[str]) -> dict[str, dict
 
 
 def name_classes(names: Sequence[str]) -> tuple[str, ...]:
-    """Return what a metric's name calls each class: MLflow takes letters, figures, spaces and `_-./` alone.
+    """Return each class's name within a metric's: MLflow takes only letters, digits, spaces and `_-./`.
 
-    A class of another name gets its number too, so that no two are called alike.
+    A name with other characters gets the class's number too, so that no two are alike.
     """
     plain = ["/".join(_plain(part) for part in name.split("/")) for name in names]
     return tuple(
@@ -232,7 +219,7 @@ def name_classes(names: Sequence[str]) -> tuple[str, ...]:
 
 
 def _plain(part: str) -> str:
-    """MLflow reads slashes as a path's, and takes no empty part, `.` or `..`."""
+    """Replace characters, and the parts of a path, that MLflow does not take."""
     return re.sub(r"[^\w\-. ]|^\.{0,2}$", "_", part)
 
 

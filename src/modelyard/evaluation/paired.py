@@ -1,4 +1,4 @@
-"""Two classifiers on the very same images: is one of them better, or was it luck?"""
+"""Two classifiers on the same images: is one of them better, or was it luck?"""
 
 from dataclasses import dataclass
 
@@ -10,14 +10,10 @@ from modelyard.evaluation.reports import Predictions
 
 @dataclass(frozen=True)
 class PairedTest:
-    """What the images say on which one of two classifiers is right and the other is wrong.
+    """The images that only one of two classifiers answers rightly, of all that both answered.
 
-    Attributes:
-        only_first: images that the first alone answers rightly.
-        only_second: images that the second alone answers rightly.
-        images: that both have answered.
-        p_value: how probable so uneven a split is, 0..1, if each such image is as likely to fall to one as
-            to the other; 1.0 where there is none.
+    `p_value` is the probability, 0..1, of so uneven a split if each such image is as likely to fall to one as
+    to the other; 1.0 if there is none.
     """
 
     only_first: int
@@ -44,10 +40,7 @@ def mcnemar(first: Predictions, second: Predictions) -> PairedTest:
 
 
 def sign_test(heads: int, tails: int) -> float:
-    """Return the two-sided p-value, 0..1, of a fair coin's having fallen so; exact to the last digit.
-
-    The sum is one of whole numbers, and Python divides those of any length without an error in between.
-    """
+    """Return the two-sided p-value, 0..1, of a fair coin, computed exactly with integers."""
     tosses, rarer = heads + tails, min(heads, tails)
     ways, all_ways = 1, 1
     for count in range(rarer):

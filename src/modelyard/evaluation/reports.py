@@ -17,23 +17,16 @@ from modelyard.inference.bundle import Bundle
 
 @dataclass(frozen=True)
 class Predictions:
-    """What a bundle answered to labelled images, so that two bundles can be compared image by image.
+    """What a bundle answered to labelled images, to compare bundles image by image."""
 
-    Attributes:
-        labels: (n,), uint8 or uint16.
-        probabilities: (n, classes), float32.
-        digest: of the data; only predictions of the same data can be compared.
-        names: of each image; None in files of before they were kept.
-    """
-
-    labels: Integers
-    probabilities: Floats
-    digest: str
-    names: tuple[str, ...] | None = None
+    labels: Integers  # (n,), uint8 or uint16
+    probabilities: Floats  # (n, classes), float32
+    digest: str  # of the data; only predictions of the same data can be compared
+    names: tuple[str, ...] | None = None  # of each image; None in older files
 
 
 def write_predictions(path: Path, predictions: Predictions) -> None:
-    """Write an .npz with an array of each attribute; the same predictions give the same bytes."""
+    """Write an .npz with an array for each attribute; the same predictions give the same bytes."""
     arrays = {
         "labels": predictions.labels,
         "probabilities": predictions.probabilities.astype(np.float32),
@@ -46,11 +39,7 @@ def write_predictions(path: Path, predictions: Predictions) -> None:
 
 
 def read_predictions(path: Path) -> Predictions:
-    """Read what `write_predictions` wrote; nothing in the file is run.
-
-    Raises:
-        ModelyardError: the file is missing, is no such .npz, or holds something else than predictions.
-    """
+    """Read what `write_predictions` wrote, running nothing; raise ModelyardError if it is damaged."""
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
             names = tuple(map(str, arrays["names"])) if "names" in arrays else None
@@ -69,28 +58,25 @@ def read_predictions(path: Path) -> Predictions:
 
 
 def write_confusion(path: Path, probabilities: Floats, labels: Integers, names: Sequence[str]) -> None:
-    """Write a CSV with the columns `actual` and `predicted`, a row an image, as DVC's template wants it."""
+    """Write a CSV with `actual` and `predicted`, a row for each image, as DVC's template wants it."""
     rows = zip(labels, probabilities.argmax(axis=1), strict=True)
     _write_csv(path, ("actual", "predicted"), [(names[label], names[answer]) for label, answer in rows])
 
 
 def write_reliability(path: Path, curve: Calibration) -> None:
-    """Write a CSV with `confidence`, `accuracy` and `images`, a row for every bin that has any."""
+    """Write a CSV with `confidence`, `accuracy` and `images`, a row for each bin that has any."""
     rows = zip(curve.confidence, curve.accuracy, curve.counts, strict=True)
     lines = [(f"{confidence:.6f}", f"{accuracy:.6f}", count) for confidence, accuracy, count in rows if count]
     _write_csv(path, ("confidence", "accuracy", "images"), lines)
 
 
 def describe_bundle(bundle: Bundle) -> dict[str, Any]:
-    """Say for the record which bundle was measured."""
+    """Return which bundle was measured."""
     return {"name": bundle.name, "precision": bundle.precision, "content_key": bundle.content_key}
 
 
 def packaging_proof(bundle: Bundle) -> dict[str, float]:
-    """What packaging has measured of the bundle's agreement with its source; empty without a proof.
-
-    A measure that was not taken (no file was decoded, for one) is left out, for metrics are numbers.
-    """
+    """Return how far packaging found the bundle to agree with its source, as far as it was measured."""
     proof = bundle.provenance.get("proof", {})
     return {name: value for name, value in proof.items() if isinstance(value, int | float)}
 

@@ -1,20 +1,20 @@
-"""A bundle asked as a server asks it: files in, one at a time, through the same predictor."""
+"""A bundle asked, and timed, as a server asks it: one file at a time, through the same predictor."""
 
 import platform
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from tqdm import tqdm
 
 from modelyard.errors import ModelyardError
-from modelyard.evaluation.latency import Latency, measure_latency
 from modelyard.evaluation.measures import Floats
-from modelyard.images.pictures import LIMITS
+from modelyard.images.crops import Samples
+from modelyard.images.pictures import LIMITS, Pictures
 from modelyard.inference.bundle import Bundle, BundleError, read_bundle
 from modelyard.inference.decoding.formats import find_format
 from modelyard.inference.decoding.images import ImageError
@@ -25,38 +25,27 @@ from modelyard.params import Evaluate
 # After this many seconds, progress is shown.
 PATIENCE_S = 2.0
 MOST_NAMED = 10
+FEWEST_RUNS = 10
 
 
-class Files(Protocol):
-    """PNG and JPEG files, each of which is read only when it is asked for."""
+@dataclass(frozen=True)
+class Latency:
+    """The time of one answer in milliseconds: half of `runs` took at most `p50_ms`, 99 % at most `p99_ms`."""
 
-    def __len__(self) -> int:
-        """Return how many there are."""
-
-    def name(self, place: int) -> str:
-        """Return what to call one in a message."""
-
-    def file(self, place: int) -> bytes:
-        """Return the bytes of one."""
+    p50_ms: float
+    p99_ms: float
+    runs: int
 
 
 @dataclass(frozen=True)
 class Served:
-    """A bundle, and what it did.
-
-    Attributes:
-        predictor: of the bundle.
-        probabilities: (n, outputs), float32, of every file, as `Predictor.predict` ranks them.
-        load_ms: see `load_predictor`.
-        latency: of one file, decoded and answered.
-        timed: that file, in words.
-    """
+    """A bundle, and what it answered."""
 
     predictor: Predictor
-    probabilities: Floats
-    load_ms: float
-    latency: Latency
-    timed: str
+    probabilities: Floats  # (n, outputs), float32, of every file
+    load_ms: float  # from reading the bundle's files to its first answer, in this process
+    latency: Latency  # of one file, decoded and answered
+    timed: str  # that file, in words
 
     @property
     def bundle(self) -> Bundle:
@@ -64,7 +53,7 @@ class Served:
         return self.predictor.bundle
 
     def costs(self) -> dict[str, Any]:
-        """Time and size, as they stand in metrics.json."""
+        """Time and size, as in metrics.json."""
         return {
             "latency": {"p50_ms": self.latency.p50_ms, "p99_ms": self.latency.p99_ms},
             "load_ms": self.load_ms,
@@ -72,7 +61,7 @@ class Served:
         }
 
     def circumstances(self) -> dict[str, Any]:
-        """What was timed on what, as it stands in report.json."""
+        """What was timed on what, as in report.json."""
         return {
             "latency": {"input": self.timed, "runs": self.latency.runs},
             "processor": name_processor(),
@@ -80,11 +69,7 @@ class Served:
 
 
 def find_bundles(folder: Path) -> list[Path]:
-    """Return the folders of the bundles of one role, float32 before int8.
-
-    Raises:
-        ModelyardError: there is none.
-    """
+    """Return the folders of a role's bundles, float32 before int8; raise ModelyardError if there are none."""
     found = sorted(path for path in folder.glob("*") if path.is_dir())
     if not found:
         raise ModelyardError(
@@ -94,45 +79,32 @@ def find_bundles(folder: Path) -> list[Path]:
 
 
 def ask_bundle(
-    folder: Path,
-    files: Files,
-    evaluate: Evaluate,
-    *,
-    classes: Sequence[str] | None = None,
+    folder: Path, files: Pictures | Samples, evaluate: Evaluate, *, classes: Sequence[str] | None = None
 ) -> Served:
     """Load the bundle in `folder`, time it with the first file, and ask it for every file.
 
-    Args:
-        folder: of the bundle.
-        files: at least one.
-        evaluate: how often to time it.
-        classes: the names that its labels must have, in this order; None takes any.
+    `classes` are the names that its labels must have, in this order; None takes any.
 
     Raises:
-        ModelyardError: there are no files, one cannot be read, or the bundle cannot answer.
+        ModelyardError: there are no files, one cannot be read, or the bundle is damaged or cannot answer.
     """
     if not len(files):
         raise ModelyardError("expected pictures to measure a model with, got none")
     first = files.file(0)
-    predictor, load_ms = load_predictor(folder, first, classes)
+    predictor, load_ms = _load_predictor(folder, first, classes)
     latency = measure_latency(
         lambda: predictor.predict([first]), evaluate.latency_runs, evaluate.latency_warmup
     )
     height, width = predictor.decode(first).shape[:2]
     what = f"one {kind.name if (kind := find_format(first)) else 'file'} of {width}x{height} pixels"
-    return Served(predictor, answer_files(predictor, files), load_ms, latency, what)
+    return Served(predictor, _answer_files(predictor, files), load_ms, latency, what)
 
 
-def load_predictor(
-    folder: Path, image: bytes, classes: Sequence[str] | None = None
-) -> tuple[Predictor, float]:
-    """Load a bundle, and measure the milliseconds from reading its files to its first answer, to `image`.
+def _load_predictor(folder: Path, image: bytes, classes: Sequence[str] | None) -> tuple[Predictor, float]:
+    """Load a bundle, and measure the milliseconds to its first answer, to `image`.
 
-    The time is measured in this process, the predictor's modules being imported already; call it before
-    anything else has run a model, as in a server that has just started.
-
-    Raises:
-        ModelyardError: the bundle is not whole, has other labels than `classes`, or cannot answer the image.
+    The predictor's modules are imported already. Nothing may run a model before this, as in a server that has
+    just started.
     """
     start_ns = time.perf_counter_ns()
     try:
@@ -146,14 +118,10 @@ def load_predictor(
     return predictor, (time.perf_counter_ns() - start_ns) / 1e6
 
 
-def answer_files(predictor: Predictor, files: Files) -> Floats:
-    """Give the probabilities (n, outputs), float32; one file is in memory at a time.
-
-    Raises:
-        ModelyardError: a file cannot be read, or the model gave what is no answer.
-    """
+def _answer_files(predictor: Predictor, files: Pictures | Samples) -> Floats:
+    """Return the probabilities (n, outputs), float32, with one file in memory at a time."""
     given = np.empty((len(files), len(predictor.bundle.labels)), np.float32)
-    # Nothing is shown where no person looks at a terminal.
+    # Nothing is shown unless stderr is a terminal.
     places = tqdm(
         range(len(files)), "asking", unit="picture", file=sys.stderr, delay=PATIENCE_S, disable=None
     )
@@ -167,6 +135,30 @@ def answer_files(predictor: Predictor, files: Files) -> Floats:
         except ModelError as error:
             raise ModelyardError(f"{predictor.bundle.folder}: {error}: package it again") from error
     return given
+
+
+def measure_latency(answer: Callable[[], object], runs: int, warmup: int, budget_s: float = 3.0) -> Latency:
+    """Call `answer` `runs` times, at least once, one after another, after `warmup` calls.
+
+    Percentiles between two runs are interpolated; with fewer than 100 runs the p99 is close to the slowest.
+    Measuring ends after `budget_s` seconds, but never before 10 calls; the warm-up gets a quarter of it.
+    """
+    _repeat(answer, warmup, budget_s / 4, fewest=0)
+    milliseconds = _repeat(answer, runs, budget_s, fewest=FEWEST_RUNS)
+    p50, p99 = np.percentile(milliseconds, [50, 99])
+    return Latency(float(p50), float(p99), len(milliseconds))
+
+
+def _repeat(answer: Callable[[], object], times: int, budget_s: float, fewest: int) -> list[float]:
+    milliseconds: list[float] = []
+    stop_ns = time.perf_counter_ns() + budget_s * 1e9
+    while len(milliseconds) < times:
+        start_ns = time.perf_counter_ns()
+        if start_ns >= stop_ns and len(milliseconds) >= fewest:
+            break
+        answer()
+        milliseconds.append((time.perf_counter_ns() - start_ns) / 1e6)
+    return milliseconds
 
 
 def name_processor() -> str:

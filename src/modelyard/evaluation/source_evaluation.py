@@ -1,10 +1,12 @@
-"""The evaluation without labels: how far a bundle's answers are from those of the network it was made of."""
+"""The evaluation without labels: how far a bundle's answers are from its source's."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from modelyard.evaluation.agreement import Answers, measure_agreement
+from modelyard.evaluation.agreement import measure_agreement, pick_answers
+from modelyard.evaluation.measures import Floats
 from modelyard.evaluation.reports import describe_bundle, packaging_proof
 from modelyard.evaluation.served import Served, ask_bundle
 from modelyard.images.crops import Samples
@@ -15,23 +17,16 @@ ANSWERS = 5
 
 @dataclass(frozen=True)
 class SourceEvaluation:
-    """What a bundle did with the sample pictures.
-
-    Attributes:
-        served: the bundle, asked for every picture and cut-out.
-        samples: the pictures.
-        agreement: see `agreement.measure_agreement`.
-    """
+    """What a bundle answered to the sample pictures and their cut-outs."""
 
     served: Served
     samples: Samples
-    agreement: dict[str, float]
+    agreement: dict[str, float]  # as `agreement.measure_agreement` returns it
 
     def metrics(self) -> dict[str, Any]:
-        """All numbers, nested; no accuracy, for these pictures have no labels. See `nesting.flatten`.
+        """All numbers, nested; without accuracy, for these pictures have no labels. See `nesting.flatten`.
 
-        What the decoder alone changes (`agreement/decoder_max_difference`) is known from packaging, where
-        the source could be asked; all else is measured here.
+        Only packaging can ask the source what the decoder alone changes (`agreement/decoder_max_difference`).
         """
         return {
             "agreement": packaging_proof(self.served.bundle) | self.agreement,
@@ -69,15 +64,14 @@ class SourceEvaluation:
 
 
 def evaluate_against_source(
-    folder: Path, samples: Samples, source: Answers, evaluate: Evaluate
+    folder: Path, samples: Samples, source: Mapping[str, Floats], evaluate: Evaluate
 ) -> SourceEvaluation:
     """Ask the bundle in `folder` for the pictures that its source has answered, each as a file.
 
     Raises:
-        ModelyardError: the source has not answered a picture, the bundle is not whole, or its answers are
-            none.
+        ModelyardError: the source has not answered a picture, or the bundle is damaged or cannot answer.
     """
-    expected = source.of([samples.name(place) for place in range(len(samples))])
+    expected = pick_answers(source, [samples.name(place) for place in range(len(samples))])
     served = ask_bundle(folder, samples, evaluate)
     answered = [place for place, label in enumerate(served.bundle.labels) if label.name is not None]
     return SourceEvaluation(served, samples, measure_agreement(expected, served.probabilities, answered))

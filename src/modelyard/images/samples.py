@@ -1,7 +1,7 @@
 """A few pictures as files, for people and for the serve stage."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -18,11 +18,17 @@ def write_samples(folder: Path, pictures: Pictures, count: int) -> None:
     A file's name tells the truth about it: `07-label-3.png`.
     """
     with replace_folder(folder) as new:
-        for number, place in enumerate(one_of_each_in_turn(pictures.labels, count)):
-            file = pictures.file(int(place))
-            label = _to_file_name(pictures.classes[pictures.labels[place]])
-            suffix = kind.suffix if (kind := find_format(file)) else ""
-            (new / f"{number:02}-label-{label}{suffix}").write_bytes(file)
+        for name, file in choose_samples(pictures, count):
+            (new / name).write_bytes(file)
+
+
+def choose_samples(pictures: Pictures, count: int) -> Iterator[tuple[str, bytes]]:
+    """Give name and content of one picture of each class in turn, as `write_samples` writes them."""
+    for number, place in enumerate(one_of_each_in_turn(pictures.labels, count)):
+        file = pictures.file(int(place))
+        label = _to_file_name(pictures.classes[pictures.labels[place]])
+        suffix = kind.suffix if (kind := find_format(file)) else ""
+        yield f"{number:02}-label-{label}{suffix}", file
 
 
 def read_label(name: str, classes: Iterable[str]) -> str | None:

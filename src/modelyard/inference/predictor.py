@@ -5,7 +5,7 @@ import math
 import operator
 import os
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, Literal
 
 import numpy as np
@@ -19,6 +19,8 @@ from modelyard.inference.fits import fit_pixels
 from modelyard.inference.interpreters import ModelError, Pool
 
 Answer = list[dict[str, Any]]
+# Told of each image's input, float32 (h, w, c); of None where it cannot be read.
+Observe = Callable[[NDArray[np.float32] | None], None]
 DEFAULT_TOP_K = 5
 DEFAULT_LIMITS = Limits()
 SMALL_BYTES = 4_000_000
@@ -94,6 +96,16 @@ class Predictor:
             ready *= np.float32(how.scale)
         return ready
 
+    def draw_input(self, ready: NDArray[np.float32]) -> bytes:
+        """Draw what `prepare` made: a PNG, grey or RGB, of the levels that the fit gave, rounded."""
+        how = self.bundle.preprocessing
+        levels = np.rint(ready / np.float32(how.scale) + np.float32(how.mean)).clip(0, 255).astype(np.uint8)
+        stream = io.BytesIO()
+        Image.fromarray(levels[:, :, 0] if how.channels == 1 else levels).save(
+            stream, "PNG", compress_level=1
+        )
+        return stream.getvalue()
+
     def preprocess(self, image: Any, ends_at: float = math.inf) -> NDArray[np.float32]:
         """Decode and prepare in one step.
 
@@ -129,6 +141,7 @@ class Predictor:
         top_k: int = DEFAULT_TOP_K,
         on_error: Literal["raise", "return"] = "raise",
         ends_at: float = math.inf,
+        observe: Observe | None = None,
     ) -> list[Answer | dict[str, str]]:
         """Answer each image with its ranked labels.
 
@@ -138,6 +151,7 @@ class Predictor:
             on_error: "raise" fails all for one that cannot be read; "return" puts `{"error": "image 3: ..."}`
                 in its place.
             ends_at: `time.monotonic()` at which to give up, within an image or between two.
+            observe: is told what the model is given of each image, before it answers.
 
         Returns:
             For each image `[{"label": "7", "score": 0.9994, "id": 7}, ...]`, best first, the lower id first
@@ -159,13 +173,16 @@ class Predictor:
         for index, image in enumerate(images):
             if time.monotonic() > ends_at:
                 raise TimeoutError
+            ready: NDArray[np.float32] | None = None
             try:
                 ready = self.preprocess(image, ends_at)
             except ImageError as error:
                 if on_error == "raise":
                     raise error.at(index) from error
                 answers.append({"error": str(error.at(index))})
-            else:
+            if observe is not None:
+                observe(ready)
+            if ready is not None:
                 answers.append(self._rank(self.probabilities(ready[None])[0], count))
         return answers
 

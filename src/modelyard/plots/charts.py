@@ -1,6 +1,6 @@
-"""Pictures of measures: what is confused with what, and how far a score can be believed.
+"""Charts of measures: what is confused with what, and how far a score can be believed.
 
-Blue is right or measured, vermilion is wrong: two of Okabe and Ito's colours, told apart by any eye.
+Blue is right or measured, vermilion is wrong: two of Okabe and Ito's colours, which any eye can tell apart.
 """
 
 import textwrap
@@ -46,12 +46,10 @@ STYLE: dict[str, Any] = {
 
 @contextmanager
 def picture(path: Path, width_in: float, height_in: float, arranged: bool = True) -> Iterator["Figure"]:
-    """Give a figure to draw on, and save it as a PNG at `path`, whole or not at all.
+    """Yield a figure to draw on, and save it as a PNG at `path`, whole or not at all.
 
-    Where it is `arranged`, its axes are laid out so that nothing overlaps; else they are placed by hand.
-
-    A person's own matplotlib settings are left out, and so is the library's version in the file: the same
-    drawing gives the same bytes.
+    `arranged` lays its axes out so that nothing overlaps; otherwise they are placed by hand. The user's
+    matplotlib settings and the library's version are left out: the same drawing gives the same bytes.
     """
     import matplotlib.style
     from matplotlib.figure import Figure
@@ -66,25 +64,20 @@ def picture(path: Path, width_in: float, height_in: float, arranged: bool = True
 
 
 def shorten(text: str, most: int) -> str:
-    """Cut a text to at most `most` characters, with a sign that something is missing."""
+    """Cut a text to at most `most` characters, marked by an ellipsis."""
     return text if len(text) <= most else text[: most - 1] + "…"
 
 
 def wrap(title: str, width_in: float) -> str:
-    """Break a title into lines that a picture of this width holds."""
+    """Break a title into lines that fit a picture of this width."""
     return textwrap.fill(title, int(width_in / TITLE_LETTER_IN), break_on_hyphens=False)
 
 
 def plot_confusion(path: Path, confusion: Integers, names: Sequence[str], subject: str) -> None:
-    """Draw a confusion matrix with its counts, recall at the right and precision on top.
+    """Draw a confusion matrix (rows are labels) with its counts, recall on the right and precision on top.
 
     The colour of the mistakes grows with the logarithm of their count; a pair that never happened is blank.
-
-    Args:
-        path: the PNG to write.
-        confusion: (classes, classes), counts; rows are the labels.
-        names: a name for every class, in order.
-        subject: model and data, for the title.
+    `subject` is model and data, for the title.
     """
     from matplotlib.colors import ListedColormap
 
@@ -101,7 +94,9 @@ def plot_confusion(path: Path, confusion: Integers, names: Sequence[str], subjec
         if wrong.count():
             _colour_mistakes(axes, wrong)
         if classes <= MOST_WRITTEN_CLASSES:
-            _write_counts(axes, confusion)
+            for row, column in np.argwhere(confusion > 0):
+                count = f"{confusion[row, column]}"
+                axes.text(column, row, count, ha="center", va="center", color=INK, fontsize=9)
         _name_classes(axes, confusion, names)
         mistakes, images = int(confusion.sum() - confusion.trace()), int(confusion.sum())
         title = f"{wrap(subject, width_in)}\n{mistakes:,} of {images:,} first answers wrong"
@@ -109,14 +104,9 @@ def plot_confusion(path: Path, confusion: Integers, names: Sequence[str], subjec
 
 
 def plot_reliability(path: Path, curve: Calibration, subject: str) -> None:
-    """Draw accuracy over score, a point a bin with its 95 % interval, above the count of every bin.
+    """Draw accuracy over score, a point for each bin with its 95 % interval, above the count of every bin.
 
-    A point on the dashed line keeps its promise; below it, the model is too sure of itself.
-
-    Args:
-        path: the PNG to write.
-        curve: see `evaluation.calibration`.
-        subject: model and data, for the title.
+    A point on the dashed line is as often right as it says; below it, the model is overconfident.
     """
     with picture(path, 6.4, 6.8) as figure:
         above, below = figure.subplots(2, 1, sharex=True, height_ratios=[3, 1])
@@ -128,19 +118,14 @@ def plot_reliability(path: Path, curve: Calibration, subject: str) -> None:
 def _colour_mistakes(axes: "Axes", wrong: Integers) -> None:
     from matplotlib.colors import LinearSegmentedColormap, LogNorm
 
-    # Where a cell is a dot, pale ones would not be seen.
+    # Pale cells as small as a dot would not be seen.
     pale = [PALE_VERMILION] if len(wrong) <= MOST_WRITTEN_CLASSES else []
     colours = LinearSegmentedColormap.from_list("mistakes", [*pale, "#F5A56B", VERMILION])
     axes.imshow(wrong, cmap=colours, norm=LogNorm(1, max(10, int(wrong.max()))))
 
 
-def _write_counts(axes: "Axes", confusion: Integers) -> None:
-    for row, column in np.argwhere(confusion > 0):
-        axes.text(column, row, f"{confusion[row, column]}", ha="center", va="center", color=INK, fontsize=9)
-
-
 def _name_classes(axes: "Axes", confusion: Integers, names: Sequence[str]) -> None:
-    """Classes at the left and below, their shares at the right and on top, thin lines between the cells."""
+    """Write classes on the left and below, their shares on the right and on top, lines between the cells."""
     classes = len(names)
     scores = class_scores(confusion)
     ticks = list(range(0, classes, -(-classes // MOST_WRITTEN_CLASSES)))
@@ -191,7 +176,7 @@ def _draw_accuracy(axes: "Axes", curve: Calibration) -> None:
 
 
 def _draw_counts(axes: "Axes", curve: Calibration) -> None:
-    """Bars on a logarithmic scale, or the last bin of a good model would be the only one to see."""
+    """Draw bars on a logarithmic scale, or the last bin of a good model would hide the others."""
     from matplotlib.ticker import NullLocator
 
     width = curve.edges[1] - curve.edges[0]

@@ -16,17 +16,12 @@ CELL_IN, PICTURE_IN, MARGIN_IN = 2.0, 1.8, 0.15
 TITLE_IN, CAPTION_IN, GAP_IN = 0.45, 0.62, 0.12
 LONGEST_LABEL = 22
 SIDE = 320
-# A second answer is shown from here on, and no answer is called surer than the last of these.
+# The least score of a second answer that is shown, and the highest that is written in full.
 LEAST_SHARE, MOST_SHARE = 0.001, 0.9999
 
 
 def plot_contact_sheet(path: Path, sections: Sequence[tuple[str, Sequence[AnsweredPicture]]]) -> None:
-    """Draw each section's images in lines of five under its title, one section a model.
-
-    Args:
-        path: the PNG to write.
-        sections: a title, and images with their answers.
-    """
+    """Draw each section's images in rows of five under its title, one section for each model."""
     sheets = [(title, list(_lay_out(pictures))) for title, pictures in sections]
     height_in = sum(TITLE_IN + sum(height for height, _ in lines) for _, lines in sheets) + MARGIN_IN
     width_in = COLUMNS * CELL_IN + 2 * MARGIN_IN
@@ -42,7 +37,7 @@ def plot_contact_sheet(path: Path, sections: Sequence[tuple[str, Sequence[Answer
 
 
 def _lay_out(pictures: Sequence[AnsweredPicture]) -> Iterator[tuple[float, Sequence[AnsweredPicture]]]:
-    """Give the lines with their heights in inches: a line is as high as its highest picture needs."""
+    """Yield each row with its height in inches, that of its tallest picture."""
     for start in range(0, len(pictures), COLUMNS):
         line = pictures[start : start + COLUMNS]
         yield max(_measure(one)[1] for one in line) + CAPTION_IN + GAP_IN, line
@@ -79,5 +74,5 @@ def _draw(figure: "Figure", one: AnsweredPicture, left_in: float, top_in: float,
 
 
 def show_share(score: float) -> str:
-    """Write a score in per cent; nothing that is not certain is called 100 %."""
+    """Write a score in per cent, but never 100 %."""
     return f"> {MOST_SHARE:.2%}" if score > MOST_SHARE else f"{score:.2%}"

@@ -10,7 +10,7 @@ from modelyard.inference.bundle import Bundle
 from modelyard.plots.charts import plot_confusion, plot_reliability
 from modelyard.plots.gallery import AnsweredPicture, plot_answers, plot_mistakes
 
-# More would make a page that no browser shows.
+# Browsers cannot show a larger picture.
 MOST_ANSWERED = 12
 
 

@@ -1,4 +1,4 @@
-"""Pictures of answers: the worst mistakes, and what a network says of sample pictures."""
+"""Pictures of answers: the worst mistakes, and a network's answers to sample pictures."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from modelyard.evaluation.mistakes import Mistake
+from modelyard.evaluation.labelled_evaluation import Mistake
 from modelyard.images.pictures import Pictures
 from modelyard.plots.charts import BLUE, GREY, INK, PALE_GREY, picture, shorten, wrap
 from modelyard.plots.thumbnails import make_thumbnail, shrink
@@ -23,39 +23,29 @@ LINE = 1.42  # the height of a line of the gallery, picture and caption, in colu
 TITLE_IN = 0.75
 PICTURE_SIDE = 480
 LONGEST_LABEL, LONGEST_NAME = 44, 30
-# Of truth and answer together, in one line; and of one of them, in a line of its own.
+# The most letters of truth and answer in one line, and of either in a line of its own.
 SHORT, LONGEST_CLASS = 8, 15
 CELL = 0.84  # a picture's longer side, in columns' widths
 
 
 @dataclass(frozen=True)
 class AnsweredPicture:
-    """A picture with its answers.
-
-    Attributes:
-        name: the file's name.
-        pixels: uint8 (h, w), grey, or (h, w, 3).
-        answers: as `Predictor.predict` ranks them: each with `label` and `score`, best first.
-        label: the right answer, None where it is not known.
-    """
+    """A picture with its answers."""
 
     name: str
-    pixels: Pixels
+    pixels: Pixels  # uint8 (h, w), grey, or (h, w, 3)
+    # As `Predictor.predict` ranks them: each with `label` and `score`, best first.
     answers: Sequence[dict[str, Any]]
-    label: str | None = None
+    label: str | None = None  # the right answer, or None if it is unknown
 
 
 def plot_mistakes(
     path: Path, pictures: Pictures, mistakes: Sequence[Mistake], wrong: int, subject: str
 ) -> None:
-    """Draw the pictures of mistakes in lines of eight, each with truth, answer and score.
+    """Draw the pictures of mistakes in rows of eight, each with truth, answer and score.
 
-    Args:
-        path: the PNG to write.
-        pictures: all of them; a mistake's index points into them.
-        mistakes: the ones to show, in this order; none makes a page that says so.
-        wrong: how many mistakes there are in all.
-        subject: model and data, for the title.
+    A mistake's index points into `pictures`; `wrong` counts all mistakes, not only those shown. Without
+    mistakes the picture says so. `subject` is model and data, for the title.
     """
     if not mistakes:
         with picture(path, 6, 2, arranged=False) as figure:
@@ -81,23 +71,18 @@ def plot_mistakes(
 
 
 def plot_answers(path: Path, pictures: Sequence[AnsweredPicture], subject: str) -> None:
-    """Draw every picture beside its answers, as bars from 0 to 1, best first.
-
-    Args:
-        path: the PNG to write.
-        pictures: at least one, a line of the picture each.
-        subject: the model, for the title.
-    """
+    """Draw every picture beside its answers, as bars from 0 to 1, best first."""
     with picture(path, 10, 2.4 * len(pictures) + 0.7) as figure:
         grid = figure.subplots(len(pictures), 2, squeeze=False, width_ratios=[1, 2.2])
         for one, (left, right) in zip(pictures, grid, strict=True):
-            _show_picture(left, one)
+            left.imshow(shrink(one.pixels, PICTURE_SIDE), cmap="gray", vmin=0, vmax=255)
+            left.set_title(shorten(one.name, LONGEST_NAME), fontsize=9, weight="normal", color=GREY)
+            left.set_axis_off()
             _show_answers(right, one.answers)
         figure.suptitle(wrap(subject, 10), x=0.014, ha="left", fontsize=12, weight="bold")
 
 
 def _place_picture(axes: "Axes", pixels: Pixels, column: int, top: float) -> None:
-    """Put a picture into its square, with its own proportions."""
     height, width = (CELL * side / max(pixels.shape[:2]) for side in pixels.shape[:2])
     left, above = column + (1 - width) / 2, top + 0.04 + (CELL - height) / 2
     extent = (left, left + width, above + height, above)
@@ -105,19 +90,13 @@ def _place_picture(axes: "Axes", pixels: Pixels, column: int, top: float) -> Non
 
 
 def _label(axes: "Axes", mistake: Mistake, column: int, top: float, short: bool) -> None:
-    """Write truth and answer into a line, or long ones into two lines that are cut."""
+    """Write truth and answer in one line, or in two lines that are cut if they are long."""
     truth, answer = (shorten(name, LONGEST_CLASS) for name in (mistake.truth, mistake.answer))
     text, size = (f"{truth} → {answer}", 11) if short else (f"{truth}\n→ {answer}", 7)
     middle = column + 0.5
     axes.text(middle, top + 0.91, text, ha="center", va="top", fontsize=size, weight="bold")
     detail, below = f"{mistake.score:.3f}  no. {mistake.index}", top + (1.17 if short else 1.26)
     axes.text(middle, below, detail, ha="center", va="center", fontsize=7.5, color=GREY)
-
-
-def _show_picture(axes: "Axes", one: AnsweredPicture) -> None:
-    axes.imshow(shrink(one.pixels, PICTURE_SIDE), cmap="gray", vmin=0, vmax=255)
-    axes.set_title(shorten(one.name, LONGEST_NAME), fontsize=9, weight="normal", color=GREY)
-    axes.set_axis_off()
 
 
 def _show_answers(axes: "Axes", answers: Sequence[dict[str, Any]]) -> None:

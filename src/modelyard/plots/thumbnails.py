@@ -10,16 +10,12 @@ SIDE = 128
 
 
 def make_thumbnail(pictures: Pictures, place: int) -> NDArray[np.uint8]:
-    """Return a picture as its file shows it, at most 128 pixels high and wide.
-
-    Returns:
-        uint8 (h, w, 3); of pictures of grey levels (h, w).
-    """
+    """Return a picture, at most 128 pixels high and wide: uint8 (h, w, 3), or (h, w) in grey."""
     return shrink(pictures.pixels(place, grey=isinstance(pictures, PixelPictures)), SIDE)
 
 
 def shrink(pixels: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
-    """Return pixels (h, w) or (h, w, 3) with no side longer than `side`; what is smaller stays as it is."""
+    """Return pixels (h, w) or (h, w, 3) with no side longer than `side`; smaller ones are unchanged."""
     picture = Image.fromarray(pixels)
     picture.thumbnail((side, side))
     return np.asarray(picture)

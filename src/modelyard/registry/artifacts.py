@@ -1,8 +1,7 @@
-"""What versions have among their artifacts, brought to this machine: bundles, and networks to train on."""
+"""What versions keep among their artifacts, fetched: bundles, and networks to train on."""
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from modelyard.errors import ModelyardError
 from modelyard.inference.bundle import Bundle, BundleError, is_content_key, read_bundle
@@ -10,22 +9,14 @@ from modelyard.inference.plain_text import show
 from modelyard.inference.trial import try_bundle
 from modelyard.registry.bundle_artifacts import ArtifactError, bring_bundle
 from modelyard.registry.versions import CONTENT_KEY, NETWORK_ARTIFACT, resolve_version
+from modelyard.tracking.mlflow_types import ModelVersion
 from modelyard.tracking.store import Store
 
-if TYPE_CHECKING:
-    from mlflow.entities.model_registry import ModelVersion
 
+def fetch_bundle(store: Store, version: ModelVersion, folder: Path | None = None) -> Bundle:
+    """Return a version's bundle; raise ModelyardError if it is missing, or not what was registered.
 
-def fetch_bundle(store: Store, version: "ModelVersion", folder: Path | None = None) -> Bundle:
-    """Bring a version's bundle to this machine, where it is not on it already, and check its digest.
-
-    Args:
-        store: where it is registered.
-        version: the version.
-        folder: for what must be fetched; None lets MLflow choose a temporary one, which stays.
-
-    Raises:
-        ModelyardError: an artifact is missing, or is not what was registered.
+    What is not on this machine is downloaded to `folder`, or to a temporary folder that stays.
     """
     from mlflow.exceptions import MlflowException
 
@@ -45,21 +36,11 @@ def fetch_bundle(store: Store, version: "ModelVersion", folder: Path | None = No
 
 def check_bundle(
     store: Store,
-    version: "ModelVersion",
+    version: ModelVersion,
     folder: Path | None = None,
     run: Callable[[Path], None] = try_bundle,
 ) -> None:
-    """Fetch a version's bundle, and see in a process of its own that it answers.
-
-    Args:
-        store: where it is registered.
-        version: the version.
-        folder: as `fetch_bundle` takes it.
-        run: tries the bundle in a folder.
-
-    Raises:
-        ModelyardError: an artifact is missing, is not what was registered, or cannot answer.
-    """
+    """Fetch a version's bundle and `run` it in its own process; raise ModelyardError if it cannot answer."""
     bundle = fetch_bundle(store, version, folder)
     try:
         run(bundle.folder)
@@ -68,11 +49,7 @@ def check_bundle(
 
 
 def fetch_network(store: Store, resume_from: str | None) -> Path | None:
-    """Return the `.keras` file that `train.resume_from` names: a path, or that of a registered version.
-
-    Raises:
-        ModelyardError: the version is unknown, or was not trained here.
-    """
+    """Return the `.keras` file that `train.resume_from` names: a path, or that of a version trained here."""
     import mlflow
     from mlflow.exceptions import MlflowException
 

@@ -1,7 +1,7 @@
-"""A bundle among the artifacts of a logged model, which somebody else may have written.
+"""A bundle among the artifacts of a logged model, which a stranger may have written.
 
-Where it lies is said by the file MLmodel. Nothing is read or copied but the four files of a bundle, from a
-folder inside the artifacts, and none that is larger than such a file may be.
+The file MLmodel says where it lies. Only the four files of a bundle are read or copied, from a folder inside
+the artifacts, and only if none is larger than such a file may be.
 """
 
 import re
@@ -16,18 +16,14 @@ from modelyard.inference.bundle_files import FILES, MOST_BYTES, BundleError, cop
 from modelyard.inference.plain_text import is_plain, show
 
 DESCRIPTION = "MLmodel"
-# MLflow's own have 2 kB and some ten brackets; the time for nested ones grows with the square of their depth.
+# MLflow's own files have 2 kB and ten brackets; parsing time grows with the square of the nesting depth.
 MOST_DESCRIPTION_BYTES = 20_000
 MOST_BRACKETS = 300
 NO_BUNDLE = "its MLmodel file names no bundle"
 
 
 class ArtifactError(ModelyardError):
-    """The artifacts of a version cannot be had, or are none of a bundle; the message says which and why.
-
-    Attributes:
-        reason: the same in words of our own.
-    """
+    """The artifacts of a version are missing or hold no bundle; `reason` says so without their own words."""
 
     def __init__(self, message: str, reason: str = "its artifacts cannot be fetched") -> None:
         super().__init__(message)
@@ -35,16 +31,13 @@ class ArtifactError(ModelyardError):
 
 
 def bring_bundle(location: str, folder: Path | None, uri: str) -> Path:
-    """Return the folder of a logged model's bundle on this machine. Its digest is not checked yet.
+    """Return the folder of a logged model's bundle on this machine; its digest is not checked yet.
 
-    Args:
-        location: the logged model's artifacts.
-        folder: where a copy is made; None makes one in a temporary folder, which stays, and none of what lies
-            on this machine already.
-        uri: of the tracking server.
+    Artifacts on this machine are used in place unless `folder` asks for a copy. Downloads go to `folder`, or
+    to a temporary folder that stays.
 
     Raises:
-        ArtifactError: the artifacts are missing, are no bundle, or cannot be fetched now.
+        ArtifactError: the artifacts are missing, hold no bundle, or cannot be fetched now.
     """
     try:
         artifacts = local_folder(location)
@@ -56,7 +49,7 @@ def bring_bundle(location: str, folder: Path | None, uri: str) -> Path:
         copy_files(bundle, _make(folder))
     except ArtifactError:
         raise
-    except Exception as error:  # MLflow, and what fetches from a bucket for it, raise any
+    except Exception as error:  # MLflow and its clients for buckets raise any
         shown = show(" ".join(f"{type(error).__name__}: {error}".split()))
         raise ArtifactError(f"its artifacts cannot be fetched: {shown}") from error
     return folder / "bundle"
@@ -66,7 +59,7 @@ def find_bundle(description: Path) -> str:
     """Return the bundle's path in a logged model, relative and below it, as its MLmodel file says.
 
     Raises:
-        ArtifactError: the file is none of MLflow's, or names no such path.
+        ArtifactError: the file is not MLflow's, or names no such path.
         OSError: there is no such file.
     """
     import yaml
@@ -79,7 +72,7 @@ def find_bundle(description: Path) -> str:
         text = description.read_text()
         if text.count("[") + text.count("{") > MOST_BRACKETS:
             raise ValueError(f"expected at most {MOST_BRACKETS} brackets")
-        # MLflow writes no aliases, and a few bytes of them stand for gigabytes.
+        # MLflow writes no aliases; a few bytes of them can expand to gigabytes.
         if any(isinstance(token, yaml.AliasToken) for token in yaml.scan(text)):
             raise ValueError("expected no aliases")
         path = yaml.safe_load(text)["flavors"]["python_function"]["artifacts"]["bundle"]["path"]
@@ -92,7 +85,7 @@ def find_bundle(description: Path) -> str:
 
 
 def local_folder(location: str) -> Path | None:
-    """Return the folder that a location names, where it names one on this machine."""
+    """Return the folder on this machine that a location names, else None."""
     try:
         parts = urlsplit(location)
     except ValueError:
@@ -103,14 +96,14 @@ def local_folder(location: str) -> Path | None:
 
 
 def _is_below(path: object) -> bool:
-    """Say whether this is a relative path that leads below where it begins, in an address too."""
+    """Return whether this is a relative path, safe in a URL too, that leads below its start."""
     if not isinstance(path, str) or not path or not is_plain(path) or re.search(r"[\\%?#:]", path):
         return False
     return not PurePosixPath(path).is_absolute() and ".." not in PurePosixPath(path).parts
 
 
 def _find_inside(artifacts: Path, path: str) -> Path:
-    """Return a folder below the artifacts, to which no link leads, with all its files."""
+    """Return the bundle's folder if it has all its files, and no link leads to it."""
     bundle = artifacts.resolve(strict=True) / path
     if bundle.resolve(strict=True) != bundle:
         raise BundleError(f"{bundle}: expected a folder, found a link")
@@ -128,7 +121,6 @@ def _download(location: str, folder: Path, uri: str) -> Path:
 
 
 def _fetch(location: str, most_bytes: dict[str, int], folder: Path, uri: str) -> None:
-    """Download files from one folder of artifacts, after a look at their sizes."""
     import mlflow
 
     listed: Any = mlflow.artifacts.list_artifacts(artifact_uri=location, tracking_uri=uri)

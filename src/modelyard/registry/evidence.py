@@ -1,4 +1,4 @@
-"""What the registry knows of a version: where it came from, how good it is, what it answered."""
+"""What the registry knows of a version: its origin, its measurements, its answers."""
 
 import json
 import sys
@@ -7,49 +7,37 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from modelyard.errors import ModelyardError
 from modelyard.evaluation.reports import Predictions, read_predictions
 from modelyard.registry.versions import CONTENT_KEY, EVALUATION, MODEL_ID
+from modelyard.tracking.calls import INVALID, MISSING, ask
+from modelyard.tracking.mlflow_types import ModelVersion
 from modelyard.tracking.store import Store
 
-if TYPE_CHECKING:
-    from mlflow.entities.model_registry import ModelVersion
-
 PREDICTIONS, REPORT = "predictions.npz", "report.json"
-# Versions of before each had a folder of its own.
+# The folder that versions shared before each had its own.
 SHARED_EVALUATION = "evaluation"
-# A logged model keeps so much of a dataset's digest.
+# A logged model keeps this many characters of a dataset's digest.
 SHORT_DIGEST = 36
-# MLflow keeps an infinite metric as the largest number there is.
+# MLflow stores an infinite metric as the largest float.
 INFINITE = sys.float_info.max
 
 
 @dataclass(frozen=True)
 class Evidence:
-    """A version, as the registry knows it.
-
-    Attributes:
-        name: of the model.
-        version: its number.
-        run_id: of the run that made it, None where it was registered without one.
-        aliases: those that point at it now, sorted.
-        tags: its own, not its run's.
-        params: of its run: what it was trained or packaged with.
-        metrics: finite numbers under MLflow's names, the latest of each: what was measured of this very
-            version on the data of `dataset_digest`, and what its training reported.
-        created: when it was registered, UTC.
-    """
+    """A version, as the registry knows it."""
 
     name: str
     version: int
-    run_id: str | None
-    aliases: tuple[str, ...]
-    tags: Mapping[str, str]
-    params: Mapping[str, str]
+    run_id: str | None  # None if it was registered without a run
+    aliases: tuple[str, ...]  # those that point at it now, sorted
+    tags: Mapping[str, str]  # its own, not its run's
+    params: Mapping[str, str]  # those of its run: what it was trained or packaged with
+    # The latest finite numbers under MLflow's names: what was measured of this version on the data of
+    # `dataset_digest`, and what its training reported.
     metrics: Mapping[str, float]
-    created: datetime
+    created: datetime  # when it was registered, UTC
 
     @property
     def uri(self) -> str:
@@ -58,44 +46,30 @@ class Evidence:
 
     @property
     def content_key(self) -> str:
-        """The digest of its bundle; empty where it was not published with modelyard."""
+        """The digest of its bundle; empty if modelyard did not publish it."""
         return self.tags.get(CONTENT_KEY, "")
 
     @property
     def dataset(self) -> str:
-        """The name of what it was measured on: `mnist-test`; empty where it was not."""
+        """The name of the data it was measured on: `mnist-test`; empty if it was not measured."""
         return self.tags.get("evaluation.dataset", "")
 
     @property
     def dataset_digest(self) -> str:
-        """The digest of what it was measured on, sha256 in hex; empty where it was not."""
+        """The sha256 of the data it was measured on, in hex; empty if it was not measured."""
         return self.tags.get("evaluation.digest", "")
 
     @property
     def evaluation(self) -> str:
-        """The folder, among its run's artifacts, that keeps its evaluation."""
+        """The folder with its evaluation among its run's artifacts."""
         return self.tags.get(EVALUATION, SHARED_EVALUATION)
 
 
-@dataclass(frozen=True)
-class KeptPredictions:
-    """What a version answered to labelled images, and the names of its classes, in order."""
-
-    predictions: Predictions
-    classes: tuple[str, ...]
-
-
-def read_evidence(store: Store, version: "ModelVersion") -> Evidence:
-    """Read what the registry, the version's run and its logged model say of it; no artifact is fetched.
-
-    Args:
-        store: where it is registered.
-        version: with its aliases, as `versions.find_version` gives it.
-    """
+def read_evidence(store: Store, version: ModelVersion) -> Evidence:
+    """Read what the registry, the version's run and its logged model say of it; no artifact is fetched."""
     run_params, run_metrics = _read_run(store, version.run_id)
     tags = dict(version.tags)
-    measured = _read_measurements(store, tags)
-    metrics = {**run_metrics, **measured}
+    metrics = {**run_metrics, **_read_measurements(store, tags)}
     return Evidence(
         name=version.name,
         version=int(version.version),
@@ -108,18 +82,12 @@ def read_evidence(store: Store, version: "ModelVersion") -> Evidence:
     )
 
 
-def read_predictions_of(store: Store, evidence: Evidence) -> Predictions:
-    """Fetch the predictions that are kept with a version; see `read_kept_predictions`."""
-    return read_kept_predictions(store, evidence).predictions
-
-
-def read_kept_predictions(store: Store, evidence: Evidence) -> KeptPredictions:
-    """Fetch the predictions that are kept with a version, and check that they are its own.
-
-    Raises:
-        ModelyardError: there are none; or they are another bundle's, of other data, or damaged.
-    """
-    if evidence.run_id is None or not _keeps_predictions(store, evidence):
+def read_kept_predictions(store: Store, evidence: Evidence) -> tuple[Predictions, tuple[str, ...]]:
+    """Return a version's predictions and classes; raise ModelyardError if they are missing or not its own."""
+    # The run may be deleted for good, and anybody can write tags.
+    run, refusals = (evidence.run_id, evidence.evaluation), (MISSING, INVALID)
+    kept = ask(store.client.list_artifacts, *run, refusals=refusals) if evidence.run_id else None
+    if not {REPORT, PREDICTIONS} <= {Path(file.path).name for file in kept or ()}:
         raise ModelyardError(
             f"{evidence.uri}: expected {evidence.evaluation}/{PREDICTIONS} in its run "
             f"{evidence.run_id or '(it has none)'}, there is no such file: "
@@ -142,59 +110,30 @@ def read_kept_predictions(store: Store, evidence: Evidence) -> KeptPredictions:
             f"{evidence.uri}: expected a class for each of {found.probabilities.shape[1]} outputs, "
             f"its {REPORT} names {len(classes)}: register it again"
         )
-    return KeptPredictions(found, classes)
+    return found, classes
 
 
 def _read_run(store: Store, run_id: str | None) -> tuple[dict[str, str], dict[str, float]]:
     """Return a run's parameters, and the metrics of its training.
 
-    What was measured of a version is read from its logged model: two versions may share a run, and the run
-    keeps the numbers of the later one.
+    Versions may share a run, which keeps the measurements of the last one; those of each are read from its
+    logged model. A run may be deleted for good while its version stays.
     """
-    from mlflow.exceptions import MlflowException
-
-    if not run_id:
+    run = ask(store.client.get_run, run_id) if run_id else None
+    if run is None:
         return {}, {}
-    try:
-        data = store.client.get_run(run_id).data
-    except MlflowException as error:
-        # A run may be deleted for good while its version stays.
-        if error.error_code == "RESOURCE_DOES_NOT_EXIST":
-            return {}, {}
-        raise
-    training = ("train/", "validation/")
-    return dict(data.params), {key: value for key, value in data.metrics.items() if key.startswith(training)}
+    metrics, training = run.data.metrics, ("train/", "validation/")
+    return dict(run.data.params), {key: metrics[key] for key in metrics if key.startswith(training)}
 
 
 def _read_measurements(store: Store, tags: Mapping[str, str]) -> dict[str, float]:
-    from mlflow.exceptions import MlflowException
-
-    if MODEL_ID not in tags:
-        return {}
-    try:
-        metrics = store.client.get_logged_model(tags[MODEL_ID]).metrics or []
-    except MlflowException as error:
-        if error.error_code == "RESOURCE_DOES_NOT_EXIST":
-            return {}
-        raise
-    # The same bundle may have been measured again, on other data even.
+    model = ask(store.client.get_logged_model, tags[MODEL_ID]) if MODEL_ID in tags else None
+    # The same bundle may have been measured again, even on other data.
     digest = tags.get("evaluation.digest", "")[:SHORT_DIGEST]
+    metrics = (model.metrics if model else None) or []
     of_this_data = [metric for metric in metrics if metric.dataset_digest in (None, "", digest)]
     latest = sorted(of_this_data, key=lambda metric: (metric.timestamp, metric.step))
     return {metric.key: float(metric.value) for metric in latest}
-
-
-def _keeps_predictions(store: Store, evidence: Evidence) -> bool:
-    from mlflow.exceptions import MlflowException
-
-    try:
-        kept = store.client.list_artifacts(evidence.run_id, evidence.evaluation)
-    except MlflowException as error:
-        # A run may be deleted for good while its version stays; and its tags are any hand's.
-        if error.error_code not in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
-            raise
-        return False
-    return {REPORT, PREDICTIONS} <= {Path(file.path).name for file in kept}
 
 
 def _fetch(store: Store, evidence: Evidence, name: str, folder: str) -> Path:
@@ -202,18 +141,15 @@ def _fetch(store: Store, evidence: Evidence, name: str, folder: str) -> Path:
     from mlflow.exceptions import MlflowException
 
     path = f"{evidence.evaluation}/{name}"
+    uri = f"runs:/{evidence.run_id}/{path}"
     try:
-        return Path(
-            mlflow.artifacts.download_artifacts(
-                run_id=evidence.run_id, artifact_path=path, dst_path=folder, tracking_uri=store.uri
-            )
-        )
+        return Path(mlflow.artifacts.download_artifacts(uri, dst_path=folder, tracking_uri=store.uri))
     except (MlflowException, OSError) as error:
         raise ModelyardError(f"{evidence.uri}: {path} in its run cannot be fetched ({error})") from None
 
 
 def _read_classes(report: Path, evidence: Evidence) -> tuple[str, ...]:
-    """Return the names of the classes from a report of this very version."""
+    """Return the classes' names from a report, which must be of this very version."""
     try:
         facts = json.loads(report.read_bytes())
         key, classes = str(facts["bundle"]["content_key"]), tuple(map(str, facts["images_per_class"]))

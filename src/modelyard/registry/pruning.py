@@ -1,26 +1,24 @@
 """Versions that nobody needs any more."""
 
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
 
 from modelyard.params import Prune
 from modelyard.registry.champions.history import History
 from modelyard.registry.versions import CONTENT_KEY, MODEL_ID, PUBLISHED, list_versions, update_challenger
+from modelyard.tracking.calls import ask
+from modelyard.tracking.mlflow_types import ModelVersion
 from modelyard.tracking.store import Store
 
-if TYPE_CHECKING:
-    from mlflow.entities.model_registry import ModelVersion
 
+def find_prunable(store: Store, name: str, rule: Prune) -> list[ModelVersion]:
+    """Return the versions of a model that may be deleted, oldest first.
 
-def find_prunable(store: Store, name: str, rule: Prune) -> "list[ModelVersion]":
-    """Return the versions of a model that may go, oldest first.
-
-    No alias points to them, they are older than the rule asks, they were not among the last champions, and
-    modelyard has published them.
+    Modelyard published them, no alias points to them, they are old enough, and not recent champions.
     """
-    spared = set(_recent_champions(store, name, rule.keep_champions))
-    spared.update(str(number) for number in store.client.get_registered_model(name).aliases.values())
+    terms = History(store, name).read().terms
+    champions = dict.fromkeys(str(term.decision.version) for term in reversed(terms) if term.decision.version)
+    aliases = store.client.get_registered_model(name).aliases
+    spared = {*list(champions)[: rule.keep_champions], *map(str, aliases.values())}
     before = now() - timedelta(days=rule.min_age_days)
     return [
         version
@@ -31,10 +29,10 @@ def find_prunable(store: Store, name: str, rule: Prune) -> "list[ModelVersion]":
     ]
 
 
-def find_unfinished(store: Store, name: str) -> "list[ModelVersion]":
-    """Return the versions of a model whose publication was cut off, or goes on just now; oldest first.
+def find_unfinished(store: Store, name: str) -> list[ModelVersion]:
+    """Return the versions whose publication was interrupted or is still going on, oldest first.
 
-    The champion is not among them, nor what a decision that was cut off will make champion.
+    The champion is not among them, nor the version that a pending decision makes champion.
     """
     past = History(store, name).read()
     spared = {past.champion, past.pending.version if past.pending else None}
@@ -48,29 +46,13 @@ def find_unfinished(store: Store, name: str) -> "list[ModelVersion]":
 
 
 def now() -> datetime:
-    """Return the time by which ages are measured, in UTC."""
+    """Return the time from which ages are measured, in UTC."""
     return datetime.now(UTC)
 
 
-def prune_version(store: Store, version: "ModelVersion") -> None:
-    """Delete a version and its logged model; the run with its metrics stays, `mlflow gc` frees the disk.
-
-    Where it was the challenger, the newest that is left is challenger.
-    """
-    from mlflow.exceptions import MlflowException
-
+def prune_version(store: Store, version: ModelVersion) -> None:
+    """Delete a version and its logged model, not its run; the newest version left becomes challenger."""
     store.client.delete_model_version(version.name, str(version.version))
     if model_id := version.tags.get(MODEL_ID):
-        try:
-            store.client.delete_logged_model(model_id)
-        except MlflowException as error:
-            if error.error_code != "RESOURCE_DOES_NOT_EXIST":
-                raise
+        ask(store.client.delete_logged_model, model_id)
     update_challenger(store.client, version.name)
-
-
-def _recent_champions(store: Store, name: str, count: int) -> Iterator[str]:
-    """The last champions, the present one among them, each counted once."""
-    terms = History(store, name).read().terms
-    recent = dict.fromkeys(str(term.decision.version) for term in reversed(terms) if term.decision.version)
-    yield from list(recent)[:count]

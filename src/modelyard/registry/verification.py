@@ -1,10 +1,9 @@
-"""The registry held against itself and the tree: what is there, whole, and where it is said to be."""
+"""Checks of the registry against itself and against the work tree."""
 
 import tempfile
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from modelyard.errors import ModelyardError
 from modelyard.inference.bundle import BundleError, read_bundle
@@ -12,37 +11,27 @@ from modelyard.inference.trial import Trials
 from modelyard.registry.artifacts import check_bundle
 from modelyard.registry.champions.history import History
 from modelyard.registry.versions import CHAMPION, CONTENT_KEY, PUBLISHED, list_names, list_versions
+from modelyard.tracking.calls import run_exists
+from modelyard.tracking.mlflow_types import ModelVersion
 from modelyard.tracking.relocation import find_former_folders
 from modelyard.tracking.store import Store
-
-if TYPE_CHECKING:
-    from mlflow.entities.model_registry import ModelVersion
 
 
 @dataclass(frozen=True)
 class Finding:
-    """Something that is not as it should be.
-
-    Attributes:
-        subject: a version `mnist/3`, an alias `mnist@champion`, a model or a folder.
-        problem: in words.
-        remedy: what to do about it.
-    """
+    """A problem with a version `mnist/3`, an alias `mnist@champion`, a model or a folder; and its remedy."""
 
     subject: str
     problem: str
     remedy: str
 
     def to_plain(self) -> dict[str, str]:
-        """Return plain values, as JSON has them."""
+        """Return it as JSON has it."""
         return asdict(self)
 
 
 def verify_registry(store: Store) -> Iterator[Finding]:
-    """Look at every model that modelyard has published; findings come as they are made.
-
-    Where the folder was moved, that is said once, and not of every version that its artifacts are missing.
-    """
+    """Check every model that modelyard published; a moved folder is one finding, not one for each version."""
     moved = find_former_folders(store.uri)
     for folder in moved:
         yield Finding("the registry", f"the folder was moved from {folder}", "`modelyard relocate`")
@@ -60,12 +49,7 @@ def verify_registry(store: Store) -> Iterator[Finding]:
 
 
 def verify_tree(store: Store, bundles: Path) -> Iterator[Finding]:
-    """Look whether the bundles that the pipeline made are registered.
-
-    Args:
-        store: where they should be.
-        bundles: the folder of bundles, BUNDLES/ROLE/PRECISION.
-    """
+    """Check that the pipeline's bundles, BUNDLES/ROLE/PRECISION, are registered."""
     folders = sorted(path for path in bundles.glob("*/*") if path.is_dir())
     if not folders:
         yield Finding(bundles.name, "it holds none", "`dvc checkout`, or `dvc pull` where the cache is empty")
@@ -82,7 +66,7 @@ def verify_tree(store: Store, bundles: Path) -> Iterator[Finding]:
             yield Finding(subject, problem, "`modelyard reconcile`")
 
 
-def _verify_artifacts(store: Store, version: "ModelVersion", trials: Trials) -> Iterator[Finding]:
+def _verify_artifacts(store: Store, version: ModelVersion, trials: Trials) -> Iterator[Finding]:
     with tempfile.TemporaryDirectory() as folder:
         try:
             check_bundle(store, version, Path(folder), trials.run)
@@ -91,16 +75,16 @@ def _verify_artifacts(store: Store, version: "ModelVersion", trials: Trials) -> 
             yield Finding(subject, str(error), "restore the artifact store, or delete the version")
 
 
-def _verify_version(store: Store, version: "ModelVersion") -> Iterator[Finding]:
+def _verify_version(store: Store, version: ModelVersion) -> Iterator[Finding]:
     subject = f"{version.name}/{version.version}"
     if PUBLISHED not in version.tags:
         remove = f"`modelyard prune {version.name} --unfinished --delete` removes it"
         yield Finding(subject, "its publication was cut off", f"`modelyard reconcile` completes it, {remove}")
-    if not _run_exists(store, version.run_id):
+    if not run_exists(store.client, version.run_id):
         yield Finding(subject, f"its run {version.run_id} is gone", "restore the run in MLflow")
 
 
-def _verify_uniqueness(versions: "list[ModelVersion]") -> Iterator[Finding]:
+def _verify_uniqueness(versions: list[ModelVersion]) -> Iterator[Finding]:
     first: dict[str, str] = {}
     for version in versions:
         other = first.setdefault(version.tags[CONTENT_KEY], version.version)
@@ -114,9 +98,8 @@ def _verify_aliases(store: Store, name: str) -> Iterator[Finding]:
     aliases = {key: str(number) for key, number in store.client.get_registered_model(name).aliases.items()}
     for alias, number in sorted(aliases.items()):
         if number not in there:
-            yield Finding(
-                f"{name}@{alias}", f"it points to version {number}, which is gone", "move the alias"
-            )
+            problem = f"it points to version {number}, which is gone"
+            yield Finding(f"{name}@{alias}", problem, "move the alias")
     champion = there.get(aliases.get(CHAMPION, ""))
     if champion is not None and CONTENT_KEY not in champion.tags:
         problem = f"version {champion.version} was not published by modelyard: the service cannot serve it"
@@ -134,25 +117,12 @@ def _verify_history(store: Store, name: str) -> Iterator[Finding]:
         remedy = "`modelyard reconcile` restores it, or begins a new one where it is gone for good"
         yield Finding(f"{name}'s history", "its run was deleted in MLflow", remedy)
     if past.champion is None:
-        remedy = (
-            f"`modelyard rollback {name}`" if past.predecessors else f"`modelyard promote {name} VERSION`"
-        )
-        yield Finding(subject, "there is none", remedy)
+        rollback, promote = f"`modelyard rollback {name}`", f"`modelyard promote {name} VERSION`"
+        yield Finding(subject, "there is none", rollback if past.predecessors else promote)
     if pending := past.pending:
         problem = f"decision {pending.number} for {pending.subject} was cut off"
         yield Finding(subject, problem, "`modelyard reconcile`")
     if noticed := past.noticed:
         done = "removed" if noticed.version is None else f"moved to {noticed.subject}"
-        problem = f"it was {done} without modelyard"
-        yield Finding(subject, problem, "`modelyard reconcile` puts that on record")
-
-
-def _run_exists(store: Store, run_id: str) -> bool:
-    from mlflow.exceptions import MlflowException
-
-    try:
-        return bool(store.client.get_run(run_id).info.lifecycle_stage == "active")
-    except MlflowException as error:
-        if error.error_code == "RESOURCE_DOES_NOT_EXIST":
-            return False
-        raise
+        remedy = "`modelyard reconcile` puts that on record"
+        yield Finding(subject, f"it was {done} without modelyard", remedy)

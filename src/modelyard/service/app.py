@@ -1,6 +1,7 @@
 """The application: its endpoints, and what they share."""
 
 import functools
+from base64 import b64encode
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -23,12 +24,13 @@ from modelyard.service.http.documentation import make_documentation_routes
 from modelyard.service.http.draining import Draining
 from modelyard.service.http.front import Front
 from modelyard.service.http.metrics import CONTENT_TYPE, Metrics
+from modelyard.service.http.page import PAGE, make_page_routes
 from modelyard.service.http.plain import make_plain, shorten
 from modelyard.service.models.models import Models
 from modelyard.service.protocols.mlflow import MlflowDialect
 from modelyard.service.protocols.openapi import make_document
 from modelyard.service.protocols.own import JSON, OwnDialect
-from modelyard.service.protocols.predictions import Choose, Dialect, Predictions
+from modelyard.service.protocols.predictions import Choose, Dialect, Predictions, explain
 from modelyard.service.settings import Settings
 
 # Versions that are not in memory are loaded two at a time, whatever is asked for.
@@ -80,13 +82,14 @@ def create_app(
             answer("/models/{name}/aliases/{alias}/predict", own, _choose_alias),
             *_make_information_routes(models, metrics, draining, settings),
             *make_documentation_routes(),
+            *make_page_routes(),
         ],
         lifespan=_lifespan(models, log, draining, [admission.close, lambda: loading.shutdown(wait=False)]),
         exception_handlers={HTTPException: _refuse},
     )
     # A redirect would lead to the host that the client names.
     app.router.redirect_slashes = False
-    return Front(app, settings, metrics, log, draining)
+    return Front(app, settings, metrics, log, draining, without_token=PAGE)
 
 
 def _choose_champion(models: Models, path: dict[str, Any]) -> Any:
@@ -113,6 +116,17 @@ def _make_information_routes(
     def list_models(request: Request) -> Response:  # noqa: ARG001
         return _as_json(_describe(models))
 
+    def list_samples(request: Request) -> Response:
+        path = request.path_params
+        try:
+            found = models.samples(path["name"], path["version"])
+        except Exception as error:
+            refusal = explain(error, settings.deadline_s)
+            body, kind = OwnDialect().refuse(refusal)
+            return Response(body, refusal.status, refusal.headers, kind)
+        samples = [{"name": name, "image": b64encode(file).decode()} for name, file in found.items()]
+        return _as_json({"samples": samples})
+
     async def livez(request: Request) -> Response:  # noqa: ARG001
         return _as_json({"live": True})
 
@@ -130,6 +144,7 @@ def _make_information_routes(
 
     endpoints = {
         "/models": list_models,
+        "/models/{name}/versions/{version:version}/samples": list_samples,
         "/livez": livez,
         "/readyz": readyz,
         "/metrics": read_metrics,

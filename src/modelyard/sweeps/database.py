@@ -13,29 +13,21 @@ if TYPE_CHECKING:
     import optuna
 
 FILE = "sweeps.db"
-# A trial without a heartbeat for this long is retried, but not often: it may be what kills its process.
+# A trial silent for this long is retried, but not often: it may be what kills its process.
 HEARTBEAT_S, GRACE_S, RETRIES = 15, 180, 2
 # PostgreSQL's advisory locks have numbers.
 _LOCK = int.from_bytes(b"sweep")
 
 
 class Database:
-    """A database of studies.
-
-    Args:
-        url: sqlite:///FILE or postgresql://...; None is `sweeps.db` in the repository's root.
-        root: the repository; a relative FILE is below it.
-
-    Raises:
-        ModelyardError: the driver for PostgreSQL is not installed.
-    """
+    """A database of studies: sqlite:///FILE, below `root` if relative, or postgresql://... with psycopg2."""
 
     def __init__(self, url: str | None, root: Path) -> None:
         self._file = root / (database_file(url or f"sqlite:///{FILE}") or "")
         if url is None or database_file(url) is not None:
             self._url = f"sqlite:///{self._file}"
         else:
-            # Without a driver's name, SQLAlchemy may choose another one.
+            # Without a driver's name, SQLAlchemy may choose another driver.
             self._url = url.replace("postgresql://", "postgresql+psycopg2://", 1)
             if find_spec("psycopg2") is None:
                 raise ModelyardError("sweep.storage: PostgreSQL needs psycopg2: pip install psycopg2-binary")
@@ -82,11 +74,7 @@ class Database:
 
     @contextmanager
     def explaining_failures(self) -> Iterator[None]:
-        """Turn an error of the database, raised in the body, into one line.
-
-        Raises:
-            ModelyardError: the database failed.
-        """
+        """Turn a database error in the body into a ModelyardError of one line."""
         from optuna.exceptions import StorageInternalError
         from sqlalchemy.exc import SQLAlchemyError
 

@@ -3,7 +3,7 @@
 import json
 
 from modelyard.params import Params
-from modelyard.sweeps.study import Study
+from modelyard.sweeps.study import FINISHED, Study
 from modelyard.tracking.store import Tracking
 
 PARENT = "mlflow.parentRunId"
@@ -11,14 +11,7 @@ BEST = "sweep/best_accuracy"
 
 
 def open_parent(tracking: Tracking, study: Study, params: Params, tags: dict[str, str]) -> str:
-    """Return the id of the study's run, reopened if it exists.
-
-    Args:
-        tracking: the store, with the experiment for sweeps.
-        study: its id finds the run.
-        params: the space to log.
-        tags: tags for a new run.
-    """
+    """Return the id of the study's run: reopened, or created with these tags and the space of `params`."""
     client = tracking.client
     with study.database.lock():
         query = f"tags.study_id = '{study.id}' and tags.kind = 'sweep'"
@@ -39,7 +32,7 @@ def log_best(tracking: Tracking, run_id: str, study: Study) -> None:
     """Log the best accuracy so far; the step is the number of finished trials."""
     if study.best is not None:
         client = tracking.client
-        client.log_metric(run_id, BEST, study.best.value, step=study.count_finished())
+        client.log_metric(run_id, BEST, study.best.value, step=study.count(*FINISHED))
         client.set_tag(run_id, "best_trial", str(study.best.number))
         client.set_tag(run_id, "best_params", json.dumps(study.best.params))
 

@@ -10,19 +10,14 @@ import yaml
 
 from modelyard.errors import UsageError
 from modelyard.files import replace_file
-from modelyard.sweeps.study import Study
+from modelyard.sweeps.study import FINISHED, Study
 
 if TYPE_CHECKING:
     import optuna
 
 
 class Preset:
-    """The file of a preset.
-
-    Args:
-        conf: the configuration's folder.
-        name: the name of the preset and of its model.
-        force: whether to overwrite a file that was not written by a sweep of the same study.
+    """The file conf/model/NAME.yaml; `force` overwrites what a person or another study wrote.
 
     Raises:
         UsageError: the name is not valid for a file.
@@ -35,11 +30,7 @@ class Preset:
         self._defaults, self._force = conf / "train/default.yaml", force
 
     def check_overwrite(self, study: Study) -> None:
-        """Check that a sweep of this study has written the file, and nobody has edited it since.
-
-        Raises:
-            UsageError: somebody has, or another study has written it.
-        """
+        """Raise UsageError if a sweep of this study did not write the file, or it was edited since."""
         if self._force or not self.file.exists():
             return
         if _digest(self.file.read_text()) not in study.presets:
@@ -51,20 +42,10 @@ class Preset:
     def write(
         self, study: Study, best: "optuna.trial.FrozenTrial", values: Mapping[str, Any], seed: int
     ) -> None:
-        """Write the file, unless it has the same content already.
-
-        Args:
-            study: the study of the trial.
-            best: the trial.
-            values: the trial's groups model and train.
-            seed: the sweep's seed.
-
-        Raises:
-            UsageError: as for `check_overwrite`.
-        """
+        """Write a trial's groups model and train, if they are new; raise UsageError as `check_overwrite`."""
         comment = (
             f"# {best.value:.2%} of the validation split: trial {best.number}, the best of "
-            f"{study.count_finished()} of the study {study.name!r}, seed {seed}."
+            f"{study.count(*FINISHED)} of the study {study.name!r}, seed {seed}."
         )
         text = f"# @package _global_\n{comment}\n{self._compose(values)}"
         if self.file.exists() and self.file.read_text() == text:
@@ -75,14 +56,7 @@ class Preset:
             new.write_text(text)
 
     def check_space(self, names: Iterable[str]) -> None:
-        """Check that a preset can have all searched parameters.
-
-        Args:
-            names: their dotted names.
-
-        Raises:
-            UsageError: one of them belongs to conf/train, which all presets share.
-        """
+        """Raise UsageError if a searched parameter belongs to conf/train, which all presets share."""
         shared = self._read_shared()
         for name in names:
             group, _, key = name.partition(".")
@@ -101,7 +75,6 @@ class Preset:
         return yaml.dump(preset, Dumper=_Dumper, sort_keys=False, default_flow_style=None, width=115)
 
     def _read_shared(self) -> set[str]:
-        """Return the keys of conf/train, which all presets share."""
         return set(yaml.safe_load(self._defaults.read_text()))
 
 

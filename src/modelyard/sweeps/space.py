@@ -11,15 +11,12 @@ from modelyard.params import Dimension, Params, validate_params
 if TYPE_CHECKING:
     import optuna
 
-# Significant digits of a float: Optuna draws 17, which nobody could read in a preset.
+# Significant digits of a float: Optuna draws 17, too many to read in a preset.
 _DIGITS = 6
 
 
 class Space:
-    """The parameters that a sweep searches, within the base parameters that it keeps.
-
-    Attributes:
-        names: the dotted names of the searched parameters.
+    """The parameters that a sweep searches, by their dotted `names`, and the base parameters that it keeps.
 
     Raises:
         ModelyardError: one line for each error: a name is not a parameter, two names overlap, a bound or a
@@ -78,7 +75,6 @@ class Space:
         return filled
 
     def _is_whole(self, name: str) -> bool:
-        """Return whether a range has whole numbers only."""
         place, last = _find(self._base, name)
         dimension = self._dimensions[name]
         numbers = (*dimension.bounds, dimension.step or 1)
@@ -122,11 +118,7 @@ class Space:
 
 
 def _find(values: Any, name: str) -> tuple[Any, Any]:
-    """Return the group or list that contains a parameter, and its key or index there.
-
-    Raises:
-        KeyError, IndexError, TypeError, ValueError: no parameter has this dotted name.
-    """
+    """Return the group or list that holds a parameter, and its key there; raise if it does not exist."""
     *path, last = name.split(".")
     for part in path:
         values = values[int(part) if isinstance(values, list) else part]

@@ -17,24 +17,15 @@ from modelyard.sweeps.space import Space
 if TYPE_CHECKING:
     import optuna
 
-# User attributes of a study, and of a trial; databases of users have them.
+# User attributes of a study, and of a trial; users' databases have them.
 BASE, ID, PRESETS = "about", "id", "presets"
 OWNER, REASON = "owner", "reason"
+# Optuna's states.
+FINISHED = ("COMPLETE", "PRUNED", "FAIL")
 
 
 class Study:
-    """An Optuna study for one set of base parameters, one space and one dataset.
-
-    Args:
-        database: where it is; created if it is missing.
-        name: the study's name there.
-        sweep: its sampler and pruner.
-        space: what its trials choose from.
-        data_digest: a digest of the training and validation data.
-
-    Raises:
-        UsageError: a study of this name has other parameters, another space or other data.
-    """
+    """An Optuna study, created if missing; raise UsageError if it has other parameters, space or data."""
 
     def __init__(self, database: Database, name: str, sweep: Sweep, space: Space, data_digest: str) -> None:
         import optuna
@@ -74,7 +65,7 @@ class Study:
 
     @property
     def best(self) -> "optuna.trial.FrozenTrial | None":
-        """The trial with the best accuracy, the first of several; None if no trial is complete."""
+        """The complete trial with the best accuracy, the first of several."""
         complete = [trial for trial in self.trials if trial.state.name == "COMPLETE"]
         return max(complete, key=lambda trial: (trial.value, -trial.number), default=None)
 
@@ -86,20 +77,15 @@ class Study:
         retried = {number for trial in trials for number in Retry.retry_history(trial)}
         return sum(trial.state.name in states and trial.number not in retried for trial in trials)
 
-    def count_finished(self) -> int:
-        """Count the trials that are complete, pruned or failed."""
-        return self.count("COMPLETE", "PRUNED", "FAIL")
-
     def lacks(self, wanted: int) -> bool:
         """Return whether fewer than `wanted` trials have finished or are running."""
         # Not Optuna's MaxTrialsCallback: it counts a killed trial and its retry as two.
-        return self.count("COMPLETE", "PRUNED", "FAIL", "RUNNING") < wanted
+        return self.count(*FINISHED, "RUNNING") < wanted
 
     def retry_killed(self) -> None:
-        """Retry the trials of killed processes; called before this process runs a trial.
+        """Retry the trials of killed processes, before this process runs a trial.
 
-        Optuna notices a missing heartbeat after three minutes. A sweep that is started again on the same
-        machine need not wait.
+        Optuna notices a missing heartbeat only after three minutes; on this machine the processes are known.
         """
         import optuna
 
@@ -117,19 +103,15 @@ class Study:
         timeout_s: float | None,
         on_end: "Callable[[optuna.trial.FrozenTrial], None]",
     ) -> None:
-        """Run trials until `wanted` have finished or are running.
+        """Run trials until `wanted` have finished or are running, in all processes and earlier calls.
 
-        Two processes that finish a trial at the same moment may start one trial too many.
-
-        Args:
-            objective: gets a trial with its parameters; returns the accuracy. A ModelyardError fails the
-                trial. Any other exception ends the sweep, and the trial is retried.
-            wanted: the number of trials, with those of other processes and earlier calls.
-            timeout_s: start no trial after this time; None is no limit.
-            on_end: gets every finished trial; its user attribute `reason` says why it was pruned or failed.
+        `objective` returns a trial's accuracy. A ModelyardError fails the trial; any other exception ends the
+        sweep, and the trial is retried. `on_end` gets every finished trial; its user attribute `reason` says
+        why it was pruned or failed. No trial starts after `timeout_s`. Two processes that finish a trial at
+        the same moment may start one trial too many.
 
         Raises:
-            ModelyardError: this process was silent for so long that another one has failed its trial.
+            ModelyardError: this process was silent for so long that another one failed its trial.
         """
         import optuna
 
@@ -170,7 +152,6 @@ class Study:
             raise
 
     def _set_up(self, trial: "optuna.Trial") -> None:
-        """Choose a trial's parameters, and record who runs it."""
         # Seeded by the number: processes draw differently, and a resumed sweep as an uninterrupted one.
         self._study.sampler = _make_sampler(self._sweep, trial.number)
         trial.set_user_attr(OWNER, {"host": socket.gethostname(), "pid": os.getpid()})
@@ -188,7 +169,6 @@ class Study:
 
 
 def _is_killed(owner: Mapping[str, Any] | None) -> bool:
-    """Return whether a running trial's process was on this machine and is gone."""
     if owner is None or owner["host"] != socket.gethostname():
         return False
     # A restarted container gives the same process id again, but this process runs no trial yet.
@@ -211,13 +191,11 @@ def _make_sampler(sweep: Sweep, number: int) -> "optuna.samplers.BaseSampler":
     if sweep.sampler.name == "random":
         return optuna.samplers.RandomSampler(seed)
     # The constant liar assumes bad results for running trials, so that processes do not try the same values.
-    return optuna.samplers.TPESampler(
-        n_startup_trials=sweep.sampler.startup_trials, constant_liar=True, seed=seed
-    )
+    startup = sweep.sampler.startup_trials
+    return optuna.samplers.TPESampler(n_startup_trials=startup, constant_liar=True, seed=seed)
 
 
 def _check_base(name: str, kept: Mapping[str, Any], base: Mapping[str, Any]) -> None:
-    """Check that new trials can be compared with those in the study."""
     before, now = flatten(kept, "."), flatten(base, ".")
     differing = [key for key in dict.fromkeys([*before, *now]) if before.get(key) != now.get(key)]
     if differing:

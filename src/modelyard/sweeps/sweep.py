@@ -1,6 +1,5 @@
 """A sweep: runs the trials that a study still lacks, and writes the best one as a preset."""
 
-import gc
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -21,7 +20,7 @@ if TYPE_CHECKING:
 
     from modelyard.sweeps.trials import Trials
 
-# Not the experiment of trainings, whose newest twenty runs are compared.
+# Separate from the trainings, whose newest twenty runs are compared.
 EXPERIMENT = "modelyard sweeps"
 Say = Callable[[str], None]
 
@@ -29,13 +28,7 @@ Say = Callable[[str], None]
 def sweep(params: Params, root: Path, preset: Preset, say: Say) -> None:
     """Run the trials that the study lacks, and write its best one as a preset.
 
-    Several processes on several machines may sweep the same database at once.
-
-    Args:
-        params: all parameters; the group `sweep` holds the space and the limits.
-        root: the repository.
-        preset: the file to write.
-        say: prints a line for each trial and for the outcome.
+    Several processes on several machines may sweep the same database at once. `say` prints a line.
 
     Raises:
         ModelyardError: `params` are wrong, the data is missing, the database fails, the preset's file was
@@ -63,7 +56,6 @@ def sweep(params: Params, root: Path, preset: Preset, say: Say) -> None:
 
 
 def _run_trials(study: Study, space: Space, params: Params, data: TrainingData, say: Say) -> None:
-    """Run trials until the study has enough, or the time is over."""
     trials = _prepare(study, space, params, data)
 
     def report(trial: "optuna.trial.FrozenTrial") -> None:
@@ -80,6 +72,7 @@ def _run_trials(study: Study, space: Space, params: Params, data: TrainingData, 
 
 def _prepare(study: Study, space: Space, params: Params, data: TrainingData) -> "Trials":
     """Open MLflow and import TensorFlow, which a sweep without trials does not need."""
+    from modelyard.quiet import import_tensorflow
     from modelyard.registry.artifacts import fetch_network
     from modelyard.sweeps.trials import Trials
     from modelyard.tracking.runs import describe_training
@@ -91,25 +84,15 @@ def _prepare(study: Study, space: Space, params: Params, data: TrainingData) -> 
     description = replace(plain, tags={**plain.tags, **own})
     parent = open_parent(tracking, study, params, dict(description.tags))
     start = fetch_network(tracking, params.train.resume_from)
-    _import_tensorflow()
-    return Trials(params, space, data, start, tracking, description, parent)
-
-
-def _import_tensorflow() -> None:
-    """Import TensorFlow for many networks in a row."""
-    from modelyard.quiet import import_tensorflow
-
     import_tensorflow()
     import tensorflow as tf
 
     # It warns that the same function is traced again and again: each network has its own.
     tf.get_logger().setLevel("ERROR")
-    # Garbage collection after every trial would take half a second for the objects of the imported modules.
-    gc.freeze()
+    return Trials(params, space, data, start, tracking, description, parent)
 
 
 def _describe(trial: "optuna.trial.FrozenTrial", best: "optuna.trial.FrozenTrial | None") -> str:
-    """Return the line about a finished trial."""
     state = trial.state.name
     word = {"COMPLETE": "complete", "PRUNED": "pruned"}.get(state, "failed")
     outcome = f"{trial.value:.2%}" if state == "COMPLETE" else trial.user_attrs.get(REASON, "")

@@ -13,11 +13,7 @@ from modelyard.images.examples import Examples, read_examples
 
 @dataclass(frozen=True)
 class TrainingData:
-    """The training and validation splits; a sweep never reads the test split.
-
-    Attributes:
-        dataset: the record that the stage `download` wrote.
-    """
+    """The training and validation splits, and their dataset; a sweep never reads the test split."""
 
     training: Examples
     validation: Examples
@@ -25,11 +21,7 @@ class TrainingData:
 
 
 def read_training_data(root: Path) -> TrainingData:
-    """Read the inputs of the repository's stage `train`.
-
-    Raises:
-        ModelyardError: dvc.yaml does not name them, or a file is missing or damaged.
-    """
+    """Read the inputs of the stage `train`; raise ModelyardError if dvc.yaml does not name them."""
     paths = _read_paths(root / "dvc.yaml")
     training, validation = (read_examples(root / paths[name]) for name in ("train", "validation"))
     return TrainingData(training, validation, read_dataset(root / paths["dataset"]))

@@ -28,23 +28,15 @@ ACCURACY = "sweep/accuracy"
 
 @dataclass(frozen=True)
 class Trials:
-    """What all trials of a sweep have in common.
+    """What all trials of a sweep have in common."""
 
-    Attributes:
-        params: the base, in which `space` replaces values.
-        data: the training examples, of which `train.images` are used, and the validation examples.
-        start: the `.keras` file of `train.resume_from`, or None.
-        description: describes a run with the base parameters.
-        parent: the id of the parent run.
-    """
-
-    params: Params
+    params: Params  # the base, in which `space` replaces values
     space: Space
     data: TrainingData
-    start: Path | None
+    start: Path | None  # the `.keras` file of `train.resume_from`, or None
     tracking: Tracking
-    description: RunDescription
-    parent: str
+    description: RunDescription  # of a run with the base parameters
+    parent: str  # the id of the parent run
 
     def run(self, trial: "optuna.Trial") -> float:
         """Fit a network with a trial's parameters, and return its final validation accuracy.
@@ -83,6 +75,7 @@ class Trials:
         )
 
     def _fit(self, trial: "optuna.Trial", run: TrainingRun, task: Task) -> float:
+        import keras
         from optuna import TrialPruned
 
         def report(epoch: int, row: Metrics) -> None:
@@ -96,17 +89,13 @@ class Trials:
             try:
                 _, rows = fit_members(task, report)
             finally:
-                _free_memory()
+                # Keras' global state would grow with every network.
+                keras.backend.clear_session()
         return final_accuracy(rows, task.train.early_stopping)
 
 
 def final_accuracy(rows: Sequence[Metrics], stopping: EarlyStopping) -> float:
-    """Return the validation accuracy of the weights that a training ends with.
-
-    Args:
-        rows: the metrics of each epoch.
-        stopping: with early stopping these are the weights of the best epoch, else of the last one.
-    """
+    """Return the validation accuracy of the final weights: with early stopping, of the best epoch."""
     if stopping.patience is None:
         return rows[-1]["val_accuracy"]
     best = rows[0]["val_accuracy"]
@@ -114,10 +103,3 @@ def final_accuracy(rows: Sequence[Metrics], stopping: EarlyStopping) -> float:
         if row["val_accuracy"] > best + stopping.min_improvement:
             best = row["val_accuracy"]
     return best
-
-
-def _free_memory() -> None:
-    """Free Keras' global state, which would grow with every network."""
-    import keras
-
-    keras.backend.clear_session()

@@ -2,16 +2,17 @@
 
 import os
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from modelyard.errors import ModelyardError
 from modelyard.repository import find_root
 
-# A writer of SQLite waits so long for the others before it gives up.
+# How long a SQLite connection waits for other writers.
 SQLITE_TIMEOUT_S = 120
 
 
 def tracking_uri() -> str:
-    """Return MLFLOW_TRACKING_URI where it is set, else the SQLite file in the repository's root."""
+    """Return MLFLOW_TRACKING_URI if it is set, else the SQLite file in the repository's root."""
     if uri := os.environ.get("MLFLOW_TRACKING_URI"):
         return uri
     try:
@@ -26,6 +27,14 @@ def database_file(uri: str) -> Path | None:
     if not uri.startswith("sqlite:///"):
         return None
     return Path(uri.removeprefix("sqlite:///").split("?")[0])
+
+
+def web_address(uri: str) -> str | None:
+    """Return where MLflow's own pages are, without a name and a password; None where `uri` is no server's."""
+    parts = urlsplit(uri)
+    if parts.scheme not in ("http", "https"):
+        return None
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path.rstrip('/')}"
 
 
 if __name__ == "__main__":

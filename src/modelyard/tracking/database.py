@@ -1,4 +1,4 @@
-"""The SQLite database with MLflow's tables: made once, and never changed by a command that reads."""
+"""The SQLite database with MLflow's tables: created once, never changed by a command that only reads."""
 
 import sqlite3
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ from modelyard.tracking.address import SQLITE_TIMEOUT_S
 
 
 def check_tables(database: Path) -> None:
-    """Refuse a database that lacks tables: MLflow would make them, or migrate those of another version."""
+    """Refuse a database that lacks tables: MLflow would create them, or migrate an older version's."""
     from mlflow.store.model_registry.dbmodels.models import SqlRegisteredModel
     from mlflow.store.tracking.dbmodels.models import Base
 
@@ -41,7 +41,7 @@ def check_tables(database: Path) -> None:
 
 @contextmanager
 def first_use(database: Path) -> Iterator[None]:
-    """Let one process at a time make the database: two at once would race its migrations."""
+    """Let one process at a time create the database: two at once would race in its migrations."""
     from filelock import FileLock
 
     try:

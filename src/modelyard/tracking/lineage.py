@@ -8,17 +8,15 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel
-
 from modelyard.repository import read_git_state
 
 LIBRARIES = ("tensorflow", "keras", "ai-edge-litert", "numpy", "pillow", "mlflow", "dvc")
 
 
 def lineage_tags(folder: Path) -> dict[str, str]:
-    """Return the tags that every run and version carries, for the work tree at `folder`.
+    """Return the tags of every run and version, for the work tree at `folder`; empty values are left out.
 
-    Empty values (no Git, no experiment) are left out. In an experiment of DVC's the commit is its baseline.
+    In one of DVC's experiments, the commit is its baseline.
     """
     git = read_git_state(folder)
     tags = {
@@ -34,12 +32,6 @@ def lineage_tags(folder: Path) -> dict[str, str]:
         "libraries": ", ".join(f"{name} {version(name)}" for name in LIBRARIES),
     }
     return {name: value for name, value in tags.items() if value}
-
-
-def plain(group: BaseModel) -> dict[str, Any]:
-    """Return a group of parameters as plain values, as JSON has them."""
-    values: dict[str, Any] = group.model_dump(mode="json")
-    return values
 
 
 def digest(values: Any) -> str:

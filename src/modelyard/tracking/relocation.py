@@ -1,4 +1,4 @@
-"""The database names its artifacts by absolute addresses, which must follow a folder that was moved.
+"""The database holds absolute addresses of artifacts, which must follow when its folder is moved.
 
 The columns are those of MLflow 3.17.2.
 """
@@ -26,9 +26,9 @@ FOLDERS = (ARTIFACTS, "mlruns")
 
 
 def find_former_folders(uri: str) -> list[Path]:
-    """Return the folders that the database of `uri` lay in before, as its experiments know it; sorted.
+    """Return the folders in which the database of `uri` lay before, according to its experiments; sorted.
 
-    A database has its artifacts beside itself. Where they are there, and an experiment says otherwise, both
+    A database has its artifacts beside itself. If they are there and an experiment names another place, both
     were moved or copied. A server's store has no such folders.
     """
     database = database_file(uri)
@@ -42,7 +42,7 @@ def find_former_folders(uri: str) -> list[Path]:
 
 
 def relocate(uri: str) -> int:
-    """Let all locations of artifacts in a former folder name the present one; all or none. Return how many.
+    """Point all artifact locations in a former folder to the present one, all or none; return how many.
 
     Raises:
         ModelyardError: the store is no database on this machine, or its tables are not those of MLflow 3.17.

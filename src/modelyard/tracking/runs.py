@@ -1,32 +1,30 @@
-"""MLflow runs: one opened for a training, one made again from the files that a training left."""
+"""MLflow runs: one opened for a training, or rebuilt from the files that a training left."""
 
 import json
 import os
 import socket
-import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from modelyard.failures import warn
 from modelyard.images.dataset import Dataset as Record
 from modelyard.images.examples import Examples
 from modelyard.nesting import flatten
 from modelyard.params import Params
 from modelyard.processes import is_running
-from modelyard.tracking.lineage import digest, lineage_tags, plain
-from modelyard.tracking.retries import write_past_others
+from modelyard.tracking.calls import run_exists, write_past_others
+from modelyard.tracking.lineage import digest, lineage_tags
+from modelyard.tracking.mlflow_types import MlflowClient
 from modelyard.tracking.store import Tracking
-
-if TYPE_CHECKING:
-    from mlflow import MlflowClient
 
 
 @dataclass(frozen=True)
 class Dataset:
-    """A dataset as MLflow lists it beside a run; MLflow keeps 36 characters of `digest`."""
+    """A dataset as MLflow lists it beside a run."""
 
     name: str
     digest: str
@@ -35,22 +33,18 @@ class Dataset:
 
     @property
     def short_digest(self) -> str:
-        """The digest as MLflow keeps it."""
+        """The part of the digest that MLflow keeps."""
         return self.digest[:36]
 
 
 @dataclass(frozen=True)
 class RunDescription:
-    """What a run says about itself, kept in a file too, so that a lost run can be made again."""
+    """What a run says about itself; kept in a file too, so that a lost run can be rebuilt."""
 
     name: str
     params: Mapping[str, str]
     tags: Mapping[str, str]
     dataset: Dataset
-
-    def plain(self) -> dict[str, Any]:
-        """Return it as JSON has it."""
-        return asdict(self)
 
     @property
     def identity(self) -> str:
@@ -59,15 +53,15 @@ class RunDescription:
 
     @classmethod
     def from_plain(cls, values: dict[str, Any]) -> "RunDescription":
-        """Take back what `plain` gave."""
+        """Return the description that `asdict` turned into plain values."""
         return cls(**{**values, "dataset": Dataset(**values["dataset"])})
 
 
 class TrainingRun:
-    """A run that grows while a network trains, and that a dead store does not stop.
+    """A run that grows while a network trains; training goes on if the store fails.
 
-    Epochs that the store did not take are tried again with the next one. What is missing at the end, the
-    register stage completes from the training's record.
+    Epochs that the store did not take are logged with the next one. The register stage completes what is
+    missing at the end from the training's record.
     """
 
     def __init__(self, tracking: Tracking, run_id: str, logged: int = 0) -> None:
@@ -77,7 +71,7 @@ class TrainingRun:
         self._pending: dict[int, Mapping[str, float]] = {}
 
     def log_epoch(self, epoch: int, metrics: Mapping[str, float]) -> None:
-        """Log one epoch's metrics, and those that are still pending; what the run has is not logged again."""
+        """Log an epoch's metrics, and those still pending; what the run has already is not logged again."""
         from mlflow.exceptions import MlflowException
 
         if epoch < self._logged:
@@ -88,10 +82,10 @@ class TrainingRun:
                 log_epoch(self._client, self.run_id, number, self._pending[number])
                 del self._pending[number]
         except MlflowException as error:
-            _warn(f"epoch {epoch + 1} is not in MLflow yet: {error}")
+            warn(f"epoch {epoch + 1} is not in MLflow yet: {error}")
 
     def end(self, status: str, error: BaseException | None = None) -> None:
-        """Set the run's last status, and the tag `error` where there is one."""
+        """Set the run's final status, and the tag `error` if there was one."""
         from mlflow.exceptions import MlflowException
 
         try:
@@ -99,21 +93,17 @@ class TrainingRun:
                 self._client.set_tag(self.run_id, "error", f"{type(error).__name__}: {error}"[:5000])
             self._client.set_terminated(self.run_id, status)
         except MlflowException as refused:
-            _warn(f"run {self.run_id} could not be ended as {status}: {refused}")
+            warn(f"run {self.run_id} could not be ended as {status}: {refused}")
 
 
 def describe_training(
     params: Params, training: Examples, dataset: Record, lineage: Mapping[str, str] | None = None
 ) -> RunDescription:
-    """Say what a training is: its parameters, its code, its data.
+    """Describe a training: its parameters, its code, its data.
 
-    Args:
-        params: all of them.
-        training: all training examples.
-        dataset: that they are of.
-        lineage: what else the network's inputs were made with, as tags; the data's digest includes it.
+    `lineage` says, as tags, what else the network's inputs were made with; the data's digest includes it.
     """
-    chosen = {"model": plain(params.model), "train": plain(params.train)}
+    chosen = params.model_dump(mode="json", include={"model", "train"})
     experiment = os.environ.get("DVC_EXP_NAME")
     data = digest({"inputs": training.digest, **lineage}) if lineage else training.digest
     return RunDescription(
@@ -139,18 +129,13 @@ def training_run(
     begun: str | None = None,
     stops: tuple[type[BaseException], ...] = (KeyboardInterrupt,),
 ) -> Iterator[TrainingRun]:
-    """Open a run for the body; it ends FINISHED, KILLED where it is stopped, or FAILED with its error.
+    """Open a run for the body. It ends FINISHED, KILLED by one of `stops`, or FAILED with its error.
 
-    Args:
-        tracking: the store.
-        description: of a new run.
-        begun: the id of the run that the same training has begun before it was killed; it is the one that
-            goes on, unless the store does not know it.
-        stops: what stops the body without a failure.
+    A run of the same training that was killed before, `begun`, goes on if the store knows it.
     """
     _end_abandoned_runs(tracking)
     owner = {"host": socket.gethostname(), "pid": str(os.getpid())}
-    if begun is not None and _run_exists(tracking.client, begun):
+    if begun is not None and run_exists(tracking.client, begun):
         run = _reopen_run(tracking, begun, owner)
     else:
         run = TrainingRun(tracking, _create_run(tracking, description, owner))
@@ -165,21 +150,17 @@ def training_run(
 def find_or_rebuild_run(
     tracking: Tracking, run_id: str, description: RunDescription, history: Sequence[Mapping[str, float]]
 ) -> str:
-    """Return `run_id` where the store knows it, else the id of a run made from what is on file.
+    """Return `run_id` if the store knows it, else the id of a run rebuilt from the training's files.
 
-    A fresh clone with DVC's cache has the files of a training whose run its store never saw. The new run
-    carries the tag `rebuilt_from` with the lost run's id, by which the next call finds it again. A run whose
-    store went away while it trained gets the epochs that it lacks.
+    In a fresh clone, DVC's cache has files of a training whose run the store never saw. The tag
+    `rebuilt_from` with the lost run's id leads the next call to the new run. Missing epochs are logged.
     """
     client = tracking.client
-    if not _run_exists(client, run_id):
+    if not run_exists(client, run_id):
         query = f"tags.rebuilt_from = '{run_id}'"
         rebuilt = client.search_runs([tracking.experiment_id], query, max_results=1)
-        run_id = (
-            rebuilt[0].info.run_id
-            if rebuilt
-            else _create_run(tracking, description, {"rebuilt_from": run_id})
-        )
+        lost = {"rebuilt_from": run_id}
+        run_id = rebuilt[0].info.run_id if rebuilt else _create_run(tracking, description, lost)
     if client.get_run(run_id).info.status != "FINISHED":
         logged = _count_epochs(client, run_id)
         for epoch, metrics in list(enumerate(history))[logged:]:
@@ -188,8 +169,8 @@ def find_or_rebuild_run(
     return run_id
 
 
-def log_epoch(client: "MlflowClient", run_id: str, epoch: int, metrics: Mapping[str, float]) -> None:
-    """Log one epoch's metrics as `train/…` and `validation/…`; the step is the epoch, counted from 1."""
+def log_epoch(client: MlflowClient, run_id: str, epoch: int, metrics: Mapping[str, float]) -> None:
+    """Log an epoch's metrics as `train/…` and `validation/…`; steps count from 1."""
     from mlflow.entities import Metric
 
     now = int(time.time() * 1000)
@@ -197,7 +178,7 @@ def log_epoch(client: "MlflowClient", run_id: str, epoch: int, metrics: Mapping[
     client.log_batch(run_id, metrics=logged)
 
 
-def log_dataset(client: "MlflowClient", run_id: str, dataset: Dataset, context: str) -> None:
+def log_dataset(client: MlflowClient, run_id: str, dataset: Dataset, context: str) -> None:
     """List a dataset among a run's inputs; `context` is training or evaluation."""
     from mlflow.entities import Dataset as DatasetEntity
     from mlflow.entities import DatasetInput, InputTag
@@ -210,16 +191,15 @@ def log_dataset(client: "MlflowClient", run_id: str, dataset: Dataset, context: 
         profile=json.dumps({"images": dataset.images}),
     )
     inputs = [DatasetInput(entity, [InputTag("mlflow.data.context", context)])]
-    write_past_others(lambda: client.log_inputs(run_id, inputs))
+    write_past_others(client.log_inputs, run_id, inputs)
 
 
 def _create_run(tracking: Tracking, description: RunDescription, tags: Mapping[str, str]) -> str:
     from mlflow.entities import Param
 
     client = tracking.client
-    run = client.create_run(
-        tracking.experiment_id, run_name=description.name, tags={**description.tags, **tags}
-    )
+    own = {**description.tags, **tags}
+    run = client.create_run(tracking.experiment_id, run_name=description.name, tags=own)
     run_id = str(run.info.run_id)
     client.log_batch(run_id, params=[Param(key, value) for key, value in description.params.items()])
     log_dataset(client, run_id, description.dataset, "training")
@@ -227,7 +207,6 @@ def _create_run(tracking: Tracking, description: RunDescription, tags: Mapping[s
 
 
 def _reopen_run(tracking: Tracking, run_id: str, owner: Mapping[str, str]) -> TrainingRun:
-    """Let a run that has ended, however it did, go on."""
     client = tracking.client
     for key, value in owner.items():
         client.set_tag(run_id, key, value)
@@ -237,7 +216,7 @@ def _reopen_run(tracking: Tracking, run_id: str, owner: Mapping[str, str]) -> Tr
     return TrainingRun(tracking, run_id, _count_epochs(client, run_id))
 
 
-def _count_epochs(client: "MlflowClient", run_id: str) -> int:
+def _count_epochs(client: MlflowClient, run_id: str) -> int:
     return len(client.get_metric_history(run_id, _metric_name("loss")))
 
 
@@ -246,28 +225,10 @@ def _metric_name(key: str) -> str:
     return f"validation/{key.removeprefix('val_')}" if key.startswith("val_") else f"train/{key}"
 
 
-def _warn(message: str) -> None:
-    print(f"warning: {message}", file=sys.stderr)
-
-
-def _run_exists(client: "MlflowClient", run_id: str) -> bool:
-    from mlflow.exceptions import MlflowException
-
-    try:
-        return bool(client.get_run(run_id).info.lifecycle_stage == "active")
-    except MlflowException as error:
-        if error.error_code == "RESOURCE_DOES_NOT_EXIST":
-            return False
-        raise
-
-
 def _end_abandoned_runs(tracking: Tracking) -> None:
-    """A killed process leaves its run RUNNING for ever: end those of this host whose process is gone."""
-    running = tracking.client.search_runs(
-        [tracking.experiment_id],
-        f"attributes.status = 'RUNNING' and tags.host = '{socket.gethostname()}'",
-    )
-    for run in running:
+    """End the runs of this host whose process is gone: a killed process leaves its run RUNNING."""
+    query = f"attributes.status = 'RUNNING' and tags.host = '{socket.gethostname()}'"
+    for run in tracking.client.search_runs([tracking.experiment_id], query):
         if not is_running(int(run.data.tags["pid"])):
             tracking.client.set_tag(run.info.run_id, "error", "the process was killed")
             tracking.client.set_terminated(run.info.run_id, "KILLED")

@@ -1,19 +1,17 @@
-"""The MLflow store, open: its client, and the experiment that holds the project's runs."""
+"""The MLflow store: its client, and the experiment that holds the project's runs."""
 
 from contextlib import nullcontext
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from modelyard.errors import ModelyardError
 from modelyard.imports import without_collecting
 from modelyard.tracking.address import database_file, tracking_uri
+from modelyard.tracking.calls import EXISTS, ask
 from modelyard.tracking.database import check_tables, first_use
+from modelyard.tracking.mlflow_types import MlflowClient
 from modelyard.tracking.tuning import PATIENCE, QUIET, set_defaults
 
-if TYPE_CHECKING:
-    from mlflow import MlflowClient
-
-# The folder beside a database that has the artifacts.
+# A database's artifacts lie in this folder beside it.
 ARTIFACTS = "mlartifacts"
 SERVER_TIMEOUT_S = 5
 
@@ -22,7 +20,7 @@ SERVER_TIMEOUT_S = 5
 class Store:
     """An open MLflow store."""
 
-    client: "MlflowClient"
+    client: MlflowClient
     uri: str
 
 
@@ -34,16 +32,15 @@ class Tracking(Store):
 
 
 def open_store() -> Store:
-    """Open the store as it is; nothing is made.
+    """Open the store without creating anything.
 
     Raises:
         ModelyardError: the server does not answer, or there is no database with MLflow's tables.
     """
     uri = tracking_uri()
     database = database_file(uri)
-    if uri.startswith("http"):
-        _ask_server(uri)
-    elif database is not None and not database.is_file():
+    _ask_server(uri)
+    if database is not None and not database.is_file():
         raise ModelyardError(
             f"expected the tracking database {database}, there is none: `make repro` makes it, and "
             "MLFLOW_TRACKING_URI names another"
@@ -57,42 +54,30 @@ def open_store() -> Store:
 
 
 def open_tracking(experiment: str) -> Tracking:
-    """Open the store, make its database and the experiment where they are missing.
+    """Open the store; create its database and the experiment if they are missing.
 
     Raises:
         ModelyardError: the server does not answer, the database cannot be opened, the experiment was deleted.
     """
     uri = tracking_uri()
-    if uri.startswith("http"):
-        _ask_server(uri)
+    _ask_server(uri)
     database = database_file(uri)
     with without_collecting(), nullcontext() if database is None else first_use(database):
         client = _open_client(uri)
         return Tracking(client, uri, ensure_experiment(client, uri, experiment))
 
 
-def ensure_experiment(client: "MlflowClient", uri: str, name: str) -> str:
-    """Return the id of an experiment, which is made where it is missing.
-
-    A database keeps the artifacts beside itself.
-
-    Raises:
-        ModelyardError: the experiment was deleted.
-    """
-    from mlflow.exceptions import MlflowException
-
+def ensure_experiment(client: MlflowClient, uri: str, name: str) -> str:
+    """Return the id of an experiment, created if it is missing; raise ModelyardError if it was deleted."""
     experiment = client.get_experiment_by_name(name)
     if experiment is None:
         database = database_file(uri)
         artifacts = database.with_name(ARTIFACTS).as_uri() if database else None
-        try:
-            # This kind opens on the training view, where runs can be compared.
-            kind = {"mlflow.experimentKind": "custom_model_development"}
-            return str(client.create_experiment(name, artifacts, kind))
-        except MlflowException as error:
-            if error.error_code != "RESOURCE_ALREADY_EXISTS":
-                raise
-            experiment = client.get_experiment_by_name(name)
+        # This kind opens on the training view, where runs can be compared.
+        kind = {"mlflow.experimentKind": "custom_model_development"}
+        # Another process may create it first.
+        ask(client.create_experiment, name, artifacts, kind, refusals=(EXISTS,))
+        experiment = client.get_experiment_by_name(name)
     if experiment is None or experiment.lifecycle_stage == "deleted":
         raise ModelyardError(
             f"the experiment {name!r} was deleted in MLflow: restore it there, or choose another name in "
@@ -101,7 +86,7 @@ def ensure_experiment(client: "MlflowClient", uri: str, name: str) -> str:
     return str(experiment.experiment_id)
 
 
-def _open_client(uri: str) -> "MlflowClient":
+def _open_client(uri: str) -> MlflowClient:
     """Import MLflow, quietly, and return a client; fluent calls go to the same store."""
     set_defaults(QUIET)
     import mlflow
@@ -112,6 +97,8 @@ def _open_client(uri: str) -> "MlflowClient":
 
 
 def _ask_server(uri: str) -> None:
+    if not uri.startswith("http"):
+        return
     import requests
 
     try:

@@ -1,4 +1,4 @@
-"""How MLflow is set for a command: quiet, and quick to give up."""
+"""How MLflow is set up for a command: quiet, and quick to give up."""
 
 import os
 from collections.abc import Mapping
@@ -7,16 +7,16 @@ QUIET = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "MLFLOW_LOGGING_LEVEL": "WARNING",
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
-    # A server that went away is told within seconds, not after MLflow's four minutes.
+    # A server that went away is reported within seconds, not after MLflow's four minutes.
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "3",
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
 }
 
-# A person waits: a server that hangs is told after some seconds, not after MLflow's eight minutes.
+# A person waits: a server that hangs is reported after seconds, not after MLflow's eight minutes.
 PATIENCE = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "MLFLOW_HTTP_REQUEST_TIMEOUT": "15"}
 
 
 def set_defaults(settings: Mapping[str, str]) -> None:
-    """Set variables of the environment that are not set yet."""
+    """Set environment variables that are not set yet."""
     for name, value in settings.items():
         os.environ.setdefault(name, value)

@@ -18,7 +18,7 @@ WITHOUT_JOBS = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
 
 
 def main() -> int:
-    """Print the link and serve until Ctrl-C; of a tracking server of its own, only print the link."""
+    """Print the link and serve until Ctrl-C; if the store is a tracking server, only print the link."""
     parser = argparse.ArgumentParser(prog="make ui", description=__doc__)
     parser.add_argument(
         "--port", type=int, default=5000, help="of the UI on 127.0.0.1 (default: %(default)s)"

@@ -1,29 +1,24 @@
-"""A browser, where a person sits in front of a screen."""
+"""A browser, if a person sits in front of a screen."""
 
 import contextlib
 import time
 import webbrowser
 from collections.abc import Mapping
 
-# Where one of these is set, nobody looks at this machine's screen.
+# If one of these is set, nobody looks at this machine's screen.
 ELSEWHERE = ("CI", "SSH_CONNECTION", "SSH_CLIENT", "SSH_TTY")
 PATIENCE_S = 60.0
 
 
 def has_screen(environment: Mapping[str, str], platform: str) -> bool:
-    """Say whether a window would be seen.
-
-    Args:
-        environment: the process's, as `os.environ`.
-        platform: as `sys.platform` names it.
-    """
+    """Return whether a window would be seen; `platform` as in `sys.platform`."""
     if any(environment.get(name) for name in ELSEWHERE):
         return False
     return platform == "darwin" or any(environment.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY"))
 
 
 def open_when_up(server: str, link: str) -> None:
-    """Open the link once the server answers; say nothing where it does not within a minute."""
+    """Open the link once the server answers; give up in silence after a minute."""
     import requests
 
     end = time.monotonic() + PATIENCE_S

@@ -1,20 +1,18 @@
 """The view of the MLflow UI that compares the project's runs: its columns and charts, and the link to it.
 
-MLflow keeps a view as an experiment's tag. Its form is the web page's own, not an API (looked up in 3.17.2).
+MLflow keeps a view as an experiment's tag. Its form is the web page's own, not an API (as of 3.17.2).
 """
 
 import base64
 import json
-import sys
 import time
 import zlib
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from modelyard.failures import warn
 from modelyard.metrics import find_metric
-
-if TYPE_CHECKING:
-    from mlflow import MlflowClient
+from modelyard.tracking.mlflow_types import MlflowClient
 
 KEY, NAME = "comparison", "Versions compared"
 TAG = f"mlflow.sharedViewState.{KEY}"
@@ -37,19 +35,14 @@ SECTIONS = {
     "parameters": ("What differs in the parameters", 1, 300),
     "training": ("Training, epoch by epoch", 2, 300),
 }
+SHOWN = {"display": True, "isReordered": True, "deleted": False, "isGenerated": False}
 # Charts show two decimals: accuracies look alike where errors do not.
 BARS = ("test/errors", "test/accuracy", "latency/p50_ms", "size_bytes")
 CURVES = (("train/loss", "validation/loss"), ("train/accuracy", "validation/accuracy"))
 
 
 def comparison_link(server: str, experiment_id: str, *, stored: bool) -> str:
-    """Return the address that shows all runs side by side.
-
-    Args:
-        server: the MLflow server's address.
-        experiment_id: of the runs' experiment.
-        stored: whether the experiment has the view; without it, the link shows every chart.
-    """
+    """Return the address that shows all runs side by side, in the stored view or with every chart."""
     # MLflow opens in its GenAI view without the first of them.
     view = "workflowType=machine_learning&compareRunsMode=CHART"
     if stored:
@@ -57,14 +50,11 @@ def comparison_link(server: str, experiment_id: str, *, stored: bool) -> str:
     return f"{server.rstrip('/')}/#/experiments/{experiment_id}/runs?{view}"
 
 
-def store_view(client: "MlflowClient", experiment_id: str) -> bool:
-    """Keep the view with the experiment; say whether it is there now.
-
-    A store that takes no changes, read-only or another's, is told as a warning.
-    """
+def store_view(client: MlflowClient, experiment_id: str) -> bool:
+    """Store the view with the experiment, or warn that the store refuses it; return whether it is there."""
     from mlflow.exceptions import MlflowException
 
-    state = _encode(make_state())
+    state = "deflate;" + base64.b64encode(zlib.compress(json.dumps(make_state()).encode())).decode()
     kept = client.get_experiment(experiment_id).tags.get(TAG)
     if kept and json.loads(kept)["state"] == state:
         return True
@@ -74,16 +64,13 @@ def store_view(client: "MlflowClient", experiment_id: str) -> bool:
         client.set_experiment_tag(experiment_id, TAG, json.dumps(view))
     except MlflowException as error:
         reason = str(error).splitlines()[0]
-        print(
-            f"warning: the view {NAME!r} could not be stored, so all charts are shown: {reason}",
-            file=sys.stderr,
-        )
+        warn(f"the view {NAME!r} could not be stored, so all charts are shown: {reason}")
         return False
     return True
 
 
 def make_state() -> dict[str, Any]:
-    """Return the page's state, complete: what is left out here would be missing on the page."""
+    """Return the page's complete state: the page lacks what is left out here."""
     return {
         "searchFilter": FILTER,
         "orderByKey": "attributes.start_time",
@@ -101,7 +88,10 @@ def make_state() -> dict[str, Any]:
         "runsVisibilityMap": {},
         "runsHiddenMode": "FIRST_20_RUNS",
         "compareRunCharts": list(_charts()),
-        "compareRunSections": [_section(key, *told) for key, told in SECTIONS.items()],
+        "compareRunSections": [
+            {"uuid": key, "name": name, "columns": columns, "cardHeight": height_px, **SHOWN}
+            for key, (name, columns, height_px) in SECTIONS.items()
+        ],
         "viewMaximized": False,
         "runListHidden": False,
         "isAccordionReordered": True,
@@ -153,20 +143,3 @@ def _chart(kind: str, section: str, metric: str) -> dict[str, Any]:
         "deleted": False,
         "isGenerated": False,
     }
-
-
-def _section(key: str, name: str, columns: int, height_px: int) -> dict[str, Any]:
-    return {
-        "uuid": key,
-        "name": name,
-        "display": True,
-        "isReordered": True,
-        "deleted": False,
-        "isGenerated": False,
-        "columns": columns,
-        "cardHeight": height_px,
-    }
-
-
-def _encode(state: dict[str, Any]) -> str:
-    return "deflate;" + base64.b64encode(zlib.compress(json.dumps(state).encode())).decode()

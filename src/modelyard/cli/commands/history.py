@@ -8,7 +8,7 @@ from modelyard.cli.output import say, say_json
 
 if TYPE_CHECKING:
     from modelyard.registry.champions.decisions import Decision
-    from modelyard.registry.champions.history import Record
+    from modelyard.registry.champions.record import Record
 
 
 def add_commands(commands: Commands) -> None:

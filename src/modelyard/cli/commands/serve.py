@@ -64,9 +64,10 @@ def make_models(names: tuple[str, ...], folder: Path, max_pixels: int) -> "Model
     from modelyard.service.models.local_copy import LocalCopy
     from modelyard.service.models.models import Models
     from modelyard.service.models.registry_source import open_source
-    from modelyard.tracking.address import tracking_uri
+    from modelyard.tracking.address import tracking_uri, web_address
 
-    return Models(open_source(tracking_uri()), LocalCopy(folder), names, limits=Limits(max_pixels=max_pixels))
+    uri, limits = tracking_uri(), Limits(max_pixels=max_pixels)
+    return Models(open_source(uri), LocalCopy(folder), names, limits=limits, mlflow=web_address(uri))
 
 
 def _serve(given: argparse.Namespace) -> None:

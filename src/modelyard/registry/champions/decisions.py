@@ -1,4 +1,4 @@
-"""Decisions about which version is champion, as they are kept: who, when, from what to what, and why."""
+"""Decisions about which version is champion, as they are kept: who, when, what, and why."""
 
 import getpass
 import json
@@ -24,14 +24,7 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True)
 class RuleResult:
-    """What a rule of the gate found.
-
-    Attributes:
-        rule: its name.
-        passed: whether it holds.
-        wanted: in words, with its number.
-        found: in words, with its number.
-    """
+    """A rule of the gate, whether it passed, and in words what it wanted and what it found."""
 
     rule: str
     passed: bool
@@ -41,37 +34,23 @@ class RuleResult:
 
 @dataclass(frozen=True)
 class Decision:
-    """A decision, whether it moved the champion or not.
+    """A decision, whether it moved the champion or not."""
 
-    Attributes:
-        number: its place in the history of its model, from 1.
-        kind: what led to it.
-        version: that was to become champion; None where somebody removed the alias by hand.
-        before: the champion before it; None where there was none.
-        moved: whether `version` became champion; a refusal moves nothing.
-        reason: a person's words, or those of what decided.
-        rules: what the gate found; empty where it was not asked.
-        forced: whether it moved although a rule did not hold.
-        by: user and host; empty where that is not known.
-        at: when, in UTC.
-        id: of its own, so that no two decisions are ever the same.
-    """
-
-    number: int
+    number: int  # its place in the history of its model, from 1
     kind: Kind
-    version: int | None
-    before: int | None
-    moved: bool
-    reason: str = ""
-    rules: tuple[RuleResult, ...] = ()
-    forced: bool = False
-    by: str = field(default_factory=lambda: _whoami())
-    at: datetime = field(default_factory=lambda: _now())
-    id: str = field(default_factory=lambda: uuid.uuid4().hex)
+    version: int | None  # the candidate; None if somebody removed the alias by hand
+    before: int | None  # the champion before it, or None
+    moved: bool  # whether `version` became champion; a refusal moves nothing
+    reason: str = ""  # given by a person, or by what decided
+    rules: tuple[RuleResult, ...] = ()  # what the gate found; empty if it was not asked
+    forced: bool = False  # whether it moved although a rule failed
+    by: str = field(default_factory=lambda: _whoami())  # user@host; empty if unknown
+    at: datetime = field(default_factory=lambda: _now())  # when, in UTC
+    id: str = field(default_factory=lambda: uuid.uuid4().hex)  # makes every decision unique
 
     @property
     def subject(self) -> str:
-        """What was to become champion, in words."""
+        """The candidate, in words."""
         return "no champion" if self.version is None else f"version {self.version}"
 
     @property
@@ -80,23 +59,19 @@ class Decision:
         return self.version if self.moved else self.before
 
     def to_plain(self) -> dict[str, Any]:
-        """Return plain values, as JSON has them."""
+        """Return it as JSON has it."""
         return {**asdict(self), "kind": str(self.kind), "at": self.at.isoformat(timespec="milliseconds")}
 
     def to_json(self, indent: int | None = None) -> str:
-        """Return JSON that any store can keep: one line, or indented by so much."""
+        """Return JSON that any store can keep, on one line or indented."""
         separators = (",", ":") if indent is None else None
         text = json.dumps(self.to_plain(), indent=indent, ensure_ascii=False, separators=separators)
-        # Half a surrogate pair is no UTF-8; its escape is JSON.
+        # UTF-8 cannot encode half a surrogate pair; JSON can escape it.
         return text.encode(errors="backslashreplace").decode()
 
     @classmethod
     def from_json(cls, text: str) -> Self:
-        """Make it of what `to_json` gave.
-
-        Raises:
-            ValueError: it is no JSON, something is missing, or is no such value.
-        """
+        """Return the decision that `to_json` wrote; raise ValueError if the text is none."""
         try:
             plain = json.loads(text)
             found = cls(
@@ -115,30 +90,30 @@ class Decision:
         return found
 
 
-def _check_types(told: Decision | RuleResult) -> None:
-    """Let whoever reads a decision rely on its types; what it says may have been written by any hand."""
+def _check_types(made: Decision | RuleResult) -> None:
+    """Check the types that readers rely on: anybody may have written the text."""
     kinds: dict[str, Any] = {
         **dict.fromkeys(("number", "version", "before"), int),
         **dict.fromkeys(("moved", "forced", "passed"), bool),
         **dict.fromkeys(("reason", "by", "id", "rule", "wanted", "found"), str),
     }
-    for name, value in vars(told).items():
+    for name, value in vars(made).items():
         may_be_none = name in ("version", "before") and value is None
         if name in kinds and type(value) is not kinds[name] and not may_be_none:
             raise ValueError(f"no decision: {name} is {value!r}")
         if type(value) is int and not 0 < value < HIGHEST_NUMBER:
             raise ValueError(f"no decision: {name} is no number of a version or a decision")
-    if isinstance(told, Decision) and told.at.tzinfo is None:
-        raise ValueError(f"no decision: {told.at} has no time zone")
+    if isinstance(made, Decision) and made.at.tzinfo is None:
+        raise ValueError(f"no decision: {made.at} has no time zone")
 
 
 def _now() -> datetime:
-    """The time, as exactly as it is kept."""
+    """Return the time in the precision in which it is kept."""
     now = datetime.now(UTC)
     return now.replace(microsecond=now.microsecond // 1000 * 1000)
 
 
 def _whoami() -> str:
-    """Who decides: as the tracking server knows him, else as this machine does."""
+    """Return who decides: the user of the tracking server, else of this machine."""
     user = os.environ.get("MLFLOW_TRACKING_USERNAME") or getpass.getuser()
     return f"{user}@{socket.gethostname()}"

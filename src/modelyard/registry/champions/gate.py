@@ -1,8 +1,7 @@
-"""The gate before promotion: rules from conf/, each with its numbers; what is not known fails."""
+"""The gate before promotion: rules from conf/, each with its numbers; what is unknown fails."""
 
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 
 from modelyard.errors import ModelyardError
 from modelyard.evaluation.measures import NORMAL_QUANTILE_975
@@ -15,48 +14,33 @@ from modelyard.registry.champions.decisions import RuleResult
 from modelyard.registry.evidence import Evidence
 
 SIGNIFICANT = 0.05
-# What is on record of a decision has room for two such.
+# A recorded decision has room for two such texts.
 LONGEST_FOUND = 1000
-# The rule that no force overrides.
+# --force does not override this rule.
 BUNDLE = "bundle"
 
 
-@dataclass(frozen=True)
-class Candidate:
-    """A version that is to become champion.
+def ask_gate(
+    gate: Gate, evidence: Evidence, check: Callable[[], object], compare: Callable[[], PairedTest] | None
+) -> tuple[RuleResult, ...]:
+    """Check a version against all rules of the gate, even after one has failed.
 
-    Attributes:
-        evidence: what is known of it.
-        check_bundle: raises a ModelyardError where its artifacts are missing or changed.
-        compare: sets its answers against the champion's, image by image, the candidate first; raises a
-            ModelyardError where that cannot be done. None where there is no champion.
+    `check` raises a ModelyardError if its artifacts are missing or changed. `compare` tests its answers
+    against the champion's, image by image, the version first, or raises one; it is None without a champion.
     """
-
-    evidence: Evidence
-    check_bundle: Callable[[], object]
-    compare: Callable[[], PairedTest] | None
+    return (_check_bundle(check), *_check_limits(gate, evidence), *_check_others(gate, evidence, compare))
 
 
-def ask_gate(gate: Gate, candidate: Candidate) -> tuple[RuleResult, ...]:
-    """Ask every rule that the gate has, also after one has failed."""
-    return (
-        _check_bundle(candidate),
-        *_check_limits(gate, candidate.evidence),
-        *_check_others(gate, candidate),
-    )
-
-
-def _check_bundle(candidate: Candidate) -> RuleResult:
+def _check_bundle(check: Callable[[], object]) -> RuleResult:
     wanted = "artifacts that match their digest"
     try:
-        candidate.check_bundle()
+        check()
     except ModelyardError as error:
         return RuleResult(BUNDLE, False, wanted, shorten(str(error), LONGEST_FOUND))
     return RuleResult(BUNDLE, True, wanted, "the artifacts match their digest, and the model answers")
 
 
 def _check_limits(gate: Gate, evidence: Evidence) -> Iterator[RuleResult]:
-    """Hold each metric against its limit."""
     for name, limit in gate.metrics.items():
         if limit is None:
             continue
@@ -74,7 +58,7 @@ def _check_limits(gate: Gate, evidence: Evidence) -> Iterator[RuleResult]:
 
 
 def _check_majority(name: str, evidence: Evidence) -> RuleResult:
-    """Ask for more than a model reaches that always answers the most common class."""
+    """Require more than a model that always answers the most common class would reach."""
     wanted = "more than the share of the most common class, with 95 % confidence"
     low, majority = (evidence.metrics.get(f"test/{of}", math.nan) for of in ("accuracy_low", "majority"))
     if not (math.isfinite(low) and math.isfinite(majority)):
@@ -83,25 +67,27 @@ def _check_majority(name: str, evidence: Evidence) -> RuleResult:
     return RuleResult(name, low > majority, wanted, found)
 
 
-def _check_others(gate: Gate, candidate: Candidate) -> Iterator[RuleResult]:
+def _check_others(
+    gate: Gate, evidence: Evidence, compare: Callable[[], PairedTest] | None
+) -> Iterator[RuleResult]:
     if gate.max_accuracy_drop is not None:
-        yield _check_champion(gate.max_accuracy_drop, candidate)
+        yield _check_champion(gate.max_accuracy_drop, compare)
     if not gate.allow_dirty:
-        dirty = candidate.evidence.tags.get("git.dirty")
+        dirty = evidence.tags.get("git.dirty")
         found = {"false": "no uncommitted changes", "true": "uncommitted changes"}.get(dirty or "", "unknown")
         yield RuleResult("clean_tree", dirty == "false", "made from a commit, without changes to it", found)
 
 
-def _check_champion(max_drop: float, candidate: Candidate) -> RuleResult:
+def _check_champion(max_drop: float, compare: Callable[[], PairedTest] | None) -> RuleResult:
     rule = "max_accuracy_drop"
     wanted = (
         "significantly more accurate than the champion, or less accurate by at most "
         f"{max_drop:.2%} with 95 % confidence"
     )
-    if candidate.compare is None:
+    if compare is None:
         return RuleResult(rule, True, wanted, "there is no champion yet")
     try:
-        test = candidate.compare()
+        test = compare()
     except ModelyardError as error:
         return RuleResult(rule, False, wanted, shorten(str(error), LONGEST_FOUND))
     difference, margin = _difference(test)
@@ -115,7 +101,7 @@ def _check_champion(max_drop: float, candidate: Candidate) -> RuleResult:
 
 
 def _difference(test: PairedTest) -> tuple[float, float]:
-    """The difference in accuracy of paired answers, and half the width of its 95 % interval.
+    """Return the difference in accuracy of paired answers, and half the width of its 95 % interval.
 
     Source: Fleiss, Levin and Paik, Statistical Methods for Rates and Proportions, 3rd ed., section 13.1.
     """

@@ -1,8 +1,7 @@
-"""Who is champion: moved through the gate or by force, taken back, and always on record."""
+"""Who is champion: promoted through the gate or by force, rolled back, and always on record."""
 
 import random
 import time
-from typing import TYPE_CHECKING
 
 from modelyard.errors import ModelyardError, UsageError
 from modelyard.evaluation.paired import PairedTest, mcnemar
@@ -10,25 +9,20 @@ from modelyard.failures import warn
 from modelyard.params import Gate
 from modelyard.registry.artifacts import check_bundle
 from modelyard.registry.champions.decisions import Decision, Kind, RuleResult
-from modelyard.registry.champions.gate import BUNDLE, Candidate, ask_gate
-from modelyard.registry.champions.history import History, OvertakenError, Record
-from modelyard.registry.evidence import Evidence, read_evidence, read_predictions_of
+from modelyard.registry.champions.gate import BUNDLE, ask_gate
+from modelyard.registry.champions.history import History, OvertakenError
+from modelyard.registry.champions.record import Record
+from modelyard.registry.evidence import read_evidence, read_kept_predictions
 from modelyard.registry.versions import CONTENT_KEY, find_version, list_versions
+from modelyard.tracking.mlflow_types import ModelVersion
 from modelyard.tracking.store import Store
 
-if TYPE_CHECKING:
-    from mlflow.entities.model_registry import ModelVersion
-
-# Longer than a writer that died in the middle holds up the others.
+# Longer than a writer that died half-way delays the others.
 PATIENCE_S = 60.0
 
 
 class RefusedError(ModelyardError):
-    """The gate does not let a version through; the decision says why, and is on record.
-
-    Attributes:
-        decision: the refusal.
-    """
+    """The gate refuses a version; `decision` says why, and is on record."""
 
     def __init__(self, message: str, decision: Decision) -> None:
         super().__init__(message)
@@ -36,30 +30,15 @@ class RefusedError(ModelyardError):
 
 
 def promote(
-    store: Store,
-    name: str,
-    wanted: str,
-    gate: Gate,
-    *,
-    reason: str = "",
-    force: bool = False,
+    store: Store, name: str, wanted: str, gate: Gate, *, reason: str = "", force: bool = False
 ) -> Decision | None:
-    """Make a version champion, if the gate lets it through; the decision is on record either way.
+    """Make a version champion if the gate lets it pass; return the decision, which is recorded either way.
 
-    Args:
-        store: where the model is registered.
-        name: of the registered model.
-        wanted: the version, by its number or an alias.
-        gate: of this model, see `params.catalogue.find_gate`.
-        reason: a person's words.
-        force: move it although a rule does not hold; a reason is then asked for. What the service could not
-            load is moved by nothing.
-
-    Returns:
-        The decision; None where the version is champion already.
+    `wanted` is the version's number or alias; if it is champion already, the result is None. `force` promotes
+    it although a rule fails, with a reason, but never a version that cannot be served.
 
     Raises:
-        RefusedError: a rule does not hold.
+        RefusedError: a rule fails.
         OvertakenError: somebody else decides at the same time.
         UsageError: there is no such model or version, or no reason to force it.
     """
@@ -72,7 +51,13 @@ def promote(
     if number == past.champion:
         return None
     evidence = read_evidence(store, version)
-    rules = ask_gate(gate, _make_candidate(store, evidence, past.champion))
+
+    def compare() -> PairedTest:
+        other = read_evidence(store, find_version(store.client, name, str(past.champion)))
+        (ours, _), (theirs, _) = (read_kept_predictions(store, one) for one in (evidence, other))
+        return mcnemar(ours, theirs)
+
+    rules = ask_gate(gate, evidence, lambda: check_bundle(store, version), compare if past.champion else None)
     failed = [rule.rule for rule in rules if not rule.passed]
     forced = force and bool(failed) and BUNDLE not in failed
     decision = past.decide(
@@ -94,10 +79,10 @@ def promote(
 
 
 def roll_back(store: Store, name: str, to: str | None = None, *, reason: str = "") -> Decision:
-    """Go back to the champion before the present one, or to a version that is named.
+    """Go back to the previous champion, or to a version that is named.
 
-    Where no alias says who is champion, the last one is gone back to. Champions that are no longer there, or
-    that modelyard has not published, are passed over; that is said on stderr.
+    If the alias was removed, the last champion comes back. Champions that are gone, or that modelyard did not
+    publish, are skipped with a warning.
 
     Raises:
         UsageError: there is no such model or version, or it is champion already.
@@ -121,13 +106,7 @@ def roll_back(store: Store, name: str, to: str | None = None, *, reason: str = "
 
 
 def register_champion(store: Store, name: str, number: int, reason: str, *, replace: bool) -> None:
-    """Make a version that was just registered champion, where there is none or where it is to replace it.
-
-    Several may register at once; they do so one after the other.
-
-    Raises:
-        OvertakenError: others have been deciding for a minute.
-    """
+    """Make a new version champion, if there is none or to `replace` it; others may delay it by a minute."""
     history, end = History(store, name), time.monotonic() + PATIENCE_S
     while True:
         try:
@@ -139,21 +118,11 @@ def register_champion(store: Store, name: str, number: int, reason: str, *, repl
         except OvertakenError:
             if time.monotonic() > end:
                 raise
-            # Not all at the same moment again.
+            # So that they do not all try again at the same moment.
             time.sleep(random.uniform(0.1, 1.0))  # noqa: S311
 
 
-def _make_candidate(store: Store, evidence: Evidence, champion: int | None) -> Candidate:
-    version = find_version(store.client, evidence.name, str(evidence.version))
-
-    def compare() -> PairedTest:
-        other = read_evidence(store, find_version(store.client, evidence.name, str(champion)))
-        return mcnemar(read_predictions_of(store, evidence), read_predictions_of(store, other))
-
-    return Candidate(evidence, lambda: check_bundle(store, version), compare if champion else None)
-
-
-def _find_previous(store: Store, name: str, past: Record) -> "ModelVersion":
+def _find_previous(store: Store, name: str, past: Record) -> ModelVersion:
     versions = {int(one.version): one for one in list_versions(store.client, name)}
     for number in past.predecessors:
         found = versions.get(number)

@@ -1,11 +1,11 @@
-"""A comparison as one HTML page that stands alone: both confusion matrices, and the images in dispute."""
+"""A comparison as one self-contained HTML page: both confusion matrices, and the images in dispute."""
 
 import base64
 import functools
 import io
 import math
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -35,23 +35,16 @@ if TYPE_CHECKING:
     from jinja2 import Environment
 
 TEMPLATE = "page.html"
-# A page of ten thousand pictures is none to look at, and JSON has them all.
+# Nobody looks through ten thousand pictures, and JSON has them all.
 MOST_SHOWN = 2000
 # Nor is a matrix of a thousand classes.
 MOST_CLASSES = 40
-# Names of more letters stand upright over their columns.
+# Longer names stand upright over their columns.
 SHORT_NAME = 3
 
 
 def write_page(path: Path, comparison: Comparison, pictures: Pictures | None) -> None:
-    """Write the page, whole or not at all.
-
-    Args:
-        path: the file.
-        comparison: what it shows.
-        pictures: the test images of both versions; None where they are not on this machine, the page then
-            tells how to get them, and lists the images in dispute all the same.
-    """
+    """Write the page, whole or not at all; without `pictures` it says how to get the test images."""
     with replace_file(path) as new:
         new.write_text(draw_page(comparison, pictures), encoding="utf-8")
 
@@ -72,7 +65,7 @@ def draw_page(comparison: Comparison, pictures: Pictures | None) -> str:
             "Libraries": comparison.libraries,
             "Code": comparison.code,
         },
-        "origin": list(_list_origin(first, second)),
+        "origin": _list_origin(first, second),
         "same": same,
         "has_pictures": pictures is not None,
         "test_split": TEST_SPLIT,
@@ -89,7 +82,7 @@ def _open_templates() -> "Environment":
     templates = Environment(
         loader=FileSystemLoader(Path(__file__).parent),
         autoescape=True,
-        # Names and labels of others stay text.
+        # Names and labels from others stay text.
         finalize=lambda value: escape(value) if type(value) is str else value,
         trim_blocks=True,
         lstrip_blocks=True,
@@ -105,7 +98,7 @@ def _open_templates() -> "Environment":
 
 
 def _break_name(name: str) -> str:
-    """Let a name be broken after its slashes, dots and underscores, on a phone."""
+    """Let a phone break a name after its slashes, dots and underscores."""
     from markupsafe import Markup
     from markupsafe import escape as escape_html
 
@@ -113,7 +106,7 @@ def _break_name(name: str) -> str:
 
 
 def _describe_images(comparison: Comparison, same: SameImages) -> dict[str, Any]:
-    """Return the counts of images that are right or wrong, and both confusion matrices."""
+    """Return the counts of right and wrong images, and both confusion matrices."""
     test, both_wrong = same.test, count_both_wrong(same)
     both_right = same.images - both_wrong - test.only_first - test.only_second
     places = _choose_classes(same)
@@ -129,7 +122,7 @@ def _describe_images(comparison: Comparison, same: SameImages) -> dict[str, Any]
 
 
 def _choose_classes(same: SameImages) -> Sequence[int]:
-    """Return the places of the classes to show, in their order: of many, those with the most mistakes."""
+    """Return the places of the classes to show, in order: of many, those with the most mistakes."""
     wrong = same.first_confusion + same.second_confusion
     mistakes = wrong.sum(axis=0) + wrong.sum(axis=1) - 2 * wrong.diagonal()
     most: list[int] = np.argsort(-mistakes, kind="stable")[:MOST_CLASSES].tolist()
@@ -153,7 +146,7 @@ def _describe_matrix(evidence: Evidence, confusion: Integers, places: Sequence[i
 
 
 def _describe_disputes(comparison: Comparison, same: SameImages, pictures: Pictures | None) -> dict[str, Any]:
-    """Return the images on which the versions disagree, in three groups, the surest wrong answer first."""
+    """Return the images in dispute in three groups, the most confident wrong answer first."""
     first, second = comparison.first.version, comparison.second.version
     titles: dict[Side | None, str] = {
         "first": f"Only version {first} is right",
@@ -162,7 +155,8 @@ def _describe_disputes(comparison: Comparison, same: SameImages, pictures: Pictu
     }
     groups, room = [], MOST_SHOWN
     for right, title in titles.items():
-        found = sorted((one for one in same.disagreements if one.right == right), key=_sureness)
+        found = [one for one in same.disagreements if one.right == right]
+        found.sort(key=lambda one: -max(score for answer, score in one.answers if answer != one.label))
         shown = [_describe_dispute(one, pictures) for one in found[:room]]
         room -= len(shown)
         if found:
@@ -170,12 +164,7 @@ def _describe_disputes(comparison: Comparison, same: SameImages, pictures: Pictu
     return {"groups": groups, "not_shown": len(same.disagreements) - (MOST_SHOWN - room)}
 
 
-def _sureness(one: Disagreement) -> float:
-    return -max(score for answer, score in one.answers if answer != one.label)
-
-
 def _describe_dispute(one: Disagreement, pictures: Pictures | None) -> dict[str, Any]:
-    """Add a small copy of the picture; or why it is not shown, if it is gone or was changed."""
     image, missing = None, ""
     if pictures is not None:
         try:
@@ -186,21 +175,17 @@ def _describe_dispute(one: Disagreement, pictures: Pictures | None) -> dict[str,
 
 
 def _embed(pixels: npt.NDArray[np.uint8]) -> str:
-    """Grey levels as a PNG, which keeps them; a photo as a JPEG, a sixth of the size."""
+    """Encode grey levels as PNG, without loss; a photo as JPEG, a sixth of the size."""
     stream, kind = io.BytesIO(), "png" if pixels.ndim == 2 else "jpeg"
     Image.fromarray(pixels).save(stream, kind, optimize=True)
     return f"data:image/{kind};base64," + base64.b64encode(stream.getvalue()).decode()
 
 
-def _list_origin(first: Evidence, second: Evidence) -> Iterator[Setting]:
-    for name, of_first, of_second in (
-        ("registered", f"{first.created:%Y-%m-%d %H:%M} UTC", f"{second.created:%Y-%m-%d %H:%M} UTC"),
-        ("run", first.run_id, second.run_id),
-        ("content key", first.content_key, second.content_key),
-        ("measured on", _name_data(first), _name_data(second)),
-    ):
-        yield Setting(name, of_first, of_second)
-
-
-def _name_data(evidence: Evidence) -> str:
-    return f"{evidence.dataset} {evidence.dataset_digest[:12]}"
+def _list_origin(first: Evidence, second: Evidence) -> list[Setting]:
+    rows: dict[str, Callable[[Evidence], str | None]] = {
+        "registered": lambda one: f"{one.created:%Y-%m-%d %H:%M} UTC",
+        "run": lambda one: one.run_id,
+        "content key": lambda one: one.content_key,
+        "measured on": lambda one: f"{one.dataset} {one.dataset_digest[:12]}",
+    }
+    return [Setting(name, tell(first), tell(second)) for name, tell in rows.items()]

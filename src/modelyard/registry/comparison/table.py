@@ -4,26 +4,18 @@ import textwrap
 from collections.abc import Iterator, Sequence
 
 from modelyard.registry.comparison.comparison import Comparison, Measure, Setting, Side
-from modelyard.registry.comparison.words import (
-    give_verdict,
-    name_version,
-    show_interval,
-    show_value,
-)
+from modelyard.registry.comparison.words import give_verdict, name_version, show_interval, show_value
 from modelyard.registry.evidence import Evidence
 
 MARK = "*"
 NARROWEST = 18
 SHORT_DIGEST = 12
-# Thirty numbers of ten classes are for the page and for JSON.
+# The numbers of each class are for the page and for JSON.
 LEFT_OUT = "class/"
 
 
 def draw_table(comparison: Comparison, columns: int) -> str:
-    """Draw the comparison in at most `columns` characters, where these are not too few to read.
-
-    The better number has a mark before it.
-    """
+    """Draw the comparison at most `columns` wide, unless that is too narrow to read."""
     sections = list(_sections(comparison))
     names = max(len(name) for _, rows in sections for name, *_ in rows)
     longest = max(len(cell) for _, rows in sections for _, *cells in rows for cell in cells)
@@ -33,25 +25,19 @@ def draw_table(comparison: Comparison, columns: int) -> str:
         lines += ["", title] if title else []
         for row in rows:
             lines += _lay_out(row, names, width)
-    return "\n".join([*_wrap(_headline(comparison), columns), "", *lines, "", *_closing(comparison, columns)])
-
-
-def _headline(comparison: Comparison) -> str:
     first, second = comparison.first, comparison.second
-    return f"{first.name}: {name_version(first)} beside {name_version(second)}, on {first.dataset}"
+    title = f"{first.name}: {name_version(first)} beside {name_version(second)}, on {first.dataset}"
+    return "\n".join([*_wrap(title, columns), "", *lines, "", *_closing(comparison, columns)])
 
 
 def _sections(comparison: Comparison) -> Iterator[tuple[str, list[tuple[str, str, str]]]]:
     first, second = comparison.first, comparison.second
     measures = [measure for measure in comparison.measures if not measure.name.startswith(LEFT_OUT)]
-    yield (
-        "",
-        [
-            ("", f"  version {first.version}", f"  version {second.version}"),
-            ("registered", _time(first), _time(second)),
-            *[(one.name, _cell(one, "first"), _cell(one, "second")) for one in measures],
-        ],
-    )
+    head = [
+        ("", f"  version {first.version}", f"  version {second.version}"),
+        ("registered", _time(first), _time(second)),
+    ]
+    yield "", head + [(one.name, _cell(one, "first"), _cell(one, "second")) for one in measures]
     kinds = {"parameters": comparison.params, "data": comparison.data, "libraries": comparison.libraries}
     for kind, settings in kinds.items():
         if settings:
@@ -76,14 +62,13 @@ def _setting(setting: Setting) -> tuple[str, str, str]:
 
 
 def _shorten(setting: Setting, value: str | None) -> str:
-    """A digest is told from another by its first characters, as Git does it."""
     if value is None:
         return "none"
     return value[:SHORT_DIGEST] if setting.name.endswith((".digest", ".commit")) else value
 
 
 def _lay_out(row: Sequence[str], names: int, width: int) -> Iterator[str]:
-    """Wrap what is too long for its column; lines that go on are indented as the first.
+    """Wrap cells that are too long for their column, indenting the lines that follow.
 
     A table of rich takes as many lines to set up, and a tenth of a second to import.
     """

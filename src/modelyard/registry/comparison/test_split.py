@@ -1,4 +1,4 @@
-"""The pictures that versions were tested on, where this machine has them."""
+"""The pictures that versions were tested on, if this machine has them."""
 
 from pathlib import Path
 
@@ -11,7 +11,7 @@ TEST_SPLIT, SOURCE = Path("data/test.npz"), Path("data/source")
 
 
 def find_test_split(digest: str) -> Pictures | None:
-    """Return the test split of the repository, None where there is none that is whole and has this digest."""
+    """Return the repository's test split, or None if it is missing, damaged or has another digest."""
     root = find_root()
     try:
         pictures = read_pictures(root / TEST_SPLIT, root / SOURCE)

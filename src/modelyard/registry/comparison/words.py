@@ -1,4 +1,4 @@
-"""A comparison in words and numbers as a person reads them, for the terminal and for the page."""
+"""A comparison in words and numbers, for the terminal and for the page."""
 
 from modelyard.evaluation.intervals import Interval
 from modelyard.metrics import find_metric
@@ -7,7 +7,7 @@ from modelyard.registry.evidence import Evidence
 
 
 def name_version(evidence: Evidence) -> str:
-    """Say which version it is, with its aliases: `version 3 (champion)`."""
+    """Name a version with its aliases: `version 3 (champion)`."""
     aliases = f" ({', '.join(evidence.aliases)})" if evidence.aliases else ""
     return f"version {evidence.version}{aliases}"
 
@@ -18,20 +18,20 @@ def show_value(name: str, value: float | None) -> str:
 
 
 def show_interval(name: str, interval: Interval, between: str = " to ") -> str:
-    """Write both ends of an interval, without the unit, which stands with the value."""
+    """Write both ends of an interval without the unit."""
     low, high = map(find_metric(name).number, interval)
     return f"{low}{between}{high}"
 
 
 def show_p_value(p_value: float) -> str:
-    """Write a probability; one too small to matter in which way is told by its bound."""
+    """Write a p-value; a tiny one as a bound."""
     if p_value < 1e-6:
         return "p < 0.000001"
     return f"p = {p_value:.2g}" if p_value < 0.1 else f"p = {p_value:.2f}"
 
 
 def give_verdict(comparison: Comparison) -> str:
-    """Say in one sentence which version answers more images rightly, and whether that can be luck."""
+    """Say in a sentence which version is right more often, and whether that may be luck."""
     first, second, same = comparison.first, comparison.second, comparison.same_images
     if first.version == second.version:
         return f"Both are version {first.version}: there is nothing to tell apart."
@@ -40,10 +40,15 @@ def give_verdict(comparison: Comparison) -> str:
             f"There is no accuracy to compare, for the images of {first.dataset} have no labels: "
             "agreement is with each version's own source."
         )
-    counts = _count_images(comparison, same)
-    if same.test.only_first == same.test.only_second:
+    test = same.test
+    counts = (
+        f"of {same.images:,} images, {test.only_first:,} are answered rightly by version {first.version} "
+        f"alone and {test.only_second:,} by version {second.version} alone (McNemar's exact test, "
+        f"{show_p_value(test.p_value)})"
+    )
+    if test.only_first == test.only_second:
         return f"Both are right equally often: {counts}."
-    ahead = first if same.test.only_first > same.test.only_second else second
+    ahead = first if test.only_first > test.only_second else second
     if same.significant:
         return f"Version {ahead.version} is significantly more accurate: {counts}."
     return f"The difference is not significant, it may be luck: {counts}."
@@ -53,11 +58,3 @@ def count_both_wrong(same: SameImages) -> int:
     """Count the images that both answer wrongly, alike or not."""
     wrong = int(same.first_confusion.sum() - same.first_confusion.trace())
     return wrong - same.test.only_second
-
-
-def _count_images(comparison: Comparison, same: SameImages) -> str:
-    first, second, test = comparison.first.version, comparison.second.version, same.test
-    return (
-        f"of {same.images:,} images, {test.only_first:,} are answered rightly by version {first} alone and "
-        f"{test.only_second:,} by version {second} alone (McNemar's exact test, {show_p_value(test.p_value)})"
-    )

@@ -11,17 +11,15 @@ import modelyard
 from modelyard.inference.bundle import Bundle, Preprocessing
 from modelyard.inference.predictor import DEFAULT_TOP_K
 
-# What answers an image; what each of them needs comes with it.
+# What answers an image; their own requirements come with them.
 REQUIREMENTS = ("mlflow", "numpy", "pillow", "ai-edge-litert")
 LARGEST_SIDE = 96
 
 
 def model_arguments(bundle: Bundle, staging: Path) -> dict[str, Any]:
-    """Return the keyword arguments that `mlflow.pyfunc.log_model` and `save_model` share for a bundle.
+    """Return the keyword arguments of `mlflow.pyfunc.log_model` and `save_model` for a bundle.
 
-    Args:
-        bundle: what the model answers from.
-        staging: an empty or missing folder; the code is copied there, and it must stay until MLflow is done.
+    The code is copied to `staging`, an empty or missing folder, which must stay until MLflow is done.
     """
     package = _stage_code(staging / modelyard.__name__)
     return {
@@ -35,7 +33,7 @@ def model_arguments(bundle: Bundle, staging: Path) -> dict[str, Any]:
 
 
 def _stage_code(package: Path) -> Path:
-    """Copy the package with nothing but `inference`, which imports nothing else of it."""
+    """Copy the package with only `inference`, which imports nothing else of it."""
     source = Path(modelyard.__file__).parent
     package.mkdir(parents=True)
     shutil.copyfile(source / "__init__.py", package / "__init__.py")
@@ -44,9 +42,9 @@ def _stage_code(package: Path) -> Path:
 
 
 def _make_signature() -> Any:
-    """Let every JSON shape through to the model, which tells what is wrong without sending the input back.
+    """Let every JSON shape through to the model, which reports errors without sending the input back.
 
-    With a binary column MLflow would decode base64 itself for two of the four shapes, turn the URL-safe kind
+    With a binary column, MLflow would decode base64 itself for two of the four shapes, turn the URL-safe kind
     into nothing, and write the input into its errors.
     """
     from mlflow.models import ModelSignature
@@ -74,7 +72,6 @@ def _make_signature() -> Any:
 
 
 def _make_example(bundle: Bundle) -> Any:
-    """A DataFrame with one image as base64 text, as a client would send it."""
     import pandas as pd  # type: ignore[import-untyped]
 
     picture = base64.b64encode(_draw_picture(bundle.preprocessing)).decode()
@@ -82,7 +79,6 @@ def _make_example(bundle: Bundle) -> Any:
 
 
 def _draw_picture(how: Preprocessing) -> bytes:
-    """A landscape, of a size that no example is too large with."""
     from PIL import Image, ImageDraw
 
     width, height = min(how.width, LARGEST_SIDE), min(how.height, LARGEST_SIDE)

@@ -1,16 +1,16 @@
-"""Markdown for MLflow's pages, which draw a table without space between its columns."""
+"""Markdown for MLflow's pages, which show tables without space between their columns."""
 
 import re
 from collections.abc import Iterable
 
 from modelyard.inference.plain_text import escape
 
-# Where a table's columns must be set apart: `compress` puts a space there, elsewhere it must be taken out.
+# Marks where `compress` separates a table's columns with a space; elsewhere it must be removed.
 GAP, SPACE = "\0", "&emsp;"
 
 
 def words(text: str) -> str:
-    """Return text of unknown origin, a label or a file's name, as it reads: nothing in it is Markdown."""
+    """Escape text of unknown origin, a label or a file's name, so that none of it is Markdown."""
     return re.sub(r"([\\`*_\[\]<>!])", r"\\\1", escape(text))
 
 
@@ -41,6 +41,6 @@ def table(heading: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
 
 
 def compress(text: str) -> str:
-    """Cut commits and digests to their first twelve digits, and set the columns of tables apart."""
+    """Cut commits and digests to twelve characters, and separate the columns of tables."""
     shorter = re.sub(r"\b([0-9a-f]{12})(?:[0-9a-f]{28}|[0-9a-f]{52})\b", r"\1", text)
     return shorter.replace(GAP, SPACE)

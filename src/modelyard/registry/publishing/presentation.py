@@ -1,46 +1,41 @@
-"""What a person sees of a version in MLflow: its card as README.md and as description, and the link to it."""
+"""What people see of a version in MLflow: its card, as README.md and description, and the link to it."""
 
 import json
 import shutil
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from modelyard.registry.publishing.model_card import ModelCard
-from modelyard.tracking.lineage import digest, plain
-from modelyard.tracking.retries import write_past_others
+from modelyard.registry.sample_artifacts import SAMPLES
+from modelyard.registry.versions import tag_version
+from modelyard.tracking.calls import write_past_others
+from modelyard.tracking.lineage import digest
+from modelyard.tracking.mlflow_types import MlflowClient, ModelVersion
 
-if TYPE_CHECKING:
-    from mlflow import MlflowClient
-    from mlflow.entities.model_registry import ModelVersion
-
-# A version's tag: the digest of the words and the figures on its card, set last.
+# A version's tag, set last: the digest of the words and figures on its card.
 CARD = "card.digest"
 
 
-def present_version(client: "MlflowClient", version: "ModelVersion", card: ModelCard, evaluated: str) -> None:
-    """Write a version's card, where it has none yet with the same words and of the same evaluation.
+def present_version(client: MlflowClient, version: ModelVersion, card: ModelCard, evaluated: str) -> None:
+    """Write a version's card, unless it has one with the same words and of the same evaluation.
 
-    README.md and its picture go beside MLmodel, among the artifacts of the logged model.
+    README.md, its picture and the sample pictures go beside MLmodel, among the artifacts of the logged model.
     """
-    words = digest({"words": plain(card.text), "evaluation": evaluated})
+    from mlflow.utils.mlflow_tags import MLFLOW_MODEL_VERSIONS
+
+    words = digest({"words": card.text.model_dump(mode="json"), "evaluation": evaluated})
     if version.tags.get(CARD) == words:
         return
     with tempfile.TemporaryDirectory() as folder:
         Path(folder, "README.md").write_text(card.readme(), encoding="utf-8")
         if card.picture:
             shutil.copy(card.picture, folder)
+        if card.samples:
+            shutil.copytree(card.samples, Path(folder, SAMPLES))
         client.log_model_artifacts(card.model_id, folder)
     client.update_registered_model(version.name, card.text.about)
     client.update_model_version(version.name, str(version.version), card.description())
-    _link_model(client, version, card.model_id)
-    number = str(version.version)
-    write_past_others(lambda: client.set_model_version_tag(version.name, number, CARD, words))
-
-
-def _link_model(client: "MlflowClient", version: "ModelVersion", model_id: str) -> None:
-    """Let the page of the logged model show its version, as `mlflow.register_model` does."""
-    from mlflow.utils.mlflow_tags import MLFLOW_MODEL_VERSIONS
-
+    # Links the logged model's page to its version, as `mlflow.register_model` does.
     versions = json.dumps([{"name": version.name, "version": int(version.version)}])
-    write_past_others(lambda: client.set_logged_model_tags(model_id, {MLFLOW_MODEL_VERSIONS: versions}))
+    write_past_others(client.set_logged_model_tags, card.model_id, {MLFLOW_MODEL_VERSIONS: versions})
+    tag_version(client, version.name, version.version, CARD, words)

@@ -1,4 +1,4 @@
-"""What is published: a measured bundle with its card and its gate, as earlier stages and conf/ have it."""
+"""What is published: a measured bundle, whether it becomes champion, its card and its gate."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -9,43 +9,41 @@ from typing import Any, Literal, TypeAlias
 from modelyard.errors import ModelyardError
 from modelyard.inference.bundle import Bundle, read_bundle
 from modelyard.nesting import flatten
-from modelyard.params import Card, Gate, Params
+from modelyard.params import Card, Gate, Int8, Params
 from modelyard.params.catalogue import Entry, list_entries
-from modelyard.registry.publishing.precision import Verdict, weigh_int8
-from modelyard.tracking.lineage import digest, plain
+from modelyard.tracking.lineage import digest
 from modelyard.tracking.runs import Dataset
 
 Role: TypeAlias = Literal["trained", "imported"]
 
 
+# Of float32's time: a gain of less than a tenth is noise between runs.
+FASTER = 0.9
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Whether int8 takes the place of float32, and why, in words."""
+
+    succeeds: bool
+    reason: str
+
+
 @dataclass(frozen=True)
 class Publication:
-    """What is published: a bundle, what was measured on it, and where both came from.
-
-    Attributes:
-        bundle: the bundle.
-        metrics: flat, as MLflow names them: {"test/accuracy": 0.992}.
-        dataset: what the metrics were measured on.
-        report: the folder with the pictures and tables of the evaluation.
-        network: the `.keras` file that training left, for models trained here.
-        params_digest: of the parameters that an imported bundle was made with; a trained one brings its own.
-        facts: what the evaluation's report.json says beside the metrics.
-        card: a person's words for the version's card.
-        verdict: whether it becomes champion at once, not only when it is the first of its name; None where
-            nothing but that is asked.
-        gate: to be asked about a new version; None leaves that to a person.
-    """
+    """A bundle, what was measured on it, and where both came from."""
 
     bundle: Bundle
-    metrics: Mapping[str, float]
-    dataset: Dataset
-    report: Path
-    network: Path | None
-    params_digest: str
-    facts: Mapping[str, Any]
-    card: Card
+    metrics: Mapping[str, float]  # flat, as MLflow names them: {"test/accuracy": 0.992}
+    dataset: Dataset  # what the metrics were measured on
+    report: Path  # the folder with the evaluation's pictures and tables
+    network: Path | None  # the `.keras` file, for models trained here
+    params_digest: str  # of the parameters that an imported bundle was made with
+    facts: Mapping[str, Any]  # the evaluation's report.json
+    card: Card  # a person's words for the version's card
+    # Whether it becomes champion at once; None if only the first of its name does.
     verdict: Verdict | None = None
-    gate: Gate | None = None
+    gate: Gate | None = None  # checked for a new version; None leaves the promotion to a person
 
     @property
     def evaluated(self) -> str:
@@ -56,17 +54,10 @@ class Publication:
 def read_publications(
     role: Role, bundles: Path, reports: Path, network: Path, params: Params
 ) -> Iterator[tuple[str, Publication]]:
-    """Gather what is published of a role from the folders that earlier stages wrote: float32, then int8.
+    """Yield each precision of a role, float32 then int8, with what is published in it.
 
-    Args:
-        role: whether it was trained here, or imported.
-        bundles: the folder with a bundle for each precision that passed its proof; it may be missing.
-        reports: the evaluations' folder, one folder a precision with report.json; metrics stand beside it.
-        network: the `.keras` file that training left; it does not exist for an imported one.
-        params: a card for every name, what an int8 bundle must reach, whether the gate is asked.
-
-    Yields:
-        The precision, and what is published in it.
+    `bundles` and `reports` have a folder for each precision, `reports` with a report.json; the metrics are in
+    a file beside it. Neither `bundles` nor `network`, the `.keras` file, need exist.
 
     Raises:
         ModelyardError: a bundle was not evaluated, or conf/ does not know its name.
@@ -79,8 +70,8 @@ def read_publications(
         entry = _choose_entry(list_entries(params), bundle.name)
         verdict = None
         if role == "imported" and bundle.precision == "int8" and "float32" in measured:
-            # What was trained here has no twin: another training is no reason to move its champion.
-            verdict = weigh_int8(measured["int8"], measured["float32"], params.package.int8)
+            # Only for imported networks: a new training alone is no reason to replace a champion.
+            verdict = _weigh_int8(measured["int8"], measured["float32"], params.package.int8)
         yield (
             folder.name,
             Publication(
@@ -98,8 +89,22 @@ def read_publications(
         )
 
 
+def _weigh_int8(int8: Mapping[str, float], float32: Mapping[str, float], limits: Int8) -> Verdict:
+    """Let int8 take the place of float32 if it is close enough to its source, and faster."""
+    same, difference = int8["agreement/same_first"], int8["agreement/max_difference"]
+    # If the source has the same first answer to all pictures, they prove nothing.
+    counts = int8.get("agreement/answers", 0) != 1
+    if (counts and same < limits.min_same_first) or difference > limits.max_difference:
+        found = f"the same first answer on {same:.2%}, largest difference {difference:.2g}"
+        return Verdict(False, f"further from its source than package.int8 allows: {found}")
+    fast, slow = int8["latency/p50_ms"], float32["latency/p50_ms"]
+    times = f"an image takes {fast:.2f} ms in int8, {slow:.2f} ms in float32"
+    if fast < FASTER * slow:
+        return Verdict(True, f"as close to its source as package.int8 asks, and faster here: {times}")
+    return Verdict(False, f"not faster here by more than a tenth: {times}")
+
+
 def _read_metrics(path: Path, precision: str) -> dict[str, dict[str, float]]:
-    """Return the flat metrics of every precision, of which `precision` must be one."""
     try:
         measured = json.loads(path.read_text())
     except (OSError, ValueError) as error:
@@ -117,14 +122,14 @@ def _read_metrics(path: Path, precision: str) -> dict[str, dict[str, float]]:
 def _choose_entry(entries: Mapping[str, Entry], name: str) -> Entry:
     if name not in entries:
         raise ModelyardError(
-            f"expected a bundle of {' or '.join(sorted(entries))}, which conf/ has a card and a gate of, got "
-            f"{name}: `dvc repro` packages what conf/ names"
+            f"expected a bundle of {' or '.join(sorted(entries))}, the models of conf/, got {name}: "
+            "`dvc repro` packages what conf/ names"
         )
     return entries[name]
 
 
 def _digest_import(params: Params) -> str:
-    """Digest what an imported bundle was made with: not the words and the rules for it."""
+    """Digest what an imported bundle was made with, without the card and the gate."""
     words: Any = {"card": True, "gate": True, "fallback": {"card"}}
     pretrained = params.pretrained.model_dump(mode="json", exclude=words)
-    return digest({"pretrained": pretrained, "package": plain(params.package)})
+    return digest({"pretrained": pretrained, "package": params.package.model_dump(mode="json")})

@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from modelyard.errors import ModelyardError
 from modelyard.inference.bundle import Bundle
@@ -17,6 +17,7 @@ from modelyard.registry.publishing.logged_model import model_arguments
 from modelyard.registry.publishing.model_card import PICTURES, ModelCard
 from modelyard.registry.publishing.presentation import present_version
 from modelyard.registry.publishing.publication import Publication
+from modelyard.registry.sample_artifacts import SAMPLES
 from modelyard.registry.versions import (
     CONTENT_KEY,
     EVALUATED,
@@ -28,47 +29,31 @@ from modelyard.registry.versions import (
     create_version,
     keep_first,
     list_versions,
+    tag_version,
     update_challenger,
 )
 from modelyard.repository import find_root
 from modelyard.tracking.lineage import digest, lineage_tags
-from modelyard.tracking.retries import write_past_others
+from modelyard.tracking.mlflow_types import ModelVersion
 from modelyard.tracking.runs import RunDescription, find_or_rebuild_run, log_dataset
 from modelyard.tracking.store import Tracking
 
-if TYPE_CHECKING:
-    from mlflow import MlflowClient
-    from mlflow.entities.model_registry import ModelVersion
-
-
-# What MLflow takes at once; a thousand classes have three thousand metrics.
+# MLflow takes no more at once; a thousand classes have three thousand metrics.
 MOST_METRICS = 1000
 OF_TRAINING = (
-    "git.commit",
-    "git.dirty",
-    "dvc.experiment",
-    "libraries",
-    "data.digest",
-    "params.digest",
-    "features.trunk",
+    *("git.commit", "git.dirty", "dvc.experiment", "libraries"),
+    *("data.digest", "params.digest", "features.trunk"),
 )
 
 
 def evaluation_folder(bundle: Bundle) -> str:
-    """Return where a bundle's evaluation is kept among its run's artifacts.
-
-    What was trained once and packaged twice, float32 and int8, are two versions of one run.
-    """
+    """Return the folder of a bundle's evaluation in its run, which has two if it was packaged twice."""
     return f"evaluation/{bundle.precision}-{bundle.content_key[:8]}"
 
 
 @contextmanager
 def publishing(timeout_s: float) -> Iterator[None]:
-    """Let one process of this machine publish at a time.
-
-    Raises:
-        ModelyardError: another one did not end within `timeout_s`.
-    """
+    """Let one process of this machine publish at a time; raise ModelyardError after `timeout_s`."""
     from filelock import FileLock, Timeout
 
     path = find_root() / "mlflow.db.publishing.lock"
@@ -82,11 +67,11 @@ def publishing(timeout_s: float) -> Iterator[None]:
         ) from None
 
 
-def publish(tracking: Tracking, publication: Publication) -> "ModelVersion":
-    """Publish a version, or find the one that holds the same bundle already.
+def publish(tracking: Tracking, publication: Publication) -> ModelVersion:
+    """Publish a version, or find the one that holds the same bundle.
 
-    Every step can be repeated: a call that was cut off is completed by the next one. A version that was
-    measured anew says what was measured now; where nothing is new, nothing is written.
+    Every step can be repeated: the next call completes one that was interrupted. A version that was measured
+    again gets the new measurements; if nothing is new, nothing is written.
     """
     bundle, client = publication.bundle, tracking.client
     run_id = _find_run(tracking, publication)
@@ -98,7 +83,7 @@ def publish(tracking: Tracking, publication: Publication) -> "ModelVersion":
     if version.tags.get(EVALUATED) != publication.evaluated:
         _log_evaluation(tracking, publication, version.run_id, version.tags[MODEL_ID])
         for key, value in _evaluation_tags(publication).items():
-            _set_tag(client, version, key, value)
+            tag_version(client, version.name, version.version, key, value)
     present_version(client, version, _make_card(publication, version), publication.evaluated)
     if version.tags.get(PUBLISHED):
         return version
@@ -106,11 +91,11 @@ def publish(tracking: Tracking, publication: Publication) -> "ModelVersion":
     _register_champion(tracking, publication, int(version.version))
     if publication.gate is not None:
         _ask_gate(tracking, version, publication.gate)
-    _set_tag(client, version, PUBLISHED, "true")
+    tag_version(client, version.name, version.version, PUBLISHED, "true")
     return version
 
 
-def _register(tracking: Tracking, publication: Publication, run_id: str) -> "ModelVersion":
+def _register(tracking: Tracking, publication: Publication, run_id: str) -> ModelVersion:
     model_id = _log_model(tracking, publication, run_id)
     _log_evaluation(tracking, publication, run_id, model_id)
     _log_network(tracking, publication, run_id)
@@ -129,8 +114,8 @@ def _register_champion(tracking: Tracking, publication: Publication, number: int
     register_champion(tracking, bundle.name, number, reason, replace=replaces)
 
 
-def _follow(tracking: Tracking, publication: Publication, version: "ModelVersion", run_id: str) -> None:
-    """Give the run of another training that came to the same bundle what its version's run has."""
+def _follow(tracking: Tracking, publication: Publication, version: ModelVersion, run_id: str) -> None:
+    """Give the run of another training with the same bundle what its version's run has."""
     client = tracking.client
     if client.get_run(run_id).data.tags.get(EVALUATED) == publication.evaluated:
         return
@@ -140,8 +125,8 @@ def _follow(tracking: Tracking, publication: Publication, version: "ModelVersion
     client.set_tag(run_id, EVALUATED, publication.evaluated)
 
 
-def _make_card(publication: Publication, version: "ModelVersion") -> ModelCard:
-    plots = publication.report / "plots"
+def _make_card(publication: Publication, version: ModelVersion) -> ModelCard:
+    plots, samples = publication.report / "plots", publication.report / SAMPLES
     return ModelCard(
         bundle=publication.bundle,
         version=int(version.version),
@@ -152,11 +137,12 @@ def _make_card(publication: Publication, version: "ModelVersion") -> ModelCard:
         facts=publication.facts,
         tags=version.tags,
         picture=next((plots / name for name in PICTURES if (plots / name).is_file()), None),
+        samples=samples if samples.is_dir() else None,
     )
 
 
-def _ask_gate(tracking: Tracking, version: "ModelVersion", gate: Gate) -> None:
-    """Let a version become champion if it passes; a refusal is on record, and no failure of the stage."""
+def _ask_gate(tracking: Tracking, version: ModelVersion, gate: Gate) -> None:
+    """Promote a version if it passes the gate; a refusal is recorded, and does not fail the stage."""
     try:
         promote(tracking, version.name, str(version.version), gate, reason="auto_promote")
     except RefusedError as refused:
@@ -164,7 +150,7 @@ def _ask_gate(tracking: Tracking, version: "ModelVersion", gate: Gate) -> None:
 
 
 def _find_run(tracking: Tracking, publication: Publication) -> str:
-    """The run that trained the bundle; of a bundle that came from elsewhere, a run made for it once."""
+    """Return the run that trained the bundle, or the one created for a bundle from elsewhere."""
     bundle, client = publication.bundle, tracking.client
     training = bundle.provenance.get("training")
     if training:
@@ -174,11 +160,8 @@ def _find_run(tracking: Tracking, publication: Publication) -> str:
     found = client.search_runs([tracking.experiment_id], query, max_results=1)
     if found:
         return str(found[0].info.run_id)
-    run = client.create_run(
-        tracking.experiment_id,
-        run_name=f"{bundle.name} {bundle.precision}",
-        tags={**_tags(publication), "kind": "import"},
-    )
+    name, tags = f"{bundle.name} {bundle.precision}", {**_tags(publication), "kind": "import"}
+    run = client.create_run(tracking.experiment_id, run_name=name, tags=tags)
     client.log_param(run.info.run_id, "package.precision", bundle.precision)
     client.set_terminated(run.info.run_id, "FINISHED")
     return str(run.info.run_id)
@@ -200,7 +183,7 @@ def _log_model(tracking: Tracking, publication: Publication, run_id: str) -> str
 
 
 def _log_evaluation(tracking: Tracking, publication: Publication, run_id: str, model_id: str) -> None:
-    """Metrics linked to model and dataset, so that the pages of run, model and version all show them."""
+    """Link metrics to model and dataset, so that the pages of run, model and version show them."""
     from mlflow.entities import Metric
 
     client, dataset, now = tracking.client, publication.dataset, int(time.time() * 1000)
@@ -220,13 +203,8 @@ def _log_network(tracking: Tracking, publication: Publication, run_id: str) -> N
         tracking.client.log_artifact(run_id, str(publication.network), folder)
 
 
-def _set_tag(client: "MlflowClient", version: "ModelVersion", key: str, value: str) -> None:
-    number = str(version.version)
-    write_past_others(lambda: client.set_model_version_tag(version.name, number, key, value))
-
-
 def _evaluation_tags(publication: Publication) -> dict[str, str]:
-    """The last one says that the others are true."""
+    """Return the tags of an evaluation; the last one is set when the others are true."""
     return {
         "evaluation.dataset": publication.dataset.name,
         "evaluation.digest": publication.dataset.digest,
@@ -236,7 +214,6 @@ def _evaluation_tags(publication: Publication) -> dict[str, str]:
 
 
 def _tags(publication: Publication) -> dict[str, str]:
-    """What a version says of itself; values that are not known are left out."""
     bundle = publication.bundle
     training: Mapping[str, str] = bundle.provenance.get("training", {}).get("run", {}).get("tags", {})
     origin: Mapping[str, Any] = bundle.provenance.get("source", training)
@@ -244,7 +221,7 @@ def _tags(publication: Publication) -> dict[str, str]:
         **lineage_tags(Path.cwd()),
         "data.digest": digest(origin["sha256"]) if "sha256" in origin else "",
         "params.digest": publication.params_digest,
-        # Of what was trained here, the commit that trained it, not the one that registers it.
+        # If it was trained here, the commit that trained it, not the one that registers it.
         **{key: training[key] for key in OF_TRAINING if key in training},
         CONTENT_KEY: bundle.content_key,
         "precision": bundle.precision,

@@ -3,27 +3,26 @@
 from importlib.util import find_spec
 from pathlib import Path
 
-from starlette.requests import Request
-from starlette.responses import FileResponse, Response
-from starlette.routing import BaseRoute, Mount, Route
+from starlette.routing import BaseRoute, Mount
 from starlette.staticfiles import StaticFiles
+
+from modelyard.service.http.static_files import make_file_routes
 
 _PAGES = Path(__file__).parent / "docs"
 # Swagger UI draws with styles in its elements, and with pictures in its style sheet.
-_HEADERS = {
-    "content-security-policy": (
-        "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
-        "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-    ),
-    "referrer-policy": "no-referrer",
+_POLICY = {
+    "script-src": "'self'",
+    "style-src": "'self' 'unsafe-inline'",
+    "img-src": "'self' data:",
+    "connect-src": "'self'",
 }
 
 
 def make_documentation_routes() -> list[BaseRoute]:
     """Return the page, its script, and Swagger UI's own files, which a package brings."""
+    files = {"/docs": _PAGES / "docs.html", "/docs.js": _PAGES / "docs.js"}
     return [
-        Route("/docs", _show_page),
-        Route("/docs.js", _show_script),
+        *make_file_routes(files, _POLICY),
         Mount("/swagger-ui", StaticFiles(directory=_find_swagger_ui())),
     ]
 
@@ -34,11 +33,3 @@ def _find_swagger_ui() -> Path:
     if found is None or found.origin is None:
         raise ModuleNotFoundError("expected the package fastapi-offline, which brings Swagger UI: install it")
     return Path(found.origin).parent / "static"
-
-
-async def _show_page(request: Request) -> Response:  # noqa: ARG001
-    return FileResponse(_PAGES / "docs.html", headers=_HEADERS)
-
-
-async def _show_script(request: Request) -> Response:  # noqa: ARG001
-    return FileResponse(_PAGES / "docs.js")

@@ -5,7 +5,7 @@ import logging
 import re
 import secrets
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from types import MappingProxyType
@@ -49,16 +49,32 @@ class Record:
 
 
 class Front:
-    """An ASGI application around the whole service."""
+    """An ASGI application around the whole service.
+
+    Args:
+        app: the service.
+        settings: its limits, and the token.
+        metrics: every request is counted there.
+        log: every request is written there.
+        draining: says whether the service is stopping.
+        without_token: paths, beside those of OPEN, that anybody may ask for.
+    """
 
     def __init__(
-        self, app: ASGIApp, settings: Settings, metrics: Metrics, log: AccessLog, draining: Draining
+        self,
+        app: ASGIApp,
+        settings: Settings,
+        metrics: Metrics,
+        log: AccessLog,
+        draining: Draining,
+        without_token: Collection[str] = (),
     ) -> None:
         self._app = app
         self._expected = None if settings.token is None else f"bearer {settings.token}".encode()
         self._metrics = metrics
         self._log = log
         self._draining = draining
+        self._without_token = without_token
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on, or refuse it with 401."""
@@ -87,7 +103,7 @@ class Front:
                 await self._app(scope, receive, answer)
             elif CROWDED in scope:
                 await send_answer(answer, 503, _CROWDED, headers={"retry-after": "1", "connection": "close"})
-            elif self._lets_in(headers.get(b"authorization", b"")):
+            elif self._lets_in(headers.get(b"authorization", b"")) or scope["path"] in self._without_token:
                 await self._app(scope, receive, answer)
             else:
                 await send_answer(answer, 401, _NO_TOKEN, headers={"www-authenticate": "Bearer"})

@@ -41,6 +41,8 @@ class Source(Protocol):
 
     def download(self, name: str, version: int, folder: Path) -> Path: ...  # noqa: D102
 
+    def samples(self, name: str, version: int) -> dict[str, bytes]: ...  # noqa: D102
+
 
 @dataclass(frozen=True)
 class _Failure:

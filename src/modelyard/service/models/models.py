@@ -9,16 +9,11 @@ from modelyard.inference.decoding.images import Limits
 from modelyard.inference.plain_text import show
 from modelyard.inference.predictor import DEFAULT_LIMITS
 from modelyard.registry.versions import CHAMPION
+from modelyard.service.models.description import describe_model
 from modelyard.service.models.loading import MOST_LOGGED, Loader, LoadObserver, Source, Unavailable
 from modelyard.service.models.local_copy import LocalCopy
 from modelyard.service.models.memory import Memory, ServedVersion
-from modelyard.service.models.registry_state import (
-    PRECISION,
-    RegisteredModel,
-    RegisteredVersion,
-    RegistryState,
-    SourceError,
-)
+from modelyard.service.models.registry_state import RegisteredVersion, RegistryState, SourceError
 
 __all__ = ["Models", "ServedVersion", "Unavailable", "UnknownModel"]
 
@@ -27,6 +22,8 @@ STOP_TIMEOUT_S = 5.0
 # whoever asks meanwhile, a probe above all, must get an answer.
 START_TIMEOUT_S = 1.0
 MOST_LISTED = 20
+# Versions whose sample pictures stay in memory, at most 4 MB of each.
+MOST_SAMPLED = 8
 NOTHING = "no model is registered that modelyard has published"
 
 log = logging.getLogger(__name__)
@@ -50,6 +47,7 @@ class Models:
         poll_s: between two questions to the registry.
         max_extra: how many versions stay in memory beside the champions; the least recently used go.
         limits: on every image.
+        mlflow: the address of MLflow's own pages, for links to a version's card; None where there are none.
     """
 
     def __init__(
@@ -60,11 +58,15 @@ class Models:
         poll_s: float = 5.0,
         max_extra: int = 4,
         limits: Limits = DEFAULT_LIMITS,
+        mlflow: str | None = None,
     ) -> None:
+        self._mlflow = mlflow
         self._source, self._copy, self._names, self._poll_s = source, copy, tuple(names), poll_s
         self._memory = Memory(max_extra)
         self._loader = Loader(source, copy, self._memory, wait_s=poll_s, limits=limits)
         self._state: RegistryState | None = None
+        # Never changed, only replaced.
+        self._samples: dict[tuple[str, int, str | None], dict[str, bytes]] = {}
         self._away = False
         self._source_problem = ""
         self._alias_problems: list[str] = []
@@ -104,11 +106,29 @@ class Models:
 
         Returns:
             For each model `{"name", "aliases": {alias: version}, "versions": [{"version", "loaded",
-            "size_bytes", "metrics", "precision", "content_key"}], "labels"}`. What a version does not say of
-            itself is None; labels are those of the loaded champion.
+            "size_bytes", "metrics", "precision", "content_key", "network", "input", "card"}], "labels"}`.
+            What a version does not say of itself is None, and so are network and input of one that is not
+            loaded; labels are those of the loaded champion.
         """
         models = self._state.models if self._state else {}
-        return [self._describe(model) for _, model in sorted(models.items())]
+        return [describe_model(model, self._memory, self._mlflow) for _, model in sorted(models.items())]
+
+    def samples(self, name: str, version: int) -> dict[str, bytes]:
+        """Return a version's sample pictures by their names, none where it has none; those of a few are kept.
+
+        Raises:
+            UnknownModel: there is no such model or version.
+            Unavailable: they cannot be fetched now.
+        """
+        key = (name, version, self._resolve(name, version, None).content_key)
+        found = self._samples.get(key)
+        if found is None:
+            try:
+                found = self._source.samples(name, version)
+            except SourceError as error:
+                raise Unavailable(f"{name}: version {version}: {error.reason}") from error
+            self._samples = dict([*self._samples.items(), (key, found)][-MOST_SAMPLED:])
+        return found
 
     def problems(self) -> list[str]:
         """Return what is not as it should be, one sentence each; empty when all is well.
@@ -258,26 +278,6 @@ class Models:
         if found is None:
             raise UnknownModel(f"{name}: expected {asked}")
         return found
-
-    def _describe(self, model: RegisteredModel) -> dict[str, Any]:
-        champion = self._memory.peek(model.name, None, CHAMPION)
-        labels = champion.predictor.bundle.labels if champion else ()
-        return {
-            "name": model.name,
-            "aliases": dict(model.aliases),
-            "versions": [self._describe_version(model.name, one) for one in model.versions.values()],
-            "labels": [label.name for label in labels if label.name is not None],
-        }
-
-    def _describe_version(self, name: str, version: RegisteredVersion) -> dict[str, Any]:
-        return {
-            "version": version.version,
-            "loaded": self._memory.peek(name, version.version, None) is not None,
-            "size_bytes": version.size_bytes,
-            "metrics": dict(version.metrics),
-            "precision": version.tags.get(PRECISION),
-            "content_key": version.content_key,
-        }
 
 
 def _find(state: RegistryState, name: str, alias: str) -> RegisteredVersion | None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from modelyard.inference.plain_text import is_plain, show
 from modelyard.registry.bundle_artifacts import ArtifactError, bring_bundle
+from modelyard.registry.sample_artifacts import read_samples
 from modelyard.registry.versions import MODEL_ID, list_names, list_versions
 from modelyard.service.models.registry_state import (
     RegisteredModel,
@@ -63,14 +64,24 @@ class RegistryClient:
         Raises:
             SourceError: the artifacts are missing, are no bundle, or cannot be fetched now.
         """
+        return bring(self._locate(name, version), folder, self._uri)
+
+    def samples(self, name: str, version: int) -> dict[str, bytes]:
+        """Fetch a version's sample pictures by their names, as `read_samples` does.
+
+        Raises:
+            SourceError: they cannot be fetched now.
+        """
+        return bring_samples(self._locate(name, version), self._uri)
+
+    def _locate(self, name: str, version: int) -> str:
         self._reach()
         from mlflow.exceptions import MlflowException
 
         try:
-            location = self._open().get_model_version_download_uri(name, str(version))
+            return str(self._open().get_model_version_download_uri(name, str(version)))
         except MlflowException as error:
             raise no_answer(error) from error
-        return bring(location, folder, self._uri)
 
     def _reach(self) -> None:
         """Find out in seconds whether the registry is there; MLflow takes long to import, and tries long.
@@ -123,6 +134,18 @@ def bring(location: str, folder: Path, uri: str) -> Path:
     """
     try:
         return bring_bundle(location, folder, uri)
+    except ArtifactError as error:
+        raise SourceError(str(error), error.reason) from error
+
+
+def bring_samples(location: str, uri: str) -> dict[str, bytes]:
+    """Read sample pictures as `read_samples` does.
+
+    Raises:
+        SourceError: they cannot be fetched now.
+    """
+    try:
+        return read_samples(location, uri)
     except ArtifactError as error:
         raise SourceError(str(error), error.reason) from error
 

@@ -13,7 +13,7 @@ from urllib.parse import quote
 
 from modelyard.inference.plain_text import is_plain, show
 from modelyard.registry.bundle_artifacts import local_folder
-from modelyard.service.models.registry_client import RegistryClient, bring, no_answer
+from modelyard.service.models.registry_client import RegistryClient, bring, bring_samples, no_answer
 from modelyard.service.models.registry_state import RegisteredModel, RegistryState, make_model, make_version
 
 # Revisions of MLflow's tables that the queries below were written for: MLflow 3.17.
@@ -79,15 +79,31 @@ class RegistryDatabase:
         Raises:
             SourceError: the artifacts are missing, are no bundle, or cannot be fetched now.
         """
+        location = self._locate(name, version)
+        if location is None:
+            return self._client.download(name, version, folder)
+        return bring(location, folder, uri="")
+
+    def samples(self, name: str, version: int) -> dict[str, bytes]:
+        """Read a version's sample pictures by their names, as `read_samples` does.
+
+        Raises:
+            SourceError: they cannot be fetched now.
+        """
+        location = self._locate(name, version)
+        if location is None:
+            return self._client.samples(name, version)
+        return bring_samples(location, uri="")
+
+    def _locate(self, name: str, version: int) -> str | None:
+        """Return where a version's artifacts are, None where that is not on this machine."""
         try:
             with closing(self._open()) as database:
                 found = database.execute(_LOCATION, (name, version)).fetchone()
         except sqlite3.Error as error:
             raise no_answer(error) from error
         location = str(found[0]) if found and found[0] else None
-        if location is None or local_folder(location) is None:
-            return self._client.download(name, version, folder)
-        return bring(location, folder, uri="")
+        return None if location is None or local_folder(location) is None else location
 
     def _open(self) -> sqlite3.Connection:
         try:

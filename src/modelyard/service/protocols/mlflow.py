@@ -41,7 +41,7 @@ class MlflowDialect:
         check_count(images, max_items)
         return Payload(images, **_read_params(fields.get("params")))
 
-    def write(self, served: ServedVersion, answers: list[Any]) -> bytes:  # noqa: ARG002
+    def write(self, served: ServedVersion, answers: list[Any], inputs: list[str | None]) -> bytes:  # noqa: ARG002
         """Write the answers alone, as MLflow does."""
         return orjson.dumps({"predictions": answers})
 

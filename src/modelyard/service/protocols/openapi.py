@@ -45,6 +45,7 @@ _OPTIONS = {
     "top_k": {"type": "integer", "minimum": 1, "default": 5},
     "on_error": {"type": "string", "enum": ["raise", "return"], "default": "raise"},
 }
+_SHOW = {"type": "string", "enum": ["input"], "description": "add inputs; for at most 16 images"}
 # In JSON null stands for the default.
 _NULLABLE_OPTIONS = {
     "top_k": {"type": ["integer", "null"], "minimum": 1, "default": 5},
@@ -77,10 +78,21 @@ _BODY = {
         },
     },
 }
+_INPUTS = {
+    "type": "array",
+    "description": "With show=input: for each image what the network was given, a PNG as base64, or null "
+    "where the image is wrong.",
+    "items": {"type": ["string", "null"]},
+}
 _OWN_ANSWER = {
     "type": "object",
     "required": ["model", "version", "predictions"],
-    "properties": {"model": _TEXT, "version": {"type": "integer"}, "predictions": _PREDICTIONS},
+    "properties": {
+        "model": _TEXT,
+        "version": {"type": "integer"},
+        "predictions": _PREDICTIONS,
+        "inputs": _INPUTS,
+    },
 }
 _OWN_ERROR = {
     "type": "object",
@@ -129,6 +141,12 @@ _MLFLOW_BODY = {
     },
 }
 _STRINGS = {"type": "array", "items": _TEXT}
+_PIXELS = {"type": "integer", "minimum": 1}
+_INPUT = {
+    "type": ["object", "null"],
+    "description": "in pixels, once it is loaded",
+    "properties": {"height": _PIXELS, "width": _PIXELS, "channels": {"enum": [1, 3]}},
+}
 _MODELS = {
     "type": "array",
     "items": {
@@ -150,12 +168,33 @@ _MODELS = {
                         "metrics": {"type": "object", "additionalProperties": {"type": "number"}},
                         "precision": {"type": ["string", "null"]},
                         "content_key": {"type": ["string", "null"]},
+                        "network": {"type": ["string", "null"], "description": "once it is loaded"},
+                        "input": _INPUT,
+                        "card": {"type": ["string", "null"], "description": "its page in MLflow"},
                     },
                 },
             },
         },
     },
 }
+_SAMPLES_PATH = "/models/{name}/versions/{version}/samples"
+_SAMPLES = {
+    "type": "object",
+    "required": ["samples"],
+    "properties": {
+        "samples": {
+            "type": "array",
+            "maxItems": 10,
+            "items": {
+                "type": "object",
+                "required": ["name", "image"],
+                "properties": {"name": _TEXT, "image": {**_TEXT, "description": "a PNG or JPEG as base64"}},
+            },
+        }
+    },
+}
+_NAME = {"name": "name", "in": "path", "required": True, "schema": _TEXT}
+_VERSION = {"name": "version", "in": "path", "required": True, "schema": {"type": "integer", "minimum": 0}}
 _REQUEST_ID = {
     "description": "The request's own X-Request-ID where it has a plain one, else a new one.",
     "schema": {"type": "string", "pattern": "^[A-Za-z0-9._:-]{1,128}$"},
@@ -208,7 +247,7 @@ def make_document(guarded: bool) -> dict[str, Any]:
         document["security"] = [{"token": []}]
         for path in _PROBES:
             paths[path]["get"]["security"] = []
-        for path in ("/models", "/metrics"):
+        for path in ("/models", "/metrics", _SAMPLES_PATH):
             paths[path]["get"]["responses"]["401"] = _error(REFUSED[401], _OWN_ERROR)
     for path in paths.values():
         for operation in path.values():
@@ -227,7 +266,11 @@ def describe_information() -> dict[str, Any]:
     }
     readyz = _information("Whether requests should be sent here, and what is wrong.", JSON, health)
     readyz["responses"]["503"] = {"description": "Not ready.", "content": {JSON: {"schema": health}}}
+    samples = _information("A few pictures to try a version with.", JSON, _SAMPLES)
+    samples["parameters"] = [_NAME, _VERSION]
+    samples["responses"] |= {str(status): _error(REFUSED[status], _OWN_ERROR) for status in (404, 503)}
     paths = {
+        _SAMPLES_PATH: samples,
         "/models": _information("What is served: versions, aliases, metrics, labels, sizes.", JSON, _MODELS),
         "/livez": _information("Whether the process answers at all.", JSON, live),
         "/readyz": readyz,
@@ -246,14 +289,13 @@ def _information(summary: str, kind: str, schema: dict[str, Any]) -> dict[str, A
 
 def describe_predictions() -> dict[str, Any]:
     """Return the paths of all predictions, as OpenAPI 3.1 has them."""
-    name = {"name": "name", "in": "path", "required": True, "schema": _TEXT}
-    version = {"name": "version", "in": "path", "required": True, "schema": {"type": "integer", "minimum": 0}}
     alias = {"name": "alias", "in": "path", "required": True, "schema": _TEXT}
-    query = [{"name": key, "in": "query", "schema": schema} for key, schema in _OPTIONS.items()]
+    options = {**_OPTIONS, "show": _SHOW}
+    query = [{"name": key, "in": "query", "schema": schema} for key, schema in options.items()]
     own = {
-        "/models/{name}/predict": ("Answer images with the champion.", [name]),
-        "/models/{name}/versions/{version}/predict": ("Answer with a version.", [name, version]),
-        "/models/{name}/aliases/{alias}/predict": ("Answer with the version of an alias.", [name, alias]),
+        "/models/{name}/predict": ("Answer images with the champion.", [_NAME]),
+        "/models/{name}/versions/{version}/predict": ("Answer with a version.", [_NAME, _VERSION]),
+        "/models/{name}/aliases/{alias}/predict": ("Answer with the version of an alias.", [_NAME, alias]),
     }
     paths: dict[str, Any] = {
         path: {"post": _operation(summary, [*given, *query], _BODY, _OWN_ANSWER, _OWN_ERROR)}

@@ -1,4 +1,4 @@
-"""What is posted to /models/...: raw bytes, multipart or JSON become a list of images and two options."""
+"""What is posted to /models/...: raw bytes, multipart or JSON become a list of images and their options."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -18,6 +18,8 @@ JSON = "application/json"
 MULTIPART = "multipart/form-data"
 # Brackets and commas of one image: numbers of 28 x 28 or so; what is larger comes as a file.
 _MOST_NODES = 2_000
+# Images of which the input may be shown at once: a picture of it may be much larger than the image was.
+MOST_SHOWN = 16
 _KEYS = {"images", "image", "top_k", "on_error"}
 
 
@@ -25,12 +27,14 @@ _KEYS = {"images", "image", "top_k", "on_error"}
 class Payload:
     """Images as `Predictor.predict` takes them, with its options.
 
-    The options have not been checked; `Predictor.predict` does that.
+    `top_k` and `on_error` have not been checked; `Predictor.predict` does that. With `shows_input` the
+    answers come with a picture of what the model was given.
     """
 
     images: list[Any]
     top_k: Any = DEFAULT_TOP_K
     on_error: Any = "raise"
+    shows_input: bool = False
 
 
 def parse_payload(content_type: str, query: str, body: bytes, max_items: int) -> Payload:
@@ -38,7 +42,7 @@ def parse_payload(content_type: str, query: str, body: bytes, max_items: int) ->
 
     Args:
         content_type: the header, with its parameters.
-        query: may hold `top_k` and `on_error`, which those in the body come before.
+        query: may hold `show=input`, and `top_k` and `on_error`, which those in the body come before.
         body: all of it.
         max_items: images that are allowed.
 
@@ -57,7 +61,8 @@ def parse_payload(content_type: str, query: str, body: bytes, max_items: int) ->
         options |= _read_options(fields)
     else:
         raise Refusal(415, f"expected {_OFFICIAL}, {MULTIPART} or {JSON}, got {_show(kind)}")
-    check_count(images, max_items)
+    shown = options.get("shows_input", False)
+    check_count(images, min(max_items, MOST_SHOWN) if shown else max_items)
     return Payload(images, **options)
 
 
@@ -101,9 +106,12 @@ class OwnDialect:
         """Read a request, as `parse_payload` does."""
         return parse_payload(content_type, query, body, max_items)
 
-    def write(self, served: ServedVersion, answers: list[Any]) -> bytes:
-        """Write the answers with the version that gave them."""
-        return orjson.dumps({"model": served.name, "version": served.version, "predictions": answers})
+    def write(self, served: ServedVersion, answers: list[Any], inputs: list[str | None]) -> bytes:
+        """Write the answers with the version that gave them, and the pictures of its inputs, if any."""
+        answer: dict[str, Any] = {"model": served.name, "version": served.version, "predictions": answers}
+        if inputs:
+            answer["inputs"] = inputs
+        return orjson.dumps(answer)
 
     def refuse(self, refusal: Refusal) -> tuple[bytes, str]:
         """Write the reason, and the index of the image that is to blame."""
@@ -127,9 +135,12 @@ def _read_json(body: bytes, max_items: int) -> tuple[list[Any], dict[str, Any]]:
 
 def _read_query(query: str) -> dict[str, Any]:
     try:
-        return _read_options(dict(parse_qsl(query, keep_blank_values=True, max_num_fields=20)))
+        fields = dict(parse_qsl(query, keep_blank_values=True, max_num_fields=20))
     except ValueError:
         raise Refusal(400, "the query has more than 20 fields") from None
+    if fields.get("show", "input") != "input":
+        raise Refusal(400, "show: expected input, which is all that can be shown beside the answers")
+    return _read_options(fields) | ({"shows_input": True} if "show" in fields else {})
 
 
 def _read_options(fields: dict[str, str]) -> dict[str, Any]:

@@ -2,15 +2,19 @@
 
 import asyncio
 import time
+from base64 import b64encode
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+import numpy as np
+from numpy.typing import NDArray
 from starlette.types import Receive, Scope, Send
 
 from modelyard.inference.decoding.images import ImageError
 from modelyard.inference.interpreters import ModelError
+from modelyard.inference.predictor import Observe, Predictor
 from modelyard.service.http.admission import Admission
 from modelyard.service.http.front import RECORD, Record, send_answer
 from modelyard.service.http.refusals import Refusal, busy, too_large
@@ -28,8 +32,8 @@ class Dialect(Protocol):
     def parse(self, content_type: str, query: str, body: bytes, max_items: int) -> Payload:
         """Read a request; a Refusal says what is wrong with it."""
 
-    def write(self, served: ServedVersion, answers: Answers) -> bytes:
-        """Write the body of a 200."""
+    def write(self, served: ServedVersion, answers: Answers, inputs: list[str | None]) -> bytes:
+        """Write the body of a 200; `inputs` are PNGs in base64, none where they were not asked for."""
 
     def refuse(self, refusal: Refusal) -> tuple[bytes, str]:
         """Write the body of any other status, and its content type."""
@@ -70,7 +74,7 @@ class Predictions:
         except ClientGoneError:
             return
         except Exception as error:
-            refusal = _explain(error, self.settings.deadline_s)
+            refusal = explain(error, self.settings.deadline_s)
             body, kind = self.dialect.refuse(refusal)
             await send_answer(send, refusal.status, body, kind, refusal.headers)
         else:
@@ -92,23 +96,35 @@ class Predictions:
             record.images = len(payload.images)
             return payload
 
+        inputs: list[str | None] = []
+
         def predict(payload: Payload) -> Answers:
-            return served.predictor.predict(payload.images, payload.top_k, payload.on_error, ends_at)
+            observe = _keep_drawn(served.predictor, inputs) if payload.shows_input else None
+            return served.predictor.predict(payload.images, payload.top_k, payload.on_error, ends_at, observe)
 
         if len(body) > _QUICKLY_PARSED_BYTES:
             # In one slot: what JSON becomes may be twenty times as large, and must not wait in the queue.
             answers = await self.admission.run(lambda: predict(parse()))
-        elif is_quick(served.predictor, (payload := parse()).images, len(body)):
+        elif not (payload := parse()).shows_input and is_quick(served.predictor, payload.images, len(body)):
             answers = predict(payload)
         else:
             answers = await self.admission.run(predict, payload)
-        return self.dialect.write(served, answers)
+        return self.dialect.write(served, answers, inputs)
 
     async def _choose(self, path: dict[str, Any]) -> ServedVersion:
         if self.chooses_at_once:
             return self.choose(self.models, path)
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self.loading, self.choose, self.models, path)
+
+
+def _keep_drawn(predictor: Predictor, inputs: list[str | None]) -> Observe:
+    """Return what adds a picture of each input to `inputs`, a PNG in base64, None of what cannot be read."""
+
+    def keep(ready: NDArray[np.float32] | None) -> None:
+        inputs.append(None if ready is None else b64encode(predictor.draw_input(ready)).decode())
+
+    return keep
 
 
 # Reading that much JSON takes a fraction of a millisecond.
@@ -156,7 +172,7 @@ async def read_body(receive: Receive, declared: bytes | None, max_bytes: int) ->
         chunks.append(chunk)
 
 
-def _explain(error: Exception, deadline_s: float) -> Refusal:
+def explain(error: Exception, deadline_s: float) -> Refusal:
     """Return the refusal that an error amounts to; what is nobody's fault but ours is raised again."""
     match error:
         case Refusal():

@@ -1,0 +1,66 @@
+"""What `GET /models` says of a model: what the registry knows, and what only a loaded bundle does."""
+
+from typing import Any
+from urllib.parse import quote
+
+from modelyard.inference.bundle import Bundle
+from modelyard.inference.plain_text import is_plain
+from modelyard.registry.versions import CHAMPION
+from modelyard.service.models.memory import Memory
+from modelyard.service.models.registry_state import PRECISION, RegisteredModel, RegisteredVersion
+
+# Where a bundle's origin tells what its network is called.
+_NETWORK = (("training", "run", "params", "model.name"), ("source", "name"))
+
+
+def describe_model(model: RegisteredModel, memory: Memory, mlflow: str | None) -> dict[str, Any]:
+    """Return plain JSON values, as `Models.describe` tells.
+
+    Args:
+        model: what the registry says.
+        memory: what is loaded of it.
+        mlflow: the address of MLflow's own pages, without a slash at the end; None where there are none.
+    """
+    champion = memory.peek(model.name, None, CHAMPION)
+    labels = champion.predictor.bundle.labels if champion else ()
+    return {
+        "name": model.name,
+        "aliases": dict(model.aliases),
+        "versions": [_describe_version(model.name, one, memory, mlflow) for one in model.versions.values()],
+        "labels": [label.name for label in labels if label.name is not None],
+    }
+
+
+def _describe_version(
+    name: str, version: RegisteredVersion, memory: Memory, mlflow: str | None
+) -> dict[str, Any]:
+    loaded = memory.peek(name, version.version, None)
+    return {
+        "version": version.version,
+        "loaded": loaded is not None,
+        "size_bytes": version.size_bytes,
+        "metrics": dict(version.metrics),
+        "precision": version.tags.get(PRECISION),
+        "content_key": version.content_key,
+        "network": _name_network(loaded.predictor.bundle) if loaded else None,
+        "input": _describe_input(loaded.predictor.bundle) if loaded else None,
+        "card": f"{mlflow}/#/models/{quote(name, safe='')}/versions/{version.version}" if mlflow else None,
+    }
+
+
+def _describe_input(bundle: Bundle) -> dict[str, int]:
+    how = bundle.preprocessing
+    return {"height": how.height, "width": how.width, "channels": how.channels}
+
+
+def _name_network(bundle: Bundle) -> str | None:
+    """Return the name in conf/ of what was trained, or of what was imported; None where nothing says it."""
+    found = (_dig(bundle.provenance, *path) for path in _NETWORK)
+    return next((name for name in found if isinstance(name, str) and is_plain(name)), None)
+
+
+def _dig(value: Any, *keys: str) -> Any:
+    """Return what lies below the keys; None where there is nothing. A bundle's origin is anybody's text."""
+    for key in keys:
+        value = value.get(key) if isinstance(value, dict) else None
+    return value

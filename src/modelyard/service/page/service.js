@@ -1,0 +1,42 @@
+// Requests to the service, with the token of this session where there is one.
+
+const KEY = "modelyard.token";
+let onRefused = () => {};
+
+export class ServiceError extends Error {
+  constructor(status, words, index) {
+    super(words);
+    Object.assign(this, { status, index });
+  }
+}
+
+export const hasToken = () => sessionStorage.getItem(KEY) !== null;
+export const keepToken = (token) => sessionStorage.setItem(KEY, token);
+
+// `act` is called with whether a token was given, and was wrong.
+export function whenTokenIsNeeded(act) {
+  onRefused = act;
+}
+
+export async function ask(path, options = {}) {
+  const headers = new Headers(options.headers);
+  if (hasToken()) headers.set("Authorization", `Bearer ${sessionStorage.getItem(KEY)}`);
+  const response = await send(path, { ...options, headers });
+  // What stands before the service may answer something else.
+  const body = await response.json().catch((error) => (error.name === "AbortError" ? Promise.reject(error) : {}));
+  if (response.ok) return body;
+  if (response.status === 401) {
+    onRefused(hasToken());
+    sessionStorage.removeItem(KEY);
+  }
+  throw new ServiceError(response.status, body.error ?? `It answered with status ${response.status}.`, body.index);
+}
+
+async function send(path, options) {
+  try {
+    return await fetch(path, options);
+  } catch (error) {
+    if (error.name === "AbortError") throw error;
+    throw new ServiceError(0, "The service does not answer.");
+  }
+}

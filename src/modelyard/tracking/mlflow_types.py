@@ -1,0 +1,12 @@
+"""MLflow's types for annotations: importing MLflow takes seconds, so each function imports what it calls."""
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities import Run
+    from mlflow.entities.model_registry import ModelVersion, RegisteredModel
+else:
+    MlflowClient = ModelVersion = RegisteredModel = Run = Any
+
+__all__ = ["MlflowClient", "ModelVersion", "RegisteredModel", "Run"]
