@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from modelyard.inference.fits import FITS, check_fit, fit_pixels
 from modelyard.inference.digits.mnist import fit_digit
+from modelyard.inference.fits import FITS, check_fit, fit_pixels
 from modelyard.inference.resize import Aligned, resize_bilinear
 
 Pixels = NDArray[np.uint8]
@@ -20,6 +20,7 @@ OF_DIGITS = ("mnist", "digit")
 # SHA-256 over all that a fit makes of the probes. A fit that needs another value here needs another name.
 PINS = {
     "mnist": "5e3d9738f914f768e0dc9e592c394fbad4277d110ec47b117b53deec45bfe76e",
+    "digit": "4ba4f1e6a3bea066be4269d3f33715250207d68917bf9d309fd865876838ddbf",
     "smooth": "8ea8da7f3621f59e6029a980282532ccd27c5a6c09a89b092f86dc8bbd523c28",
     "crop": "73e3788f76b9ac9471b937104d4f538c5e169dbfaf91093731a40330cdb278e1",
     "pad": "ce894170b3443e05e149608905c1fee2d65920fd84beb33eb7917eef9776054e",
@@ -111,11 +112,12 @@ def test_padding_shows_the_whole_picture_between_black_bars() -> None:
 @pytest.mark.parametrize(
     ("arguments", "reason"),
     [
-        (("round", 28, 28, 1), "fit: expected one of mnist, smooth, crop, pad, .* got 'round'"),
+        (("round", 28, 28, 1), "fit: expected one of mnist, digit, smooth, crop, pad, .* got 'round'"),
         (("pad", 28, 28, 4), r"channels: expected 1 \(grey\) or 3 \(RGB\), got 4"),
         (("pad", 0, 28, 3), "height and width: expected 1 to 4096, got 0 and 28"),
         (("mnist", 32, 32, 1), "fit mnist makes 28 x 28 x 1, got 32 x 32 x 1"),
         (("mnist", 28, 28, 3), "fit mnist makes 28 x 28 x 1, got 28 x 28 x 3"),
+        (("digit", 32, 28, 1), "fit digit makes 28 x 28 x 1, got 32 x 28 x 1"),
     ],
 )
 def test_an_input_that_a_fit_does_not_make_is_refused(

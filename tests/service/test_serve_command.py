@@ -64,6 +64,14 @@ def test_only_small_pngs_are_answered_without_a_thread(tmp_path: Path) -> None:
     assert not is_quick(predictor, [small], 100_000)
 
 
+def test_of_a_slow_fit_only_one_image_of_a_digits_size_is_answered_without_a_thread(tmp_path: Path) -> None:
+    predictor = Predictor(digit_bundle(tmp_path / "mnist", fit="digit"))
+    small, larger = encode(np.zeros((28, 28), np.uint8)), encode(np.zeros((33, 32), np.uint8))
+    assert is_quick(predictor, [small], 1000)
+    assert not is_quick(predictor, [small] * 2, 1000)
+    assert not is_quick(predictor, [larger], 1000)
+
+
 def test_the_version_is_told_without_a_command() -> None:
     command = [sys.executable, "-m", "modelyard.cli", "--version"]
     told = subprocess.run(command, capture_output=True, text=True, check=True)

@@ -4,6 +4,7 @@ import functools
 import io
 import os
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -47,14 +48,14 @@ def photo_model() -> bytes:
     return convert((32, 48, 3), weights.reshape(-1, 4), bias=(9.0, 0.0, 0.0, 0.0))
 
 
-def digit_bundle(folder: Path, model: bytes | None = None) -> Bundle:
+def digit_bundle(folder: Path, model: bytes | None = None, fit: str = "mnist") -> Bundle:
     return write_bundle(
         folder,
         model=model or digit_model(),
         name="mnist",
         precision="float32",
         labels=DIGIT_LABELS,
-        preprocessing=DIGIT,
+        preprocessing=replace(DIGIT, fit=fit),
         provenance={"licence": "none"},
     )
 

@@ -84,6 +84,8 @@ _OF_DIGITS: dict[str, Callable[[Pixels], Pixels]] = {
     # The same for a digit that has to be found: drawn, photographed or printed.
     "digit": digit.fit_digit,
 }
+# These take a millisecond or more for a small picture, too.
+SLOW = frozenset({"digit"})
 FITS: dict[str, Fit] = {
     **{name: _of_one_channel(fit) for name, fit in _OF_DIGITS.items()},
     # The whole picture, proportions lost: antialiased, as Pillow's bilinear filter does it.

@@ -10,7 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from modelyard.inference.digits.paper import Levels, drop_lines, peel_frame, read_ring, subtract_paper
+from modelyard.inference.digits.paper import (
+    Levels,
+    drop_lines,
+    find_share,
+    peel_frame,
+    read_ring,
+    subtract_paper,
+)
 from modelyard.inference.digits.parts import keep_digit
 
 Pixels = NDArray[np.uint8]
@@ -58,17 +65,17 @@ def _find_ink(levels: Levels) -> Pixels | None:
     contrast = subtract_paper(levels)
     border = read_ring(contrast, 0)
     # The standard deviation, by the median: ink at the border does not count.
-    noise = 1.4826 * float(np.median(np.abs(border - np.median(border))))
+    noise = 1.4826 * find_share(np.abs(border - find_share(border, 0.5)), 0.5)
     contrast = drop_lines(contrast, noise)
     mask = contrast > max(4 * noise, 0.35 * float(contrast.max()), _FAINTEST)
     if not mask.any():
         return None
     digit = keep_digit(mask)
-    full = float(np.percentile(contrast[digit & mask], 75))
-    faint = 0.15 * full + 1.5 * noise
+    full = find_share(contrast[digit & mask], 0.75)
+    faint = 0.05 * full + 2.5 * noise
     share = np.clip((contrast - faint) / max(full - faint, 1.0), 0, 1)
     ink: Pixels = np.rint(np.where(digit, share, 0) * 255).astype(np.uint8)
-    rows, columns = (np.flatnonzero(ink.max(axis=axis) > 51) for axis in (1, 0))
+    rows, columns = (np.flatnonzero(ink.max(axis=axis) > 25) for axis in (1, 0))
     if not rows.size:
         return None
     return ink[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
@@ -81,7 +88,7 @@ def _shrink(ink: Pixels) -> Pixels:
     size = (max(1, round(width * scale)), max(1, round(height * scale)))
     small = np.asarray(Image.fromarray(ink).resize(size, Image.Resampling.BILINEAR))
     inked = small[small > 25]
-    full = float(np.percentile(inked, 75)) if inked.size else 255.0
+    full = find_share(inked, 0.75) if inked.size else 255.0
     return np.rint(np.minimum(small * (255 / full), 255)).astype(np.uint8)
 
 

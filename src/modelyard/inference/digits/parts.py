@@ -4,7 +4,6 @@ from typing import NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageFilter
 
 Mask: TypeAlias = NDArray[np.bool_]
 
@@ -59,8 +58,14 @@ def _measure_parts(labels: NDArray[np.int32]) -> list[Part]:
 
 
 def _dilate(mask: Mask, radius: int) -> Mask:
-    picture = Image.fromarray(mask.astype(np.uint8) * 255).filter(ImageFilter.MaxFilter(2 * radius + 1))
-    return np.asarray(picture) > 0
+    """Let the mask grow to all sides."""
+    for _ in range(radius):
+        for _ in range(2):
+            grown = mask.copy()
+            grown[1:] |= mask[:-1]
+            grown[:-1] |= mask[1:]
+            mask = grown.T
+    return mask
 
 
 def _label(mask: Mask) -> NDArray[np.int32]:

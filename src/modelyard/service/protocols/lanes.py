@@ -9,6 +9,7 @@ import math
 from typing import Any
 
 from modelyard.inference.decoding.formats import PNG
+from modelyard.inference.fits import SLOW
 from modelyard.inference.predictor import SMALL_BYTES, Predictor
 
 # Also of what a PNG may hold beside its pixels, some thousand empty chunks.
@@ -16,6 +17,8 @@ _MOST_BODY_BYTES = 16_384
 _MOST_IMAGES = 4
 # Of all images together: what is unpacked, turned into colours and resized in a millisecond.
 _MOST_PIXELS = 16_384
+# A slow fit takes a millisecond for one image of a digit's size.
+_MOST_SLOW_IMAGES, _MOST_SLOW_PIXELS = 1, 1_024
 # Each row costs as much as some hundred pixels.
 _MOST_SIDE = 512
 _URL_SAFE = bytes.maketrans(b"-_", b"+/")
@@ -23,11 +26,15 @@ _URL_SAFE = bytes.maketrans(b"-_", b"+/")
 
 def is_quick(predictor: Predictor, images: list[Any], body_bytes: int) -> bool:
     """Say whether a request is sure to be answered within about a millisecond."""
+    slow = predictor.bundle.preprocessing.fit in SLOW
+    most_images, most_pixels = (
+        (_MOST_SLOW_IMAGES, _MOST_SLOW_PIXELS) if slow else (_MOST_IMAGES, _MOST_PIXELS)
+    )
     return (
         predictor.bundle.size_bytes < SMALL_BYTES
         and body_bytes <= _MOST_BODY_BYTES
-        and len(images) <= _MOST_IMAGES
-        and sum(map(_count_pixels, images)) <= _MOST_PIXELS
+        and len(images) <= most_images
+        and sum(map(_count_pixels, images)) <= most_pixels
     )
 
 
