@@ -1,5 +1,6 @@
 """Parameters: what is wrong is refused at once, and named."""
 
+import hashlib
 import re
 import subprocess
 import sys
@@ -148,6 +149,13 @@ def test_every_fault_has_a_line_of_its_own(values: dict[str, Any]) -> None:
 def test_parameters_cannot_be_changed(params: Params) -> None:
     with pytest.raises(ValidationError, match="frozen"):
         params.train.epochs = 3  # type: ignore[misc]
+
+
+def test_the_committed_params_are_those_that_dvc_recorded() -> None:
+    """Otherwise the first edit of conf/ in a fresh clone would be taken for one of params.yaml by hand."""
+    lock = yaml.safe_load((ROOT / "dvc.lock").read_text())
+    [recorded] = [out["md5"] for out in lock["stages"]["compose"]["outs"] if out["path"] == "params.yaml"]
+    assert recorded == hashlib.md5((ROOT / "params.yaml").read_bytes(), usedforsecurity=False).hexdigest()
 
 
 def test_a_missing_file_says_how_to_make_it(tmp_path: Path) -> None:
