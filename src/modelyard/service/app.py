@@ -73,7 +73,7 @@ def create_app(
     own = OwnDialect()
     app = Starlette(
         routes=[
-            answer("/models/{name}/predict", own, _choose_named, at_once=True),
+            answer("/models/{name}/predict", own, _choose_champion, at_once=True),
             answer("/invocations", MlflowDialect(), _choose_default, at_once=True),
             answer("/models/{name}/versions/{version:version}/predict", own, _choose_named),
             answer("/models/{name}/aliases/{alias}/predict", own, _choose_named),
@@ -89,8 +89,12 @@ def create_app(
     return Front(app, settings, metrics, log, draining, without_token=PAGE)
 
 
+def _choose_champion(models: Models, path: dict[str, Any]) -> ServedVersion:
+    return models.get(path["name"])
+
+
 def _choose_named(models: Models, path: dict[str, Any]) -> ServedVersion:
-    """Choose by the parameters of the path: a name, with a version, an alias or neither."""
+    """Choose by name, and by version or alias."""
     return models.get(**path)
 
 
