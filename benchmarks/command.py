@@ -83,6 +83,12 @@ def measure_other_programs(tell: Tell) -> float:
     return share
 
 
+def read_end(log: Path) -> str:
+    """Return the last lines of a log, with its name, for an error."""
+    tail = "\n".join(log.read_text(errors="replace").splitlines()[-15:])
+    return f"the end of {log}:\n{tail}"
+
+
 def describe_machine(packages: Sequence[str]) -> str:
     """Return date, processor, memory, and the versions of Python and of `packages`."""
     versions = [f"Python {platform.python_version()}"]

@@ -133,3 +133,13 @@ def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (folder / "dvc.yaml").write_text("stages: {}\n")
     monkeypatch.chdir(folder)
     return folder
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder for `Service` with one version of mnist; test files may add others."""
+    from tflite_models import digit_bundle
+
+    folder = tmp_path_factory.mktemp("served")
+    digit_bundle(folder / "mnist" / "1")
+    return folder

@@ -32,7 +32,7 @@ def find_wrk() -> str:
 
 
 def put_load(address: str, question: Question, connections: int, seconds: int) -> Load:
-    """Ask the same question repeatedly over a number of connections; each waits for its answer."""
+    """Ask a question again and again over some connections, each of which waits for its answer."""
     command = [find_wrk(), "-t1", f"-c{connections}", f"-d{seconds}s", "--timeout", f"{TIMEOUT_S}s"]
     command += ["--latency", "-s", str(SCRIPT), address + question.path]
     command += ["--", str(question.body), question.content_type]
@@ -43,7 +43,7 @@ def put_load(address: str, question: Question, connections: int, seconds: int) -
 
 
 def parse_load(output: str) -> Load:
-    """Read the JSON line that `post.lua` prints last; errors, or no answers at all, are refused."""
+    """Read the JSON line that `post.lua` prints last; refuse a load with errors or without answers."""
     lines = [line for line in output.splitlines() if line.startswith("{")]
     if not lines:
         raise ModelyardError(f"expected a line of JSON from wrk, got {output[-500:]!r}")
@@ -57,10 +57,9 @@ def parse_load(output: str) -> Load:
 
 
 def choose_seconds(seconds: int, answer_s: float, connections: int) -> int | None:
-    """Lengthen a load until a server that takes `answer_s` for one answer gives each connection two.
+    """Return the seconds of a load, long enough for two answers to each connection and five in all.
 
-    It gives five in all at least. None where that takes longer than a minute: after that time the servers
-    and wrk give a request up.
+    None if that takes more than a minute, after which the servers and wrk give up a request.
     """
     needed = max(seconds, math.ceil(2 * answer_s * max(connections, FEWEST_ANSWERS)))
     return needed if needed <= TIMEOUT_S else None

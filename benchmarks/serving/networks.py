@@ -23,14 +23,14 @@ from modelyard.quiet import import_tensorflow, quiet_tensorflow
 
 DIGIT = Path("data/samples/03-label-3.png")
 IMPORTED = Path("models/imported")
-# Writes the image into a folder, and returns the subject and its Keras network.
+# Writes the image to a folder, and returns the subject and its Keras network.
 Make = Callable[[Path], tuple[Subject, Any]]
 
 
 def prepare_subjects(folder: Path, models: Sequence[str]) -> dict[str, Subject]:
-    """Return the models with their images, after making what is missing in `folder` (absolute).
+    """Return the models with their images, and make what is missing in `folder` (absolute).
 
-    Another process makes it, so that TensorFlow's memory is free again before anything is measured.
+    Another process makes it, so that TensorFlow's memory is released before anything is measured.
     """
     for needed in (DIGIT, IMPORTED / "provenance.json"):
         if not needed.is_file():
@@ -76,7 +76,7 @@ def _find_digits() -> tuple[list[Path], Make]:
 
 
 def _find_photos() -> tuple[list[Path], Make]:
-    """Find the imported weights, of which a Keras network is built; the untouched file labels the photo."""
+    """Find the imported weights, to build a Keras network of; the original file labels the photo."""
     imported = read_imported(IMPORTED)
     if imported.format != "stand_in":
         raise ModelyardError(

@@ -1,4 +1,4 @@
-"""Servers as processes: started, awaited until their answers are right, and stopped with all they started."""
+"""Servers as processes: started, awaited until their answers are right, stopped with their children."""
 
 import functools
 import os
@@ -14,6 +14,7 @@ from typing import Any
 import psutil
 import requests
 
+from benchmarks.command import read_end
 from benchmarks.serving.questions import Question
 from modelyard.errors import ModelyardError
 
@@ -24,13 +25,13 @@ IDLE_SHARE, LOOK_S, LONGEST_WORK_S = 0.3, 0.3, 90.0
 
 @dataclass(frozen=True)
 class Launch:
-    """How a process of a server is started.
+    """How a server's process is started.
 
     Attributes:
-        command: with "PORT" in the place of the port.
-        questions: by model, for all that this process serves.
+        command: "PORT" stands for the port.
+        questions: by model, for all models of this process.
         environment: added to that of this process.
-        copy: its local copy of the registry, if it keeps one; deleted before every round.
+        copy: its local copy of the registry, if it has one; deleted before every round.
     """
 
     server: str
@@ -79,7 +80,7 @@ class Running:
             time.sleep(LOOK_S)
 
     def ask(self, question: Question) -> float:
-        """Return the seconds to the right answer; all others are refused."""
+        """Return the seconds until the right answer; any other is an error."""
         asked_s = time.monotonic()
         self._is_answered(question, is_ready=True)
         return time.monotonic() - asked_s
@@ -87,7 +88,7 @@ class Running:
     def measure_memory(self) -> dict[str, float]:
         """Return memory in MB of 1,000,000 bytes, and how many processes the server has.
 
-        RSS counts shared pages once for each process, PSS divides them among the processes that share them.
+        RSS counts shared pages in each process; PSS divides them among the processes that share them.
         """
         found = [process.memory_full_info() for process in _list_tree(self.process.pid)]
         rss, pss = sum(one.rss for one in found), sum(one.pss for one in found)
@@ -103,7 +104,7 @@ class Running:
         return answer.status_code, answer.content
 
     def _is_answered(self, question: Question, is_ready: bool = False) -> bool:
-        """Refuse a wrong answer; until a server is ready, it does not listen, or answers with 503."""
+        """Refuse a wrong answer; a server that is not ready does not listen, or answers with 503."""
         body, headers = question.body.read_bytes(), {"Content-Type": question.content_type}
         status, content = self.request("POST", question.path, data=body, headers=headers)
         if status == OK:
@@ -118,10 +119,7 @@ class Running:
             code, waited_s = self.process.poll(), time.monotonic() - self.started_s
             if code is not None or waited_s > LONGEST_START_S:
                 state = "it is running" if code is None else f"it ended with code {code}"
-                tail = "\n".join(self.log.read_text(errors="replace").splitlines()[-15:])
-                told = (
-                    f"expected it to {what}; after {waited_s:.0f} s {state}; the end of {self.log}:\n{tail}"
-                )
+                told = f"expected it to {what}; after {waited_s:.0f} s {state}; {read_end(self.log)}"
                 raise ModelyardError(f"{self.launch.title}: {told}")
             time.sleep(POLL_S)
         return time.monotonic() - self.started_s
@@ -129,7 +127,7 @@ class Running:
 
 @contextmanager
 def start(launch: Launch, logs: Path) -> Iterator[Running]:
-    """Start a server that prints into `logs`; stop it and all processes that it started afterwards."""
+    """Run a server that logs to `logs`; at the end stop it and all processes that it has started."""
     logs.mkdir(parents=True, exist_ok=True)
     log = logs / f"{launch.title}.log"
     with socket.create_server((HOST, 0)) as probe:
@@ -154,7 +152,7 @@ def start(launch: Launch, logs: Path) -> Iterator[Running]:
 
 
 def _list_tree(pid: int) -> list[psutil.Process]:
-    """Return a process and its descendants, those that are alive."""
+    """Return those of a process and its descendants that are alive."""
     try:
         root = psutil.Process(pid)
         tree = [root, *root.children(recursive=True)]

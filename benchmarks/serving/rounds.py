@@ -29,7 +29,7 @@ class Ready:
 
 @dataclass
 class Rounds:
-    """All that is measured in one run: loads of `seconds`; what servers print goes to `logs`."""
+    """The measurements of one run: each load takes `seconds`, and servers log to `logs`."""
 
     seconds: int
     logs: Path
@@ -38,7 +38,7 @@ class Rounds:
     ready: list[Ready] = field(default_factory=list)
 
     def measure_server(self, launch: Launch) -> None:
-        """Start a server, and put every load on each of its models, once its answers are right."""
+        """Start a server, and put every load on each of its models once its answers are right."""
         if launch.copy is not None:
             shutil.rmtree(launch.copy, ignore_errors=True)
         with start(launch, self.logs) as running:
@@ -66,7 +66,7 @@ class Rounds:
         self._tell(launch, "all", told)
 
     def measure_growth(self, launch: Launch, model: str, requests: int) -> Growth:
-        """Put so many requests on one model over 8 connections; compare memory early and late."""
+        """Put a number of requests on one model over 8 connections, and measure memory early and late."""
         answered, growth = 0, Growth()
         with start(launch, self.logs) as running:
             running.await_answers()
@@ -75,9 +75,8 @@ class Rounds:
                 while answered < wanted:
                     load = _put_load(running, launch.questions[model], WARM_UP_CONNECTIONS, piece_s)
                     if load is None:
-                        raise ModelyardError(
-                            f"{launch.title}: too slow to watch its memory over {requests:,} requests"
-                        )
+                        told = f"too slow to watch its memory over {requests:,} requests"
+                        raise ModelyardError(f"{launch.title}: {told}")
                     answered += load.requests
                 rss_mb = running.measure_memory()["rss_mb"]
                 self._tell(launch, model, f"{rss_mb:6.1f} MB after {answered:,} requests")
@@ -85,18 +84,17 @@ class Rounds:
         return growth
 
     def _measure_loads(self, running: Running, model: str) -> dict[int, Load]:
-        question, loads = running.launch.questions[model], {}
+        launch, loads = running.launch, {}
+        question = launch.questions[model]
         _put_load(running, question, WARM_UP_CONNECTIONS, max(1, self.seconds // 2))
         for connections in CONNECTIONS:
             load = _put_load(running, question, connections, self.seconds)
             if load is None:
-                self._tell(
-                    running.launch, model, f"{connections:2} conn. left out: answers would take a minute"
-                )
+                self._tell(launch, model, f"{connections:2} conn. left out: answers would take a minute")
                 continue
             loads[connections] = load
             told = f"{load.requests_per_s:8,.1f}/s  p50 {load.p50_ms:8,.2f} ms  p99 {load.p99_ms:8,.2f} ms"
-            self._tell(running.launch, model, f"{connections:2} conn. {told}")
+            self._tell(launch, model, f"{connections:2} conn. {told}")
         running.await_idleness()
         running.ask(question)
         return loads
@@ -116,7 +114,7 @@ def _name_champions(models: list[dict[str, Any]]) -> str:
 
 
 def _put_load(running: Running, question: Question, connections: int, seconds: int) -> Load | None:
-    """Put a load on an idle server; a slow one gets more seconds, None is for one that is too slow."""
+    """Put a load on an idle server, for longer if it is slow; return None if it is too slow."""
     running.await_idleness()
     chosen_s = choose_seconds(seconds, running.ask(question), connections)
     if chosen_s is None:

@@ -1,4 +1,4 @@
-"""The servers: this project's two, and what others use, each with its best reasonable setting."""
+"""The servers: this project's two and four others, each with its best reasonable settings."""
 
 import os
 import re
@@ -33,14 +33,12 @@ _OWN_PROGRAMS = Path(sys.executable).parent
 
 
 def make_environment(name: str, folder: Path) -> Path:
-    """Install what is missing of `benchmarks/peers/NAME.txt`, and return the environment's `bin` folder."""
+    """Install `benchmarks/peers/NAME.txt`, and return the environment's `bin` folder."""
     print(f"{name}: the environment in {folder} (a minute or two, once)", flush=True)
     programs = folder / f"{name}-{sys.implementation.cache_tag}" / "bin"
     install = ("-m", "pip", "install", "--quiet", "--require-hashes", "-r", str(PEERS / f"{name}.txt"))
-    for command in (
-        (sys.executable, "-m", "venv", str(programs.parent)),
-        (str(programs / "python"), *install),
-    ):
+    make = (sys.executable, "-m", "venv", str(programs.parent))
+    for command in (make, (str(programs / "python"), *install)):
         result = subprocess.run(command, capture_output=True, text=True, check=False)
         if result.returncode:
             raise ModelyardError(f"{' '.join(command)} failed:\n{result.stderr[-2000:]}")
@@ -58,7 +56,7 @@ def list_launches(
 ) -> list[Launch]:
     """Return the processes to start, one for each server and model, except `modelyard serve`.
 
-    `environments` has the `bin` folder of each server that has an environment of its own, absolute.
+    `environments` has the absolute `bin` folder of each server with an environment of its own.
     """
     return [
         _launch(server, model, subject, environments.get(server, _OWN_PROGRAMS), registry)
@@ -81,18 +79,19 @@ def launch_modelyard(subjects: Mapping[str, Subject], registry: str, copy: Path)
 
 def _launch(server: str, model: str, subject: Subject, programs: Path, registry: str) -> Launch:
     """Return how to start a server whose programs are in this folder; MLflow finds uvicorn on PATH."""
-    mlflow = (str(programs / "mlflow"), "models", "serve", "--env-manager", "local")
+    listen = ("--host", HOST, "--port", PORT)
+    mlflow = (str(programs / "mlflow"), "models", "serve", "--env-manager", "local", *listen, "--model-uri")
     command: tuple[str, ...] = (str(programs / "python"), f"{server}_server.py", PORT)
     environment = {"PATH": f"{programs}{os.pathsep}{os.environ['PATH']}", "PYTHONDONTWRITEBYTECODE": "1"}
     environment |= {"NETWORK": str(subject.folder), "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false", **_QUIET}
     if server == MLFLOW_TENSORFLOW:
         question = subject.ask_with_numbers("/invocations")
         environment["MLFLOW_TRACKING_URI"] = subject.stock_store
-        command = (*mlflow, "--model-uri", subject.stock_uri, "--host", HOST, "--port", PORT)
+        command = (*mlflow, subject.stock_uri)
     elif server == MLFLOW_MODELYARD:
         question = subject.ask_with_base64("/invocations", "inputs", True, _read_best)
         environment["MLFLOW_TRACKING_URI"] = registry
-        command = (*mlflow, "--model-uri", f"models:/{subject.name}@champion", "--host", HOST, "--port", PORT)
+        command = (*mlflow, f"models:/{subject.name}@champion")
     elif server == FASTAPI:
         question = subject.ask_with_image("/predict", itemgetter("label"))
     elif server == LITSERVE:
@@ -100,15 +99,7 @@ def _launch(server: str, model: str, subject: Subject, programs: Path, registry:
     else:
         question = subject.ask_with_base64("/predict", "images", True, itemgetter(0))
         environment |= {"BENTOML_HOME": str(programs.parent / "home"), "BENTOML_DO_NOT_TRACK": "True"}
-        command = (
-            str(programs / "bentoml"),
-            "serve",
-            "bentoml_server:Server",
-            "--host",
-            HOST,
-            "--port",
-            PORT,
-        )
+        command = (str(programs / "bentoml"), "serve", "bentoml_server:Server", *listen)
     return Launch(server, command, {model: question}, environment, PEERS)
 
 

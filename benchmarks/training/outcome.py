@@ -47,9 +47,9 @@ class Clock:
 
 @dataclass(frozen=True)
 class Fit:
-    """A fit that can begin: `run` makes and fits the network, in epochs of so many `images`.
+    """A fit that can begin: `run` makes and fits the network, in epochs of `images` each.
 
-    Pixels, 0..255, are multiplied by `scale` before they reach the network.
+    Pixels, 0..255, are multiplied by `scale` for the network.
     """
 
     run: Callable[[Clock], Any]

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import modelyard.training
+from benchmarks.command import read_end
 from modelyard.errors import ModelyardError
 from modelyard.files import write_json
 
@@ -61,8 +62,7 @@ class Processes:
         with log.open("w") as file:
             done = subprocess.run(command, stdout=subprocess.PIPE, stderr=file, text=True, check=False)
         if done.returncode:
-            tail = "\n".join(log.read_text(errors="replace").splitlines()[-15:])
-            raise ModelyardError(f"{' '.join(command[1:])} failed; the end of {log}:\n{tail}")
+            raise ModelyardError(f"{' '.join(command[1:])} failed; {read_end(log)}")
         measured = json.loads(done.stdout)
         write_json(kept, {"identity": identity, "measured": measured})
         return measured

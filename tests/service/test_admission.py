@@ -23,11 +23,9 @@ SLOW, QUICK = "/models/slow/predict", "/models/mnist/predict"
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("served")
-    digit_bundle(folder / "mnist" / "1")
-    digit_bundle(folder / "slow" / "1")
-    return folder
+def folder(served: Path) -> Path:
+    digit_bundle(served / "slow" / "1")
+    return served
 
 
 @pytest.fixture(scope="module")

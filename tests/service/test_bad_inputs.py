@@ -20,7 +20,7 @@ from modelyard.inference.bundle import read_bundle
 from modelyard.inference.decoding.images import ImageError, Limits
 from modelyard.inference.predictor import Predictor
 from service_process import Service
-from tflite_models import digit_bundle, draw_band, encode
+from tflite_models import draw_band, encode
 
 MOST_BODY, CONCURRENT, CLIENTS = 2_000_000, 2, 6
 LIMITS = Limits(max_bytes=1_000_000, max_pixels=1_000_000)
@@ -128,16 +128,9 @@ class Client:
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("served")
-    digit_bundle(folder / "mnist" / "1")
-    return folder
-
-
-@pytest.fixture(scope="module")
-def service(folder: Path) -> Iterator[Service]:
+def service(served: Path) -> Iterator[Service]:
     limits = {"max_bytes": LIMITS.max_bytes, "max_pixels": LIMITS.max_pixels}
-    service = Service(folder, limits=limits, max_body_bytes=MOST_BODY, max_concurrent=CONCURRENT, drain_s=0)
+    service = Service(served, limits=limits, max_body_bytes=MOST_BODY, max_concurrent=CONCURRENT, drain_s=0)
     yield service
     assert service.stop() == 0
     # Nothing but the address: no traceback, no warning of a library about somebody's file.
@@ -145,8 +138,8 @@ def service(folder: Path) -> Iterator[Service]:
 
 
 @pytest.fixture(scope="module")
-def predictor(folder: Path) -> Predictor:
-    return Predictor(read_bundle(folder / "mnist" / "1"), limits=LIMITS)
+def predictor(served: Path) -> Predictor:
+    return Predictor(read_bundle(served / "mnist" / "1"), limits=LIMITS)
 
 
 def read_memory(service: Service, name: str) -> int:

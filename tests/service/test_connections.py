@@ -13,8 +13,8 @@ from typing import Any
 import psutil
 import pytest
 
-from service_process import Service
-from tflite_models import digit_bundle, draw_band, encode
+from service_process import Service, read_to_end
+from tflite_models import draw_band, encode
 
 FILE = encode(draw_band(3))
 PREDICT = "/models/mnist/predict"
@@ -29,27 +29,25 @@ MOST = 5
 
 
 @pytest.fixture(scope="module")
-def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    folder = tmp_path_factory.mktemp("served")
-    digit_bundle(folder / "mnist" / "1")
-    service = Service(folder, headers_s=0.5, keep_alive_s=2, deadline_s=2, max_connections=MOST)
+def service(served: Path) -> Iterator[Service]:
+    service = Service(served, headers_s=0.5, keep_alive_s=2, deadline_s=2, max_connections=MOST)
     yield service
     service.stop()
 
 
 def test_a_connection_on_which_nothing_comes_is_closed(service: Service) -> None:
-    with connect(service) as connection:
+    with service.connect() as connection:
         assert read_to_end(connection) == b""
 
 
 def test_headers_that_do_not_end_in_time_close_the_connection(service: Service) -> None:
-    with connect(service) as connection:
+    with service.connect() as connection:
         connection.sendall(HEAD)
         assert read_to_end(connection) == b""
 
 
 def test_slow_headers_of_a_later_request_close_the_connection_too(service: Service) -> None:
-    with connect(service) as connection:
+    with service.connect() as connection:
         connection.sendall(HEAD + f"Content-Length: {len(FILE)}\r\n\r\n".encode() + FILE + HEAD[:20])
         answers = read_to_end(connection)
     assert answers.startswith(b"HTTP/1.1 200")
@@ -76,7 +74,7 @@ def test_a_connection_that_rests_between_requests_stays_open(service: Service) -
     ids=["one long header", "many short ones", "many empty ones"],
 )
 def test_more_than_64_kib_of_headers_are_a_431(service: Service, more: bytes) -> None:
-    with connect(service) as connection:
+    with service.connect() as connection:
         connection.sendall(HEAD + more)
         answer = read_to_end(connection)
     assert answer.startswith(b"HTTP/1.1 431 ")
@@ -86,7 +84,7 @@ def test_more_than_64_kib_of_headers_are_a_431(service: Service, more: bytes) ->
 def test_headers_behind_a_body_are_not_kept(service: Service) -> None:
     status = Path(f"/proc/{service.process.pid}/status")
     before = int(re.findall(r"VmHWM:\s+(\d+) kB", status.read_text())[0])
-    with connect(service) as connection:
+    with service.connect() as connection:
         connection.sendall(HEAD + b"Connection: close\r\nTransfer-Encoding: chunked\r\n\r\n")
         connection.sendall(b"%x\r\n%b\r\n0\r\n" % (len(FILE), FILE) + b"A: b\r\n" * 500_000 + b"\r\n")
         assert read_to_end(connection).startswith(b"HTTP/1.1 200")
@@ -97,7 +95,7 @@ def test_headers_behind_a_body_are_not_kept(service: Service) -> None:
 def test_on_a_connection_too_many_a_request_is_told_to_come_again_and_probes_are_answered(
     service: Service,
 ) -> None:
-    busy = [connect(service) for _ in range(MOST)]
+    busy = [service.connect() for _ in range(MOST)]
     for connection in busy:
         connection.sendall(WHOLE[:-1])
     refused = service.post(PREDICT, FILE)
@@ -140,7 +138,7 @@ def test_connections_at_rest_make_room_for_new_ones_the_one_that_rested_longest_
 def test_a_wish_for_http_2_is_not_heard_and_the_request_is_answered(service: Service, body: str) -> None:
     length = CHUNKED if body == "in chunks" else b"Content-Length: %d\r\n\r\n" % len(FILE)
     sent = b"%x\r\n%b\r\n0\r\n\r\n" % (len(FILE), FILE) if body == "in chunks" else FILE
-    with connect(service) as connection:
+    with service.connect() as connection:
         connection.sendall(HEAD + H2C + length + (b"" if body == "after its headers" else sent))
         if body == "after its headers":
             time.sleep(0.1)
@@ -153,7 +151,7 @@ def test_a_wish_for_http_2_is_not_heard_and_the_request_is_answered(service: Ser
 
 
 def test_what_is_a_body_behind_an_upgrade_is_no_second_request(service: Service) -> None:
-    with connect(service) as connection:
+    with service.connect() as connection:
         connection.sendall(HEAD + H2C + b"Content-Length: %d\r\n\r\n" % len(END) + END + END)
         answers = read_to_end(connection)
     assert re.findall(rb"HTTP/1.1 (\d+)", answers) == [b"400", b"200"]
@@ -163,7 +161,7 @@ def test_what_is_a_body_behind_an_upgrade_is_no_second_request(service: Service)
 
 
 def test_what_is_no_request_is_refused_and_recorded(service: Service) -> None:
-    with connect(service) as connection:
+    with service.connect() as connection:
         connection.sendall(b"CONNECT elsewhere:443 HTTP/1.1\r\nHost: elsewhere\r\n\r\n")
         head, _, body = read_to_end(connection).partition(b"\r\n\r\n")
     assert head.startswith(b"HTTP/1.1 400 ")
@@ -171,11 +169,11 @@ def test_what_is_no_request_is_refused_and_recorded(service: Service) -> None:
     assert json.loads(body) == {"error": "expected a request in HTTP/1.1"}
     line = find_line(service, 400, id=re.findall(rb"x-request-id: (\w+)", head)[0].decode())
     assert (line["method"], line["path"]) == ("CONNECT", "elsewhere:443")
-    with connect(service) as connection:
+    with service.connect() as connection:
         connection.sendall(GET.replace(b"/livez", b"/slow"))
         assert read_to_end(connection) == b""
     assert find_line(service, 408, path="/slow")["ms"] >= 500
-    with connect(service) as connection:
+    with service.connect() as connection:
         connection.sendall(GET.replace(b"/livez", b"/long") + b"A: " + b"a" * 70_000 + b"\r\n\r\n")
         assert read_to_end(connection).startswith(b"HTTP/1.1 431 ")
     assert find_line(service, 431, path="/long")["method"] == "GET"
@@ -183,7 +181,7 @@ def test_what_is_no_request_is_refused_and_recorded(service: Service) -> None:
 
 
 def test_a_broken_body_is_refused_and_recorded_once(service: Service) -> None:
-    with connect(service) as connection:
+    with service.connect() as connection:
         connection.sendall(HEAD + b"X-Request-ID: broken\r\n" + CHUNKED)
         time.sleep(0.1)
         connection.sendall(b"xyz\r\n")
@@ -192,7 +190,7 @@ def test_a_broken_body_is_refused_and_recorded_once(service: Service) -> None:
 
 
 def test_nonsense_behind_a_request_does_not_take_the_place_of_its_answer(service: Service) -> None:
-    with connect(service) as connection:
+    with service.connect() as connection:
         connection.sendall(WHOLE + b"nonsense\r\n\r\n")
         answers = read_to_end(connection)
     assert re.findall(rb"HTTP/1.1 (\d+)", answers) == [b"200"]
@@ -201,7 +199,7 @@ def test_nonsense_behind_a_request_does_not_take_the_place_of_its_answer(service
 
 def test_headers_are_refused_as_soon_as_they_are_too_many(service: Service) -> None:
     sent, answer = len(GET), b""
-    with connect(service) as connection:
+    with service.connect() as connection:
         connection.sendall(GET)
         connection.settimeout(0.005)
         while not answer and sent < 1_000_000:
@@ -218,14 +216,14 @@ def test_headers_are_refused_as_soon_as_they_are_too_many(service: Service) -> N
 def test_only_the_headers_of_one_request_are_counted(service: Service) -> None:
     many = (GET + b"X-Long: " + b"a" * 300 + b"\r\n\r\n") * 600
     large = HEAD + b"Content-Length: 200000\r\n\r\n" + FILE.ljust(200_000, b"\0")
-    with connect(service) as connection, ThreadPoolExecutor(1) as readers:
+    with service.connect() as connection, ThreadPoolExecutor(1) as readers:
         answers = readers.submit(read_to_end, connection)
         connection.sendall(many + large + END)
         assert re.findall(rb"HTTP/1.1 (\d+)", answers.result()) == [b"200"] * 600 + [b"200", b"200"]
 
 
 def test_a_client_that_is_still_sending_gets_its_refusal(service: Service) -> None:
-    with connect(service) as connection:
+    with service.connect() as connection:
         connection.sendall(HEAD + b"Content-Length: 99999999\r\n\r\n")
         time.sleep(0.3)
         # It has been refused by now, and goes on for a while.
@@ -269,7 +267,7 @@ ENDLESS: dict[str, Callable[[Service, socket.socket], bool]] = {
 
 def test_no_client_keeps_a_connection_for_ever(service: Service) -> None:
     def stay(name: str) -> tuple[str, bool]:
-        with connect(service) as connection:
+        with service.connect() as connection:
             return name, ENDLESS[name](service, connection)
 
     with ThreadPoolExecutor(len(ENDLESS)) as callers:
@@ -303,16 +301,3 @@ def wait_until(holds: Callable[[], bool], seconds: float = 20) -> bool:
             return True
         time.sleep(0.05)
     return False
-
-
-def connect(service: Service) -> socket.socket:
-    host, port = service.address.removeprefix("http://").split(":")
-    return socket.create_connection((host, int(port)), timeout=20)
-
-
-def read_to_end(connection: socket.socket) -> bytes:
-    """Return what comes until the service closes the connection."""
-    came = b""
-    while chunk := connection.recv(65_536):
-        came += chunk
-    return came

@@ -2,7 +2,6 @@
 
 import os
 import signal
-import socket
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -13,8 +12,8 @@ import pytest
 import requests
 
 from modelyard.service.http.metrics import SHARED
-from service_process import Service
-from tflite_models import digit_bundle, draw_band, encode, photo_bundle
+from service_process import Service, read_to_end
+from tflite_models import draw_band, encode, photo_bundle
 
 FILE = encode(draw_band(3))
 REQUEST = (
@@ -25,11 +24,9 @@ JPEG = encode(draw_band(3), "JPEG")
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("served")
-    digit_bundle(folder / "mnist" / "1")
-    photo_bundle(folder / "slow" / "1")
-    return folder
+def folder(served: Path) -> Path:
+    photo_bundle(served / "slow" / "1")
+    return served
 
 
 def test_the_same_signal_again_stops_at_once_and_still_answers_who_is_inside(folder: Path) -> None:
@@ -95,16 +92,14 @@ def test_clients_that_connect_for_each_request_lose_none(folder: Path, workers: 
 
 def ask(service: Service, pause_s: float) -> bytes | None:
     """Return the first line of the answer over a new connection; None where the port is closed."""
-    host, port = service.address.removeprefix("http://").split(":")
     try:
-        connection = socket.create_connection((host, int(port)), timeout=60)
+        connection = service.connect()
     except ConnectionRefusedError:
         return None
     with connection:
         time.sleep(pause_s)
         connection.sendall(REQUEST)
-        answer = b"".join(iter(lambda: connection.recv(65_536), b""))
-    return answer.partition(b"\r\n")[0]
+        return read_to_end(connection).partition(b"\r\n")[0]
 
 
 def wait_for_processes(service: Service, count: int) -> None:

@@ -156,20 +156,14 @@ def make_shapes(images: list[Any]) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("served")
-
-
-@pytest.fixture(scope="module")
-def service(folder: Path) -> Iterator[Service]:
-    digit_bundle(folder / "mnist" / "1")
-    service = Service(folder)
+def service(served: Path) -> Iterator[Service]:
+    service = Service(served)
     yield service
     service.stop()
 
 
 @pytest.fixture(scope="module")
-def stock(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def stock(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """MLflow's scoring server, as `mlflow models serve` runs it, over the same bundle."""
     saved = tmp_path_factory.mktemp("saved")
     bundle = digit_bundle(tmp_path_factory.mktemp("bundle") / "mnist")

@@ -20,7 +20,7 @@ import pytest
 import tflite_models
 from modelyard.inference.decoding.images import ImageError, Limits
 from modelyard.service.http.metrics import Metrics
-from modelyard.service.models.loading import Source
+from modelyard.service.http.plain import shorten
 from modelyard.service.models.local_copy import LocalCopy
 from modelyard.service.models.models import Models, ServedVersion, Unavailable, UnknownModel
 from modelyard.service.models.registry_client import RegistryClient
@@ -47,7 +47,9 @@ def serve(tmp_path: Path, registry: SmallRegistry) -> Iterator[Serve]:
     """Start models on the registry and one local copy; they are stopped at the end."""
     started: list[Models] = []
 
-    def start(*names: str, source: Source | None = None, max_extra: int = 4, wait: bool = True) -> Models:
+    def start(
+        *names: str, source: RegistryClient | None = None, max_extra: int = 4, wait: bool = True
+    ) -> Models:
         copy = LocalCopy(tmp_path / "copy")
         models = Models(source or open_source(registry.uri), copy, names, POLL_S, max_extra)
         started.append(models)
@@ -392,7 +394,7 @@ def test_an_error_that_nobody_thought_of_does_not_end_the_following(
             return super().read(names)
 
     registry.point(registry.add())
-    source = Odd(database_file(registry.uri), RegistryClient(registry.uri))
+    source = Odd(registry.uri, Path(database_file(registry.uri) or ""))
     models = serve("mnist", source=source)
     source.wrong = True
     wait_until(lambda: "following the registry failed (KeyError)" in "".join(models.problems()), models)
@@ -502,6 +504,16 @@ def test_what_keeps_a_service_from_being_ready_is_in_the_log_once(
     assert "choose another with --copy" in told
     assert str(tmp_path) not in told
     assert len(told) < 1000
+
+
+def test_of_many_problems_the_first_are_told_and_the_others_counted(
+    registry: SmallRegistry, serve: Serve
+) -> None:
+    registry.point(registry.add())
+    models = serve("mnist", *(f"missing-{number}" for number in range(30)), wait=False)
+    wait_until(lambda: len(models.problems()) == 30, models)
+    *told, last = shorten(models.problems(), 20, 300)
+    assert (told[0], len(told), last) == ("missing-0 is not registered", 20, "and 10 more")
 
 
 def test_tags_and_metrics_of_any_size_are_described_in_json_and_for_prometheus(

@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 
 from service_process import Service
-from tflite_models import digit_bundle
 
 # A schema cannot say which texts are base64 of a picture: of generated bodies most are well-formed and no
 # pictures. The document's own examples are pictures, and are tried with this check too.
@@ -18,22 +17,15 @@ TOKEN = "one-token"  # noqa: S105  # the test's own
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("served")
-    digit_bundle(folder / "mnist" / "1")
-    return folder
-
-
-@pytest.fixture(scope="module")
-def service(folder: Path) -> Iterator[Service]:
-    service = Service(folder, drain_s=0)
+def service(served: Path) -> Iterator[Service]:
+    service = Service(served, drain_s=0)
     yield service
     assert service.stop() == 0
 
 
 @pytest.fixture(scope="module")
-def guarded(folder: Path) -> Iterator[Service]:
-    service = Service(folder, drain_s=0, token=TOKEN)
+def guarded(served: Path) -> Iterator[Service]:
+    service = Service(served, drain_s=0, token=TOKEN)
     yield service
     assert service.stop() == 0
 
@@ -47,14 +39,8 @@ def workplace(tmp_path: Path) -> Path:
 
 
 def run(workplace: Path, service: Service, phases: str, least: int, *options: str) -> None:
-    command = [
-        sys.executable,
-        "-m",
-        "schemathesis.cli",
-        "run",
-        f"{service.address}/openapi.json",
-        "--no-color",
-    ]
+    document = f"{service.address}/openapi.json"
+    command = [sys.executable, "-m", "schemathesis.cli", "run", document, "--no-color"]
     command += ["--checks", "all", "--phases", phases, "--max-examples", "25", "--generation-deterministic"]
     ended = subprocess.run(
         [*command, *options], cwd=workplace, capture_output=True, text=True, check=False, timeout=300

@@ -2,24 +2,20 @@
 
 import base64
 import io
-import os
 import re
 import subprocess
-import sys
-import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
-import requests
 from PIL import Image
 
 from browser import ELSEWHERE, run_browser
 from drawn_digits import SIDE, STROKES, draw_digit, nearest_model
 from modelyard.inference.bundle import Label, write_bundle
+from service_process import run_serve
 from small_registry import SmallRegistry, make_bundle
 from tflite_models import DIGIT, encode, photo_bundle, undecided_model
 
@@ -72,30 +68,6 @@ def registry(tmp_path_factory: pytest.TempPathFactory) -> SmallRegistry:
     return registry
 
 
-@contextmanager
-def serve(registry: SmallRegistry, folder: Path, **environment: str) -> Iterator[str]:
-    """Run `modelyard serve` over a registry for as long as the body of `with`; give its address."""
-    command = [sys.executable, "-m", "modelyard.cli", "serve", "--port", "0", "--drain-s", "0"]
-    process = subprocess.Popen(
-        [*command, "--copy", str(folder)],
-        env={**os.environ, "MLFLOW_TRACKING_URI": registry.uri, **environment},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    try:
-        assert process.stderr is not None
-        [address] = re.findall(r"http://\S+", process.stderr.readline())
-        for _ in range(600):
-            if requests.get(f"{address}/readyz", timeout=20).ok:
-                break
-            time.sleep(0.05)
-        yield address
-    finally:
-        process.terminate()
-        process.communicate(timeout=30)
-
-
 @pytest.fixture(scope="module")
 def browser() -> Iterator["Browser"]:
     with run_browser() as browser:
@@ -107,7 +79,7 @@ def browser() -> Iterator["Browser"]:
 def address(
     browser: "Browser", registry: SmallRegistry, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[str]:
-    with serve(registry, tmp_path_factory.mktemp("copy")) as address:
+    with run_serve(registry.uri, tmp_path_factory.mktemp("copy")) as address:
         yield address
 
 
@@ -415,7 +387,7 @@ def test_the_command_to_copy_gets_the_same_answer(visit: Visit) -> None:
 def test_a_token_is_asked_for_and_kept_for_the_session(
     visit: Visit, registry: SmallRegistry, tmp_path: Path
 ) -> None:
-    with serve(registry, tmp_path / "copy", MODELYARD_TOKEN=TOKEN) as guarded:
+    with run_serve(registry.uri, tmp_path / "copy", MODELYARD_TOKEN=TOKEN) as guarded:
         page = visit("digits", at=guarded, permissions=["clipboard-read", "clipboard-write"])
         field = page.get_by_label("This service asks for a token.")
         field.fill("wrong")

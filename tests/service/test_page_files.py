@@ -22,7 +22,7 @@ from modelyard.service.models.memory import Memory, ServedVersion
 from modelyard.service.models.registry_state import make_model, make_version
 from modelyard.tracking.address import web_address
 from service_process import Service
-from tflite_models import DIGIT, DIGIT_LABELS, PHOTO, digit_bundle, digit_model, encode, photo_bundle
+from tflite_models import DIGIT, DIGIT_LABELS, PHOTO, digit_model, encode, photo_bundle
 
 TOKEN = "a-token"  # noqa: S105  # the test's own
 AUTHORIZED = {"Authorization": f"Bearer {TOKEN}"}
@@ -33,11 +33,9 @@ COLOURED = RANDOM.integers(0, 256, (50, 70, 3), np.uint8)
 
 
 @pytest.fixture(scope="module")
-def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    folder = tmp_path_factory.mktemp("served")
-    digit_bundle(folder / "mnist" / "1")
-    photo_bundle(folder / "colours" / "1")
-    service = Service(folder, token=TOKEN, drain_s=0)
+def guarded(served: Path) -> Iterator[Service]:
+    photo_bundle(served / "colours" / "1")
+    service = Service(served, token=TOKEN, drain_s=0)
     yield service
     service.stop()
 
@@ -190,7 +188,7 @@ def _describe(folder: Path, provenance: dict[str, Any], mlflow: str | None = Non
         provenance=provenance,
     )
     memory = Memory(max_extra=1)
-    memory.keep(ServedVersion("a model", 1, Predictor(bundle), {}, {}), "champion")
+    memory.keep(ServedVersion("a model", 1, Predictor(bundle)), "champion")
     versions = [make_version(number, {}, {}) for number in (1, 2)]
     return describe_model(make_model("a model", {"champion": 1}, versions), memory, mlflow)["versions"]
 

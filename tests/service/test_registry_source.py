@@ -4,6 +4,7 @@ import shutil
 import sqlite3
 import subprocess
 import sys
+from collections.abc import Mapping
 from contextlib import closing
 from pathlib import Path
 
@@ -11,11 +12,11 @@ import pytest
 
 from modelyard.inference.bundle import read_bundle
 from modelyard.params import Params
+from modelyard.registry.bundle_artifacts import ArtifactError
 from modelyard.registry.publishing.publication import Publication
 from modelyard.registry.publishing.registration import publish
-from modelyard.service.models.loading import Source
 from modelyard.service.models.registry_client import RegistryClient
-from modelyard.service.models.registry_database import REVISIONS, RegistryDatabase
+from modelyard.service.models.registry_database import REVISIONS
 from modelyard.service.models.registry_source import open_source
 from modelyard.service.models.registry_state import RegistryState, SourceError
 from modelyard.tracking.address import database_file, tracking_uri
@@ -31,7 +32,7 @@ def registry(tmp_path: Path) -> SmallRegistry:
 
 
 @pytest.fixture(params=["client", "database"])
-def source(registry: SmallRegistry, request: pytest.FixtureRequest) -> Source:
+def source(registry: SmallRegistry, request: pytest.FixtureRequest) -> RegistryClient:
     return RegistryClient(registry.uri) if request.param == "client" else open_source(registry.uri)
 
 
@@ -74,7 +75,7 @@ def test_a_published_version_is_described_and_downloaded(repository: Path, param
         assert source.samples("mnist", 1) == {"00-label-7.png": SEVEN}
 
 
-def test_aliases_and_versions_are_those_of_now(registry: SmallRegistry, source: Source) -> None:
+def test_aliases_and_versions_are_those_of_now(registry: SmallRegistry, source: RegistryClient) -> None:
     registry.point(registry.add())
     assert source.read(["mnist"]).models["mnist"].aliases == {"champion": 1}
     registry.point(registry.add(mark="b"))
@@ -85,38 +86,42 @@ def test_aliases_and_versions_are_those_of_now(registry: SmallRegistry, source: 
     assert model.find("best") is None
 
 
-def test_a_version_that_was_deleted_is_there_no_more(registry: SmallRegistry, source: Source) -> None:
+def test_a_version_that_was_deleted_is_there_no_more(registry: SmallRegistry, source: RegistryClient) -> None:
     registry.add()
     registry.add(mark="b")
     registry.client.delete_model_version("mnist", "1")
     assert list(source.read(["mnist"]).models["mnist"].versions) == [2]
 
 
-def test_metrics_follow_a_version_that_changed(registry: SmallRegistry, source: Source) -> None:
+def test_metrics_follow_a_version_that_changed(registry: SmallRegistry, source: RegistryClient) -> None:
     registry.add()
-    assert source.read(["mnist"]).models["mnist"].versions[1].metrics == {}
+    assert read_metrics(source) == {}
     registry.log_metric(1, "test/accuracy", 0.5)
-    assert source.read(["mnist"]).models["mnist"].versions[1].metrics == {"test/accuracy": 0.5}
+    assert read_metrics(source) == {"test/accuracy": 0.5}
 
 
-def test_of_a_metric_logged_twice_the_latest_value_counts(registry: SmallRegistry, source: Source) -> None:
+def test_of_a_metric_logged_twice_the_latest_value_counts(
+    registry: SmallRegistry, source: RegistryClient
+) -> None:
     registry.add()
     registry.log_metric(1, "test/accuracy", 0.9)
     registry.log_metric(1, "test/accuracy", 0.5)
-    assert source.read(["mnist"]).models["mnist"].versions[1].metrics == {"test/accuracy": 0.5}
+    assert read_metrics(source) == {"test/accuracy": 0.5}
 
 
 def test_a_logged_model_that_was_deleted_leaves_its_version_without_metrics(
-    registry: SmallRegistry, source: Source
+    registry: SmallRegistry, source: RegistryClient
 ) -> None:
     registry.add()
     registry.log_metric(1, "test/accuracy", 0.5)
     (version,) = registry.client.search_model_versions("name = 'mnist'")
     registry.client.delete_logged_model(version.tags["model_id"])
-    assert source.read(["mnist"]).models["mnist"].versions[1].metrics == {}
+    assert read_metrics(source) == {}
 
 
-def test_a_name_that_is_missing_brings_those_there_are(registry: SmallRegistry, source: Source) -> None:
+def test_a_name_that_is_missing_brings_those_there_are(
+    registry: SmallRegistry, source: RegistryClient
+) -> None:
     registry.add()
     assert source.read(["mnist"]).others == ()
     state = source.read(["mnist", "inception-v3"])
@@ -124,7 +129,9 @@ def test_a_name_that_is_missing_brings_those_there_are(registry: SmallRegistry, 
     assert state.others == ("mnist",)
 
 
-def test_without_names_all_that_modelyard_published_are_read(registry: SmallRegistry, source: Source) -> None:
+def test_without_names_all_that_modelyard_published_are_read(
+    registry: SmallRegistry, source: RegistryClient
+) -> None:
     assert source.read([]) == RegistryState({})
     registry.add()
     registry.add("colours")
@@ -133,19 +140,19 @@ def test_without_names_all_that_modelyard_published_are_read(registry: SmallRegi
     assert list(source.read([]).models) == ["colours", "mnist"]
 
 
-def test_a_missing_artifact_is_named(registry: SmallRegistry, source: Source, tmp_path: Path) -> None:
+def test_a_missing_artifact_is_named(registry: SmallRegistry, source: RegistryClient, tmp_path: Path) -> None:
     registry.add()
     (registry.artifacts(1) / "MLmodel").unlink()
-    with pytest.raises(SourceError, match=r"its artifacts cannot be fetched: .*MLmodel"):
+    with pytest.raises(ArtifactError, match=r"its artifacts cannot be fetched: .*MLmodel"):
         source.download("mnist", 1, tmp_path / "came")
 
 
 def test_a_logged_model_without_a_bundle_is_refused(
-    registry: SmallRegistry, source: Source, tmp_path: Path
+    registry: SmallRegistry, source: RegistryClient, tmp_path: Path
 ) -> None:
     registry.add()
     (registry.artifacts(1) / "MLmodel").write_text("flavors: {}\n")
-    with pytest.raises(SourceError, match="its MLmodel file names no bundle"):
+    with pytest.raises(ArtifactError, match="its MLmodel file names no bundle"):
         source.download("mnist", 1, tmp_path / "came")
 
 
@@ -153,7 +160,7 @@ def test_a_logged_model_without_a_bundle_is_refused(
     "path", ["/outside", "../outside", "artifacts/link"], ids=["absolute", "above", "a link to a device"]
 )
 def test_a_bundle_outside_its_artifacts_is_not_fetched(
-    registry: SmallRegistry, source: Source, tmp_path: Path, path: str
+    registry: SmallRegistry, source: RegistryClient, tmp_path: Path, path: str
 ) -> None:
     registry.add()
     bundle = registry.artifacts(1) / "artifacts" / "bundle"
@@ -164,7 +171,7 @@ def test_a_bundle_outside_its_artifacts_is_not_fetched(
     description.write_text(description.read_text().replace("artifacts/bundle", path))
     (tmp_path / "came").mkdir()
     with pytest.raises(
-        SourceError, match=r"its MLmodel file names no bundle|its artifacts cannot be fetched"
+        ArtifactError, match=r"its MLmodel file names no bundle|its artifacts cannot be fetched"
     ) as caught:
         source.download("mnist", 1, tmp_path / "came")
     assert str(tmp_path) not in caught.value.reason
@@ -208,32 +215,30 @@ def test_the_tables_of_this_mlflow_are_known(registry: SmallRegistry) -> None:
 
 
 def test_tables_that_are_not_known_are_read_through_mlflow(
-    registry: SmallRegistry, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    registry: SmallRegistry, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    class Client(RegistryClient):
-        def read(self, _: object) -> RegistryState:
-            return RegistryState({}, ("through MLflow",))
-
-    source = RegistryDatabase(Path(registry.uri.removeprefix("sqlite:///")), Client(registry.uri))
+    state = RegistryState({}, ("through MLflow",))
+    monkeypatch.setattr(RegistryClient, "read", lambda *_: state)
+    source = open_source(registry.uri)
     assert source.read(["mnist"]).others == ()
     write_revision(registry, "of another age")
-    assert source.read(["mnist"]) == source.read(["mnist"]) == RegistryState({}, ("through MLflow",))
+    assert source.read(["mnist"]) == source.read(["mnist"]) == state
     assert caplog.text.count("its tables are of revision of another age") == 1
 
 
-def test_artifacts_on_another_machine_come_through_mlflow(registry: SmallRegistry, tmp_path: Path) -> None:
-    class Client(RegistryClient):
-        def download(self, name: str, version: int, folder: Path) -> Path:
-            return folder / f"{name}-{version}-through-mlflow"
+def test_artifacts_on_another_machine_come_through_mlflow(
+    registry: SmallRegistry, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def bring(*given: object) -> tuple[object, ...]:
+        return given
 
-        def samples(self, name: str, version: int) -> dict[str, bytes]:
-            return {f"{name}-{version}-through-mlflow.png": b""}
-
-    source = RegistryDatabase(Path(registry.uri.removeprefix("sqlite:///")), Client(registry.uri))
+    for name in ("bring_bundle", "read_samples"):
+        monkeypatch.setattr(f"modelyard.service.models.registry_client.{name}", bring)
     registry.client.create_registered_model("far")
     registry.client.create_model_version("far", "s3://bucket/far")
-    assert source.download("far", 1, tmp_path) == tmp_path / "far-1-through-mlflow"
-    assert source.samples("far", 1) == {"far-1-through-mlflow.png": b""}
+    source = open_source(registry.uri)
+    assert source.download("far", 1, tmp_path) == ("s3://bucket/far", tmp_path, registry.uri)
+    assert source.samples("far", 1) == ("s3://bucket/far", registry.uri)
 
 
 def test_a_database_is_read_and_its_bundle_fetched_without_mlflow(
@@ -262,6 +267,11 @@ def test_a_server_that_is_away_is_told_before_mlflow_is_imported() -> None:
     )
     shown = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout
     assert shown.startswith("False the registry does not answer (ConnectionError)")
+
+
+def read_metrics(source: RegistryClient) -> Mapping[str, float]:
+    """Return the metrics of version 1."""
+    return source.read(["mnist"]).models["mnist"].versions[1].metrics
 
 
 def read_revision(registry: SmallRegistry) -> str:

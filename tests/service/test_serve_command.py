@@ -1,11 +1,9 @@
 """`modelyard serve` as a user starts it, over a real registry, and what it answers without a thread."""
 
 import base64
-import os
 import re
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +11,7 @@ import requests
 
 from modelyard.inference.predictor import Predictor
 from modelyard.service.protocols.lanes import is_quick
+from service_process import run_serve
 from small_registry import SEVEN, SmallRegistry
 from tflite_models import digit_bundle, encode
 
@@ -20,33 +19,13 @@ from tflite_models import digit_bundle, encode
 def test_the_champion_of_the_registry_is_served_until_sigterm(tmp_path: Path) -> None:
     registry = SmallRegistry(tmp_path / "registry")
     registry.point(registry.add())
-    command = [sys.executable, "-m", "modelyard.cli", "serve", "--model", "mnist", "--port", "0"]
-    environment = {**os.environ, "MLFLOW_TRACKING_URI": registry.uri}
-    process = subprocess.Popen(
-        [*command, "--copy", str(tmp_path / "copy"), "--drain-s", "0"],
-        env=environment,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    try:
-        assert process.stderr is not None
-        [address] = re.findall(r"http://\S+", process.stderr.readline())
-        for _ in range(300):
-            if (ready := requests.get(f"{address}/readyz", timeout=20)).ok:
-                break
-            time.sleep(0.1)
-        assert ready.json() == {"ready": True, "problems": []}
+    with run_serve(registry.uri, tmp_path / "copy", "--model", "mnist") as address:
+        assert requests.get(f"{address}/readyz", timeout=20).json() == {"ready": True, "problems": []}
         headers = {"Content-Type": "image/png"}
         answer = requests.post(f"{address}/models/mnist/predict", SEVEN, headers=headers, timeout=20).json()
         assert (answer["version"], answer["predictions"][0][0]["label"]) == (1, "7a")
         metrics = requests.get(f"{address}/metrics", timeout=20).text
         assert 'modelyard_loads_total{model="mnist",outcome="loaded",version="1"} 1.0' in metrics
-        process.terminate()
-        assert process.wait(20) == 0
-    finally:
-        process.kill()
-        process.communicate()
 
 
 def test_only_small_pngs_are_answered_without_a_thread(tmp_path: Path) -> None:

@@ -41,4 +41,4 @@ def nearest_model() -> bytes:
     """Answers the digit whose drawing is nearest, pixel by pixel."""
     drawn = [fit_digit(draw_digit(digit)).reshape(784) for digit in range(10)]
     known = np.stack(drawn).astype(np.float32) / 255
-    return tflite_models.convert((28, 28, 1), known.T, tuple(-0.5 * (known**2).sum(axis=1)))
+    return tflite_models.build((28, 28, 1), known.T, tuple(-0.5 * (known**2).sum(axis=1)))

@@ -4,9 +4,10 @@ import random
 from collections.abc import Iterator
 from typing import Any
 
-import flatbuffers
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
+
+from tflite_models import pack
 
 NUMBERS = (0, 1, -1, 2, 7, 100, 255, 2**15, 2**24, 2**31 - 1, -(2**31))
 MOST_NUMBERS = 100
@@ -18,7 +19,7 @@ def crashing_model(model: bytes) -> bytes:
     tree = schema.ModelT.InitFromPackedBuf(model, 0)
     graph = tree.subgraphs[0]
     graph.tensors[graph.operators[-2].inputs[0]].type = schema.TensorType.FLOAT16
-    return _pack(tree)
+    return pack(tree)
 
 
 def mutate(model: bytes, count: int) -> Iterator[bytes]:
@@ -35,7 +36,7 @@ def mutate(model: bytes, count: int) -> Iterator[bytes]:
             node = choose.choice(fields[kind])
             setattr(node, kind[1], _change(getattr(node, kind[1]), choose))
         try:
-            mutant = _pack(tree)
+            mutant = pack(tree)
         except Exception:  # noqa: S112  # no file can say this
             continue
         made += 1
@@ -74,9 +75,3 @@ def _change(value: Any, choose: random.Random) -> Any:
         case 3:
             choose.shuffle(values)
     return values
-
-
-def _pack(tree: Any) -> bytes:
-    builder = flatbuffers.Builder(1024)
-    builder.Finish(tree.Pack(builder), b"TFL3")
-    return bytes(builder.Output())

@@ -3,12 +3,16 @@
 import functools
 import json
 import math
+import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -58,7 +62,7 @@ class FolderModels:
             folder = self._folder / name / str(key[1])
             if not folder.is_dir():
                 raise UnknownModel(f"{name}: expected a version, one of 1, got {version}")
-            self._loaded[key] = ServedVersion(*key, self._load(folder), {}, {"accuracy": 0.99})
+            self._loaded[key] = ServedVersion(*key, self._load(folder))
         return self._loaded[key]
 
     def default(self) -> ServedVersion:
@@ -153,6 +157,10 @@ class Service:
     def get(self, path: str, **options: Any) -> requests.Response:
         return requests.get(f"{self.address}{path}", timeout=20, **options)
 
+    def connect(self) -> socket.socket:
+        host, port = self.address.removeprefix("http://").split(":")
+        return socket.create_connection((host, int(port)), timeout=60)
+
     def terminate(self) -> None:
         self.process.send_signal(signal.SIGTERM)
 
@@ -194,6 +202,37 @@ class Service:
                 break
             time.sleep(0.05)
         raise AssertionError("the service did not get ready:\n" + "".join(self.errors))
+
+
+def read_to_end(connection: socket.socket) -> bytes:
+    """Return what comes until the service closes the connection."""
+    return b"".join(iter(lambda: connection.recv(65_536), b""))
+
+
+@contextmanager
+def run_serve(uri: str, copy: Path, *options: str, **environment: str) -> Iterator[str]:
+    """Run `modelyard serve` over a registry for the body of `with`; give its address once it is ready."""
+    command = [sys.executable, "-m", "modelyard.cli", "serve", "--port", "0", "--drain-s", "0"]
+    process = subprocess.Popen(
+        [*command, "--copy", str(copy), *options],
+        env={**os.environ, "MLFLOW_TRACKING_URI": uri, **environment},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert process.stderr is not None
+        [address] = re.findall(r"http://\S+", process.stderr.readline())
+        for _ in range(600):
+            if requests.get(f"{address}/readyz", timeout=20).ok:
+                break
+            time.sleep(0.05)
+        yield address
+        process.terminate()
+        assert process.wait(30) == 0
+    finally:
+        process.kill()
+        process.communicate()
 
 
 def main() -> None:

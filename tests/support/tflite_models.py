@@ -1,13 +1,15 @@
-"""Tiny LiteRT models whose answers are plain to see, made with Keras once a session, and bundles of them."""
+"""Tiny LiteRT models whose answers are plain to see, built without TensorFlow, and bundles of them."""
 
 import functools
 import io
-import os
-import tempfile
+import re
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import flatbuffers
 import numpy as np
+from ai_edge_litert import schema_py_generated as schema
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -30,14 +32,14 @@ def digit_model(gain: float = 20.0) -> bytes:
     weights = np.zeros((28, 28, 10), np.float32)
     for digit in range(10):
         weights[2 * digit + 4 : 2 * digit + 6, :, digit] = gain / 56
-    return convert((28, 28, 1), weights.reshape(784, 10))
+    return build((28, 28, 1), weights.reshape(784, 10))
 
 
 @functools.cache
 def undecided_model(outputs: int) -> bytes:
     """Gives each output n one of three scores, the higher the larger n % 3."""
     bias = tuple(float(number % 3) for number in range(outputs))
-    return convert((28, 28, 1), np.zeros((784, outputs), np.float32), bias)
+    return build((28, 28, 1), np.zeros((784, outputs), np.float32), bias)
 
 
 @functools.cache
@@ -45,7 +47,7 @@ def photo_model() -> bytes:
     """Answers output 1, 2 or 3 by the mean of red, green and blue; output 0 is always the largest."""
     weights = np.zeros((32 * 48, 3, 4), np.float32)
     weights[:, np.arange(3), np.arange(1, 4)] = 4 / (32 * 48)
-    return convert((32, 48, 3), weights.reshape(-1, 4), bias=(9.0, 0.0, 0.0, 0.0))
+    return build((32, 48, 3), weights.reshape(-1, 4), bias=(9.0, 0.0, 0.0, 0.0))
 
 
 def digit_bundle(folder: Path, model: bytes | None = None, fit: str = "mnist") -> Bundle:
@@ -85,17 +87,56 @@ def encode(pixels: NDArray[np.uint8], kind: str = "PNG", **options: object) -> b
     return stream.getvalue()
 
 
-def convert(
+def build(
     shape: tuple[int, int, int], weights: NDArray[np.float32], bias: tuple[float, ...] | None = None
 ) -> bytes:
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
-    import keras
-    import tensorflow as tf
+    """Build what TensorFlow makes of Flatten and Dense with softmax; `weights` are (pixels, outputs)."""
+    pixels, outputs = weights.shape
+    graph, model = schema.SubGraphT(), schema.ModelT()
+    graph.tensors, graph.operators = [], []
+    model.version, model.subgraphs, model.operatorCodes, model.buffers = 3, [graph], [], [schema.BufferT()]
 
-    outputs = keras.layers.Dense(weights.shape[1], activation="softmax")
-    model = keras.Sequential([keras.Input(shape), keras.layers.Flatten(), outputs])
-    outputs.set_weights([weights, np.array(bias or np.zeros(weights.shape[1]), np.float32)])
-    with tempfile.TemporaryDirectory() as folder:
-        model.export(folder, verbose=False)
-        return bytes(tf.lite.TFLiteConverter.from_saved_model(folder).convert())
+    def add(shape: tuple[int, ...], values: Any = None, kind: int = schema.TensorType.FLOAT32) -> int:
+        tensor = schema.TensorT()
+        tensor.shape, tensor.type, tensor.buffer = (
+            list(shape),
+            kind,
+            0 if values is None else len(model.buffers),
+        )
+        if values is not None:
+            model.buffers.append(schema.BufferT())
+            model.buffers[-1].data = np.frombuffer(np.ascontiguousarray(values).tobytes(), np.uint8)
+        graph.tensors.append(tensor)
+        return len(graph.tensors) - 1
+
+    def add_whole(shape: tuple[int, ...], value: int | None = None) -> int:
+        values = None if value is None else np.full(shape, value, np.int32)
+        return add(shape, values, schema.TensorType.INT32)
+
+    def run(name: str, inputs: list[int], output: int, **options: Any) -> int:
+        code, operator = schema.OperatorCodeT(), schema.OperatorT()
+        kind = getattr(schema.BuiltinOperator, re.sub("(?<=[a-z])(?=[A-Z])", "_", name).upper())
+        code.builtinCode, code.deprecatedBuiltinCode, code.version = kind, kind, 1
+        operator.opcodeIndex, operator.inputs, operator.outputs = len(graph.operators), inputs, [output]
+        operator.builtinOptionsType = getattr(schema.BuiltinOptions, f"{name}Options")
+        operator.builtinOptions = getattr(schema, f"{name}OptionsT")()
+        vars(operator.builtinOptions).update(options)
+        model.operatorCodes.append(code)
+        graph.operators.append(operator)
+        return output
+
+    image, first, end = add((1, *shape)), add_whole((1,), 0), add_whole((1,), 1)
+    sizes = run("Shape", [image], add_whole((4,)), outType=schema.TensorType.INT32)
+    count = run("StridedSlice", [sizes, first, end, end], add_whole(()), shrinkAxisMask=1)
+    wanted = run("Pack", [count, add_whole((), pixels)], add_whole((2,)), valuesCount=2)
+    flat = run("Reshape", [image, wanted], add((1, pixels)))
+    kernel, added = add((outputs, pixels), weights.T), add((outputs,), np.float32(bias or np.zeros(outputs)))
+    dense = run("FullyConnected", [flat, kernel, added], add((1, outputs)))
+    graph.inputs, graph.outputs = [image], [run("Softmax", [dense], add((1, outputs)), beta=1.0)]
+    return pack(model)
+
+
+def pack(model: schema.ModelT) -> bytes:
+    builder = flatbuffers.Builder(1024)
+    builder.Finish(model.Pack(builder), b"TFL3")
+    return bytes(builder.Output())

@@ -1,11 +1,13 @@
-"""The command line as a whole: its commands, and what becomes of their errors."""
+"""The command line: its commands, and how their errors are reported."""
 
 import argparse
 import os
+import re
 import sys
 from collections.abc import Sequence
 from typing import Any
 
+from modelyard.cli.arguments import add_command
 from modelyard.cli.commands import (
     compare,
     history,
@@ -22,14 +24,14 @@ from modelyard.cli.output import say
 from modelyard.errors import UsageError
 from modelyard.failures import explain
 
-# Each is named after its command, which it adds with the function that runs it as the default of `run`.
+# In the order of the help.
 MODULES = (compare, promote, rollback, history, verify, reconcile, prune, relocate, serve, sweep)
 # As a shell counts it: 128 and the number of SIGPIPE.
 BROKEN_PIPE = 141
 
 
 class _ShowVersion(argparse.Action):
-    """Looks the version up only when it is asked for: that takes as long as all the rest of a start."""
+    """Looks the version up only on request: that takes as long as all the rest of a start."""
 
     def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> None:
         from importlib.metadata import version
@@ -41,7 +43,7 @@ class _ShowVersion(argparse.Action):
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; return its exit code: 0, 1 for a refusal or a failure, 2 for a wrong call.
 
-    What a person can mend is one line on stderr; any other error is a bug and keeps its traceback.
+    An error that the user can mend is one line on stderr; any other is a bug and keeps its traceback.
     """
     parser = make_parser()
     given = parser.parse_args(arguments)
@@ -51,7 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:
-        # Whoever reads, such as `head`, has seen enough; what is left must not be flushed at the end.
+        # The reader, such as `head`, has seen enough; Python must not flush the rest at its end.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return BROKEN_PIPE
     except Exception as error:
@@ -64,19 +66,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _refuse_broken_text(parser: argparse.ArgumentParser, given: argparse.Namespace) -> None:
-    """Refuse bytes that are no UTF-8 wherever words are asked for; a file's path may have any."""
+    """Refuse bytes that are not UTF-8 in any argument except a file's path."""
     for value in vars(given).values():
         for word in value if isinstance(value, list) else [value]:
-            if isinstance(word, str) and not _is_utf8(word):
+            # Python decodes each byte that is not UTF-8 as half of a surrogate pair.
+            if isinstance(word, str) and re.search("[\ud800-\udfff]", word):
                 parser.error(f"expected text in UTF-8, got {word!r}")
-
-
-def _is_utf8(text: str) -> bool:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -85,5 +80,5 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("-V", "--version", action=_ShowVersion, nargs=0, help="print the version and exit")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     for module in MODULES:
-        module.add_commands(commands)
+        add_command(commands, module)
     return parser

@@ -1,4 +1,4 @@
-"""What commands print: lines, in which nothing but text is printed, and JSON."""
+"""What commands print: lines of plain text, and JSON."""
 
 import json
 import sys
@@ -8,10 +8,10 @@ from modelyard.inference.plain_text import escape
 
 
 def say(line: str, *, error: bool = False) -> None:
-    """Print one line, to stderr where it tells an error; what is no text in it is shown escaped."""
+    """Print one line, to stderr if it is an error; characters that do not print are escaped."""
     print(escape(line), file=sys.stderr if error else sys.stdout, flush=True)
 
 
 def say_json(value: Any, indent: int | None = None) -> None:
-    """Print plain values as JSON, in ASCII: any program reads it, from any terminal, whatever is in them."""
+    """Print plain values as JSON in ASCII, which any program reads from any terminal."""
     print(json.dumps(value, indent=indent, allow_nan=False))

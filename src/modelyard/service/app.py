@@ -1,4 +1,4 @@
-"""The application: its endpoints, and what they share."""
+"""The application: its endpoints and what they share."""
 
 import functools
 from base64 import b64encode
@@ -26,16 +26,16 @@ from modelyard.service.http.front import Front
 from modelyard.service.http.metrics import CONTENT_TYPE, Metrics
 from modelyard.service.http.page import PAGE, make_page_routes
 from modelyard.service.http.plain import make_plain, shorten
-from modelyard.service.models.models import Models
+from modelyard.service.models.models import Models, ServedVersion
 from modelyard.service.protocols.mlflow import MlflowDialect
 from modelyard.service.protocols.openapi import make_document
 from modelyard.service.protocols.own import JSON, OwnDialect
 from modelyard.service.protocols.predictions import Choose, Dialect, Predictions, explain
 from modelyard.service.settings import Settings
 
-# Versions that are not in memory are loaded two at a time, whatever is asked for.
+# Threads that load versions which are not in memory.
 LOADERS = 2
-# Anybody may ask whether the service is ready.
+# Of an answer of /readyz, which anybody may ask for.
 MOST_PROBLEMS, MOST_PROBLEM_CHARACTERS = 20, 300
 
 
@@ -54,13 +54,10 @@ def create_app(
     log_stream: BinaryIO | None = None,
     arrivals: Arrivals | None = None,
 ) -> ASGIApp:
-    """Make the application; it starts and stops the models with itself.
+    """Make the application, which starts and stops the models with itself.
 
-    Args:
-        models: what is served.
-        settings: the limits.
-        log_stream: for the access log; stdout unless told otherwise.
-        arrivals: at the port, which are accepted before it is closed.
+    The access log goes to `log_stream`, by default stdout. Clients among the `arrivals` at the port are
+    accepted before it is closed.
     """
     admission = Admission(settings.max_concurrent, settings.max_queued)
     loading = ThreadPoolExecutor(LOADERS, thread_name_prefix="load")
@@ -78,8 +75,8 @@ def create_app(
         routes=[
             answer("/models/{name}/predict", own, _choose_champion, at_once=True),
             answer("/invocations", MlflowDialect(), _choose_default, at_once=True),
-            answer("/models/{name}/versions/{version:version}/predict", own, _choose_version),
-            answer("/models/{name}/aliases/{alias}/predict", own, _choose_alias),
+            answer("/models/{name}/versions/{version:version}/predict", own, _choose_named),
+            answer("/models/{name}/aliases/{alias}/predict", own, _choose_named),
             *_make_information_routes(models, metrics, draining, settings),
             *make_documentation_routes(),
             *make_page_routes(),
@@ -87,25 +84,22 @@ def create_app(
         lifespan=_lifespan(models, log, draining, [admission.close, lambda: loading.shutdown(wait=False)]),
         exception_handlers={HTTPException: _refuse},
     )
-    # A redirect would lead to the host that the client names.
+    # A redirect would lead to whatever host the client names.
     app.router.redirect_slashes = False
     return Front(app, settings, metrics, log, draining, without_token=PAGE)
 
 
-def _choose_champion(models: Models, path: dict[str, Any]) -> Any:
+def _choose_champion(models: Models, path: dict[str, Any]) -> ServedVersion:
     return models.get(path["name"])
 
 
-def _choose_default(models: Models, path: dict[str, Any]) -> Any:  # noqa: ARG001
+def _choose_named(models: Models, path: dict[str, Any]) -> ServedVersion:
+    """Choose by name, and by version or alias."""
+    return models.get(**path)
+
+
+def _choose_default(models: Models, path: dict[str, Any]) -> ServedVersion:  # noqa: ARG001
     return models.default()
-
-
-def _choose_version(models: Models, path: dict[str, Any]) -> Any:
-    return models.get(path["name"], version=path["version"])
-
-
-def _choose_alias(models: Models, path: dict[str, Any]) -> Any:
-    return models.get(path["name"], alias=path["alias"])
 
 
 def _make_information_routes(
@@ -182,7 +176,7 @@ def _lifespan(
 
 
 async def _refuse(request: Request, error: Exception) -> Response:  # noqa: ARG001
-    """Tell an unknown path or method in the service's own form."""
+    """Answer an unknown path or method with JSON, as all other errors."""
     assert isinstance(error, HTTPException)  # noqa: S101  # Starlette calls it for nothing else
     headers = dict(error.headers or {})
     if "Allow" in headers:

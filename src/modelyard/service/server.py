@@ -25,7 +25,7 @@ from modelyard.service.settings import Settings
 LOOPBACK = "127.0.0.1"
 # Connections that wait to be accepted.
 BACKLOG = 2048
-# Constant bytes, so that they cost an answer next to nothing.
+# Constant headers cost next to nothing.
 SENT_ALONG = [("x-content-type-options", "nosniff"), ("cache-control", "no-store")]
 _PAUSE_S = 0.02
 
@@ -38,17 +38,13 @@ def serve(
     workers: int = 1,
     settings: Settings | None = None,
 ) -> None:
-    """Serve until SIGTERM or SIGINT; requests that are inside are answered first.
+    """Serve until SIGTERM or SIGINT; requests inside are still answered.
 
-    Args:
-        models_factory: makes the models of one process; with several workers it must be picklable.
-        host: to listen on; loopback unless told otherwise.
-        port: to listen on; 0 takes a free one.
-        workers: processes, each with the models of its own.
-        settings: the limits of each process.
+    Each worker is a process with the limits of `settings`, and its own models from `models_factory`, which
+    must be picklable if there are several. Port 0 takes a free one.
 
     Raises:
-        ModelyardError: the port cannot be had.
+        ModelyardError: the port is not available, or the service does not start.
     """
     settings = settings or Settings()
     listening = _listen(host, port)
@@ -60,7 +56,7 @@ def serve(
         if workers > 1:
             _Processes(config, listening, settings.drain_s).run()
             return
-        # uvicorn raises the signal again when all is done; a stop as asked for is no failure.
+        # uvicorn raises the signal again at its end; a requested stop is not a failure.
         signal.signal(signal.SIGTERM, lambda *_: None)
         signal.signal(signal.SIGINT, lambda *_: None)
         server = uvicorn.Server(config)
@@ -70,7 +66,7 @@ def serve(
 
 
 class _Processes(Multiprocess):
-    """uvicorn's own; since the port is that of all, it is their parent who turns new connections away."""
+    """uvicorn's processes; they share the port, so their parent turns new connections away."""
 
     def __init__(self, config: uvicorn.Config, listening: socket.socket, drain_s: float) -> None:
         super().__init__(config, sockets=[listening])
@@ -122,7 +118,7 @@ def _listen(host: str, port: int) -> socket.socket:
 
 
 def _share_metrics(workers: int) -> AbstractContextManager[object]:
-    """With several processes, give them a folder for their numbers, so that each can answer for all."""
+    """Give several processes a folder to share their metrics in, so that each can answer for all."""
     if workers == 1:
         return nullcontext()
     folder = tempfile.TemporaryDirectory(prefix="modelyard-metrics-")

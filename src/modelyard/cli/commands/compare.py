@@ -1,31 +1,30 @@
-"""`modelyard compare`: two versions side by side."""
+"""Set two versions of a model side by side.
+
+Set two versions of a model side by side: metrics with 95 % intervals, McNemar's exact test on the same test
+images, size, latency, and the parameters, data and commits that differ.
+"""
 
 import argparse
 import shutil
 from pathlib import Path
 
+from modelyard.cli.arguments import add_json, add_name
 from modelyard.cli.output import say, say_json
+from modelyard.errors import ModelyardError
 
 
-def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    """Add `compare`."""
-    compare = commands.add_parser(
-        "compare",
-        help="set two versions of a model side by side",
-        description="Set two versions of a model side by side: metrics with 95 % intervals, McNemar's exact "
-        "test on the same test images, size, latency, and the parameters, data and commits that differ.",
-    )
-    compare.add_argument("name", metavar="NAME", help="of a registered model")
+def add_arguments(command: argparse.ArgumentParser) -> None:
+    """Add the arguments of the command."""
+    add_name(command)
     for place, letter in (("first", "A"), ("second", "B")):
-        compare.add_argument(place, metavar=letter, help="number, alias, or run id of a version")
-    compare.add_argument("--json", action="store_true", help="print JSON, with every metric and every image")
+        command.add_argument(place, metavar=letter, help="number, alias, or run id of a version")
+    add_json(command, "print JSON, with every metric and every image")
     page = "write a page with both confusion matrices and the images on which they disagree"
-    compare.add_argument("--html", type=Path, metavar="FILE", help=page)
-    compare.set_defaults(run=_compare)
+    command.add_argument("--html", type=Path, metavar="FILE", help=page)
 
 
-def _compare(given: argparse.Namespace) -> None:
-    from modelyard.errors import ModelyardError
+def run(given: argparse.Namespace) -> None:
+    """Print the comparison."""
     from modelyard.registry.comparison.comparison import compare
     from modelyard.registry.comparison.page import write_page
     from modelyard.registry.comparison.table import draw_table

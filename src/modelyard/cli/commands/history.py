@@ -1,9 +1,12 @@
-"""`modelyard history`: who was champion from when to when, and why."""
+"""Show what was champion from when to when, by whom, and why.
+
+Show every decision about a model's champion, oldest first. Nothing is written.
+"""
 
 import argparse
 from typing import TYPE_CHECKING, Any
 
-from modelyard.cli.arguments import Commands, add_model_command
+from modelyard.cli.arguments import add_json, add_name
 from modelyard.cli.output import say, say_json
 
 if TYPE_CHECKING:
@@ -11,19 +14,15 @@ if TYPE_CHECKING:
     from modelyard.registry.champions.record import Record
 
 
-def add_commands(commands: Commands) -> None:
-    """Add `history`."""
-    history = add_model_command(
-        commands,
-        "history",
-        "show what was champion from when to when, by whom, and why",
-        "Show every decision about a model's champion, oldest first. Nothing is written.",
-    )
-    history.add_argument("--refusals", action="store_true", help="also those that moved nothing")
-    history.set_defaults(run=_tell_history)
+def add_arguments(command: argparse.ArgumentParser) -> None:
+    """Add the arguments of the command."""
+    add_json(command)
+    add_name(command)
+    command.add_argument("--refusals", action="store_true", help="also those that moved nothing")
 
 
-def _tell_history(given: argparse.Namespace) -> None:
+def run(given: argparse.Namespace) -> None:
+    """Print the decisions."""
     from modelyard.registry.champions.history import History
     from modelyard.tracking.store import open_store
 

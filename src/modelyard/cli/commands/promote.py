@@ -1,33 +1,32 @@
-"""`modelyard promote`: make a version champion, if the gate lets it through."""
+"""Make a version champion, if the gate lets it through.
+
+Ask every rule of the model's gate in conf/ about a version, and make it champion if all hold. The decision is
+on record either way. Exit code 1: a rule does not hold, and nothing has moved.
+"""
 
 import argparse
 from typing import TYPE_CHECKING
 
-from modelyard.cli.arguments import Commands, add_model_command
+from modelyard.cli.arguments import add_json, add_name
 from modelyard.cli.output import say, say_json
 
 if TYPE_CHECKING:
     from modelyard.registry.champions.decisions import Decision
 
 
-def add_commands(commands: Commands) -> None:
-    """Add `promote`."""
-    promote = add_model_command(
-        commands,
-        "promote",
-        "make a version champion, if the gate lets it through",
-        "Ask every rule of the model's gate in conf/ about a version, and make it champion if all hold. The "
-        "decision is on record either way. Exit code 1: a rule does not hold, and nothing has moved.",
-    )
-    promote.add_argument("version", metavar="VERSION", help="its number or an alias")
-    promote.add_argument(
+def add_arguments(command: argparse.ArgumentParser) -> None:
+    """Add the arguments of the command."""
+    add_json(command)
+    add_name(command)
+    command.add_argument("version", metavar="VERSION", help="its number or an alias")
+    command.add_argument(
         "--force", action="store_true", help="promote it although a rule other than bundle does not hold"
     )
-    promote.add_argument("--reason", default="", metavar="TEXT", help="why, for the record")
-    promote.set_defaults(run=_promote)
+    command.add_argument("--reason", default="", metavar="TEXT", help="why, for the record")
 
 
-def _promote(given: argparse.Namespace) -> None:
+def run(given: argparse.Namespace) -> None:
+    """Promote a version, and print the decision."""
     from modelyard.params import load_params
     from modelyard.params.catalogue import find_gate
     from modelyard.registry.champions.promotion import RefusedError, promote

@@ -1,40 +1,37 @@
-"""`modelyard prune`: remove versions that nobody needs."""
+"""Remove versions that nobody needs.
+
+List the versions that no alias points to, that are older than conf/registry asks, and that were not among the
+last champions; or those that a failed registration has left. Nothing is removed without --delete.
+"""
 
 import argparse
 from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
-from modelyard.cli.arguments import Commands, add_model_command
+from modelyard.cli.arguments import add_json, add_name
 from modelyard.cli.output import say, say_json
+from modelyard.tracking.mlflow_types import ModelVersion
 
 if TYPE_CHECKING:
-    from mlflow.entities.model_registry import ModelVersion
-
     from modelyard.tracking.store import Store
 
 PUBLISHING_TIMEOUT_S = 10.0
 
 
-def add_commands(commands: Commands) -> None:
-    """Add `prune`."""
-    prune = add_model_command(
-        commands,
-        "prune",
-        "remove versions that nobody needs",
-        "List the versions that no alias points to, that are older than conf/registry asks, and that were "
-        "not among the last champions; or those that a failed registration has left. Nothing is removed "
-        "without --delete.",
-    )
-    prune.add_argument(
+def add_arguments(command: argparse.ArgumentParser) -> None:
+    """Add the arguments of the command."""
+    add_json(command)
+    add_name(command)
+    command.add_argument(
         "--unfinished",
         action="store_true",
         help="instead, those whose publication was cut off, however young; never the champion",
     )
-    prune.add_argument("--delete", action="store_true", help="remove them")
-    prune.set_defaults(run=_prune)
+    command.add_argument("--delete", action="store_true", help="remove them")
 
 
-def _prune(given: argparse.Namespace) -> None:
+def run(given: argparse.Namespace) -> None:
+    """List or remove versions."""
     from modelyard.registry.pruning import prune_version
     from modelyard.registry.publishing.registration import publishing
     from modelyard.tracking.store import open_store
@@ -54,7 +51,7 @@ def _prune(given: argparse.Namespace) -> None:
     say(f"{given.name}: versions {done}: {listed}")
 
 
-def _find_removable(store: "Store", given: argparse.Namespace) -> "list[ModelVersion]":
+def _find_removable(store: "Store", given: argparse.Namespace) -> list[ModelVersion]:
     from modelyard.params import load_params
     from modelyard.registry.pruning import find_prunable, find_unfinished
     from modelyard.repository import find_root

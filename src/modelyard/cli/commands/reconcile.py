@@ -1,4 +1,8 @@
-"""`modelyard reconcile`: repair the registry from the tree, without training."""
+"""Repair the registry from the tree, without training.
+
+Register the bundles that DVC has and the registry lacks, complete what was cut off, and put changes that were
+made by hand on record; then verify.
+"""
 
 import argparse
 import subprocess
@@ -6,27 +10,22 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from modelyard.cli.arguments import Commands, add_command
+from modelyard.cli.arguments import add_json
 from modelyard.cli.commands.verify import tell_findings
+from modelyard.errors import ModelyardError
 from modelyard.processes import own_environment
 
 if TYPE_CHECKING:
     from modelyard.tracking.store import Store
 
 
-def add_commands(commands: Commands) -> None:
-    """Add `reconcile`."""
-    reconcile = add_command(
-        commands,
-        "reconcile",
-        "repair the registry from the tree, without training",
-        "Register the bundles that DVC has and the registry lacks, complete what was cut off, and put "
-        "changes that were made by hand on record; then verify.",
-    )
-    reconcile.set_defaults(run=_reconcile)
+def add_arguments(command: argparse.ArgumentParser) -> None:
+    """Add the arguments of the command."""
+    add_json(command)
 
 
-def _reconcile(given: argparse.Namespace) -> int:
+def run(given: argparse.Namespace) -> int:
+    """Repair the registry, then verify it."""
     from modelyard.repository import find_root
     from modelyard.tracking.store import open_store
 
@@ -44,14 +43,8 @@ def _reconcile(given: argparse.Namespace) -> int:
 
 
 def _list_registered_outs(root: Path) -> list[str]:
-    """Return what stages made and `register` reads; the data of a training need not be at hand.
-
-    Raises:
-        ModelyardError: nothing was ever registered.
-    """
+    """Return the outputs of stages that `register` reads; the data of a training is not needed."""
     import yaml
-
-    from modelyard.errors import ModelyardError
 
     lock = root / "dvc.lock"
     stages = yaml.safe_load(lock.read_text())["stages"] if lock.is_file() else {}
@@ -63,7 +56,7 @@ def _list_registered_outs(root: Path) -> list[str]:
 
 
 def _settle_histories(store: "Store") -> None:
-    """Settle those of the models that modelyard published; others' models are left alone."""
+    """Settle the histories of models that modelyard published; others are left alone."""
     from modelyard.registry.champions.history import History
     from modelyard.registry.versions import CONTENT_KEY, list_names, list_versions
 
@@ -73,13 +66,7 @@ def _settle_histories(store: "Store") -> None:
 
 
 def _run_dvc(root: Path, *arguments: str, remedy: str) -> None:
-    """Run DVC in the repository; what it says goes to stderr, where it does not mix with answers.
-
-    Raises:
-        ModelyardError: it failed; its own words stand above.
-    """
-    from modelyard.errors import ModelyardError
-
+    """Run DVC in the repository; its output goes to stderr, apart from ours."""
     done = subprocess.run(
         [sys.executable, "-m", "dvc", *arguments],
         cwd=root,

@@ -1,24 +1,22 @@
-"""`modelyard relocate`: let the registry follow a folder that was moved."""
+"""Let the registry follow a folder that was moved.
+
+Write the new place of the artifacts into the database, which names them by absolute addresses. Needed once
+after the folder was moved or copied; `verify` says when.
+"""
 
 import argparse
 
-from modelyard.cli.arguments import Commands, add_command
+from modelyard.cli.arguments import add_json
 from modelyard.cli.output import say, say_json
 
 
-def add_commands(commands: Commands) -> None:
-    """Add `relocate`."""
-    relocate = add_command(
-        commands,
-        "relocate",
-        "let the registry follow a folder that was moved",
-        "Write the new place of the artifacts into the database, which names them by absolute addresses. "
-        "Needed once after the folder was moved or copied; `verify` says when.",
-    )
-    relocate.set_defaults(run=_relocate)
+def add_arguments(command: argparse.ArgumentParser) -> None:
+    """Add the arguments of the command."""
+    add_json(command)
 
 
-def _relocate(given: argparse.Namespace) -> None:
+def run(given: argparse.Namespace) -> None:
+    """Rewrite the addresses, and print how many changed."""
     from modelyard.tracking.address import tracking_uri
     from modelyard.tracking.relocation import relocate
 

@@ -1,26 +1,25 @@
-"""`modelyard rollback`: go back to the champion before."""
+"""Go back to the champion before.
+
+Make the previous champion champion again; a second call goes back further. A version whose artifacts are
+missing or changed is refused.
+"""
 
 import argparse
 
-from modelyard.cli.arguments import Commands, add_model_command
+from modelyard.cli.arguments import add_json, add_name
 from modelyard.cli.commands.promote import say_decision
 
 
-def add_commands(commands: Commands) -> None:
-    """Add `rollback`."""
-    rollback = add_model_command(
-        commands,
-        "rollback",
-        "go back to the champion before",
-        "Make the previous champion champion again; a second call goes back further. A version whose "
-        "artifacts are missing or changed is refused.",
-    )
-    rollback.add_argument("--to", metavar="VERSION", help="another version: its number or an alias")
-    rollback.add_argument("--reason", default="", metavar="TEXT", help="why, for the record")
-    rollback.set_defaults(run=_roll_back)
+def add_arguments(command: argparse.ArgumentParser) -> None:
+    """Add the arguments of the command."""
+    add_json(command)
+    add_name(command)
+    command.add_argument("--to", metavar="VERSION", help="another version: its number or an alias")
+    command.add_argument("--reason", default="", metavar="TEXT", help="why, for the record")
 
 
-def _roll_back(given: argparse.Namespace) -> None:
+def run(given: argparse.Namespace) -> None:
+    """Go back, and print the decision."""
     from modelyard.registry.champions.promotion import roll_back
     from modelyard.tracking.store import open_store
 

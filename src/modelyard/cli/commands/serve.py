@@ -1,65 +1,46 @@
-"""`modelyard serve`: the HTTP service."""
+"""Answer over HTTP, following the registry.
+
+Answer over HTTP with the champions of the registry at MLFLOW_TRACKING_URI. With the environment variable
+MODELYARD_TOKEN set, requests must carry that bearer token.
+"""
 
 import argparse
-import functools
 import hashlib
 import os
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from modelyard.service.settings import TOKEN, Settings, read_token
+from modelyard.errors import ModelyardError
+from modelyard.service.settings import LIMITS, TOKEN, Settings
 
 if TYPE_CHECKING:
     from modelyard.service.models.models import Models
 
-_OPTIONS = {
-    "max_body_bytes": "bytes of a request; more is a 413",
-    "max_pixels": "of an image, by its header; more is an error of that image",
-    "max_items": "images in a request; more is a 413",
-    "max_concurrent": "computations at once, in each process",
-    "max_queued": "requests beside those; one more is a 503",
-    "max_connections": "connections at once; for one more an idle one is closed, or its requests get a 503",
-    "headers_s": "seconds for a request's headers; then its connection is closed",
-    "deadline_s": "seconds for a request; after that a 504",
-    "keep_alive_s": "seconds that an idle connection stays open",
-    "drain_s": "seconds from SIGTERM to the closing of the port",
-}
 
-
-def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    """Add `serve`."""
-    serve = commands.add_parser(
-        "serve",
-        help="answer over HTTP, following the registry",
-        description="Answer over HTTP with the champions of the registry at MLFLOW_TRACKING_URI. With the "
-        f"environment variable {TOKEN} set, requests must carry that bearer token.",
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
-    )
-    # Without a value of their own, these two say in words what happens.
+def add_arguments(command: argparse.ArgumentParser) -> None:
+    """Add the arguments of the command."""
+    command.formatter_class = argparse.ArgumentDefaultsHelpFormatter
+    # Two options have no default here: their help says what happens without them.
     unset = argparse.SUPPRESS
     names = "to serve; the first is the default one; repeat it (default: all)"
-    serve.add_argument("--model", action="append", default=unset, metavar="NAME", help=names)
-    serve.add_argument("--host", default="127.0.0.1", help="to listen on; 0.0.0.0 lets others in")
-    serve.add_argument("--port", type=_port, default=8080, help="to listen on; 0 takes a free one")
-    serve.add_argument("--workers", type=_workers, default=1, help="processes, each with its own models")
+    command.add_argument("--model", action="append", default=unset, metavar="NAME", help=names)
+    command.add_argument("--host", default="127.0.0.1", help="to listen on; 0.0.0.0 lets others in")
+    command.add_argument(
+        "--port", type=partial(_read_number, 0, 65_535), default=8080, help="to listen on; 0 takes a free one"
+    )
+    command.add_argument(
+        "--workers", type=partial(_read_number, 1, 64), default=1, help="processes, each with its own models"
+    )
     copy = "for the local copy of what is served (default: in the user's cache)"
-    serve.add_argument("--copy", type=Path, default=unset, metavar="FOLDER", help=copy)
-    defaults = Settings()
-    for name, told in _OPTIONS.items():
-        default = getattr(defaults, name)
-        option = f"--{name.replace('_', '-')}"
-        serve.add_argument(option, type=type(default), default=default, metavar="N", help=told)
-    serve.set_defaults(run=_serve)
+    command.add_argument("--copy", type=Path, default=unset, metavar="FOLDER", help=copy)
+    for name, limit in LIMITS.items():
+        option, default = f"--{name.replace('_', '-')}", getattr(Settings, name)
+        command.add_argument(option, type=type(default), default=default, metavar="N", help=limit["about"])
 
 
 def make_models(names: tuple[str, ...], folder: Path, max_pixels: int) -> "Models":
-    """Make the models of one process.
-
-    Args:
-        names: registered models, the default first; empty for all that were published with modelyard.
-        folder: for the local copy.
-        max_pixels: of an image.
-    """
+    """Make the models of one process, with their local copy in `folder`; no names stand for all models."""
     from modelyard.inference.decoding.images import Limits
     from modelyard.service.models.local_copy import LocalCopy
     from modelyard.service.models.models import Models
@@ -70,28 +51,25 @@ def make_models(names: tuple[str, ...], folder: Path, max_pixels: int) -> "Model
     return Models(open_source(uri), LocalCopy(folder), names, limits=limits, mlflow=web_address(uri))
 
 
-def _serve(given: argparse.Namespace) -> None:
-    from modelyard.errors import ModelyardError
-
+def run(given: argparse.Namespace) -> None:
+    """Serve until a signal comes."""
     try:
-        limits = {name: getattr(given, name) for name in _OPTIONS}
-        settings = Settings(**limits, token=read_token())
+        limits = {name: getattr(given, name) for name in LIMITS}
+        settings = Settings(**limits, token=os.environ.get(TOKEN))
     except ValueError as error:
         raise ModelyardError(str(error)) from None
     from modelyard.service.server import serve
     from modelyard.tracking.address import tracking_uri
 
-    # What is wrong with the address of the registry is told here, once, not by every process.
+    # A wrong address of the registry is reported here once, not by every process.
     uri, names = tracking_uri(), tuple(vars(given).get("model", ()))
     copy = vars(given).get("copy") or _choose_copy(uri, names)
-    factory = functools.partial(make_models, names, copy, settings.max_pixels)
+    factory = partial(make_models, names, copy, settings.max_pixels)
     serve(factory, host=given.host, port=given.port, workers=given.workers, settings=settings)
 
 
 def _choose_copy(uri: str, names: tuple[str, ...]) -> Path:
     """Return a folder in the user's cache, for this registry and these names."""
-    from modelyard.errors import ModelyardError
-
     try:
         cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     except RuntimeError:
@@ -101,15 +79,7 @@ def _choose_copy(uri: str, names: tuple[str, ...]) -> Path:
     return cache / "modelyard" / hashlib.sha256("\n".join([uri, *names]).encode()).hexdigest()[:16]
 
 
-def _port(text: str) -> int:
-    return _whole_number(text, 0, 65_535)
-
-
-def _workers(text: str) -> int:
-    return _whole_number(text, 1, 64)
-
-
-def _whole_number(text: str, least: int, most: int) -> int:
+def _read_number(least: int, most: int, text: str) -> int:
     if not (text.isdecimal() and least <= int(text) <= most):
         raise argparse.ArgumentTypeError(f"expected {least} to {most}, got {text!r}")
     return int(text)

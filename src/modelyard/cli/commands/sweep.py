@@ -1,6 +1,14 @@
-"""`modelyard sweep`: search for the parameters with the best validation accuracy."""
+"""Search for the parameters with the best validation accuracy.
+
+Fit networks with parameters from the space in conf/sweep and all others from params.yaml, and write the best
+trial as a preset to conf/model. Call it again to continue after a kill, or with a larger --trials to extend a
+finished sweep. Several processes or machines can share one --storage. Every trial is a run in MLflow. The
+test split is not read.
+"""
 
 import argparse
+
+from modelyard.errors import ModelyardError, UsageError
 
 # Options that override conf/sweep: metavar, type and help for each key.
 OPTIONS = {
@@ -12,28 +20,19 @@ OPTIONS = {
 }
 
 
-def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    """Add `sweep`."""
-    sweep = commands.add_parser(
-        "sweep",
-        help="search for the parameters with the best validation accuracy",
-        description="Fit networks with parameters from the space in conf/sweep and all others from "
-        "params.yaml, and write the best trial as a preset to conf/model. Call it again to continue after a "
-        "kill, or with a larger --trials to extend a finished sweep. Several processes or machines can share "
-        "one --storage. Every trial is a run in MLflow. The test split is not read.",
-    )
+def add_arguments(command: argparse.ArgumentParser) -> None:
+    """Add the arguments of the command."""
     for key, (metavar, kind, meaning) in OPTIONS.items():
         option = f"--{key.replace('_', '-')}"
-        sweep.add_argument(option, dest=key, type=kind, metavar=metavar, help=f"{meaning} (conf/sweep)")
-    sweep.add_argument("--preset", metavar="NAME", help="name of the file in conf/model (MODEL_swept)")
-    sweep.add_argument("--force", action="store_true", help="overwrite a preset that was edited by hand")
-    sweep.set_defaults(run=_sweep)
+        command.add_argument(option, dest=key, type=kind, metavar=metavar, help=f"{meaning} (conf/sweep)")
+    command.add_argument("--preset", metavar="NAME", help="name of the file in conf/model (MODEL_swept)")
+    command.add_argument("--force", action="store_true", help="overwrite a preset that was edited by hand")
 
 
-def _sweep(given: argparse.Namespace) -> None:
+def run(given: argparse.Namespace) -> None:
+    """Run the sweep."""
     from importlib.util import find_spec
 
-    from modelyard.errors import ModelyardError, UsageError
     from modelyard.params import load_params, validate_params
     from modelyard.repository import find_root
 

@@ -1,4 +1,4 @@
-"""One line of JSON for every request, written beside the requests so that none waits for a full pipe."""
+"""One line of JSON for every request, written by a thread, so that no request waits for a full pipe."""
 
 import threading
 from collections import deque
@@ -11,13 +11,9 @@ _PAUSE_S = 0.1
 
 
 class AccessLog:
-    """Takes lines, and writes them ten times a second in a thread of its own.
+    """Writes lines to a stream, by default stdout, ten times a second in a thread of its own.
 
-    Where the reader of the log stands still, the oldest lines are dropped; the next line that is written says
-    how many.
-
-    Args:
-        stream: binary; stdout unless told otherwise.
+    If the reader of the log stalls, the oldest lines are dropped; the next line says how many.
     """
 
     def __init__(self, stream: BinaryIO | None = None) -> None:
@@ -29,7 +25,7 @@ class AccessLog:
         self._thread: threading.Thread | None = None
 
     def write(self, fields: dict[str, Any]) -> None:
-        """Take a line; from one thread only, the event loop's."""
+        """Queue a line; call it only from the event loop's thread."""
         if len(self._waiting) == _MOST_WAITING:
             self._dropped += 1
         if self._dropped:
@@ -55,14 +51,12 @@ class AccessLog:
         self._flush()
 
     def _flush(self) -> None:
-        lines = []
-        while self._waiting:
-            lines.append(self._waiting.popleft())
+        lines = [self._waiting.popleft() for _ in range(len(self._waiting))]
         if not lines:
             return
         try:
             self._stream.write(b"".join(lines))
             self._stream.flush()
         except (OSError, ValueError):
-            # Nobody reads the log any more; requests are answered all the same.
+            # Nobody reads the log any more; requests are still answered.
             self._dropped += len(lines)

@@ -1,4 +1,4 @@
-"""How many requests are inside, and how many of them compute: both are bounded, nothing piles up."""
+"""Bounds on the requests inside the service, and on those that compute at once."""
 
 import asyncio
 import contextlib
@@ -13,12 +13,7 @@ T = TypeVar("T")
 
 
 class Admission:
-    """Slots for computing, and a queue of bounded length before them; for one event loop.
-
-    Args:
-        max_concurrent: computations in threads at once.
-        max_queued: requests beside those, reading their bodies or waiting for a slot.
-    """
+    """Slots for computations in threads, and a bounded queue of requests before them; for one event loop."""
 
     def __init__(self, max_concurrent: int, max_queued: int) -> None:
         self._most = max_concurrent + max_queued
@@ -28,11 +23,7 @@ class Admission:
 
     @contextlib.contextmanager
     def admit(self) -> Iterator[None]:
-        """Count a request as inside.
-
-        Raises:
-            Refusal: as many as are allowed are inside already (503).
-        """
+        """Count a request as inside; refuse it (503) if there are too many already."""
         if self.inside >= self._most:
             raise busy(f"busy: {self.inside} requests are inside, come again in a second")
         self.inside += 1
@@ -44,8 +35,8 @@ class Admission:
     async def run(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Call a function in a thread, once there is a slot.
 
-        Who is cancelled while waiting gives up his place; what already computes keeps its slot until it has
-        ended, since a thread cannot be stopped.
+        A caller that is cancelled while it waits leaves the queue. A running function keeps its slot until it
+        returns, since a thread cannot be stopped.
         """
         await self._slots.acquire()
         loop = asyncio.get_running_loop()
@@ -62,5 +53,5 @@ class Admission:
         return await asyncio.wrap_future(future)
 
     def close(self) -> None:
-        """Wait for what computes, and take nothing new."""
+        """Wait for running computations, and start no new ones."""
         self._threads.shutdown(wait=True, cancel_futures=True)

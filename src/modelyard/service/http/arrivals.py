@@ -1,4 +1,4 @@
-"""The end of new connections: those that clients have begun still come in, none begins any more."""
+"""The end of new connections: those that clients have opened are still accepted, new ones are not."""
 
 import ctypes
 import logging
@@ -7,10 +7,10 @@ import socket
 import struct
 import sys
 
-# What Linux calls so; Python has no name for it.
+# Linux's number; Python has no name for it.
 _SO_ATTACH_FILTER = 26
 _FLAGS_AT, _SYN, _SYN_ACK = 13, 0x02, 0x12
-# Berkeley's packet filter, from a segment's TCP header on: one that asks for a connection is dropped.
+# A Berkeley packet filter on TCP headers that drops requests for a connection.
 _NO_REQUESTS = (
     (0x30, 0, 0, _FLAGS_AT),
     (0x54, 0, 0, _SYN_ACK),
@@ -22,13 +22,10 @@ _log = logging.getLogger(__name__)
 
 
 class Arrivals:
-    """Clients that have connected, and wait to be accepted.
+    """Clients that have connected to a socket, and wait to be accepted.
 
-    Closing a port alone resets them, though they may have sent a request already.
-
-    Args:
-        listening: the socket; it is not closed here.
-        shared: other processes go on with it when this one stops.
+    Closing the port would reset them, though they may have sent a request already. A socket is `shared` if
+    other processes go on accepting when this one stops.
     """
 
     def __init__(self, listening: socket.socket, shared: bool) -> None:
@@ -36,25 +33,24 @@ class Arrivals:
         self._shared = shared
 
     def end(self) -> None:
-        """Let nobody connect any more, unless others share the socket."""
+        """Stop new connections, unless other processes share the socket."""
         if not self._shared:
             turn_away(self._listening)
 
     @property
     def are_waiting(self) -> bool:
-        """Whether somebody waits to be accepted."""
+        """Whether a client waits to be accepted."""
         return bool(select.select([self._listening], [], [], 0)[0])
 
 
 def turn_away(listening: socket.socket) -> None:
-    """Let nobody connect any more, for good, whichever process accepts.
+    """Stop new connections for good, whichever process accepts; on Linux only.
 
-    A client that asks in vain asks again, and is refused once the socket is closed. On another system than
-    Linux nothing happens.
+    Clients retry, and are refused once the socket is closed.
     """
     if sys.platform != "linux":
         return
-    # The kernel copies it.
+    # The kernel copies the program.
     program = ctypes.create_string_buffer(b"".join(struct.pack("HBBI", *step) for step in _NO_REQUESTS))
     told = struct.pack("HL", len(_NO_REQUESTS), ctypes.addressof(program))
     try:

@@ -1,7 +1,7 @@
-"""A client's connection: its limits and deadlines outside of the application, and what is no request."""
+"""A client's connection: its limits, its deadlines, and input that is not a request."""
 
 import asyncio
-from typing import Any, Protocol, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import httptools
 import orjson
@@ -10,20 +10,23 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from modelyard.service.http.joined_writes import JoinedWrites
 from modelyard.service.settings import Settings
 
-# Set in the scope of a request on a connection beyond those that are allowed.
+if TYPE_CHECKING:
+    from modelyard.service.http.front import Front
+
+# Set in the scope of a request whose connection is one too many.
 CROWDED = "modelyard.crowded"
-# Set in the scope of a request whose body turned out to be broken: the status that it was answered with.
+# Set in the scope of a request whose body is malformed, to the status of its answer.
 REFUSED = "modelyard.refused"
 MOST_HEADER_BYTES = 65_536
-# For the rest of a body that was answered early, and for a client to read what was written to it.
+# Time for the rest of a body that was answered early, and for a client to read its answer.
 LINGER_S = 3.0
-# For the request of a client that had connected when the port was closed.
+# Time for the first request of a client that had connected when the port was closed.
 LAST_REQUEST_S = 1.0
-# A connection without a request for so long makes room for a new one where there are too many.
+# When there are too many connections, one without a request for this long makes room for a new one.
 REST_S = 1.0
-# A deadline is noticed this much late at most.
+# A deadline is noticed at most this late.
 _GLANCE_S = 1.0
-# Headers are parsed in pieces, since a limit of theirs is checked between two of them.
+# Headers are parsed in pieces, and their limit is checked between two pieces.
 _PIECE_BYTES = 16_384
 _REASONS = {
     400: "expected a request in HTTP/1.1",
@@ -31,22 +34,11 @@ _REASONS = {
 }
 
 
-class Recorder(Protocol):
-    """Records what the application does not see; the application itself does that."""
-
-    def record_refused(self, status: int, method: str, path: str, seconds: float) -> str:
-        """Record it, and return the id that it is recorded with."""
-
-
 class Connection(HttpToolsProtocol):
-    """uvicorn's own, with a deadline at any time: for headers, an answer, a body's rest, the next request.
+    """uvicorn's connection, which always has a deadline: for headers, an answer, a body, the next request.
 
-    Bytes of a client put no deadline off, except for those that begin a request or complete its headers.
-    A wish to speak another protocol is not heard, as RFC 9110 allows (7.8): the answer is one of HTTP/1.1.
-
-    Args:
-        settings: the limits.
-        given: what uvicorn makes its connections of.
+    Only the first byte of a request and the end of its headers move a deadline. A request to upgrade to
+    another protocol is answered in HTTP/1.1, as RFC 9110 allows (7.8).
     """
 
     def __init__(self, *given: Any, settings: Settings, **named: Any) -> None:
@@ -60,7 +52,7 @@ class Connection(HttpToolsProtocol):
         self._crowded = self._stopping = self._deaf = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Begin to wait for the first request."""
+        """Start to wait for the first request."""
         writes = JoinedWrites(transport, lambda: self._in_headers or self._in_body)
         super().connection_made(writes)  # type: ignore[arg-type]
         self._began = self.loop.time()
@@ -69,13 +61,13 @@ class Connection(HttpToolsProtocol):
         self._look()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Wait no more."""
+        """Stop the timer."""
         if self._glance is not None:
             self._glance.cancel()
         super().connection_lost(exc)
 
     def shutdown(self) -> None:
-        """Close once all is answered; a request that may be on its way gets a moment to come."""
+        """Close once all is answered, and a request that may be on its way has had a moment to arrive."""
         self._stopping = True
         if self._is_answering or not (self.cycle is None or self._in_headers):
             super().shutdown()
@@ -84,7 +76,7 @@ class Connection(HttpToolsProtocol):
         self._look()
 
     def _make_room(self) -> bool:
-        """End the connection whose last request, or start, is longest ago, of those without a request."""
+        """Close the connection that has been idle the longest, if it has been idle long enough."""
         others = cast("set[Connection]", self.connections) - {self}
         idle = min((one for one in others if one._is_idle), key=lambda one: one._began, default=None)
         if idle is None or self._began - idle._began < REST_S:
@@ -92,10 +84,10 @@ class Connection(HttpToolsProtocol):
         idle._end()
         return True
 
-    # What comes
+    # Input
 
     def data_received(self, data: bytes) -> None:
-        """Parse what came, a piece at a time."""
+        """Parse data, a piece at a time."""
         if len(data) <= _PIECE_BYTES:
             self._read(data)
             return
@@ -104,7 +96,7 @@ class Connection(HttpToolsProtocol):
             self._read(view[start : start + _PIECE_BYTES])
 
     def on_message_begin(self) -> None:
-        """Note that a request begins."""
+        """Note the start of a request."""
         super().on_message_begin()
         self._in_headers = True
         self._began = self.loop.time()
@@ -114,12 +106,12 @@ class Connection(HttpToolsProtocol):
             self.scope[CROWDED] = True  # type: ignore[literal-required]
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Keep a header; what comes as one behind a body is kept by nobody, and has no end."""
+        """Keep a header, but no trailers behind a body: they are unlimited, and nobody reads them."""
         if self._in_headers:
             super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
-        """Leave the rest to the application, which has limits of its own."""
+        """Hand the request to the application, which has limits of its own."""
         if self.parser.should_upgrade():
             return
         if self._header_bytes > MOST_HEADER_BYTES:
@@ -137,7 +129,7 @@ class Connection(HttpToolsProtocol):
             self.cycle.keep_alive = False
 
     def on_message_complete(self) -> None:
-        """Note that a request has come whole, which may have been answered already."""
+        """Note the end of a request, which may have been answered already."""
         if self.parser.should_upgrade():
             return
         self._in_body = False
@@ -159,7 +151,7 @@ class Connection(HttpToolsProtocol):
                 self._refuse(431)
 
     def _parse(self, piece: bytes | memoryview) -> None:
-        """Feed the parser, which stops behind headers with an Upgrade and takes what follows for no HTTP."""
+        """Feed the parser, which stops after headers with an Upgrade, and would not read on."""
         while True:
             try:
                 self.parser.feed_data(piece)
@@ -169,7 +161,7 @@ class Connection(HttpToolsProtocol):
                 self._parse_without_upgrade()
 
     def _parse_without_upgrade(self) -> None:
-        """Let a new parser read the headers again, as the client would have sent them without its wish."""
+        """Let a new parser read the headers again, without the Upgrade."""
         method, version = self.parser.get_method(), self.parser.get_http_version().encode()
         if method == b"CONNECT":
             raise httptools.HttpParserError
@@ -179,10 +171,10 @@ class Connection(HttpToolsProtocol):
         self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
         self.parser.feed_data(b"\r\n".join([*lines, b"", b""]))
 
-    # What goes
+    # Output
 
     def on_response_complete(self) -> None:
-        """Send the answer, and begin with the next request, or to wait for it."""
+        """Send the answer, and start the next request, or wait for it."""
         self.transport.flush()  # type: ignore[attr-defined]
         self.server_state.total_requests += 1
         now = self.loop.time()
@@ -209,7 +201,7 @@ class Connection(HttpToolsProtocol):
         return not (busy or self.transport.is_closing())
 
     def _refuse(self, status: int) -> None:
-        """Tell a client that its request is none, unless that could be taken for another request's answer."""
+        """Refuse malformed input, unless the client could take that for the answer to another request."""
         self._deaf = True
         if not self._is_answering:
             if not self._in_body:
@@ -223,7 +215,7 @@ class Connection(HttpToolsProtocol):
             if not (self.pipeline or self.cycle.response_started):
                 self.scope[REFUSED] = status  # type: ignore[literal-required]
                 self._tell(status)
-            # The application learns that nothing more comes, as if the client had gone.
+            # To the application it looks as if the client had gone.
             self.cycle.disconnected = True
             self.cycle.message_event.set()
             self.transport.close()
@@ -232,7 +224,7 @@ class Connection(HttpToolsProtocol):
         method = self.parser.get_method().decode() if self._in_headers and self.url else ""
         path = self.url.partition(b"?")[0].decode("latin-1") if self._in_headers else ""
         seconds = self.loop.time() - self._began if self._in_headers else 0.0
-        return cast("Recorder", self.app).record_refused(status, method, path, seconds)
+        return cast("Front", self.app).record_refused(status, method, path, seconds)
 
     def _tell(self, status: int, request_id: str = "") -> None:
         body = orjson.dumps({"error": _REASONS[status]})
@@ -250,7 +242,7 @@ class Connection(HttpToolsProtocol):
     # Deadlines
 
     def _look(self) -> None:
-        """Close what is past its deadline, and look again; a timer for each request would cost it more."""
+        """Close the connection after its deadline, or look again; a timer a request would cost more."""
         if self._glance is not None:
             self._glance.cancel()
         now = self.loop.time()
@@ -261,7 +253,7 @@ class Connection(HttpToolsProtocol):
 
     def _end(self) -> None:
         if self.transport.is_closing():
-            # Nobody reads what is still to be sent.
+            # The client does not read the rest.
             self.transport.abort()
             return
         if self._in_headers and not self._is_answering:

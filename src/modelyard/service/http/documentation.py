@@ -9,7 +9,7 @@ from starlette.staticfiles import StaticFiles
 from modelyard.service.http.static_files import make_file_routes
 
 _PAGES = Path(__file__).parent / "docs"
-# Swagger UI draws with styles in its elements, and with pictures in its style sheet.
+# Swagger UI has inline styles, and pictures in its style sheet.
 _POLICY = {
     "script-src": "'self'",
     "style-src": "'self' 'unsafe-inline'",
@@ -19,7 +19,7 @@ _POLICY = {
 
 
 def make_documentation_routes() -> list[BaseRoute]:
-    """Return the page, its script, and Swagger UI's own files, which a package brings."""
+    """Return the routes of the page, its script, and the files of Swagger UI, which a package brings."""
     files = {"/docs": _PAGES / "docs.html", "/docs.js": _PAGES / "docs.js"}
     return [
         *make_file_routes(files, _POLICY),
@@ -28,7 +28,7 @@ def make_documentation_routes() -> list[BaseRoute]:
 
 
 def _find_swagger_ui() -> Path:
-    """Find the files without an import of the package, which would bring FastAPI along."""
+    """Find the files without importing the package, which would import FastAPI."""
     found = find_spec("fastapi_offline")
     if found is None or found.origin is None:
         raise ModuleNotFoundError("expected the package fastapi-offline, which brings Swagger UI: install it")

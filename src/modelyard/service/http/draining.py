@@ -1,27 +1,26 @@
-"""A stop without a lost request: clients and load balancers are turned away before the port is closed."""
+"""A stop that loses no request: clients and load balancers are turned away before the port is closed."""
 
 import asyncio
 import signal
 import threading
+from functools import partial
 from types import FrameType
+from typing import Any
 
 from modelyard.service.http.arrivals import Arrivals
 
-# For clients that have connected to be accepted, once no others are let in.
+# Time to accept the clients that have connected.
 _GLANCE_S, _MOST_GLANCES = 0.1, 50
 
 
 class Draining:
-    """Puts off the server's own reaction to SIGTERM and SIGINT by some seconds.
+    """Delays the server's own reaction to SIGTERM and SIGINT by some seconds.
 
-    Meanwhile every request is answered, /readyz says 503, and every answer closes its connection, so that no
-    client sends its next request into a socket that is just being closed. The same signal once more is
-    impatience, and stops the server at once; the other one is not, since with several processes a Ctrl-C
-    reaches each of them twice: from the terminal as SIGINT, and from their parent as SIGTERM.
-
-    Args:
-        seconds: from the signal to the end of new connections; those there are are accepted and answered.
-        arrivals: at the port; None where it is not ours to close.
+    Meanwhile every request is answered, /readyz answers 503, and every answer closes its connection, so that
+    no client sends its next request into a closing socket. After the delay new connections end; clients among
+    the `arrivals` are still accepted. The same signal again stops the server at once. The other signal does
+    not: with several processes a Ctrl-C reaches each of them twice, from the terminal as SIGINT, and from
+    their parent as SIGTERM.
     """
 
     def __init__(self, seconds: float, arrivals: Arrivals | None = None) -> None:
@@ -37,42 +36,44 @@ class Draining:
         return self._begun_by is not None
 
     def watch(self) -> None:
-        """Take the signals over; called on the server's event loop, once it has set its own handlers."""
+        """Take over the signals; called on the event loop after the server has set its own handlers."""
         if threading.current_thread() is not threading.main_thread():
             return
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
-            self._replace_handler(number, loop)
+            signal.signal(number, partial(self._receive, loop, signal.getsignal(number)))
 
-    def _replace_handler(self, number: signal.Signals, loop: asyncio.AbstractEventLoop) -> None:
-        given = signal.getsignal(number)
+    def _receive(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        stop: Any,
+        number: int,
+        frame: FrameType | None,  # noqa: ARG002
+    ) -> None:
+        if self._begun_by is None:
+            self._begun_by = number
+            loop.call_soon_threadsafe(self._begin, stop)
+        elif self._begun_by == number:
+            self._stop(stop)
 
-        def stop() -> None:
-            if callable(given):
-                self._stopped = True
-                given(number, None)
+    def _begin(self, stop: Any) -> None:
+        self._task = asyncio.get_running_loop().create_task(self._drain(stop))
 
-        async def drain() -> None:
-            await asyncio.sleep(self._seconds)
-            await self._settle()
-            # The server takes a second call for impatience, and drops who is inside.
-            if not self._stopped:
-                stop()
+    async def _drain(self, stop: Any) -> None:
+        await asyncio.sleep(self._seconds)
+        await self._settle()
+        # A second call would make the server drop the requests inside.
+        if not self._stopped:
+            self._stop(stop)
 
-        def begin() -> None:
-            self._task = loop.create_task(drain())
-
-        def receive(received: int, frame: FrameType | None) -> None:  # noqa: ARG001
-            if self._begun_by is None:
-                self._begun_by = received
-                loop.call_soon_threadsafe(begin)
-            elif self._begun_by == received:
-                stop()
-
-        signal.signal(number, receive)
+    def _stop(self, stop: Any) -> None:
+        """Call the server's own handler of the signal."""
+        if callable(stop):
+            self._stopped = True
+            stop(self._begun_by, None)
 
     async def _settle(self) -> None:
-        """End new connections, and wait some seconds at most until those there are have been accepted."""
+        """End new connections, and wait a few seconds until those already open have been accepted."""
         if self._arrivals is None:
             return
         self._arrivals.end()

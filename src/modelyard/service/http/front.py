@@ -1,4 +1,4 @@
-"""What every request passes first: it gets an id, shows its token, and is recorded."""
+"""The first layer that a request passes: it gets an id, its token is checked, and it is recorded."""
 
 import hmac
 import logging
@@ -19,11 +19,11 @@ from modelyard.service.http.draining import Draining
 from modelyard.service.http.metrics import Metrics
 from modelyard.service.settings import Settings
 
-# Probes of an orchestrator carry no token, and are answered in a crowd too.
+# Probes of an orchestrator have no token, and are answered even if there are too many connections.
 OPEN = ("/livez", "/readyz")
 # Where an endpoint finds the request's record, in the ASGI scope.
 RECORD = "modelyard.record"
-# What a client that went away before its answer is recorded with, as nginx does.
+# The recorded status of a client that left before its answer, as in nginx.
 CLIENT_GONE = 499
 _ID = re.compile(rb"[A-Za-z0-9._:-]{1,128}")
 _log = logging.getLogger(__name__)
@@ -31,14 +31,9 @@ _log = logging.getLogger(__name__)
 
 @dataclass
 class Record:
-    """What is known of a request in the end; endpoints fill in what they found.
+    """What the log and the metrics say about a request; endpoints fill it in.
 
-    Attributes:
-        id: of the request, echoed as X-Request-ID.
-        model: the name of a model that is served, else "".
-        version: its number, else 0.
-        images: how many were in the request.
-        body_bytes: of the request.
+    `id` is echoed as X-Request-ID. `model` is "", and `version` 0, unless the request has found a version.
     """
 
     id: str
@@ -49,16 +44,7 @@ class Record:
 
 
 class Front:
-    """An ASGI application around the whole service.
-
-    Args:
-        app: the service.
-        settings: its limits, and the token.
-        metrics: every request is counted there.
-        log: every request is written there.
-        draining: says whether the service is stopping.
-        without_token: paths, beside those of OPEN, that anybody may ask for.
-    """
+    """An ASGI application around the whole service; paths in OPEN and `without_token` need no token."""
 
     def __init__(
         self,
@@ -115,16 +101,9 @@ class Front:
             self._record(scope, record, status, time.perf_counter() - started)
 
     def record_refused(self, status: int, method: str, path: str, seconds: float) -> str:
-        """Record what the connection answered itself, since it was no request, or none that came to its end.
+        """Record input that the connection refused itself, and return the id of the record.
 
-        Args:
-            status: that it was answered with; 408 where nothing was sent.
-            method: of the request, as far as it was read; else "".
-            path: likewise.
-            seconds: since it began.
-
-        Returns:
-            The id that it is recorded with.
+        The status is 408 where nothing was sent; method and path are "" unless they were read.
         """
         record = Record(secrets.token_hex(8))
         self._metrics.enter()
@@ -176,7 +155,7 @@ async def send_answer(
 
 
 def _choose_id(given: bytes | None) -> str:
-    # Anything else could forge lines in the logs of those behind us.
+    # Any other id could forge lines in the logs of other services.
     if given is not None and _ID.fullmatch(given):
         return given.decode()
     return secrets.token_hex(8)

@@ -1,19 +1,17 @@
-"""A transport's writes, joined; and its end, which leaves a client time to read its answer."""
+"""A transport that joins writes, and whose end leaves a client time to read its answer."""
 
 import asyncio
 from collections.abc import Callable
 from typing import Any
 
-# An answer this long is not held back.
+# Longer answers are not held back.
 _MOST_HELD_BYTES = 65_536
 
 
 class JoinedWrites:
-    """A transport that holds back an answer's head for its body: one system call instead of two.
+    """A transport that holds an answer's head until its body comes: one system call instead of two.
 
-    Args:
-        transport: what everything else is asked of.
-        is_sending: says whether the client is in the middle of a request.
+    `is_sending` says whether the client is in the middle of a request.
     """
 
     def __init__(self, transport: asyncio.Transport, is_sending: Callable[[], bool]) -> None:
@@ -27,7 +25,7 @@ class JoinedWrites:
         return getattr(self._transport, name)
 
     def write(self, data: bytes) -> None:
-        """Hold data until `flush`; an interim answer (100 Continue) and long ones go on at once."""
+        """Hold data until `flush`; an interim answer (100 Continue) and long ones are sent at once."""
         self._held.append(data)
         self._held_bytes += len(data)
         if self._held_bytes > _MOST_HELD_BYTES or data.startswith(b"HTTP/1.1 1"):
@@ -41,9 +39,9 @@ class JoinedWrites:
             self._held_bytes = 0
 
     def close(self) -> None:
-        """Send what is held, then close; a client that is still sending is heard out.
+        """Send what is held, then close; if the client is still sending, close only our half.
 
-        Closed at once, the connection would be reset by what comes, and the client might lose its answer.
+        More input would reset a closed connection, and the client might lose its answer.
         """
         if self.is_closing():
             return
@@ -59,6 +57,6 @@ class JoinedWrites:
         return self._half_closed or self._transport.is_closing()
 
     def end(self) -> None:
-        """Send what is held, then close, whatever comes."""
+        """Send what is held, then close both halves."""
         self.flush()
         self._transport.close()

@@ -1,4 +1,4 @@
-"""What Prometheus reads: requests, latencies, what is inside, what was turned away, what is loaded."""
+"""Metrics for Prometheus: requests, latencies, rejections, loaded versions."""
 
 import os
 from collections.abc import Callable, Iterator
@@ -12,7 +12,7 @@ from prometheus_client.registry import Collector
 
 from modelyard.processes import is_running
 
-# The processes of one service share their numbers through files here; prometheus-client's own variable.
+# prometheus-client's variable for a folder in which the processes of a service share their numbers.
 SHARED = "PROMETHEUS_MULTIPROC_DIR"
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 # Seconds: from a small network on an idle machine to a large one with a full queue.
@@ -24,9 +24,7 @@ _LABELS = ("model", "version", "status")
 class Metrics:
     """Counts requests; with several processes each answers for all of them.
 
-    Args:
-        describe: gives `Models.describe()`, asked at every reading.
-        problems: gives `Models.problems()`, too.
+    Every reading calls `describe` and `problems`, which are those of `Models`.
     """
 
     def __init__(
@@ -66,11 +64,7 @@ class Metrics:
     def leave(self, model: str, version: int, status: int, seconds: float) -> None:
         """Count a request as answered.
 
-        Args:
-            model: its name; "" where none was found, so that callers cannot make up series.
-            version: its number; 0 where none was found.
-            status: of the answer.
-            seconds: that it took.
+        The model is "" and the version 0 where none was found, so that clients cannot make up series.
         """
         self._in_flight.dec()
         key = (model, version, status)
@@ -85,7 +79,7 @@ class Metrics:
             self._rejected.labels(REJECTIONS[status]).inc()
 
     def count_load(self, model: str, version: int, well: bool) -> None:
-        """Count an attempt to load a version, which went well or not."""
+        """Count an attempt to load a version."""
         self._loads.labels(model, str(version), "loaded" if well else "failed").inc()
 
     def render(self) -> bytes:
@@ -96,7 +90,7 @@ class Metrics:
 
 
 class _Loaded(Collector):
-    """Says at each reading what is loaded, and how many problems there are."""
+    """Reports the loaded versions and the number of problems at each reading."""
 
     def __init__(
         self, describe: Callable[[], list[dict[str, Any]]], problems: Callable[[], list[str]]
@@ -127,7 +121,7 @@ class _Loaded(Collector):
 
 
 def _forget_dead(folder: Path) -> None:
-    """Drop what processes that died had in flight; their counts stay."""
+    """Drop the requests in flight of processes that died; their counts stay."""
     for file in folder.glob("gauge_live*_*.db"):
         number = int(file.stem.rpartition("_")[2])
         if not is_running(number):

@@ -1,4 +1,4 @@
-"""The page at /: give a picture, see what versions answer. Its files hold no secret, and need no token."""
+"""The page at /, which shows what versions answer. Its files hold no secret, and need no token."""
 
 from pathlib import Path
 
@@ -11,7 +11,7 @@ _FILES = {
     "/": _FOLDER / "index.html",
     **{f"/page/{file.name}": file for file in sorted(_FOLDER.iterdir()) if file.suffix in (".css", ".js")},
 }
-# Pictures that a person gives are shown before they are sent, and a webcam while it runs.
+# The page shows pictures before it sends them, and the webcam while it runs.
 _POLICY = {
     "script-src": "'self'",
     "style-src": "'self'",

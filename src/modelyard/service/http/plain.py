@@ -1,4 +1,4 @@
-"""What others wrote into the registry, as JSON and Prometheus can hold it."""
+"""Values from the registry, as JSON and Prometheus can hold them."""
 
 import math
 from typing import Any
@@ -7,10 +7,10 @@ _MOST = 2**63 - 1
 
 
 def make_plain(value: Any) -> Any:
-    """Return a value of dicts, lists and scalars without what cannot be written.
+    """Return a value of dicts, lists and scalars that can be written.
 
-    Numbers become None where they are NaN, infinite or beyond 64 bits; a lone half of a pair of surrogates
-    becomes a question mark; what is of another kind becomes its text.
+    NaN, infinity and numbers beyond 64 bits become None, a lone surrogate a question mark, and any other kind
+    of value its text.
     """
     match value:
         case None | bool():
@@ -29,6 +29,6 @@ def make_plain(value: Any) -> Any:
 
 
 def shorten(texts: list[str], most: int, most_characters: int) -> list[str]:
-    """Return the first `most` texts, each cut to a length, and then how many more there are."""
+    """Return the first `most` texts, each cut to `most_characters`, and how many more there are."""
     shown = [make_plain(text)[:most_characters] for text in texts[:most]]
     return [*shown, f"and {len(texts) - most} more"] if len(texts) > most else shown

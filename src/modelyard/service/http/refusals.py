@@ -1,17 +1,17 @@
-"""What a request is refused with, whichever protocol it speaks."""
+"""Refusals of requests, in any protocol."""
 
-# A message may tell a name, of a request or the registry, that has no end.
+# A message may quote a name from a request or the registry, which may be of any length.
 _MOST_CHARACTERS = 1000
 
 
-class Refusal(Exception):  # noqa: N818  # a status is chosen, nothing failed
+class Refusal(Exception):  # noqa: N818  # an answer to a client, not a failure
     """A request cannot be answered.
 
     Attributes:
         status: of HTTP, 4xx or 5xx.
-        message: one line of at most 1,000 characters, without anything of the request's body in it.
-        index: of the image that is to blame, where one is.
-        headers: to send along.
+        message: one line of at most 1,000 characters, without anything of the request's body.
+        index: of the image at fault, if it is one.
+        headers: to add to the answer.
     """
 
     def __init__(
@@ -25,10 +25,10 @@ class Refusal(Exception):  # noqa: N818  # a status is chosen, nothing failed
 
 
 def busy(message: str) -> Refusal:
-    """Make a 503 that says when to come again."""
+    """Make a 503 that says when to try again."""
     return Refusal(503, message, headers={"retry-after": "1"})
 
 
 def too_large(message: str) -> Refusal:
-    """Make a 413; the connection ends with it, since the rest of the body is not read."""
+    """Make a 413, which closes the connection, since the rest of the body is not read."""
     return Refusal(413, message, headers={"connection": "close"})

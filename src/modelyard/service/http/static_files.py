@@ -1,4 +1,4 @@
-"""Pages of the package: read once at the start, answered from memory, under a strict policy."""
+"""Static pages: read once at the start, answered from memory, under a strict policy."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,22 +14,17 @@ _KINDS = {
 }
 
 
-def make_file_routes(files: Mapping[str, Path], policy: Mapping[str, str]) -> list[Route]:
-    """Return a route for each file.
+_RULES = dict.fromkeys(("default-src", "base-uri", "form-action", "frame-ancestors"), "'none'")
 
-    Args:
-        files: by the path that they are asked for with; .html, .css or .js, in UTF-8.
-        policy: what a page may load beside nothing, such as {"script-src": "'self'"}.
+
+def make_file_routes(files: Mapping[str, Path], policy: Mapping[str, str]) -> list[Route]:
+    """Return a route for each file, by its path in the service: .html, .css or .js, in UTF-8.
+
+    The policy says what a page may load, such as {"script-src": "'self'"}; it may load nothing else.
     """
-    rules = {
-        "default-src": "'none'",
-        "base-uri": "'none'",
-        "form-action": "'none'",
-        "frame-ancestors": "'none'",
-    }
     headers = {
         "content-security-policy": "; ".join(
-            f"{name} {given}" for name, given in {**rules, **policy}.items()
+            f"{name} {given}" for name, given in {**_RULES, **policy}.items()
         ),
         "referrer-policy": "no-referrer",
     }

@@ -1,7 +1,7 @@
-"""What loading a bundle did to a process before, kept in the local copy for the next one that loads it.
+"""A record of attempts to load a bundle, kept beside it for the next process that loads it.
 
-A bundle goes into a service's own memory once a process of its own has loaded it without a crash. A process
-that ends all the same while it loads one leaves that on record, and the record is what the next one reads.
+The service loads a bundle once a trial process has loaded it without a crash. Should the service crash
+nevertheless, the record tells the next process.
 """
 
 import contextlib
@@ -11,7 +11,6 @@ import os
 import platform
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 from modelyard.inference.bundle import BundleError
@@ -23,12 +22,10 @@ MOST_CRASHES = 2
 
 
 def try_once(folder: Path) -> None:
-    """Try a bundle of the local copy in a process of its own, unless that went well before.
-
-    Several processes that come at once try it once.
+    """Try a bundle in a process of its own, unless an earlier trial succeeded; several processes try it once.
 
     Raises:
-        BundleError: it cannot be loaded, or it ended the processes that loaded it.
+        BundleError: it cannot be loaded, or it crashed the processes that loaded it.
     """
     with _open(folder) as record:
         if record.crashes >= MOST_CRASHES:
@@ -46,7 +43,7 @@ def try_once(folder: Path) -> None:
 
 @contextmanager
 def count_crash(folder: Path) -> Iterator[None]:
-    """Count a crash of this process within the body; a process that comes through it resets the count."""
+    """Count a crash of this process within the body; a process that survives resets the count."""
     with _open(folder) as record:
         record.crashes += 1
         record.write()
@@ -57,56 +54,47 @@ def count_crash(folder: Path) -> Iterator[None]:
             record.write()
 
 
-@dataclass
 class _Record:
-    """What stands in the file.
+    """Crashes since the last successful load, and where a trial succeeded; kept in a file if possible."""
 
-    Attributes:
-        crashes: one after the other, without a load that went well between them.
-        tried: where a trial went well.
-        handle: of the file; None where the copy cannot be written.
-    """
-
-    crashes: int = 0
-    tried: str | None = None
-    handle: int | None = None
-
-    def read(self) -> None:
-        """Read it; one that is empty or cut off says nothing."""
-        if self.handle is not None:
+    def __init__(self, handle: int | None = None) -> None:
+        self._handle = handle
+        self.crashes = 0
+        self.tried: str | None = None
+        if handle is not None:
+            # A file that is empty or cut off says nothing.
             with contextlib.suppress(ValueError, TypeError, KeyError):
-                found = json.loads(os.pread(self.handle, MOST_BYTES, 0))
+                found = json.loads(os.pread(handle, MOST_BYTES, 0))
                 self.crashes, self.tried = int(found["crashes"]), found["tried"]
 
     def write(self) -> None:
-        """Write it; where the disk is full there is none, as before the first."""
-        if self.handle is not None:
+        """Write the file, which stays empty if the disk is full."""
+        if self._handle is not None:
             with contextlib.suppress(OSError):
-                os.ftruncate(self.handle, 0)
-                os.pwrite(self.handle, json.dumps({"crashes": self.crashes, "tried": self.tried}).encode(), 0)
+                os.ftruncate(self._handle, 0)
+                told = {"crashes": self.crashes, "tried": self.tried}
+                os.pwrite(self._handle, json.dumps(told).encode(), 0)
 
 
 @contextmanager
 def _open(folder: Path) -> Iterator[_Record]:
-    """Give the record of a bundle to this process alone."""
+    """Lock and read the record of a bundle."""
     try:
         handle = os.open(folder / RECORD, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o666)
     except OSError:
-        # A copy that cannot be written keeps no records: its bundles are tried at every start.
+        # Without a record, bundles are tried at every start.
         yield _Record()
         return
     try:
-        # The system lets go of it when the process ends, however it does.
+        # The system releases the lock when the process ends, even by a crash.
         fcntl.flock(handle, fcntl.LOCK_EX)
-        record = _Record(handle=handle)
-        record.read()
-        yield record
+        yield _Record(handle)
     finally:
         os.close(handle)
 
 
 def _describe_machine() -> str:
-    """Return what a trial's outcome holds for."""
+    """Describe where the outcome of a trial is valid."""
     import ai_edge_litert
 
     return f"LiteRT {ai_edge_litert.__version__}, {platform.machine()}"

@@ -1,4 +1,4 @@
-"""What `GET /models` says of a model: what the registry knows, and what only a loaded bundle does."""
+"""What `GET /models` says about a model, from the registry and from loaded bundles."""
 
 from typing import Any
 from urllib.parse import quote
@@ -9,17 +9,14 @@ from modelyard.registry.versions import CHAMPION
 from modelyard.service.models.memory import Memory
 from modelyard.service.models.registry_state import PRECISION, RegisteredModel, RegisteredVersion
 
-# Where a bundle's origin tells what its network is called.
+# Where a bundle's provenance has the name of its network.
 _NETWORK = (("training", "run", "params", "model.name"), ("source", "name"))
 
 
 def describe_model(model: RegisteredModel, memory: Memory, mlflow: str | None) -> dict[str, Any]:
-    """Return plain JSON values, as `Models.describe` tells.
+    """Return the plain JSON values of `Models.describe`.
 
-    Args:
-        model: what the registry says.
-        memory: what is loaded of it.
-        mlflow: the address of MLflow's own pages, without a slash at the end; None where there are none.
+    `mlflow` is the address of MLflow's web pages without a slash at the end, if there are any.
     """
     champion = memory.peek(model.name, None, CHAMPION)
     labels = champion.predictor.bundle.labels if champion else ()
@@ -54,13 +51,13 @@ def _describe_input(bundle: Bundle) -> dict[str, int]:
 
 
 def _name_network(bundle: Bundle) -> str | None:
-    """Return the name in conf/ of what was trained, or of what was imported; None where nothing says it."""
+    """Return the name in conf/ of the trained or imported network; None if it is unknown."""
     found = (_dig(bundle.provenance, *path) for path in _NETWORK)
     return next((name for name in found if isinstance(name, str) and is_plain(name)), None)
 
 
 def _dig(value: Any, *keys: str) -> Any:
-    """Return what lies below the keys; None where there is nothing. A bundle's origin is anybody's text."""
+    """Return the value below nested keys, else None; anybody may have written the provenance."""
     for key in keys:
         value = value.get(key) if isinstance(value, dict) else None
     return value

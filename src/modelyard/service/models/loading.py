@@ -4,25 +4,25 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
-from typing import Protocol
 
 from modelyard.inference.bundle import Bundle, BundleError
 from modelyard.inference.decoding.images import Limits
 from modelyard.inference.plain_text import show
 from modelyard.inference.predictor import Predictor
+from modelyard.registry.bundle_artifacts import ArtifactError
 from modelyard.service.models.attempts import count_crash, try_once
 from modelyard.service.models.local_copy import LocalCopy
 from modelyard.service.models.memory import Memory, ServedVersion
-from modelyard.service.models.registry_state import RegisteredVersion, RegistryState, SourceError
+from modelyard.service.models.registry_client import RegistryClient
+from modelyard.service.models.registry_state import RegisteredVersion, SourceError
 
-# What is told of every attempt to load a version: its name, its number, and whether that went well.
+# Called after each attempt to load a version with its name, its number, and whether it was loaded.
 LoadObserver = Callable[[str, int, bool], None]
 
-# How long a version that could not be loaded is left alone, at most.
+# The longest time between two attempts to load a version.
 LONGEST_WAIT_S = 60.0
 # Characters of an error in the log.
 MOST_LOGGED = 1000
@@ -31,22 +31,12 @@ log = logging.getLogger(__name__)
 
 
 class Unavailable(RuntimeError):  # noqa: N818  # nothing is wrong with the request
-    """A version is known, but cannot be loaded now; the message says why, in words of our own."""
-
-
-class Source(Protocol):
-    """Where versions come from; `RegistryClient` says what the methods do."""
-
-    def read(self, names: Sequence[str]) -> RegistryState: ...  # noqa: D102
-
-    def download(self, name: str, version: int, folder: Path) -> Path: ...  # noqa: D102
-
-    def samples(self, name: str, version: int) -> dict[str, bytes]: ...  # noqa: D102
+    """A known version cannot be loaded now; the message says why, in words of our own."""
 
 
 @dataclass(frozen=True)
 class _Failure:
-    """Why a version cannot be loaded, and until when (monotonic, in s) that is taken for granted."""
+    """Why a version could not be loaded, and until when (monotonic, in s) it is not tried again."""
 
     reason: str
     until: float
@@ -54,37 +44,28 @@ class _Failure:
 
 
 class Loader:
-    """Loads versions into memory.
+    """Loads versions into `memory`, from the local copy where it has them.
 
-    Args:
-        source: where bundles come from that the local copy lacks.
-        copy: bundles on this machine.
-        memory: where the versions go.
-        wait_s: after a first failure; every further one of a version doubles it, up to a minute.
-        limits: on every image.
+    After a failure a version is left alone for `wait_s`, then for twice as long each time, up to a minute.
     """
 
     def __init__(
-        self, source: Source, copy: LocalCopy, memory: Memory, wait_s: float, limits: Limits
+        self, source: RegistryClient, copy: LocalCopy, memory: Memory, wait_s: float, limits: Limits
     ) -> None:
-        self._limits = limits
-        self._source, self._copy, self._memory, self._wait_s = source, copy, memory, wait_s
-        self._observe: LoadObserver = lambda name, version, well: None  # noqa: ARG005
+        self._source, self._copy, self._memory = source, copy, memory
+        self._wait_s, self._limits = wait_s, limits
+        self.observer: LoadObserver = lambda name, version, well: None  # noqa: ARG005
         self._lock = threading.Lock()
         self._loading: dict[tuple[str, int], threading.Lock] = {}
         self._failures: dict[tuple[str, int], _Failure] = {}
-        # One at a time goes from disk into memory, so that memory holds one too many at most.
+        # One version at a time is read from disk, so that memory holds at most one more than it should.
         self._building = threading.Lock()
 
-    def observe(self, observer: LoadObserver) -> None:
-        """Tell `observer` of every attempt from now on, from the thread that made it."""
-        self._observe = observer
-
     def load(self, name: str, wanted: RegisteredVersion, alias: str | None) -> ServedVersion:
-        """Load a version unless it is loaded, and serve it, also by the alias where one is given.
+        """Load a version if needed, and serve it by its number and by the alias, if one is given.
 
         Raises:
-            Unavailable: it cannot be loaded, or could not a moment ago.
+            Unavailable: it cannot be loaded, or could not be a moment ago.
         """
         key = (name, wanted.version)
         with self._lock:
@@ -97,7 +78,7 @@ class Loader:
             return served
 
     def forget_failures(self) -> None:
-        """Try everything again when it is asked for next."""
+        """Try every version again when it is next asked for."""
         self._failures.clear()
 
     def _try(self, name: str, wanted: RegisteredVersion) -> ServedVersion:
@@ -107,7 +88,7 @@ class Loader:
             raise Unavailable(failure.reason)
         try:
             served = self._build(name, wanted, self._fetch(name, wanted))
-        except Exception as error:  # whatever a broken version does, the others go on serving
+        except Exception as error:  # whatever is wrong with one version, the others are served
             why, full = _give_reason(error), show(error, MOST_LOGGED)
             reason = f"version {wanted.version} cannot be loaded ({why})"
             if failure is None or failure.reason != reason:
@@ -115,7 +96,7 @@ class Loader:
                 log.warning("%s: version %s cannot be loaded: %s", name, wanted.version, told)
             wait_s = min(self._wait_s if failure is None else 2 * failure.wait_s, LONGEST_WAIT_S)
             self._failures[key] = _Failure(reason, time.monotonic() + wait_s, wait_s)
-            self._observe(name, wanted.version, False)
+            self.observer(name, wanted.version, False)
             raise Unavailable(reason) from error
         self._failures.pop(key, None)
         return served
@@ -136,14 +117,14 @@ class Loader:
             predictor = Predictor(bundle, limits=self._limits)
             predictor.warm_up()
         log.info("%s: version %s is loaded", name, registered.version)
-        self._observe(name, registered.version, True)
-        return ServedVersion(name, registered.version, predictor, registered.tags, registered.metrics)
+        self.observer(name, registered.version, True)
+        return ServedVersion(name, registered.version, predictor)
 
 
 def _give_reason(error: Exception) -> str:
-    """Say why a version cannot be loaded, briefly, without paths and without what others wrote."""
+    """Say briefly why a version cannot be loaded, without paths and without what others wrote."""
     match error:
-        case SourceError() | BundleError():
+        case SourceError() | ArtifactError() | BundleError():
             return error.reason
         case OSError():
             why = os.strerror(error.errno) if error.errno else "it is in use by another process"

@@ -1,7 +1,7 @@
-"""A copy on this machine of what was served, so that a service starts and goes on without the registry.
+"""A copy of the served bundles on this machine, so that a service can start and go on without the registry.
 
     bundles/<content key>/    a bundle, checked by its digest whenever it is read
-    registry.json             what the registry said last
+    registry.json             the last known state of the registry
 
 Several processes may share a folder when they serve the same names of the same registry.
 """
@@ -25,27 +25,23 @@ from modelyard.service.models.registry_state import RegistryState, make_model, m
 
 FORMAT = 1
 LOCK_TIMEOUT_S = 300
-# Bundles that stay beside those in memory, so that a version which comes back need not be fetched again.
+# Bundles that stay beside those in memory, so that a version that comes back is not fetched again.
 MOST_SPARE = 8
-# What another process has taken up this recently it may just be loading.
+# Another process may be loading a bundle that was used this recently.
 SPARED_S = 3600
 
 log = logging.getLogger(__name__)
 
 
 class LocalCopy:
-    """Copies of bundles by content key, and the last known state of the registry.
-
-    Args:
-        folder: made when something is written first.
-    """
+    """Copies of bundles by content key, and the last known state of the registry."""
 
     def __init__(self, folder: Path) -> None:
         self._bundles = folder / "bundles"
         self._state = folder / "registry.json"
 
     def read_state(self) -> RegistryState | None:
-        """Return what the registry said last; None where nothing was written, or it cannot be read."""
+        """Return the last known state; None if there is none that can be read."""
         try:
             return _to_state(json.loads(self._state.read_bytes()))
         except FileNotFoundError:
@@ -55,18 +51,14 @@ class LocalCopy:
             return None
 
     def write_state(self, state: RegistryState) -> None:
-        """Write it whole or not at all.
-
-        Raises:
-            OSError: the disk is full, or the folder cannot be written.
-        """
+        """Write the state whole or not at all; an OSError says why it cannot be written."""
         write_json(self._state, _to_plain(state))
 
     def read(self, content_key: str) -> Bundle | None:
-        """Return the copy of a bundle; None where there is none. A corrupted one is removed and logged.
+        """Return the copy of a bundle, if there is one. A corrupted copy is removed and logged.
 
         Raises:
-            ValueError: this is no content key.
+            ValueError: this is not a content key.
         """
         folder = self._find(content_key)
         if not folder.is_dir():
@@ -78,29 +70,26 @@ class LocalCopy:
             log.warning("a corrupted copy is removed: %s", show(error))
             _remove(folder)
             return None
-        # So that `prune` knows what was used last; a disk that is read alone is never pruned.
+        # Tells `prune` when it was last used; a read-only folder is never pruned.
         with contextlib.suppress(OSError):
             os.utime(folder)
         return bundle
 
     def fetch(self, content_key: str, download: Callable[[Path], Path]) -> Bundle:
-        """Return the copy of a bundle, which is downloaded where it is missing or corrupted.
+        """Return the copy of a bundle; one that is missing or corrupted is downloaded.
 
-        Processes that share the folder download it once.
-
-        Args:
-            content_key: what the bundle must hold.
-            download: brings the bundle into the folder it is given, and returns where it is there.
+        Processes that share the folder download it once. `download` fetches the bundle into the given folder,
+        and returns the bundle's place.
 
         Raises:
-            BundleError: what was downloaded is no bundle, or another one.
-            OSError: the disk is full, the folder cannot be written, or another process holds its lock.
-            ValueError: this is no content key.
+            BundleError: the download is not the bundle with this content key.
+            OSError: the copy cannot be written, or another process holds its lock.
+            ValueError: this is not a content key.
             Exception: whatever `download` raises.
         """
         if bundle := self.read(content_key):
             return bundle
-        # Not needed at most starts, and slow to import.
+        # Slow to import, and seldom needed.
         from filelock import FileLock
 
         self._bundles.mkdir(parents=True, exist_ok=True)
@@ -115,11 +104,7 @@ class LocalCopy:
         return read_bundle(self._find(content_key))
 
     def prune(self, in_use: Collection[str]) -> None:
-        """Remove the bundles that were used longest ago, and what a killed process left half-downloaded.
-
-        Args:
-            in_use: content keys that stay.
-        """
+        """Remove the least recently used bundles except those in use, and downloads of killed processes."""
         idle = [path for path in self._bundles.glob("*") if path.is_dir() and path.name not in in_use]
         whole = [path for path in idle if is_content_key(path.name)]
         half = [path for path in idle if path.name.startswith(".")]
@@ -129,20 +114,20 @@ class LocalCopy:
                 _remove(path)
 
     def _find(self, content_key: str) -> Path:
-        # A registry says what it likes; only this much of it becomes part of a path.
+        # A registry may hold any text; nothing but a content key becomes part of a path.
         if not is_content_key(content_key):
             raise ValueError(f"expected a content key of 64 hex digits, got {show(repr(content_key), 100)}")
         return self._bundles / content_key
 
 
 def _remove(folder: Path) -> None:
-    """Remove a folder of the copy; a link is left alone, and so is what it leads to."""
+    """Remove a folder, but neither a link nor its target."""
     if not folder.is_symlink():
         shutil.rmtree(folder, ignore_errors=True)
 
 
 def _used_at(folder: Path) -> float:
-    """Return when a folder was used last, in seconds since 1970; 0 where another process has removed it."""
+    """Return when a folder was last used, in seconds since 1970; 0 if another process has removed it."""
     try:
         return folder.stat().st_mtime
     except FileNotFoundError:

@@ -1,4 +1,4 @@
-"""What is loaded: champions, and a bounded number of versions beside them."""
+"""The loaded versions: champions, and a bounded number of others."""
 
 import itertools
 import threading
@@ -14,22 +14,15 @@ from modelyard.service.models.registry_state import RegisteredVersion
 class ServedVersion:
     """A version that is loaded and warmed up.
 
-    Attributes:
-        name: the registered name.
-        version: its number.
-        predictor: may be used by several threads at once; it leaves memory with the last who holds it.
-        tags: as the registry had them when it was loaded.
-        metrics: likewise.
+    Several threads may use `predictor` at once; it leaves memory with its last user.
     """
 
     name: str
     version: int
     predictor: Predictor
-    tags: Mapping[str, str]
-    metrics: Mapping[str, float]
 
     def is_still(self, registered: RegisteredVersion) -> bool:
-        """Say whether the registry means this; a name that was deleted begins again with version 1."""
+        """Say whether this is the registered version; a name that was deleted starts again at version 1."""
         same = self.version == registered.version
         return same and self.predictor.bundle.content_key == registered.content_key
 
@@ -37,16 +30,15 @@ class ServedVersion:
 class Memory:
     """Loaded versions by number and by alias, for several threads at once.
 
-    Args:
-        max_extra: how many stay beside the champions; the least recently used go. What nobody asked for by
-            its number or another alias goes as soon as it is champion no more.
+    Beside the champions `max_extra` versions stay, those that were used last. A former champion stays only if
+    somebody has asked for it by its number or another alias.
     """
 
     def __init__(self, max_extra: int) -> None:
         self._max_extra = max_extra
-        # What `find` looks into: never changed, only replaced.
+        # `find` reads these without the lock: they are never changed, only replaced.
         self._routes: Mapping[tuple[str, int | None, str | None], ServedVersion] = {}
-        # The rest belongs to the holder of the lock; `_used` alone is also written without it.
+        # The lock guards the rest; only `_used` is also written without it.
         self._lock = threading.Lock()
         self._aliases: dict[tuple[str, str], ServedVersion] = {}
         self._loaded: dict[tuple[str, int], ServedVersion] = {}
@@ -54,18 +46,18 @@ class Memory:
         self._ticks = itertools.count()
 
     def find(self, name: str, version: int | None, alias: str | None) -> ServedVersion | None:
-        """Return what is loaded, in a moment and without a lock; without version and alias, the champion."""
+        """Return a version if it is loaded, without a lock; the champion if no version or alias is given."""
         served = self._routes.get((name, version, alias))
         if served is not None and (version is not None or alias not in (None, CHAMPION)):
             self._used[name, served.version] = next(self._ticks)
         return served
 
     def peek(self, name: str, version: int | None, alias: str | None) -> ServedVersion | None:
-        """Return the same as `find`, without counting that as use."""
+        """Return the same as `find`, but do not count it as use."""
         return self._routes.get((name, version, alias))
 
     def aliases(self) -> list[tuple[str, str]]:
-        """Return the names and aliases that point at something loaded."""
+        """Return the names and aliases of loaded versions."""
         return [(name, alias) for name, _, alias in self._routes if alias is not None]
 
     def content_keys(self) -> set[str]:
@@ -74,7 +66,7 @@ class Memory:
             return {served.predictor.bundle.content_key for served in self._loaded.values()}
 
     def keep(self, served: ServedVersion, alias: str | None) -> None:
-        """Serve a version, also by the alias where one is given, from one moment to the next."""
+        """Serve a version by its number and by the alias, if one is given, in one step."""
         key = (served.name, served.version)
         with self._lock:
             if alias != CHAMPION:
@@ -85,18 +77,15 @@ class Memory:
             self._rebuild()
 
     def retain(self, known: Callable[[ServedVersion], bool], alias_known: Callable[[str, str], bool]) -> None:
-        """Let go the aliases and versions that are known no more; a champion stays with its alias."""
+        """Drop aliases and versions that are no longer known; a champion stays as long as its alias."""
         with self._lock:
             self._aliases = {key: served for key, served in self._aliases.items() if alias_known(*key)}
-            self._used = {key: tick for key, tick in list(self._used.items()) if self._holds(key, known)}
+            stay = {key for key, served in self._loaded.items() if known(served)}
+            self._used = {key: tick for key, tick in list(self._used.items()) if key in stay}
             self._rebuild()
 
-    def _holds(self, key: tuple[str, int], known: Callable[[ServedVersion], bool]) -> bool:
-        served = self._loaded.get(key)
-        return served is not None and known(served)
-
     def _rebuild(self) -> None:
-        """Let go what has no place, and make new routes."""
+        """Drop what has no place, and make new routes."""
         champions = {name: served for (name, alias), served in self._aliases.items() if alias == CHAMPION}
         stay = {(name, served.version) for name, served in champions.items()}
         extras = [key for key in self._loaded if key not in stay and key in self._used]

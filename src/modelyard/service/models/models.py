@@ -1,4 +1,4 @@
-"""The models that are served: champions follow the registry, other versions come when they are asked for."""
+"""The served models: champions follow the registry, other versions are loaded when they are asked for."""
 
 import logging
 import threading
@@ -8,18 +8,20 @@ from typing import Any
 from modelyard.inference.decoding.images import Limits
 from modelyard.inference.plain_text import show
 from modelyard.inference.predictor import DEFAULT_LIMITS
+from modelyard.registry.bundle_artifacts import ArtifactError
 from modelyard.registry.versions import CHAMPION
 from modelyard.service.models.description import describe_model
-from modelyard.service.models.loading import MOST_LOGGED, Loader, LoadObserver, Source, Unavailable
+from modelyard.service.models.loading import MOST_LOGGED, Loader, LoadObserver, Unavailable
 from modelyard.service.models.local_copy import LocalCopy
 from modelyard.service.models.memory import Memory, ServedVersion
+from modelyard.service.models.registry_client import RegistryClient
 from modelyard.service.models.registry_state import RegisteredVersion, RegistryState, SourceError
 
 __all__ = ["Models", "ServedVersion", "Unavailable", "UnknownModel"]
 
 STOP_TIMEOUT_S = 5.0
-# A start waits so long for the champions, which a database here gives at once; a server may take longer, and
-# whoever asks meanwhile, a probe above all, must get an answer.
+# How long a start waits for the champions. A local database has them at once; a server may take longer, and
+# probes must be answered meanwhile.
 START_TIMEOUT_S = 1.0
 MOST_LISTED = 20
 # Versions whose sample pictures stay in memory, at most 4 MB of each.
@@ -36,23 +38,23 @@ class UnknownModel(LookupError):  # noqa: N818  # nothing is wrong with the serv
 class Models:
     """Versions in memory, for several threads at once.
 
-    A thread of its own asks the registry every few seconds. Where an alias has moved it loads the new version
-    beside the old one, warms it up, and then swaps them in one step; nobody waits for that. Without the
-    registry, what is known goes on being served: at a start, what the local copy knows.
+    A background thread asks the registry every `poll_s`. When an alias has moved, it loads the new version
+    beside the old one, warms it up, and then swaps them in one step; no request waits for that. While the
+    registry is away, the last known versions are served, after a start those of the local copy.
 
     Args:
         source: the registry.
         copy: bundles and the registry's last known state, on this machine.
-        names: what is served, the default first; empty for all that modelyard has published.
-        poll_s: between two questions to the registry.
-        max_extra: how many versions stay in memory beside the champions; the least recently used go.
-        limits: on every image.
-        mlflow: the address of MLflow's own pages, for links to a version's card; None where there are none.
+        names: the models to serve, the default first; empty for all that modelyard has published.
+        poll_s: seconds between two questions to the registry.
+        max_extra: versions that stay in memory beside the champions; the least recently used leave first.
+        limits: for every image.
+        mlflow: the address of MLflow's web pages, for links to a version's card, if there are any.
     """
 
     def __init__(
         self,
-        source: Source,
+        source: RegistryClient,
         copy: LocalCopy,
         names: Sequence[str],
         poll_s: float = 5.0,
@@ -70,27 +72,27 @@ class Models:
         self._away = False
         self._source_problem = ""
         self._alias_problems: list[str] = []
-        # What stands in the log already.
+        # Problems that are in the log already.
         self._told: set[str] = set()
         self._settled = threading.Event()
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
 
     def get(self, name: str, version: int | None = None, alias: str | None = None) -> ServedVersion:
-        """Return a version: the champion, or the one of a number or an alias.
+        """Return a version: the champion, or the one with a number or an alias.
 
-        What is loaded comes at once and without a lock. Champions are loaded in the background alone. Another
-        version is loaded by the calling thread, and may have to be downloaded; several threads load it once.
+        A loaded version is returned at once and without a lock. Champions are loaded only in the background,
+        other versions by the calling thread, which may have to download them; several threads load one once.
 
         Raises:
             UnknownModel: there is no such model, version or alias.
             Unavailable: it cannot be loaded now.
-            ValueError: both `version` and `alias` were given.
+            ValueError: both `version` and `alias` are given.
         """
         return self._memory.find(name, version, alias) or self._demand(name, version, alias)
 
     def default(self) -> ServedVersion:
-        """Return the champion of the first configured name; without names, of the first in the alphabet.
+        """Return the champion of the first configured name, or else of the first name in the alphabet.
 
         Raises:
             UnknownModel: the registry has no such model.
@@ -102,19 +104,19 @@ class Models:
         return self.get(names[0])
 
     def describe(self) -> list[dict[str, Any]]:
-        """Return what is known of the models, by name, as plain JSON values.
+        """Return what is known about the models, by name, as plain JSON values.
 
         Returns:
             For each model `{"name", "aliases": {alias: version}, "versions": [{"version", "loaded",
             "size_bytes", "metrics", "precision", "content_key", "network", "input", "card"}], "labels"}`.
-            What a version does not say of itself is None, and so are network and input of one that is not
-            loaded; labels are those of the loaded champion.
+            Values that are not known are None, such as network and input of a version that is not loaded;
+            labels are those of the loaded champion.
         """
         models = self._state.models if self._state else {}
         return [describe_model(model, self._memory, self._mlflow) for _, model in sorted(models.items())]
 
     def samples(self, name: str, version: int) -> dict[str, bytes]:
-        """Return a version's sample pictures by their names, none where it has none; those of a few are kept.
+        """Return a version's sample pictures by name, if it has any; those of a few versions stay in memory.
 
         Raises:
             UnknownModel: there is no such model or version.
@@ -125,63 +127,58 @@ class Models:
         if found is None:
             try:
                 found = self._source.samples(name, version)
-            except SourceError as error:
+            except (SourceError, ArtifactError) as error:
                 raise Unavailable(f"{name}: version {version}: {error.reason}") from error
             self._samples = dict([*self._samples.items(), (key, found)][-MOST_SAMPLED:])
         return found
 
     def problems(self) -> list[str]:
-        """Return what is not as it should be, one sentence each; empty when all is well.
+        """Return what is wrong, one sentence each; empty when all is well.
 
-        Everybody may read it: it is of bounded length, and without paths and texts of others.
+        Anybody may read them: they hold no paths, and nothing that others wrote.
         """
-        found = self._list_problems()
-        more = len(found) - MOST_LISTED
-        return found if more <= 0 else [*found[:MOST_LISTED], f"and {more} more"]
+        if self._state is None and not self._source_problem:
+            return ["the registry was not read yet"]
+        return [problem for problem in (self._source_problem, *self._alias_problems) if problem]
 
     @property
     def ready(self) -> bool:
-        """Every configured name has a champion loaded and warmed up; without names, all that can be."""
+        """Whether all configured names, or else all that can be, have a champion that is warmed up."""
         champions = {name for name, alias in self._memory.aliases() if alias == CHAMPION}
         return (
             champions.issuperset(self._names) if self._names else self._settled.is_set() and bool(champions)
         )
 
     def observe_loads(self, observer: LoadObserver) -> None:
-        """Tell `observer` of every attempt to load a version from now on, from the thread that made it."""
-        self._loader.observe(observer)
+        """Call `observer` after every attempt to load a version, in the thread that made it."""
+        self._loader.observer = observer
 
     def start(self) -> None:
-        """Follow the registry in a thread until `stop`; mostly the champions are loaded when this returns."""
+        """Follow the registry in a thread until `stop`; usually, champions are loaded when this returns."""
         self._thread = threading.Thread(target=self._run, name="registry", daemon=True)
         self._thread.start()
         self._settled.wait(START_TIMEOUT_S)
 
     def stop(self) -> None:
-        """Stop following; what is loaded stays. A question that hangs is waited for 5 s at most."""
+        """Stop following; loaded versions stay. A question that hangs is waited for at most 5 s."""
         self._stopping.set()
         if self._thread is not None:
             self._thread.join(STOP_TIMEOUT_S)
-
-    def _list_problems(self) -> list[str]:
-        if self._state is None and not self._source_problem:
-            return ["the registry was not read yet"]
-        return [problem for problem in (self._source_problem, *self._alias_problems) if problem]
 
     def _run(self) -> None:
         while not self._stopping.is_set():
             try:
                 self._ask()
                 self._follow()
-            except Exception as error:  # a thread that ended would follow nothing, and nobody would know
+            except Exception as error:  # the thread must not end: nobody would notice
                 self._source_problem = f"following the registry failed ({type(error).__name__}); it goes on"
                 self._tell(self._source_problem, exc_info=error)
             self._settled.set()
-            self._told.intersection_update(self._list_problems())
+            self._told.intersection_update(self.problems())
             self._stopping.wait(self._poll_s)
 
     def _tell(self, problem: str, more: str = "", exc_info: Exception | None = None) -> str:
-        """Log a problem, unless that was done and it lasts, and return it."""
+        """Log a problem once for as long as it lasts, and return it."""
         if problem not in self._told:
             self._told.add(problem)
             log.warning("%s", show(more or problem, MOST_LOGGED), exc_info=exc_info)
@@ -193,13 +190,13 @@ class Models:
         except SourceError as error:
             self._away = True
             self._source_problem = self._tell(error.reason, f"{error}; what is known goes on being served")
-            # Older than what the registry says, so it is not asked before.
+            # The copy's state is older than any that the registry gave.
             self._state = self._state or self._copy.read_state()
             return
         if self._away:
             self._away = False
             log.warning("the registry answers again")
-            # What failed because the registry was away is worth another try now.
+            # Whatever failed while the registry was away may succeed now.
             self._loader.forget_failures()
         self._source_problem = ""
         if state != self._state:
@@ -234,7 +231,7 @@ class Models:
         self._alias_problems = problems
 
     def _update(self, state: RegistryState, name: str, alias: str) -> str | None:
-        """Bring an alias up to date; return what is wrong with it."""
+        """Bring an alias up to date; return what is wrong with it, if anything."""
         current, wanted = self._memory.peek(name, None, alias), _find(state, name, alias)
         goes_on = f"; version {current.version} goes on serving" if current else ""
         if wanted is None:
@@ -263,7 +260,7 @@ class Models:
             raise Unavailable(f"{name}: {error}") from error
 
     def _resolve(self, name: str, version: int | None, alias: str | None) -> RegisteredVersion:
-        """Return the version that is meant, as the registry was known last."""
+        """Return the requested version from the registry's last known state."""
         if (state := self._state) is None:
             raise Unavailable(f"{name}: {'; '.join(self.problems())}")
         model = state.models.get(name)

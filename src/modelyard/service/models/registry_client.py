@@ -3,10 +3,10 @@
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from modelyard.inference.plain_text import is_plain, show
-from modelyard.registry.bundle_artifacts import ArtifactError, bring_bundle
+from modelyard.registry.bundle_artifacts import bring_bundle
 from modelyard.registry.sample_artifacts import read_samples
 from modelyard.registry.versions import MODEL_ID, list_names, list_versions
 from modelyard.service.models.registry_state import (
@@ -18,21 +18,15 @@ from modelyard.service.models.registry_state import (
     make_version,
 )
 from modelyard.tracking.address import database_file
+from modelyard.tracking.calls import ask
+from modelyard.tracking.mlflow_types import MlflowClient, ModelVersion
 from modelyard.tracking.tuning import PATIENCE, QUIET
-
-if TYPE_CHECKING:
-    from mlflow import MlflowClient
-    from mlflow.entities.model_registry import ModelVersion
 
 HEALTH_TIMEOUT_S = 5
 
 
 class RegistryClient:
-    """Asks through MLflow, which is imported with the first question.
-
-    Args:
-        uri: of the tracking server or the database.
-    """
+    """Asks the tracking server or database at `uri` through MLflow, which is imported at first use."""
 
     def __init__(self, uri: str) -> None:
         self._uri = uri
@@ -41,7 +35,7 @@ class RegistryClient:
         self._metrics: dict[tuple[str, str, Any], dict[str, float]] = {}
 
     def read(self, names: Sequence[str]) -> RegistryState:
-        """Ask for the models of these names; with no names, for all that modelyard published.
+        """Return the models with these names; without names, all that modelyard published.
 
         Raises:
             SourceError: the registry does not answer.
@@ -52,29 +46,32 @@ class RegistryClient:
             wanted = names or list(filter(is_plain, list_names(client)))
             found = {name: model for name in wanted if (model := self._read_model(client, name))}
             others = () if len(found) == len(wanted) else tuple(filter(is_plain, list_names(client)))
-        except Exception as error:  # a server that is none of MLflow's may bring any
+        except Exception as error:  # what answers may be no MLflow server, and lead to any error
             raise no_answer(error) from error
         if not names:
             found = {name: model for name, model in found.items() if model.is_ours}
         return RegistryState(found, others)
 
     def download(self, name: str, version: int, folder: Path) -> Path:
-        """Fetch a version's bundle, and return its folder, somewhere in `folder`. Nothing is checked yet.
+        """Fetch a version's bundle, and return its folder, which is inside `folder`. Nothing is checked yet.
 
         Raises:
-            SourceError: the artifacts are missing, are no bundle, or cannot be fetched now.
+            SourceError: the registry does not answer.
+            ArtifactError: the artifacts are missing, hold no bundle, or cannot be fetched now.
         """
-        return bring(self._locate(name, version), folder, self._uri)
+        return bring_bundle(self._locate(name, version), folder, self._uri)
 
     def samples(self, name: str, version: int) -> dict[str, bytes]:
         """Fetch a version's sample pictures by their names, as `read_samples` does.
 
         Raises:
-            SourceError: they cannot be fetched now.
+            SourceError: the registry does not answer.
+            ArtifactError: they cannot be fetched now.
         """
-        return bring_samples(self._locate(name, version), self._uri)
+        return read_samples(self._locate(name, version), self._uri)
 
     def _locate(self, name: str, version: int) -> str:
+        """Return the address of a version's artifacts."""
         self._reach()
         from mlflow.exceptions import MlflowException
 
@@ -84,9 +81,9 @@ class RegistryClient:
             raise no_answer(error) from error
 
     def _reach(self) -> None:
-        """Find out in seconds whether the registry is there; MLflow takes long to import, and tries long.
+        """Find out within seconds whether the registry is there; MLflow imports slowly and retries for long.
 
-        It is asked again soon anyway; a long wait would only hide that it is gone.
+        The registry is soon asked again anyway; a long wait would only hide that it is gone.
         """
         for name, value in {**QUIET, **PATIENCE}.items():
             os.environ.setdefault(name, value)
@@ -99,85 +96,46 @@ class RegistryClient:
         except OSError as error:
             raise no_answer(error) from error
 
-    def _open(self) -> "MlflowClient":
+    def _open(self) -> MlflowClient:
         if self._client is None:
             import mlflow
 
             self._client = mlflow.MlflowClient(tracking_uri=self._uri, registry_uri=self._uri)
         return self._client
 
-    def _read_model(self, client: "MlflowClient", name: str) -> RegisteredModel | None:
-        from mlflow.exceptions import MlflowException
-
-        try:
-            aliases = client.get_registered_model(name).aliases
-        except MlflowException as error:
-            if error.error_code == "RESOURCE_DOES_NOT_EXIST":
-                return None
-            raise
+    def _read_model(self, client: MlflowClient, name: str) -> RegisteredModel | None:
+        if (registered := ask(client.get_registered_model, name)) is None:
+            return None
         # Asked after the aliases, so that a version they name is among them.
         versions = [self._read_version(client, version) for version in list_versions(client, name)]
-        return make_model(name, aliases, versions)
+        return make_model(name, registered.aliases, versions)
 
-    def _read_version(self, client: "MlflowClient", version: "ModelVersion") -> RegisteredVersion:
+    def _read_version(self, client: MlflowClient, version: ModelVersion) -> RegisteredVersion:
         key = (version.name, str(version.version), version.last_updated_timestamp)
         if key not in self._metrics:
             self._metrics[key] = _read_metrics(client, version.tags.get(MODEL_ID))
         return make_version(version.version, version.tags, self._metrics[key])
 
 
-def bring(location: str, folder: Path, uri: str) -> Path:
-    """Bring a bundle as `bring_bundle` does.
-
-    Raises:
-        SourceError: the artifacts are missing, are no bundle, or cannot be fetched now.
-    """
-    try:
-        return bring_bundle(location, folder, uri)
-    except ArtifactError as error:
-        raise SourceError(str(error), error.reason) from error
-
-
-def bring_samples(location: str, uri: str) -> dict[str, bytes]:
-    """Read sample pictures as `read_samples` does.
-
-    Raises:
-        SourceError: they cannot be fetched now.
-    """
-    try:
-        return read_samples(location, uri)
-    except ArtifactError as error:
-        raise SourceError(str(error), error.reason) from error
-
-
 def no_answer(error: Exception) -> SourceError:
-    """Say that the registry does not answer; the error's own words hold addresses, and are for the log."""
+    """Make the error for a registry that does not answer; only the log gets the cause's own words."""
     reason = f"the registry does not answer ({type(error).__name__})"
     return SourceError(f"{reason}: {show(' '.join(str(error).split()))}", reason)
 
 
 def _ask_server(uri: str) -> None:
-    """Raise an OSError, which requests' errors are, where no healthy server answers."""
+    """Raise an OSError, as all errors of requests are, unless a healthy server answers."""
     import requests
 
     address = f"{uri.rstrip('/')}/health"
-    # Its body is of no interest, however long it is.
+    # Streamed, since the body may be of any length, and is not read.
     with requests.get(address, timeout=HEALTH_TIMEOUT_S, stream=True) as answer:
         answer.raise_for_status()
 
 
-def _read_metrics(client: "MlflowClient", model_id: str | None) -> dict[str, float]:
-    from mlflow.exceptions import MlflowException
-
-    if model_id is None:
-        return {}
-    try:
-        metrics = client.get_logged_model(model_id).metrics or []
-    except MlflowException as error:
-        # The logged model may be deleted while the version stays; it is then served without metrics.
-        if error.error_code == "RESOURCE_DOES_NOT_EXIST":
-            return {}
-        raise
+def _read_metrics(client: MlflowClient, model_id: str | None) -> dict[str, float]:
+    # The logged model may be deleted while the version stays, which is then served without metrics.
+    logged = ask(client.get_logged_model, model_id) if model_id else None
     # Where a metric was logged more than once, the latest value counts.
-    latest = sorted(metrics, key=lambda metric: (metric.timestamp, metric.step))
+    latest = sorted(logged.metrics or [], key=lambda one: (one.timestamp, one.step)) if logged else []
     return {metric.key: metric.value for metric in latest}

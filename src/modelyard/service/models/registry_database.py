@@ -1,24 +1,24 @@
 """The registry in a SQLite database on this machine, read without MLflow.
 
-To import MLflow takes a second, in which requests wait, and 190 MB; a read here takes a millisecond.
+Importing MLflow takes 190 MB and a second in which requests wait; a read here takes a millisecond.
 """
 
 import logging
 import sqlite3
-from collections.abc import Sequence
-from contextlib import closing
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 from modelyard.inference.plain_text import is_plain, show
 from modelyard.registry.bundle_artifacts import local_folder
-from modelyard.service.models.registry_client import RegistryClient, bring, bring_samples, no_answer
+from modelyard.service.models.registry_client import RegistryClient, no_answer
 from modelyard.service.models.registry_state import RegisteredModel, RegistryState, make_model, make_version
 
-# Revisions of MLflow's tables that the queries below were written for: MLflow 3.17.
+# Revisions of MLflow's tables for which the queries below were written: MLflow 3.17.
 REVISIONS = frozenset({"dc11669786a5"})
-# MLflow itself commits in milliseconds; a reader of WAL waits for nobody at all.
+# MLflow commits within milliseconds; with WAL, readers do not wait at all.
 TIMEOUT_S = 5.0
 
 _REVISION = "SELECT version_num FROM alembic_version"
@@ -46,76 +46,49 @@ _LOCATION = """
 log = logging.getLogger(__name__)
 
 
-class RegistryDatabase:
-    """Reads what an MLflow process writes into the same file; never writes to it.
+class RegistryDatabase(RegistryClient):
+    """Reads what MLflow writes into a database file; never writes to it.
 
-    Args:
-        file: the database.
-        client: asked instead where MLflow's tables are of a revision that is not known here, and for
-            artifacts that do not lie on this machine.
+    Falls back on MLflow where the revision of its tables is unknown here, and for artifacts elsewhere.
     """
 
-    def __init__(self, file: Path, client: RegistryClient) -> None:
-        self._file, self._client = file, client
+    def __init__(self, uri: str, file: Path) -> None:
+        super().__init__(uri)
+        self._file = file
         self._told = False
 
     def read(self, names: Sequence[str]) -> RegistryState:
-        """Read the models of these names; with no names, all that modelyard published.
+        """Return the models with these names; without names, all that modelyard published.
 
         Raises:
             SourceError: the database cannot be read.
         """
-        try:
-            with closing(self._open()) as database:
-                if not self._knows_tables(database):
-                    return self._client.read(names)
+        with self._open_database() as database:
+            if self._knows_tables(database):
                 return _read(database, names)
-        except sqlite3.Error as error:
-            raise no_answer(error) from error
+        return super().read(names)
 
-    def download(self, name: str, version: int, folder: Path) -> Path:
-        """Copy a version's bundle, and return its folder, somewhere in `folder`. Nothing is checked yet.
+    def _locate(self, name: str, version: int) -> str:
+        with self._open_database() as database:
+            found = database.execute(_LOCATION, (name, version)).fetchone()
+        if found and found[0] and local_folder(str(found[0])) is not None:
+            return str(found[0])
+        return super()._locate(name, version)
 
-        Raises:
-            SourceError: the artifacts are missing, are no bundle, or cannot be fetched now.
-        """
-        location = self._locate(name, version)
-        if location is None:
-            return self._client.download(name, version, folder)
-        return bring(location, folder, uri="")
-
-    def samples(self, name: str, version: int) -> dict[str, bytes]:
-        """Read a version's sample pictures by their names, as `read_samples` does.
-
-        Raises:
-            SourceError: they cannot be fetched now.
-        """
-        location = self._locate(name, version)
-        if location is None:
-            return self._client.samples(name, version)
-        return bring_samples(location, uri="")
-
-    def _locate(self, name: str, version: int) -> str | None:
-        """Return where a version's artifacts are, None where that is not on this machine."""
-        try:
-            with closing(self._open()) as database:
-                found = database.execute(_LOCATION, (name, version)).fetchone()
-        except sqlite3.Error as error:
-            raise no_answer(error) from error
-        location = str(found[0]) if found and found[0] else None
-        return None if location is None or local_folder(location) is None else location
-
-    def _open(self) -> sqlite3.Connection:
-        try:
-            self._file.stat()
-        except OSError as error:
-            raise no_answer(error) from error
+    @contextmanager
+    def _open_database(self) -> Iterator[sqlite3.Connection]:
         address = f"file:{quote(str(self._file))}?mode=ro"
-        # Without transactions of its own making: `_read` begins one.
-        database = sqlite3.connect(address, uri=True, timeout=TIMEOUT_S, isolation_level=None)
-        # What is no text in one row must not hide all the others.
-        database.text_factory = lambda text: text.decode(errors="replace")
-        return database
+        try:
+            # SQLite does not say why it cannot open a file.
+            self._file.stat()
+            # Without transactions of Python's own: `_read` begins one.
+            database = sqlite3.connect(address, uri=True, timeout=TIMEOUT_S, isolation_level=None)
+            with closing(database):
+                # Bytes that are not text in one row must not hide all other rows.
+                database.text_factory = lambda text: text.decode(errors="replace")
+                yield database
+        except (OSError, sqlite3.Error) as error:
+            raise no_answer(error) from error
 
     def _knows_tables(self, database: sqlite3.Connection) -> bool:
         found = {revision for (revision,) in database.execute(_REVISION)}

@@ -1,4 +1,4 @@
-"""What the MLflow registry says of the models that are served, in plain values."""
+"""What the MLflow registry says about the served models, in plain values."""
 
 import math
 import re
@@ -12,17 +12,17 @@ from modelyard.inference.plain_text import is_plain
 from modelyard.registry.versions import CONTENT_KEY, HIGHEST_NUMBER
 
 SIZE_BYTES, PRECISION = "size_bytes", "precision"
-# What a service uses of a version's tags; the others may be many and long.
+# The tags of a version that the service uses; the others may be many and long.
 TAGS = (CONTENT_KEY, SIZE_BYTES, PRECISION)
 MOST_METRICS = 1000
 MOST_DIGITS = 15
 
 
 class SourceError(ModelyardError):
-    """The registry does not answer, or does not give what it should; the message says which and why.
+    """The registry does not answer, or not as it should.
 
     Attributes:
-        reason: the same in words of our own, where the message has others' in it.
+        reason: what is wrong in words of our own; the message may quote others.
     """
 
     def __init__(self, message: str, reason: str | None = None) -> None:
@@ -36,8 +36,8 @@ class RegisteredVersion:
 
     Attributes:
         version: its number, from 1.
-        tags: of those in TAGS; "content_key" is the digest of its bundle.
-        metrics: those of its logged model by name; NaN and infinity are left out.
+        tags: only those in TAGS; "content_key" is the digest of its bundle.
+        metrics: those of its logged model, without NaN and infinity.
     """
 
     version: int
@@ -52,7 +52,7 @@ class RegisteredVersion:
 
     @property
     def size_bytes(self) -> int | None:
-        """The size of its content; None where it does not say a reasonable one."""
+        """The size of its content; None unless a tag has a plausible one."""
         return read_number(self.tags.get(SIZE_BYTES))
 
 
@@ -65,7 +65,7 @@ class RegisteredModel:
     versions: Mapping[int, RegisteredVersion]
 
     def find(self, alias: str) -> RegisteredVersion | None:
-        """Return the version that an alias names, where there is one."""
+        """Return the version that an alias points at, if there is one."""
         return self.versions.get(self.aliases.get(alias, 0))
 
     @property
@@ -79,8 +79,8 @@ class RegistryState:
     """What the registry said when it was last asked.
 
     Attributes:
-        models: those asked for that there are, by name.
-        others: all names there are, when one that was asked for is missing; else empty.
+        models: those that were asked for and exist, by name.
+        others: all existing names, if one that was asked for is missing; else empty.
     """
 
     models: Mapping[str, RegisteredModel]
@@ -88,7 +88,7 @@ class RegistryState:
 
 
 def read_number(value: object) -> int | None:
-    """Return a whole number from 0 of up to 15 digits, also of text; None for anything else."""
+    """Return a whole number of at most 15 digits, given as a number or text; None for anything else."""
     if isinstance(value, str) and re.fullmatch(f"[0-9]{{1,{MOST_DIGITS}}}", value):
         value = int(value)
     return value if isinstance(value, int) and 0 <= value < 10**MOST_DIGITS else None
@@ -97,19 +97,16 @@ def read_number(value: object) -> int | None:
 def make_model(
     name: str, aliases: Mapping[Any, Any], versions: Iterable[RegisteredVersion]
 ) -> RegisteredModel:
-    """Make a model of what a registry says, without versions and aliases that MLflow could not have made."""
+    """Make a model of what a registry says, without versions and aliases that MLflow cannot have made."""
     known = {one.version: one for one in versions if 0 < one.version < HIGHEST_NUMBER}
     pointed = {alias: read_number(number) for alias, number in aliases.items() if is_plain(alias)}
     return RegisteredModel(name, {alias: number for alias, number in pointed.items() if number}, known)
 
 
 def make_version(number: Any, tags: Mapping[Any, Any], metrics: Mapping[Any, Any]) -> RegisteredVersion:
-    """Make a version of what a registry says: nothing in it is too long, or more than JSON can say.
+    """Make a version of what a registry says, without anything too long, and without what JSON cannot hold.
 
-    Args:
-        number: 0 takes the place of what is none.
-        tags: all that there are.
-        metrics: likewise.
+    Its number is 0 if `number` is not one.
     """
     kept = {key: tags[key] for key in TAGS if is_plain(tags.get(key))}
     finite = {key: float(value) for key, value in metrics.items() if is_plain(key) and _is_finite(value)}

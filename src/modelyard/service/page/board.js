@@ -7,7 +7,7 @@ import { showTime } from "./numbers.js";
 import { ask, hasToken } from "./service.js";
 
 const CHAMPION = "champion";
-// So many labels are all shown, always in the same order; of more the best few are, ranked.
+// Up to FEW labels are all shown, in a fixed order; of more, only the BEST are, ranked.
 const FEW = 20;
 const BEST = 5;
 
@@ -18,7 +18,7 @@ export class Board {
   #words = "";
   #onNews;
 
-  // `onNews` is called where an answer says that GET /models would say something new.
+  // `onNews` is called when an answer shows that GET /models has changed.
   constructor(onNews) {
     this.#onNews = onNews;
     find("compare").addEventListener("change", () => this.#add(find("compare").value));
@@ -136,7 +136,7 @@ export class Board {
     try {
       return await send(count);
     } catch (error) {
-      // A version may have fewer labels than the champion; so many may always be asked for.
+      // A version may have fewer labels than the champion; BEST are always allowed.
       if (error.status === 400 && error.message.startsWith("top_k")) return send(BEST);
       throw error;
     }

@@ -6,7 +6,7 @@ export async function writeCurl(address, picture, asksForToken) {
   const lines = [`curl -s ${quote(address)}`];
   // The token itself would end up in the shell's history.
   if (asksForToken) lines.push(`-H "Authorization: Bearer $MODELYARD_TOKEN"`);
-  // A small picture goes along, for a drawing or a sample is no file on this machine.
+  // A small picture is part of the command: a drawing or a sample is not a file on this machine.
   if (picture.blob.size > MOST_INLINE_BYTES) {
     lines.push(`-H ${quote(`Content-Type: ${picture.blob.type}`)}`, `--data-binary ${quote(`@${safeName(picture.name ?? "drawing.png")}`)}`);
   } else {
@@ -18,7 +18,7 @@ export async function writeCurl(address, picture, asksForToken) {
 
 const quote = (text) => `'${text.replaceAll("'", String.raw`'\''`)}'`;
 
-// A terminal obeys control characters, also pasted ones.
+// A terminal obeys even pasted control characters.
 const safeName = (name) => name.replaceAll(/[^ -~\u00a1-\uffff]/g, "?");
 
 async function toBase64(blob) {

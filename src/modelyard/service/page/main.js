@@ -6,15 +6,15 @@ import { Pad } from "./pad.js";
 import { Pictures } from "./pictures.js";
 import { ask, hasToken, keepToken, whenTokenIsNeeded } from "./service.js";
 
-// Until everything is there, the service is asked again and again.
+// How often the service is asked until everything is loaded.
 const AGAIN_MS = 3000;
-// What can be drawn by hand: a grey picture of few pixels.
+// Only small grey pictures can be drawn by hand.
 const MOST_DRAWN_SIDE = 64;
 
 let models = [];
 let timer = 0;
 let turn = 0;
-// What the picture was asked of; when that changes, it is asked again.
+// What the last answers depended on; when that changes, the picture is asked about again.
 let asked = "";
 const board = new Board(load);
 const pad = new Pad(askAboutPicture);

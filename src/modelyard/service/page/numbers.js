@@ -1,8 +1,8 @@
-// Numbers as people read them. A blank that does not break stands before a unit.
+// Numbers for people, with a no-break space before each unit.
 
 export const LEAST_SURE = 0.5;
 
-// Nothing that a network answers is certain, so neither 0 % nor 100 % is ever said.
+// No answer of a network is certain, so neither 0 % nor 100 % is shown.
 export function showShare(score) {
   if (score > 0.999) return ">\u00a099.9\u00a0%";
   if (score < 0.001) return "<\u00a00.1\u00a0%";

@@ -1,4 +1,4 @@
-// Pictures that a person gives: dropped, pasted, chosen, photographed; one of them is shown.
+// Pictures that a person drops, pastes, chooses or takes; one of them is shown.
 
 import { find, make, makeButton } from "./dom.js";
 import { hasCameraButton, takePicture, whyNoWebcam } from "./webcam.js";
@@ -26,18 +26,18 @@ export class Pictures {
     find("shown").addEventListener("error", () => find("shown").classList.add("broken"));
   }
 
-  // The picture to ask about, {name, blob, url}; null where that is the pad's, or there is none.
+  // The chosen picture, {name, blob, url}; null if it is the pad's, or there is none.
   get chosen() {
     return this.#chosen;
   }
 
-  // Say whether the model's pictures can be drawn.
+  // Whether the model's pictures can be drawn.
   set hasPad(has) {
     this.#hasPad = has;
     this.#show();
   }
 
-  // Offer pictures {name, image} of a model, `image` being base64, to be asked about instead of one's own.
+  // The model's sample pictures, {name, image}, with `image` in base64.
   set samples(samples) {
     for (const { url } of this.#samples) URL.revokeObjectURL(url);
     if (this.#samples.includes(this.#chosen)) this.#choose(null);
@@ -159,7 +159,7 @@ export class Pictures {
   }
 }
 
-// The service reads PNG and JPEG; what else the browser can show becomes a PNG.
+// The service reads PNG and JPEG; any other picture that the browser can show becomes a PNG.
 async function toSendable(file) {
   if (SENT_AS_THEY_ARE.includes(file.type)) return file;
   const image = await createImageBitmap(file).catch(() => {

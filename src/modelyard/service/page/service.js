@@ -13,7 +13,7 @@ export class ServiceError extends Error {
 export const hasToken = () => sessionStorage.getItem(KEY) !== null;
 export const keepToken = (token) => sessionStorage.setItem(KEY, token);
 
-// `act` is called with whether a token was given, and was wrong.
+// `act` is called when a token is needed, with whether one was given and is wrong.
 export function whenTokenIsNeeded(act) {
   onRefused = act;
 }
@@ -22,7 +22,7 @@ export async function ask(path, options = {}) {
   const headers = new Headers(options.headers);
   if (hasToken()) headers.set("Authorization", `Bearer ${sessionStorage.getItem(KEY)}`);
   const response = await send(path, { ...options, headers });
-  // What stands before the service may answer something else.
+  // A proxy in front of the service may answer with something else.
   const body = await response.json().catch((error) => (error.name === "AbortError" ? Promise.reject(error) : {}));
   if (response.ok) return body;
   if (response.status === 401) {

@@ -1,7 +1,7 @@
-"""Which requests are answered on the event loop at once, and which in a thread.
+"""Which requests are answered on the event loop, and which in a thread.
 
-A small network answers a small image in 0.1 ms, which is less than the way to a thread and back. Whatever
-might take longer must not hold up the others.
+A small network answers a small image in 0.1 ms, less than the way to a thread and back takes. Whatever might
+take longer must not hold up other requests.
 """
 
 import binascii
@@ -12,10 +12,10 @@ from modelyard.inference.decoding.formats import PNG
 from modelyard.inference.fits import SLOW
 from modelyard.inference.predictor import SMALL_BYTES, Predictor
 
-# Also of what a PNG may hold beside its pixels, some thousand empty chunks.
+# Bounds what a PNG may hold beside its pixels, too: some thousand empty chunks.
 _MOST_BODY_BYTES = 16_384
 _MOST_IMAGES = 4
-# Of all images together: what is unpacked, turned into colours and resized in a millisecond.
+# Of all images together: as many as are decoded and resized in a millisecond.
 _MOST_PIXELS = 16_384
 # A slow fit takes a millisecond for one image of a digit's size.
 _MOST_SLOW_IMAGES, _MOST_SLOW_PIXELS = 1, 1_024
@@ -25,7 +25,7 @@ _URL_SAFE = bytes.maketrans(b"-_", b"+/")
 
 
 def is_quick(predictor: Predictor, images: list[Any], body_bytes: int) -> bool:
-    """Say whether a request is sure to be answered within about a millisecond."""
+    """Return whether a request is sure to be answered within about a millisecond."""
     slow = predictor.bundle.preprocessing.fit in SLOW
     most_images, most_pixels = (
         (_MOST_SLOW_IMAGES, _MOST_SLOW_PIXELS) if slow else (_MOST_IMAGES, _MOST_PIXELS)
@@ -39,16 +39,16 @@ def is_quick(predictor: Predictor, images: list[Any], body_bytes: int) -> bool:
 
 
 def _count_pixels(image: Any) -> float:
-    """Count an image's pixels, infinitely many of what is not sure to be small.
+    """Return an image's number of pixels, or infinity unless it is sure to be small.
 
-    A PNG says its pixels in its first 24 bytes; a JPEG would have to be searched, and goes to a thread.
+    A PNG has its size in its first 24 bytes; a JPEG would have to be searched, so it goes to a thread.
     """
     if isinstance(image, str):
         head = image[:32].encode("ascii", "replace")
     elif isinstance(image, bytes):
         head = image[:32]
     else:
-        # As many numbers as the body has room for are read in a millisecond.
+        # The numbers of a whole body are read in a millisecond.
         return 0 if isinstance(image, list | int | float | None) else math.inf
     if not head.startswith(PNG.magic):
         try:

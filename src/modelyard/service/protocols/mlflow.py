@@ -1,7 +1,7 @@
 """MLflow's protocol at /invocations, for the default model: the same requests, answers and status codes.
 
-Different on purpose: errors never hold the input; a Parquet file is not read (400), as MLflow does not read
-the CSV of such a model; a request without a Content-Type is a 415, where MLflow's server fails with a 500.
+Different on purpose: errors never quote the input; a Parquet file is a 400, as CSV is in MLflow; a request
+without a Content-Type is a 415, where MLflow's server fails with a 500.
 """
 
 import json
@@ -22,13 +22,13 @@ _CODES = {500: "INTERNAL_ERROR", 503: "TEMPORARILY_UNAVAILABLE", 504: "DEADLINE_
 
 
 class MlflowDialect:
-    """Reads and writes as MLflow's scoring server does."""
+    """Reads requests and writes answers as MLflow's scoring server does."""
 
     def parse(self, content_type: str, query: str, body: bytes, max_items: int) -> Payload:  # noqa: ARG002
         """Read one of the four JSON shapes with its params.
 
         Raises:
-            Refusal: another type (415), too many images (413), or no images in a shape that MLflow has (400).
+            Refusal: another type (415), too many images (413), or no images in one of these shapes (400).
         """
         _check_type(content_type)
         check_nodes(body, max_items)
@@ -46,7 +46,7 @@ class MlflowDialect:
         return orjson.dumps({"predictions": answers})
 
     def refuse(self, refusal: Refusal) -> tuple[bytes, str]:
-        """Write MLflow's error object; a 415 is plain text there."""
+        """Write MLflow's error object; a 415 is plain text."""
         if refusal.status == 415:
             return refusal.message.encode(), "text/plain; charset=utf-8"
         code = _CODES.get(refusal.status, "INVALID_PARAMETER_VALUE")
@@ -78,7 +78,7 @@ def _load(body: bytes) -> dict[str, Any]:
 
 
 def _load_leniently(body: bytes) -> Any:
-    """Read what Python's own reader takes and MLflow so answers: NaN, and other encodings than UTF-8."""
+    """Read JSON with Python's reader, as MLflow does: NaN is allowed, and encodings other than UTF-8."""
     try:
         return json.loads(body)
     except (ValueError, RecursionError) as error:
@@ -87,7 +87,7 @@ def _load_leniently(body: bytes) -> Any:
 
 
 def _read_params(params: Any) -> dict[str, Any]:
-    """Return the parameters that MLflow knows from the model's signature; it leaves out all others."""
+    """Return the parameters in the model's signature; MLflow ignores all others."""
     if params is None:
         return {}
     if not isinstance(params, dict):
@@ -104,7 +104,7 @@ def _read_split(value: Any) -> list[Any]:
     if not isinstance(rows, list):
         raise Refusal(400, f"dataframe_split: expected data with a list of rows, got {type(rows).__name__}")
     if len(columns) == 1 and not any(isinstance(row, list) for row in rows):
-        # pandas takes bare cells where there is one column.
+        # pandas accepts bare cells if there is one column.
         rows = [[row] for row in rows]
     if not all(isinstance(row, list) and len(row) == len(columns) for row in rows):
         raise Refusal(400, "dataframe_split: expected rows as long as columns")
@@ -123,7 +123,7 @@ def _read_records(value: Any) -> list[Any]:
 
 
 def _read_instances(value: Any) -> list[Any]:
-    """MLflow turns objects into columns, and wants those to be of one length."""
+    """Read images or objects; MLflow turns objects into columns, which must have one length."""
     if not (isinstance(value, list) and value and isinstance(value[0], dict)):
         return _read_inputs(value)
     if not all(isinstance(item, dict) for item in value):
@@ -158,7 +158,7 @@ def _read_inputs(value: Any) -> list[Any]:
 
 
 def _spread(cells: list[Any]) -> list[Any]:
-    """A cell may hold several images as text; a list of numbers is one image."""
+    """Return the images of all cells: a list of texts is several images, a list of numbers is one."""
     return [image for cell in cells for image in (cell if _holds_text(cell) else [cell])]
 
 

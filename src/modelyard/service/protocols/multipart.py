@@ -1,4 +1,4 @@
-"""multipart/form-data, read from memory: files are images, other parts are options."""
+"""multipart/form-data in memory: files are images, other parts are options."""
 
 import logging
 
@@ -7,15 +7,15 @@ from python_multipart.multipart import MultipartParser, parse_options_header
 
 from modelyard.service.http.refusals import Refusal, too_large
 
-# Its warnings about every broken body would fill our stderr; the caller is told.
+# Its warnings about malformed bodies would fill our stderr; the client is told instead.
 logging.getLogger("python_multipart").addHandler(logging.NullHandler())
-# The options, and room for what browsers add.
+# Options, and fields that browsers add.
 _MOST_FIELDS = 20
 _MOST_OPTION_BYTES = 200
 
 
 class _Parts:
-    """Collects what the parser reports, part by part."""
+    """Collects parts as the parser reports them; the methods are its callbacks."""
 
     def __init__(self, max_files: int) -> None:
         self.files: list[bytes] = []
@@ -61,12 +61,12 @@ class _Parts:
 
 
 def read_parts(content_type: str, body: bytes, max_files: int) -> tuple[list[bytes], dict[str, str]]:
-    """Return the contents of the files, in their order, and the other parts by name.
+    """Return the contents of the files in order, and the other parts by name.
 
-    A part is a file where it has a filename, or is called image(s) or file(s).
+    A part is a file if it has a filename, or is called image(s) or file(s).
 
     Raises:
-        Refusal: no whole multipart body (400), or more files than allowed (413).
+        Refusal: the body is malformed or cut off (400), or has more files than allowed (413).
     """
     _, options = parse_options_header(content_type)
     boundary = options.get(b"boundary")

@@ -7,38 +7,55 @@ from modelyard.inference.decoding.formats import FORMATS
 from modelyard.service.http.metrics import CONTENT_TYPE
 
 JSON = "application/json"
+Schema = dict[str, Any]
+
+
+def _array(items: Schema, **more: Any) -> Schema:
+    return {"type": "array", "items": items, **more}
+
+
+def _some(items: Schema) -> Schema:
+    return _array(items, minItems=1)
+
+
+def _object(required: Schema, **optional: Any) -> Schema:
+    """Return the schema of an object with these properties."""
+    return {"type": "object", "required": list(required), "properties": required | optional}
+
+
+def _response(description: str, schema: Schema, kind: str = JSON) -> Schema:
+    return {"description": description, "content": {kind: {"schema": schema}}}
+
+
+def _parameter(name: str, schema: Schema) -> Schema:
+    return {"name": name, "in": "path", "required": True, "schema": schema}
+
+
 _TEXT = {"type": "string"}
-_LABEL = {
-    "type": "object",
-    "required": ["label", "score", "id"],
-    "properties": {
+_WHOLE = {"type": "integer"}
+_PERHAPS_TEXT = {"type": ["string", "null"]}
+_LABEL = _object(
+    {
         "label": _TEXT,
         "score": {"type": "number", "minimum": 0, "maximum": 1},
-        "id": {"type": "integer", "minimum": 0, "description": "the model's output"},
-        "synset": {"type": "string", "description": "WordNet id, for ImageNet's labels"},
+        "id": {**_WHOLE, "minimum": 0, "description": "the model's output"},
     },
-}
-_PREDICTIONS = {
-    "type": "array",
-    "description": "For each image its labels, best first, or an error in its place with on_error=return.",
-    "items": {
-        "anyOf": [
-            {"type": "array", "items": _LABEL},
-            {"type": "object", "required": ["error"], "properties": {"error": _TEXT}},
-        ]
-    },
-}
-# A white pixel, so that each example is answered by every model.
+    synset={**_TEXT, "description": "WordNet id, for ImageNet's labels"},
+)
+_PREDICTIONS = _array(
+    {"anyOf": [_array(_LABEL), _object({"error": _TEXT})]},
+    description="For each image its labels, best first, or an error in its place with on_error=return.",
+)
+# A white pixel: every model answers it.
 _PIXEL = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR42mP4DwABAQEAHLCMmQAAAABJRU5ErkJggg=="
 _NUMBER = {"type": "number", "minimum": 0, "maximum": 255}
-_ROW = {"type": "array", "items": _NUMBER, "minItems": 1}
 _IMAGE = {
     "description": "A PNG or JPEG as base64, standard or URL-safe, with or without data:; a small grey one "
     "of the model's size also as numbers, by row or all in one, whole ones 0..255 or floats 0..1.",
     "anyOf": [
         {"type": "string", "minLength": 1, "examples": [_PIXEL]},
-        {"type": "array", "items": _ROW, "minItems": 1},
-        {"type": "array", "items": _NUMBER, "minItems": 1},
+        _some(_some(_NUMBER)),
+        _some(_NUMBER),
     ],
 }
 _OPTIONS = {
@@ -54,22 +71,12 @@ _NULLABLE_OPTIONS = {
 _BINARY = {"type": "string", "format": "binary"}
 _BODY = {
     **{one.media_types[0]: {"schema": _BINARY} for one in FORMATS},
-    "multipart/form-data": {
-        "schema": {
-            "type": "object",
-            "required": ["images"],
-            "properties": {"images": {"type": "array", "items": _BINARY, "minItems": 1}, **_OPTIONS},
-        }
-    },
-    "application/json": {
+    "multipart/form-data": {"schema": _object({"images": _some(_BINARY)}, **_OPTIONS)},
+    JSON: {
         "schema": {
             "type": "object",
             "additionalProperties": False,
-            "properties": {
-                "images": {"type": "array", "items": _IMAGE, "minItems": 1},
-                "image": _IMAGE,
-                **_NULLABLE_OPTIONS,
-            },
+            "properties": {"images": _some(_IMAGE), "image": _IMAGE, **_NULLABLE_OPTIONS},
             "oneOf": [{"required": ["images"]}, {"required": ["image"]}],
         },
         "examples": {
@@ -78,53 +85,29 @@ _BODY = {
         },
     },
 }
-_INPUTS = {
-    "type": "array",
-    "description": "With show=input: for each image what the network was given, a PNG as base64, or null "
+_INPUTS = _array(
+    _PERHAPS_TEXT,
+    description="With show=input: for each image what the network was given, a PNG as base64, or null "
     "where the image is wrong.",
-    "items": {"type": ["string", "null"]},
-}
-_OWN_ANSWER = {
-    "type": "object",
-    "required": ["model", "version", "predictions"],
-    "properties": {
-        "model": _TEXT,
-        "version": {"type": "integer"},
-        "predictions": _PREDICTIONS,
-        "inputs": _INPUTS,
-    },
-}
-_OWN_ERROR = {
-    "type": "object",
-    "required": ["error"],
-    "properties": {"error": _TEXT, "index": {"type": "integer", "description": "of the bad image"}},
-}
-_HAS_IMAGE = {"type": "object", "required": ["image"], "properties": {"image": _IMAGE}}
+)
+_OWN_ANSWER = _object({"model": _TEXT, "version": _WHOLE, "predictions": _PREDICTIONS}, inputs=_INPUTS)
+_OWN_ERROR = _object({"error": _TEXT}, index={**_WHOLE, "description": "of the bad image"})
+_MLFLOW_ERROR = _object({"error_code": _TEXT, "message": _TEXT})
+_HAS_IMAGE = _object({"image": _IMAGE})
 _SHAPES: dict[str, Any] = {
     "dataframe_split": {
-        "type": "object",
-        "required": ["columns", "data"],
-        "additionalProperties": False,
-        "properties": {
-            "columns": {"type": "array", "items": _TEXT, "contains": {"const": "image"}, "maxContains": 1},
-            "data": {"type": "array", "minItems": 1, "description": "Rows as long as columns."},
-            "index": {"type": ["array", "null"], "description": "As long as data."},
-        },
-    },
-    "dataframe_records": {"type": "array", "minItems": 1, "items": _HAS_IMAGE},
-    "instances": {"type": "array", "minItems": 1, "items": {"anyOf": [_IMAGE, _HAS_IMAGE]}},
-    "inputs": {
-        "anyOf": [
-            {"type": "array", "minItems": 1, "items": _IMAGE},
+        **_object(
             {
-                "type": "object",
-                "required": ["image"],
-                "properties": {
-                    "image": {"anyOf": [_IMAGE, {"type": "array", "minItems": 1, "items": _IMAGE}]}
-                },
+                "columns": _array(_TEXT, contains={"const": "image"}, maxContains=1),
+                "data": {"type": "array", "minItems": 1, "description": "Rows as long as columns."},
             },
-        ]
+            index={"type": ["array", "null"], "description": "As long as data."},
+        ),
+        "additionalProperties": False,
     },
+    "dataframe_records": _some(_HAS_IMAGE),
+    "instances": _some({"anyOf": [_IMAGE, _HAS_IMAGE]}),
+    "inputs": {"anyOf": [_some(_IMAGE), _object({"image": {"anyOf": [_IMAGE, _some(_IMAGE)]}})]},
 }
 _MLFLOW_BODY = {
     "schema": {
@@ -140,79 +123,42 @@ _MLFLOW_BODY = {
         "inputs": {"value": {"inputs": {"image": [_PIXEL]}}},
     },
 }
-_STRINGS = {"type": "array", "items": _TEXT}
-_PIXELS = {"type": "integer", "minimum": 1}
+_PIXELS = {**_WHOLE, "minimum": 1}
 _INPUT = {
     "type": ["object", "null"],
     "description": "in pixels, once it is loaded",
     "properties": {"height": _PIXELS, "width": _PIXELS, "channels": {"enum": [1, 3]}},
 }
-_MODELS = {
-    "type": "array",
-    "items": {
-        "type": "object",
-        "required": ["name", "aliases", "versions"],
-        "properties": {
-            "name": _TEXT,
-            "aliases": {"type": "object", "additionalProperties": {"type": "integer"}},
-            "labels": {**_STRINGS, "description": "of the champion, once it is loaded"},
-            "versions": {
-                "type": "array",
-                "items": {
-                    "type": "object",
-                    "required": ["version", "loaded", "size_bytes"],
-                    "properties": {
-                        "version": {"type": "integer"},
-                        "loaded": {"type": "boolean"},
-                        "size_bytes": {"type": ["integer", "null"]},
-                        "metrics": {"type": "object", "additionalProperties": {"type": "number"}},
-                        "precision": {"type": ["string", "null"]},
-                        "content_key": {"type": ["string", "null"]},
-                        "network": {"type": ["string", "null"], "description": "once it is loaded"},
-                        "input": _INPUT,
-                        "card": {"type": ["string", "null"], "description": "its page in MLflow"},
-                    },
-                },
-            },
-        },
+_VERSION = _object(
+    {"version": _WHOLE, "loaded": {"type": "boolean"}, "size_bytes": {"type": ["integer", "null"]}},
+    metrics={"type": "object", "additionalProperties": {"type": "number"}},
+    precision=_PERHAPS_TEXT,
+    content_key=_PERHAPS_TEXT,
+    network={**_PERHAPS_TEXT, "description": "once it is loaded"},
+    input=_INPUT,
+    card={**_PERHAPS_TEXT, "description": "its page in MLflow"},
+)
+_MODEL = _object(
+    {
+        "name": _TEXT,
+        "aliases": {"type": "object", "additionalProperties": _WHOLE},
+        "versions": _array(_VERSION),
     },
-}
+    labels=_array(_TEXT, description="of the champion, once it is loaded"),
+)
+_SAMPLE = _object({"name": _TEXT, "image": {**_TEXT, "description": "a PNG or JPEG as base64"}})
 _SAMPLES_PATH = "/models/{name}/versions/{version}/samples"
-_SAMPLES = {
-    "type": "object",
-    "required": ["samples"],
-    "properties": {
-        "samples": {
-            "type": "array",
-            "maxItems": 10,
-            "items": {
-                "type": "object",
-                "required": ["name", "image"],
-                "properties": {"name": _TEXT, "image": {**_TEXT, "description": "a PNG or JPEG as base64"}},
-            },
-        }
-    },
-}
-_NAME = {"name": "name", "in": "path", "required": True, "schema": _TEXT}
-_VERSION = {"name": "version", "in": "path", "required": True, "schema": {"type": "integer", "minimum": 0}}
+_NAME = _parameter("name", _TEXT)
+_NUMBERED = _parameter("version", {**_WHOLE, "minimum": 0})
 _REQUEST_ID = {
     "description": "The request's own X-Request-ID where it has a plain one, else a new one.",
     "schema": {"type": "string", "pattern": "^[A-Za-z0-9._:-]{1,128}$"},
 }
-# What comes along with a status, beside X-Request-ID.
+# The headers that answers of a status have beside X-Request-ID.
 _HEADERS: dict[str, Any] = {
     "401": {"WWW-Authenticate": {"schema": {"const": "Bearer"}, "required": True}},
     "413": {"Connection": {"description": "The body is not read to its end.", "schema": {"const": "close"}}},
-    "503": {
-        "Retry-After": {"description": "seconds", "schema": {"type": "integer", "minimum": 1}},
-    },
-}
-# What may be asked without the token.
-_PROBES = ("/livez", "/readyz")
-_MLFLOW_ERROR = {
-    "type": "object",
-    "required": ["error_code", "message"],
-    "properties": {"error_code": _TEXT, "message": _TEXT},
+    "503": {"Retry-After": {"description": "seconds", "schema": _PIXELS}},
 }
 REFUSED = {
     400: "An image or a parameter is wrong; the message names index and reason.",
@@ -227,12 +173,8 @@ REFUSED = {
 
 
 def make_document(guarded: bool) -> dict[str, Any]:
-    """Return the document of all endpoints, as OpenAPI 3.1 has it.
-
-    Args:
-        guarded: the service asks for a token.
-    """
-    paths = {**describe_predictions(), **describe_information()}
+    """Return the document of all endpoints in OpenAPI 3.1; `guarded` if the service asks for a token."""
+    paths = _describe_predictions() | _describe_information()
     document: dict[str, Any] = {
         "openapi": "3.1.0",
         "info": {
@@ -245,10 +187,10 @@ def make_document(guarded: bool) -> dict[str, Any]:
     if guarded:
         document["components"] = {"securitySchemes": {"token": {"type": "http", "scheme": "bearer"}}}
         document["security"] = [{"token": []}]
-        for path in _PROBES:
+        for path in ("/livez", "/readyz"):
             paths[path]["get"]["security"] = []
         for path in ("/models", "/metrics", _SAMPLES_PATH):
-            paths[path]["get"]["responses"]["401"] = _error(REFUSED[401], _OWN_ERROR)
+            paths[path]["get"]["responses"] |= _refuse(_OWN_ERROR, 401)
     for path in paths.values():
         for operation in path.values():
             for status, response in operation["responses"].items():
@@ -256,79 +198,69 @@ def make_document(guarded: bool) -> dict[str, Any]:
     return document
 
 
-def describe_information() -> dict[str, Any]:
+def _describe_information() -> dict[str, Any]:
     """Return the paths that tell about the service."""
-    live = {"type": "object", "required": ["live"], "properties": {"live": {"const": True}}}
-    health = {
-        "type": "object",
-        "required": ["ready", "problems"],
-        "properties": {"ready": {"type": "boolean"}, "problems": _STRINGS},
-    }
-    readyz = _information("Whether requests should be sent here, and what is wrong.", JSON, health)
-    readyz["responses"]["503"] = {"description": "Not ready.", "content": {JSON: {"schema": health}}}
-    samples = _information("A few pictures to try a version with.", JSON, _SAMPLES)
-    samples["parameters"] = [_NAME, _VERSION]
-    samples["responses"] |= {str(status): _error(REFUSED[status], _OWN_ERROR) for status in (404, 503)}
+    health = _object({"ready": {"type": "boolean"}, "problems": _array(_TEXT)})
+    readyz = _information("Whether requests should be sent here, and what is wrong.", health)
+    readyz["responses"]["503"] = _response("Not ready.", health)
+    samples = _information(
+        "A few pictures to try a version with.", _object({"samples": _array(_SAMPLE, maxItems=10)})
+    )
+    samples["parameters"] = [_NAME, _NUMBERED]
+    samples["responses"] |= _refuse(_OWN_ERROR, 404, 503)
     paths = {
         _SAMPLES_PATH: samples,
-        "/models": _information("What is served: versions, aliases, metrics, labels, sizes.", JSON, _MODELS),
-        "/livez": _information("Whether the process answers at all.", JSON, live),
+        "/models": _information("What is served: versions, aliases, metrics, labels, sizes.", _array(_MODEL)),
+        "/livez": _information("Whether the process answers at all.", _object({"live": {"const": True}})),
         "/readyz": readyz,
-        "/metrics": _information("Prometheus' text format.", CONTENT_TYPE, _TEXT),
+        "/metrics": _information("Prometheus' text format.", _TEXT, CONTENT_TYPE),
     }
     return {path: {"get": operation} for path, operation in paths.items()}
 
 
-def _information(summary: str, kind: str, schema: dict[str, Any]) -> dict[str, Any]:
-    return {
-        "summary": summary,
-        "tags": ["information"],
-        "responses": {"200": {"description": "Answered.", "content": {kind: {"schema": schema}}}},
-    }
+def _information(summary: str, schema: Schema, kind: str = JSON) -> dict[str, Any]:
+    responses = {"200": _response("Answered.", schema, kind)}
+    return {"summary": summary, "tags": ["information"], "responses": responses}
 
 
-def describe_predictions() -> dict[str, Any]:
-    """Return the paths of all predictions, as OpenAPI 3.1 has them."""
-    alias = {"name": "alias", "in": "path", "required": True, "schema": _TEXT}
+def _describe_predictions() -> dict[str, Any]:
+    """Return the paths of all predictions."""
     options = {**_OPTIONS, "show": _SHOW}
     query = [{"name": key, "in": "query", "schema": schema} for key, schema in options.items()]
     own = {
-        "/models/{name}/predict": ("Answer images with the champion.", [_NAME]),
-        "/models/{name}/versions/{version}/predict": ("Answer with a version.", [_NAME, _VERSION]),
-        "/models/{name}/aliases/{alias}/predict": ("Answer with the version of an alias.", [_NAME, alias]),
+        "/models/{name}/predict": ("Answer images with the champion.", []),
+        "/models/{name}/versions/{version}/predict": ("Answer with a version.", [_NUMBERED]),
+        "/models/{name}/aliases/{alias}/predict": (
+            "Answer with the version of an alias.",
+            [_parameter("alias", _TEXT)],
+        ),
     }
-    paths: dict[str, Any] = {
-        path: {"post": _operation(summary, [*given, *query], _BODY, _OWN_ANSWER, _OWN_ERROR)}
-        for path, (summary, given) in own.items()
+    paths = {
+        path: _operation(summary, [_NAME, *more, *query], _BODY, _OWN_ANSWER, _OWN_ERROR)
+        for path, (summary, more) in own.items()
     }
-    answer = {"type": "object", "required": ["predictions"], "properties": {"predictions": _PREDICTIONS}}
-    body = {"application/json": _MLFLOW_BODY}
-    operation = _operation(
-        "Answer in MLflow's protocol, with the default model.", [], body, answer, _MLFLOW_ERROR
+    mlflow = _operation(
+        "Answer in MLflow's protocol, with the default model.",
+        [],
+        {JSON: _MLFLOW_BODY},
+        _object({"predictions": _PREDICTIONS}),
+        _MLFLOW_ERROR,
     )
-    operation["responses"]["401"] = _error(REFUSED[401], _OWN_ERROR)
-    operation["responses"]["415"] = {
-        "description": REFUSED[415],
-        "content": {"text/plain": {"schema": _TEXT}},
-    }
-    return {**paths, "/invocations": {"post": operation}}
+    mlflow["responses"] |= _refuse(_OWN_ERROR, 401) | {"415": _response(REFUSED[415], _TEXT, "text/plain")}
+    return {path: {"post": operation} for path, operation in {**paths, "/invocations": mlflow}.items()}
 
 
 def _operation(
-    summary: str, parameters: list[Any], body: dict[str, Any], answer: dict[str, Any], error: dict[str, Any]
+    summary: str, parameters: list[Schema], body: Schema, answer: Schema, error: Schema
 ) -> dict[str, Any]:
-    responses: dict[str, Any] = {
-        "200": {"description": "Answered.", "content": {"application/json": {"schema": answer}}}
-    }
-    responses |= {str(status): _error(reason, error) for status, reason in REFUSED.items()}
     return {
         "summary": summary,
         "tags": ["predictions"],
         "parameters": parameters,
         "requestBody": {"required": True, "content": body},
-        "responses": responses,
+        "responses": {"200": _response("Answered.", answer), **_refuse(error, *REFUSED)},
     }
 
 
-def _error(reason: str, schema: dict[str, Any]) -> dict[str, Any]:
-    return {"description": reason, "content": {"application/json": {"schema": schema}}}
+def _refuse(error: Schema, *statuses: int) -> Schema:
+    return {str(status): _response(REFUSED[status], error) for status in statuses}

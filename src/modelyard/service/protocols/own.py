@@ -1,4 +1,4 @@
-"""What is posted to /models/...: raw bytes, multipart or JSON become a list of images and their options."""
+"""The protocol of /models/...: raw bytes, multipart or JSON become images and their options."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -16,54 +16,24 @@ RAW = frozenset(kind for one in FORMATS for kind in one.media_types)
 _OFFICIAL = ", ".join(one.media_types[0] for one in FORMATS)
 JSON = "application/json"
 MULTIPART = "multipart/form-data"
-# Brackets and commas of one image: numbers of 28 x 28 or so; what is larger comes as a file.
+# Brackets and commas of one image as numbers, of 28 x 28 or so; larger images come as files.
 _MOST_NODES = 2_000
-# Images of which the input may be shown at once: a picture of it may be much larger than the image was.
+# Images whose inputs may be shown in one answer: those may be much larger than the images.
 MOST_SHOWN = 16
 _KEYS = {"images", "image", "top_k", "on_error"}
 
 
 @dataclass(frozen=True)
 class Payload:
-    """Images as `Predictor.predict` takes them, with its options.
+    """Images and options for `Predictor.predict`, which checks `top_k` and `on_error`.
 
-    `top_k` and `on_error` have not been checked; `Predictor.predict` does that. With `shows_input` the
-    answers come with a picture of what the model was given.
+    With `shows_input` the answers come with a picture of each input of the model.
     """
 
     images: list[Any]
     top_k: Any = DEFAULT_TOP_K
     on_error: Any = "raise"
     shows_input: bool = False
-
-
-def parse_payload(content_type: str, query: str, body: bytes, max_items: int) -> Payload:
-    """Read a request's images.
-
-    Args:
-        content_type: the header, with its parameters.
-        query: may hold `show=input`, and `top_k` and `on_error`, which those in the body come before.
-        body: all of it.
-        max_items: images that are allowed.
-
-    Raises:
-        Refusal: another type (415), too many images (413), or not what the type says (400).
-    """
-    kind = content_type.partition(";")[0].strip().lower()
-    options = _read_query(query) if query else {}
-    if kind in RAW:
-        images: list[Any] = [body]
-    elif kind == JSON:
-        images, found = _read_json(body, max_items)
-        options |= found
-    elif kind == MULTIPART:
-        images, fields = read_parts(content_type, body, max_items)
-        options |= _read_options(fields)
-    else:
-        raise Refusal(415, f"expected {_OFFICIAL}, {MULTIPART} or {JSON}, got {_show(kind)}")
-    shown = options.get("shows_input", False)
-    check_count(images, min(max_items, MOST_SHOWN) if shown else max_items)
-    return Payload(images, **options)
 
 
 def check_count(images: list[Any], max_items: int) -> None:
@@ -75,46 +45,48 @@ def check_count(images: list[Any], max_items: int) -> None:
 
 
 def check_nodes(body: bytes, max_items: int) -> None:
-    """Refuse JSON of more lists and values than images can have (413), before it is read.
+    """Refuse JSON with more lists and values than images can have (413), before it is read.
 
-    A list of two bytes takes seventy once it is an object.
+    A list of two bytes becomes an object of seventy.
     """
     if sum(map(body.count, (b",", b"[", b"{"))) > max_items * _MOST_NODES:
         raise too_large(f"more lists and values than {max_items} images have, which is all that is allowed")
 
 
-def load_json(body: bytes, max_items: int) -> dict[str, Any]:
-    """Read a JSON object.
-
-    Raises:
-        Refusal: it is none (400), or has more in it than images can have (413).
-    """
-    check_nodes(body, max_items)
-    try:
-        value = orjson.loads(body)
-    except orjson.JSONDecodeError as error:
-        raise Refusal(400, f"the body is not JSON: {error.msg} at character {error.pos}") from None
-    if not isinstance(value, dict):
-        raise Refusal(400, f"expected a JSON object, got {type(value).__name__}")
-    return value
-
-
 class OwnDialect:
-    """The service's own protocol, of /models/...: see `parse_payload` for what it takes."""
+    """The service's own protocol, of /models/...: raw bytes, multipart or JSON."""
 
     def parse(self, content_type: str, query: str, body: bytes, max_items: int) -> Payload:
-        """Read a request, as `parse_payload` does."""
-        return parse_payload(content_type, query, body, max_items)
+        """Read images and options; options in the body override those in the query.
+
+        Raises:
+            Refusal: another type (415), too many images (413), or a body that does not match its type (400).
+        """
+        kind = content_type.partition(";")[0].strip().lower()
+        options = _read_query(query) if query else {}
+        if kind in RAW:
+            images: list[Any] = [body]
+        elif kind == JSON:
+            images, found = _read_json(body, max_items)
+            options |= found
+        elif kind == MULTIPART:
+            images, fields = read_parts(content_type, body, max_items)
+            options |= _read_options(fields)
+        else:
+            raise Refusal(415, f"expected {_OFFICIAL}, {MULTIPART} or {JSON}, got {_show(kind)}")
+        shown = options.get("shows_input", False)
+        check_count(images, min(max_items, MOST_SHOWN) if shown else max_items)
+        return Payload(images, **options)
 
     def write(self, served: ServedVersion, answers: list[Any], inputs: list[str | None]) -> bytes:
-        """Write the answers with the version that gave them, and the pictures of its inputs, if any."""
+        """Write the answers with their version, and with pictures of its inputs, if there are any."""
         answer: dict[str, Any] = {"model": served.name, "version": served.version, "predictions": answers}
         if inputs:
             answer["inputs"] = inputs
         return orjson.dumps(answer)
 
     def refuse(self, refusal: Refusal) -> tuple[bytes, str]:
-        """Write the reason, and the index of the image that is to blame."""
+        """Write the reason, and the index of the image at fault."""
         error: dict[str, Any] = {"error": refusal.message}
         if refusal.index is not None:
             error["index"] = refusal.index
@@ -122,7 +94,13 @@ class OwnDialect:
 
 
 def _read_json(body: bytes, max_items: int) -> tuple[list[Any], dict[str, Any]]:
-    fields = load_json(body, max_items)
+    check_nodes(body, max_items)
+    try:
+        fields = orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        raise Refusal(400, f"the body is not JSON: {error.msg} at character {error.pos}") from None
+    if not isinstance(fields, dict):
+        raise Refusal(400, f"expected a JSON object, got {type(fields).__name__}")
     if unknown := fields.keys() - _KEYS:
         raise Refusal(400, f"expected the keys {sorted(_KEYS)}, got {len(unknown)} others")
     if ("images" in fields) == ("image" in fields):
@@ -146,7 +124,7 @@ def _read_query(query: str) -> dict[str, Any]:
 def _read_options(fields: dict[str, str]) -> dict[str, Any]:
     options: dict[str, Any] = {}
     if "top_k" in fields:
-        # Only ASCII digits: int() would take blanks, underscores and other alphabets too.
+        # int() would also take blanks, underscores and digits of other scripts.
         text = fields["top_k"]
         if not (text.isascii() and text.isdigit() and len(text) < 10):
             raise Refusal(400, "top_k must be a whole number from 1")

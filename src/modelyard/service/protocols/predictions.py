@@ -1,4 +1,4 @@
-"""The hot path: a request's body becomes images, images become answers, in plain ASGI."""
+"""The hot path: from a request's body to images to answers, in plain ASGI."""
 
 import asyncio
 import time
@@ -24,19 +24,21 @@ from modelyard.service.protocols.own import Payload
 from modelyard.service.settings import Settings
 
 Answers = list[Any]
+# This much JSON is read in a fraction of a millisecond.
+_QUICKLY_PARSED_BYTES = 262_144
 
 
 class Dialect(Protocol):
     """How one protocol reads requests and writes answers."""
 
     def parse(self, content_type: str, query: str, body: bytes, max_items: int) -> Payload:
-        """Read a request; a Refusal says what is wrong with it."""
+        """Read a request, or raise a Refusal."""
 
     def write(self, served: ServedVersion, answers: Answers, inputs: list[str | None]) -> bytes:
-        """Write the body of a 200; `inputs` are PNGs in base64, none where they were not asked for."""
+        """Write the body of a 200; `inputs` are PNGs in base64, if they were asked for."""
 
     def refuse(self, refusal: Refusal) -> tuple[bytes, str]:
-        """Write the body of any other status, and its content type."""
+        """Return the body of any other status, and its content type."""
 
 
 Choose = Callable[[Models, dict[str, Any]], ServedVersion]
@@ -44,15 +46,11 @@ Choose = Callable[[Models, dict[str, Any]], ServedVersion]
 
 @dataclass(frozen=True)
 class Predictions:
-    """An ASGI endpoint that answers images.
+    """An ASGI endpoint that answers images in one protocol; all endpoints share admission and loading.
 
     Attributes:
-        models: what is served.
-        settings: the limits.
-        admission: the slots, shared by all endpoints.
-        loading: threads in which a version that is not in memory may be loaded.
-        dialect: the protocol it speaks.
-        choose: takes the version out of the models, by the path's parameters.
+        loading: threads in which versions that are not in memory may be loaded.
+        choose: returns the version for the path's parameters.
         chooses_at_once: `choose` never loads, and is called on the event loop.
     """
 
@@ -103,7 +101,7 @@ class Predictions:
             return served.predictor.predict(payload.images, payload.top_k, payload.on_error, ends_at, observe)
 
         if len(body) > _QUICKLY_PARSED_BYTES:
-            # In one slot: what JSON becomes may be twenty times as large, and must not wait in the queue.
+            # Both in one slot: parsed JSON may be twenty times as large, and must not wait in the queue.
             answers = await self.admission.run(lambda: predict(parse()))
         elif not (payload := parse()).shows_input and is_quick(served.predictor, payload.images, len(body)):
             answers = predict(payload)
@@ -119,7 +117,7 @@ class Predictions:
 
 
 def _keep_drawn(predictor: Predictor, inputs: list[str | None]) -> Observe:
-    """Return what adds a picture of each input to `inputs`, a PNG in base64, None of what cannot be read."""
+    """Return an observer that adds each input to `inputs`: a PNG in base64, or None if it cannot be read."""
 
     def keep(ready: NDArray[np.float32] | None) -> None:
         inputs.append(None if ready is None else b64encode(predictor.draw_input(ready)).decode())
@@ -127,20 +125,12 @@ def _keep_drawn(predictor: Predictor, inputs: list[str | None]) -> Observe:
     return keep
 
 
-# Reading that much JSON takes a fraction of a millisecond.
-_QUICKLY_PARSED_BYTES = 262_144
-
-
-# Of a message about a name that may be 64 kB long.
-_MOST_TOLD = 1000
-
-
 class ClientGoneError(Exception):
-    """The client went away while it sent its request; there is nobody to answer."""
+    """The client left while it sent its request; nobody waits for an answer."""
 
 
 def check_encoding(encoding: bytes) -> None:
-    """Refuse a body that is compressed as a whole (415); images are compressed by themselves."""
+    """Refuse a compressed body (415); images are compressed already."""
     if encoding.strip().lower() not in (b"", b"identity"):
         raise Refusal(
             415, "expected a body without Content-Encoding", headers={"accept-encoding": "identity"}
@@ -148,11 +138,11 @@ def check_encoding(encoding: bytes) -> None:
 
 
 async def read_body(receive: Receive, declared: bytes | None, max_bytes: int) -> bytes:
-    """Read a request's body, at most `max_bytes` of it whatever it declares.
+    """Read a request's body.
 
     Raises:
-        Refusal: it is larger (413).
-        ClientGoneError: it ended before its time.
+        Refusal: it is larger than `max_bytes` (413), whatever it declares.
+        ClientGoneError: it is cut off.
     """
     if declared is not None and declared.isdigit() and int(declared[:20]) > max_bytes:
         raise too_large(f"a body of {declared[:20].decode()} bytes, at most {max_bytes} are allowed")
@@ -167,21 +157,20 @@ async def read_body(receive: Receive, declared: bytes | None, max_bytes: int) ->
         if size > max_bytes:
             raise too_large(f"a body of more than {max_bytes} bytes, which is all that is allowed")
         if not message.get("more_body", False):
-            # Most bodies come in one piece, which is not copied.
+            # Most bodies come in one piece, and are not copied.
             return b"".join([*chunks, chunk]) if chunks else chunk
         chunks.append(chunk)
 
 
 def explain(error: Exception, deadline_s: float) -> Refusal:
-    """Return the refusal that an error amounts to; what is nobody's fault but ours is raised again."""
+    """Return the refusal for an error; an error that is a fault of the service is raised again."""
     match error:
         case Refusal():
             return error
         case ImageError():
             return Refusal(400, str(error), error.index)
         case UnknownModel():
-            # str() of a LookupError is its message; of a KeyError it would be quoted.
-            return Refusal(404, str(error.args[0] if error.args else error)[:_MOST_TOLD])
+            return Refusal(404, str(error))
         case Unavailable():
             return busy(str(error))
         case TimeoutError():
