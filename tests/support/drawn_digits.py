@@ -3,11 +3,11 @@
 import functools
 
 import numpy as np
-from modelyard.inference.mnist_fit import fit_digit
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 import tflite_models
+from modelyard.inference.digits.mnist import fit_digit
 
 SIDE, PEN = 280, 20
 Stroke = list[tuple[int, int]]
