@@ -14,7 +14,7 @@ from modelyard.networks.formats.allowed_ops import BATCH_NORM, CHECK
 from modelyard.networks.formats.folding import fold_batch_norm
 from modelyard.networks.formats.frozen_graph import FrozenGraphOriginal
 from modelyard.networks.formats.graphdef import parse_graph
-from modelyard.networks.network import OpenedNetwork
+from modelyard.networks.network import Network
 from modelyard.params.groups.pretrained import Decoded, TensorEntrance, TensorExit
 
 ENTRANCE = TensorEntrance(
@@ -47,8 +47,8 @@ def graph(content: bytes) -> GraphDef:
     return parse_graph(content, "graph.pb")
 
 
-def load(graph: GraphDef, exit_: TensorExit = EXIT, decoded: Decoded | None = DECODED) -> OpenedNetwork:
-    return OpenedNetwork(FrozenGraphOriginal(graph, ENTRANCE, exit_, decoded, "graph.pb"), None)
+def load(graph: GraphDef, exit_: TensorExit = EXIT, decoded: Decoded | None = DECODED) -> Network:
+    return Network(FrozenGraphOriginal(graph, ENTRANCE, exit_, decoded, "graph.pb"), None)
 
 
 def answer(graph: GraphDef, **changes: Any) -> np.ndarray:

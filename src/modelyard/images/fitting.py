@@ -1,4 +1,4 @@
-"""Pictures fitted for a network, by the code that will serve it."""
+"""Pictures fitted for a network, by the code that serves it."""
 
 from typing import Any
 
@@ -13,12 +13,10 @@ from modelyard.params import Input
 
 
 def fit_pictures(pictures: Pictures, how: Input, title: str) -> NDArray[Any]:
-    """Return what a network sees of the pictures: (n, height, width, channels), 0..255, uint8 or float32.
+    """Return the pictures as a network sees them: (n, height, width, channels), 0..255, uint8 or float32.
 
-    A processor decodes one picture at a time; only what the network sees is kept.
-
-    Raises:
-        ModelyardError: a picture cannot be read, or memory does not hold what the network sees of all.
+    Each processor decodes one picture at a time, and only the fitted ones are kept. Raises ModelyardError if
+    a picture cannot be read, or all do not fit in memory.
     """
     shape = (len(pictures), how.height, how.width, how.channels)
 

@@ -14,17 +14,9 @@ _MEANING = {
 
 
 def read_idx(content: bytes, dimensions: int) -> NDArray[np.uint8]:
-    """Read an IDX file of unsigned bytes.
+    """Read an IDX file of unsigned bytes, with 3 dimensions for images, or 1 for labels.
 
-    Args:
-        content: the raw file.
-        dimensions: how many it must have: 3 for images, 1 for labels.
-
-    Returns:
-        A uint8 array of the sizes that the header names.
-
-    Raises:
-        ValueError: the header or the length is another one.
+    Raises ValueError if the header or the length is wrong.
     """
     magic = bytes([0, 0, _UNSIGNED_BYTES, dimensions])
     header_bytes = 4 + 4 * dimensions

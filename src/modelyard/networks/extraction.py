@@ -1,4 +1,4 @@
-"""Extraction: the trunk's features of pictures, computed through LiteRT as they will be when it is served."""
+"""Features of pictures, computed by the trunk in LiteRT, as they are when it is served."""
 
 import sys
 from collections.abc import Sequence
@@ -26,15 +26,9 @@ KEPT_AT_ONCE = 1000
 
 
 def make_trunk(folder: Path, bundles: Path, precision: Precision) -> Trunk:
-    """Cut the imported network's bundle at its features; where it has none, convert the network up to them.
+    """Cut the imported network's bundle at its features; if it has none, convert the network up to them.
 
-    Args:
-        folder: of the imported network.
-        bundles: what became of it, a bundle below the name of each precision.
-        precision: of the weights.
-
-    Raises:
-        ModelyardError: conf/ names no features of it, or it cannot be converted.
+    Raises ModelyardError if conf/ names no features, or the network cannot be converted.
     """
     imported = read_imported(folder)
     if (bundles / precision).exists():
@@ -48,13 +42,10 @@ def make_trunk(folder: Path, bundles: Path, precision: Precision) -> Trunk:
 
 
 def extract_features(trunk: Trunk, parts: Sequence[Pictures], out: Path) -> None:
-    """Write the features of pictures, and show how far it is.
+    """Write the features of pictures to `out`, and show progress.
 
-    Those that are in `out` already, of the same picture by the same trunk, are not computed again; what a
-    killed run has done so far is there.
-
-    Raises:
-        ModelyardError: a picture cannot be read, or a feature is NaN.
+    Features that `out` already has from the same trunk are kept, including those of a run that was killed.
+    Raises ModelyardError if a picture cannot be read, or a feature is NaN.
     """
     known = _read_known(out, trunk)
     wanted = {part.key(place): (part, place) for part in parts for place in range(len(part))}
@@ -70,7 +61,7 @@ def extract_features(trunk: Trunk, parts: Sequence[Pictures], out: Path) -> None
 
 
 def _read_known(out: Path, trunk: Trunk) -> dict[str, Floats]:
-    """Return what an earlier run of the stage left, if it had the same trunk."""
+    """Return the features that an earlier run left, if it had the same trunk."""
     try:
         earlier = read_features(out)
     except ModelyardError as error:
@@ -81,7 +72,7 @@ def _read_known(out: Path, trunk: Trunk) -> dict[str, Floats]:
 
 
 def _compute(trunk: Trunk, pictures: Sequence[tuple[Pictures, int]], title: str) -> list[Floats]:
-    """Run the trunk over pictures on all processors; each is decoded when its turn comes."""
+    """Run the trunk on all processors; each picture is decoded when its turn comes."""
     how = trunk.preprocessing
     # One thread each for as long as there are pictures enough: several wait for each other in every layer.
     workers, processors = count_workers(), count_processors()

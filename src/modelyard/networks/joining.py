@@ -1,7 +1,7 @@
-"""LiteRT models joined, the output of one into the next, and cut at a tensor.
+"""LiteRT models joined, the output of one into the input of the next, or cut at a tensor.
 
-Nothing is converted again: the weights and operations of both stay what they are, also where the one keeps
-int8 and the other float32, which a converter decides for a whole model.
+Nothing is converted again: the weights and operations of both stay the same, even if one has int8 weights and
+the other float32, which a converter decides for a whole model.
 """
 
 import struct
@@ -20,14 +20,9 @@ _ALIGNMENT_BYTES = 16
 
 
 def join_models(first: bytes, second: bytes) -> bytes:
-    """Join two models; the result takes what the first takes, and gives what the second gives.
+    """Join two models, each of one graph, input and output, so that the first feeds the second.
 
-    Args:
-        first: with one graph, one input and one output.
-        second: as well; its input has the shape and type of the first one's output.
-
-    Raises:
-        ModelyardError: they do not fit together.
+    Raises ModelyardError unless the second one's input has the shape and type of the first one's output.
     """
     whole, added = read_model(first), read_model(second)
     graph, more = whole.subgraphs[0], added.subgraphs[0]
@@ -57,12 +52,9 @@ def join_models(first: bytes, second: bytes) -> bytes:
 
 
 def cut_model(model: bytes, tensor: int, pooled: bool = False) -> bytes:
-    """Return the part of a model that computes one of its tensors, which becomes the output.
+    """Return the part of a model that computes a tensor, given by its number, which becomes the output.
 
-    Args:
-        model: with one graph, one input and one output.
-        tensor: its number.
-        pooled: of a tensor with places, (1, h, w, n), their mean becomes the output, (1, n).
+    With `pooled`, the output of a tensor (1, h, w, n) is its mean over height and width, (1, n).
     """
     whole = read_model(model)
     graph = whole.subgraphs[0]
@@ -86,13 +78,9 @@ def cut_model(model: bytes, tensor: int, pooled: bool = False) -> bytes:
 def find_tensor(
     model: bytes, levels: NDArray[np.float32], row: NDArray[np.float32], tolerance: float
 ) -> int | None:
-    """Return the number of the last tensor that, pooled, is a row of numbers; None where none is.
+    """Return the number of the last tensor that, pooled, is the row (1, n) for the input `levels`, or None.
 
-    Args:
-        model: with one graph, one input and one output.
-        levels: its input, (1, h, w, c).
-        row: (1, n), what the tensor is to give then.
-        tolerance: how long the difference may be, as a share of the row's length.
+    The length of the difference may be `tolerance` times the row's length.
     """
     graph = read_model(model).subgraphs[0]
     tensor: int
@@ -106,7 +94,7 @@ def find_tensor(
 
 
 def _add_mean(whole: Any, tensor: int) -> int:
-    """Let a model end with the mean of a tensor's places; return the tensor that names their axes."""
+    """Append the mean over height and width of a tensor; return the tensor that holds these axes."""
     from ai_edge_litert import schema_py_generated as schema
 
     graph, axes, mean = whole.subgraphs[0], schema.TensorT(), schema.TensorT()
@@ -130,7 +118,7 @@ def _add_mean(whole: Any, tensor: int) -> int:
 
 
 class _AlignedBuilder(flatbuffers.Builder):  # type: ignore[misc]
-    """Puts every vector where weights may be read from; the generated code knows nothing of `force_align`."""
+    """Aligns every vector as weights need it; the generated code ignores `force_align`."""
 
     def StartVector(self, elemSize: int, numElems: int, alignment: int) -> Any:  # noqa: N802, N803
         return super().StartVector(elemSize, numElems, max(alignment, _ALIGNMENT_BYTES))
@@ -139,8 +127,7 @@ class _AlignedBuilder(flatbuffers.Builder):  # type: ignore[misc]
 def read_model(model: bytes) -> Any:
     """Read a model as the objects of its schema.
 
-    Raises:
-        ModelyardError: it cannot be parsed, or has not one graph with one input and one output.
+    Raises ModelyardError if it cannot be parsed, or is not one graph with one input and one output.
     """
     from ai_edge_litert.schema_py_generated import ModelT
 

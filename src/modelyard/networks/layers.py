@@ -1,4 +1,4 @@
-"""The Keras networks that are trained here: their layers, and an ensemble of them."""
+"""The layers of the Keras networks that are trained here, and of their ensembles."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -15,19 +15,12 @@ BATCH_NORM_MOMENTUM = 0.95
 def build_network(
     model: Model, shape: tuple[int, ...], classes: int, precision: str = "float32", fused: bool = False
 ) -> "keras.Model":
-    """Make one network with fresh weights; `model.members` is not looked at.
+    """Make one network with fresh weights, from float32 (n, *shape) to probabilities, float32 (n, classes).
 
-    Args:
-        model: the layers.
-        shape: of one input: pixels (h, w, c) of 0..255, normalised inside, so that what serves the network
-            sends plain pixels; or features (w,).
-        classes: how many outputs it has.
-        precision: what the layers compute in, as Keras names it; weights and output are float32 always.
-        fused: whether one fast operation normalises the channels; the weights are the same, but a file of the
-            network needs this package.
-
-    Returns:
-        A network from float32 (n, *shape) to float32 (n, classes), probabilities.
+    The input is pixels (h, w, c) of 0..255, normalised inside so that clients send plain pixels, or features
+    (w,). `precision` is what the layers compute in, as Keras names it; weights and output are always float32.
+    With `fused`, a single fast operation normalises the channels: the weights are the same, but the file
+    needs this package. `model.members` is ignored.
     """
     import keras
     from keras import layers

@@ -21,14 +21,9 @@ Answers = NDArray[np.float32]
 
 @contextmanager
 def open_source(folder: Path, samples: Samples) -> Iterator[Source]:
-    """Give the network that the import left in `folder`, and the untouched original's answers.
+    """Give the network that the import left in `folder`, with the unchanged original's answers to `samples`.
 
-    Args:
-        folder: see `imported.read_imported`.
-        samples: what a bundle is proved on.
-
-    Raises:
-        ModelyardError: a file is missing or wrong, or the network does not answer.
+    Raises ModelyardError if a file is missing or wrong, or the network does not answer.
     """
     imported = read_imported(folder)
     how = imported.preprocessing
@@ -57,7 +52,7 @@ def open_source(folder: Path, samples: Samples) -> Iterator[Source]:
 
 
 def _measure_decoder(network: Network, samples: Samples, answers: Answers) -> float | None:
-    """Return what TensorFlow's own decoder changes in any probability of the whole samples."""
+    """Return the largest change of any probability by TensorFlow's own decoder, of the whole samples."""
     files = [samples.file(place) for place in range(len(samples.paths))]
     decoded = network.answer_files(files)
     return None if decoded is None else float(np.abs(answers[: len(files)] - decoded).max())

@@ -1,6 +1,6 @@
-"""The parameters in params.yaml: typed, frozen, refused at once when something is wrong.
+"""The parameters in params.yaml: typed, frozen, and refused at once if anything is wrong.
 
-One file a group of conf/, with the range of every value. A unit stands in the name (`timeout_s`).
+One file for each group of conf/, with the range of every value. Names have units (`timeout_s`).
 """
 
 from modelyard.params.groups.data import (

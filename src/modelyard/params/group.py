@@ -1,4 +1,4 @@
-"""What every group of parameters has in common, and the kinds of values that several of them use."""
+"""What all groups of parameters have in common, and the types that several of them use."""
 
 from typing import Annotated
 

@@ -1,4 +1,4 @@
-"""params.yaml as typed parameters, and what is said of a wrong one."""
+"""params.yaml as typed parameters, or errors that name every fault."""
 
 from pathlib import Path
 from typing import Any, Self
@@ -67,9 +67,8 @@ def _refuse_other_names(group: str, name: str, uri: str, role: str) -> None:
 def validate_params(values: Any, origin: str = "params.yaml") -> Params:
     """Make parameters of plain values, as YAML gives them.
 
-    Raises:
-        ModelyardError: a key is unknown or missing, a type is wrong, a value is out of range. Every fault has
-            a line of its own that names the key, what was expected and what came.
+    Raises ModelyardError if a key is unknown or missing, a type is wrong, or a value is out of range. Every
+    fault has its own line with the key, what was expected and what came.
     """
     try:
         return Params.model_validate(values)
@@ -79,11 +78,7 @@ def validate_params(values: Any, origin: str = "params.yaml") -> Params:
 
 
 def load_params(path: Path | str = "params.yaml") -> Params:
-    """Read params.yaml.
-
-    Raises:
-        ModelyardError: the file is missing, is not YAML, or holds something wrong (see `validate_params`).
-    """
+    """Read params.yaml; raises ModelyardError if it is missing or invalid (see `validate_params`)."""
     try:
         values = yaml.safe_load(Path(path).read_text())
     except FileNotFoundError:
@@ -118,7 +113,7 @@ def _describe(fault: Any, values: Any) -> str:
 
 
 def _name_key(fault: Any, values: Any) -> str:
-    """Return the key as it stands in the file; pydantic adds the format where a group has several."""
+    """Return the key as it is in the file; pydantic adds the format if a group has several."""
     names: list[str] = []
     for place, part in enumerate(fault["loc"], 1):
         missing = fault["type"] == "missing" and place == len(fault["loc"])

@@ -1,7 +1,7 @@
-"""Files out of an archive that nobody has to trust: a .tar, .tgz or .zip.
+"""Files from an archive that is not trusted: a .tar, .tgz or .zip.
 
-What an archive unpacks into is bounded in bytes, which bounds how well it may be compressed; so are its
-headers, its members and their names: a small archive can ask for more than there is in each of these ways.
+Limits bound the unpacked bytes, the headers, the members and their names, because a small archive can demand
+far too much memory or disk by each of these.
 """
 
 import gzip
@@ -37,7 +37,7 @@ _DAMAGES = (*_OWN_DAMAGES, EOFError, NotImplementedError, IndexError, ValueError
 
 
 class _Member(NamedTuple):
-    """What an archive holds: a safe path without a leading `./`, and the content, None for a folder."""
+    """A member of an archive: a safe path without a leading `./`, and its content, None for a folder."""
 
     path: str
     content: IO[bytes] | None
@@ -46,19 +46,11 @@ class _Member(NamedTuple):
 def extract_members(
     archive: Path, names: Mapping[str, str | None], into: Path, max_bytes: int, folder: str = ""
 ) -> dict[str, Path]:
-    """Write the named files of an archive into a folder: all of them, verified, or none.
+    """Write the named files of an archive into a folder, made if missing: all of them, verified, or none.
 
-    The whole archive is read, so that its own checksum is checked too; nothing else of it is written.
-
-    Args:
-        archive: a .tar, .tgz or .zip, whatever its name.
-        names: a file's name in the archive, and its SHA-256 in hex, or None where it is not known.
-        into: the folder to write to; made where missing.
-        max_bytes: what the archive may unpack into, headers included.
-        folder: the folder inside the archive that holds the files, as in "package/data".
-
-    Returns:
-        The path of every name.
+    The whole archive is read, so that its own checksum is checked too; nothing else is written. `names` has
+    each file's SHA-256 in hex, or None; the files are in `folder` inside the archive, as in "package/data".
+    `max_bytes` bounds all unpacked bytes, headers included. Returns the path of every name.
 
     Raises:
         WrongContent: it is no archive, is cut short, is too large; it lacks a name or has it twice; a
@@ -84,15 +76,9 @@ def extract_members(
 
 
 def unpack_archive(archive: Path, into: Path, max_bytes: int) -> None:
-    """Write all files of an archive below an empty folder.
+    """Write all files of an archive below an empty folder; see `extract_members` for the limits and errors.
 
-    Args:
-        archive: a .tar, .tgz or .zip, whatever its name.
-        into: the folder; after an error it holds a part, and is the caller's to remove.
-        max_bytes: what the archive may unpack into, headers included.
-
-    Raises:
-        WrongContent: as for `extract_members`.
+    After an error the folder holds a part, and the caller removes it.
     """
     with _damage_explained(archive):
         for path, content in _walk(archive, max_bytes):
@@ -212,7 +198,7 @@ def _check_member(archive: Path, name: str, plain: bool) -> str:
 
 
 def _is_name(name: str, parts: list[str]) -> bool:
-    """Return whether a file below a folder can be called so."""
+    """Return whether a file below a folder can have this name."""
     fits = 0 < len(name) <= _MOST_NAME and len(parts) <= _MOST_PARTS and "\0" not in name
     return fits and all(len(os.fsencode(part)) <= _MOST_PART_BYTES for part in parts)
 

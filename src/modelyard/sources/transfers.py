@@ -1,4 +1,4 @@
-"""A file over HTTP: resumed where it broke off, verified, in its place only when it is whole."""
+"""A file over HTTP: resumed after a break, verified, and put in its place only when whole."""
 
 import errno
 import os
@@ -32,7 +32,7 @@ class _Broken(Exception):  # noqa: N818
 
 @dataclass(frozen=True)
 class _Order:
-    """What is asked of whom."""
+    """What to fetch, within which limits."""
 
     url: str
     connect_timeout_s: float
@@ -51,23 +51,12 @@ def fetch(
     max_bytes: int | None = None,
     retries: int = 3,
 ) -> Path:
-    """Bring the file of `url` to `path`.
+    """Bring the file of an http or https URL to `path`, and return that; folders are made.
 
-    A file that is there already stays, and nobody is asked; where `sha256` is given it must match. What has
-    come so far waits in `PATH.part`, also after a kill, and the next call goes on from there. Two processes
-    that want the same path take turns.
-
-    Args:
-        url: an http or https address.
-        path: where the file goes; folders are made.
-        connect_timeout_s: how long the connection may take.
-        read_timeout_s: how long the server may be silent.
-        sha256: what the file must have, in hex; with None the caller checks, and removes a wrong file.
-        max_bytes: a longer file is refused.
-        retries: how often a broken transfer or a server's error (5xx) is tried again.
-
-    Returns:
-        `path`.
+    A file that is there already stays, and no request is made; if `sha256` (in hex) is given it must match,
+    else the caller checks and removes a wrong file. The bytes so far wait in `PATH.part`, even after a kill,
+    and the next call resumes from them. Two processes that want the same path take turns. `read_timeout_s`
+    bounds the server's silence; `retries` counts those after a broken transfer or a server's error (5xx).
 
     Raises:
         Unreachable: no file came.
@@ -89,7 +78,7 @@ def _is_right(path: Path, sha256: str | None) -> bool:
 
 
 def _bring(order: _Order, part: Part, retries: int) -> None:
-    """Leave the whole, right file in `part`. Pieces that do not fit together are fetched once anew."""
+    """Leave the whole, right file in `part`. Pieces that do not fit together are fetched again, once."""
     resumed = _try_repeatedly(order, part, retries)
     if resumed and not _is_right(part.file, order.sha256):
         part.drop()
@@ -101,7 +90,7 @@ def _bring(order: _Order, part: Part, retries: int) -> None:
 
 
 def _try_repeatedly(order: _Order, part: Part, retries: int, pause_s: float = _FIRST_PAUSE_S) -> bool:
-    """Transfer until the end is reached; return whether the last piece was put behind an earlier one."""
+    """Transfer until the end; return whether the last piece was appended to an earlier one."""
     try:
         return _transfer(order, part)
     except _Broken as broken:
@@ -112,7 +101,7 @@ def _try_repeatedly(order: _Order, part: Part, retries: int, pause_s: float = _F
 
 
 def _transfer(order: _Order, part: Part) -> bool:
-    """Ask once and append what comes; return whether it went behind a piece of an earlier try."""
+    """Make one request and append the answer; return whether it was appended to an earlier piece."""
     headers = part.resume_headers()
     with _ask(order, headers) as response:
         if response.status_code == codes.requested_range_not_satisfiable and headers:
@@ -143,7 +132,7 @@ def _ask(order: _Order, headers: dict[str, str]) -> requests.Response:
 
 
 def _explain(url: str, error: RequestException) -> SourceError | _Broken:
-    """Turn what requests raises into one short line."""
+    """Turn an error of requests into one short line."""
     cause = getattr(error.args[0] if error.args else None, "reason", None)
     if isinstance(cause, NameResolutionError):
         return Unreachable(url, "host not found (DNS)")
@@ -156,7 +145,7 @@ def _explain(url: str, error: RequestException) -> SourceError | _Broken:
 
 
 def _check_answer(order: _Order, part: Part, response: requests.Response) -> int:
-    """Return where in the file the body begins, or say why it is not the file."""
+    """Return the body's offset in the file, or raise an error if it is not the file."""
     code = response.status_code
     if code >= 500 or code == codes.too_many_requests:
         raise _Broken(f"the server answers {code} {response.reason}")
@@ -199,7 +188,7 @@ def _save(order: _Order, part: Part, response: requests.Response, total: int | N
 
 
 def _progress(part: Part, total: int | None) -> "tqdm[Never]":
-    """Return a bar in bytes; where stderr is no terminal, say one line instead."""
+    """Return a bar in bytes; if stderr is no terminal, print one line instead."""
     begin, terminal = part.size_bytes, sys.stderr.isatty()
     if not terminal:
         size = "unknown size" if total is None else f"{total:,} bytes"
@@ -218,7 +207,7 @@ def _progress(part: Part, total: int | None) -> "tqdm[Never]":
 
 @contextmanager
 def _full_disk_explained(part: Part) -> Iterator[None]:
-    """What has come so far stays: it is what the next run goes on from."""
+    """Explain a full disk; the part stays, for the next run to resume."""
     try:
         yield
     except OSError as error:

@@ -43,7 +43,6 @@ class Checkpoints:
     """The checkpoints of one training; `begin` removes those of any other training in the folder.
 
     Attributes:
-        folder: created when it is needed.
         identity: a digest of everything that decides the result: parameters, data, layers.
         writes: False for a worker that is not the chief: it only reads.
     """
@@ -86,8 +85,7 @@ class Checkpoints:
     def read(self, member: int) -> tuple[Path, Progress] | None:
         """Return the network's file and the progress from the last checkpoint of this training, if any.
 
-        Raises:
-            ModelyardError: the checkpoint is damaged.
+        Raises ModelyardError if the checkpoint is damaged.
         """
         found = list(self.folder.glob(f"member-{member}-epoch-*"))
         if self.read_run() is None or not found:

@@ -1,4 +1,4 @@
-"""Copies: files that decode to the same pixels, which must not lie on both sides of a split."""
+"""Copies: files that decode to the same pixels, which must not be in two splits."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -17,18 +17,14 @@ _PRECEDENCE = ("test", "validation", "train")
 
 @dataclass(frozen=True)
 class Seen:
-    """A picture: where it lies, and what it looks like."""
+    """A picture: its place, and its digests."""
 
     file: Listed
     look: Look
 
 
 def refuse_two_labels(pictures: Iterable[Seen]) -> None:
-    """Refuse copies that lie in different classes.
-
-    Raises:
-        ModelyardError: naming both files of at most ten such pairs.
-    """
+    """Raise a ModelyardError, with both paths, for copies that are in different classes."""
     first: dict[str, Listed] = {}
     pairs = []
     for picture in pictures:
@@ -43,7 +39,7 @@ def refuse_two_labels(pictures: Iterable[Seen]) -> None:
 
 
 def part_copies(pictures: Sequence[Seen]) -> tuple[list[Seen], list[Seen]]:
-    """Return the pictures without those that another split has too, and these; test keeps all of its own."""
+    """Return the pictures without copies of another split, and these copies; test keeps all of its own."""
     place = {split: number for number, split in enumerate(_PRECEDENCE)}
     best: dict[str, int] = {}
     for picture in pictures:
@@ -58,6 +54,6 @@ def part_copies(pictures: Sequence[Seen]) -> tuple[list[Seen], list[Seen]]:
 
 
 def number_copies(pictures: Sequence[Seen]) -> NDArray[Any]:
-    """Return (n,), the same number for pictures that are copies of each other."""
+    """Return (n,), the same number for copies of a picture."""
     _, numbers = np.unique([picture.look.pixels for picture in pictures], return_inverse=True)
     return numbers

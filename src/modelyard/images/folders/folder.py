@@ -26,19 +26,15 @@ from modelyard.params import FolderDataset
 
 
 def obtain_folder(data: FolderDataset, folder: Path) -> Obtained:
-    """Look at every file of a folder: each is read and decoded once, and only its digests are kept.
+    """Check every file of a folder: each is read and decoded once, and only its digests are kept.
 
-    Args:
-        data: the classes, and what to do about files that are no pictures.
-        folder: where `data.path` is to be found; paths in messages are those below it.
-
-    Returns:
-        The splits that the folder has; what is left out and skipped stands in `facts`.
+    `folder` is where `data.path` is to be found; messages have paths below it. Returns the splits that the
+    folder has; `facts` has the files that were left out.
 
     Raises:
-        ModelyardError: the folder is laid out otherwise; a file is no whole PNG or JPEG, and
-            data.on_unreadable is "stop"; there are fewer than two classes, or than two pictures of one;
-            copies of a picture lie in different classes.
+        ModelyardError: the folder has another layout; a file is no whole PNG or JPEG, and data.on_unreadable
+            is "stop"; there are fewer than two classes, or than two pictures of one; copies of a picture are
+            in different classes.
     """
     try:
         return _obtain(data, folder)
@@ -76,7 +72,7 @@ def _obtain(data: FolderDataset, folder: Path) -> Obtained:
 
 
 def _refuse_few(listing: Listing, files: Iterable[Listed]) -> None:
-    """Refuse a dataset from which nothing can be learned."""
+    """Refuse too few classes or pictures to learn from."""
     if len(listing.classes) < 2:
         found = f"found {len(listing.classes)} class ({', '.join(listing.classes) or 'none'})"
         raise ModelyardError(f"{LAYOUT}, and at least two classes; {found}")
@@ -114,7 +110,7 @@ def _refuse_unreadable(unreadable: Mapping[str, str]) -> None:
 
 
 def _tell(data: FolderDataset, what: str, left_out: Mapping[str, str]) -> None:
-    """Say in one line what is left out, if anything is."""
+    """Print in one line what is left out, if anything is."""
     if left_out:
         some = ", ".join(list(left_out)[:3]) + ", ..." * (len(left_out) > 3)
         print(f"{data.path}: left out, {what} ({len(left_out):,}): {some}", file=sys.stderr)

@@ -1,7 +1,7 @@
-"""The operations of TensorFlow that classifiers are made of.
+"""The TensorFlow operations that classifiers are made of.
 
-None of them reads a file, runs code or leaves the graph. What is not among them is refused before it is
-loaded.
+None of them reads a file, runs code or leaves the graph. A file with any other operation is refused before it
+is loaded.
 """
 
 BATCH_NORM = "BatchNormWithGlobalNormalization"

@@ -1,7 +1,7 @@
 """The batch norm of 2015, folded into the convolutions before it.
 
-TensorFlow removed the op `BatchNormWithGlobalNormalization` at GraphDef version 9. A v1 Session still runs a
-graph of an older version; SavedModel and LiteRT do not.
+TensorFlow removed `BatchNormWithGlobalNormalization` at GraphDef version 9. A v1 Session still runs older
+graphs; SavedModel and LiteRT do not.
 """
 
 from collections import Counter
@@ -20,18 +20,12 @@ if TYPE_CHECKING:
 
 
 def fold_batch_norm(graph: "GraphDef", origin: str) -> "GraphDef":
-    """Return a graph of today's version that answers alike, without batch norm and numeric checks.
+    """Return an equivalent graph of today's version, without batch norms and numeric checks.
 
     Each batch norm `(x - mean) / sqrt(variance + variance_epsilon) * gamma + beta` (without gamma where
     `scale_after_normalization` is false) becomes a bias, and a factor on the filters of the convolution
-    before it. `CheckNumerics` goes, with the control edges that waited for it.
-
-    Args:
-        graph: what `parse_graph` returned; it stays as it is.
-        origin: the file it comes from, for messages.
-
-    Raises:
-        ModelyardError: a batch norm does not follow a convolution of its own, or reads no constants.
+    before it. `CheckNumerics` goes, with its control edges. Raises ModelyardError if a batch norm does not
+    follow a convolution of its own, or reads no constants.
     """
     import tensorflow as tf
     from tensorflow.core.framework.graph_pb2 import GraphDef
@@ -49,7 +43,7 @@ def fold_batch_norm(graph: "GraphDef", origin: str) -> "GraphDef":
 
 
 def _drop_checks(graph: "GraphDef") -> None:
-    """Remove every CheckNumerics: what read it reads its input, what waited for it waits no more."""
+    """Remove every CheckNumerics: its readers read its input instead, and its control edges go."""
     checked = {node.name: node.input[0] for node in graph.node if node.op == CHECK}
     kept = [node for node in graph.node if node.name not in checked]
     for node in kept:

@@ -1,4 +1,4 @@
-"""A frozen graph, untouched, in a v1 Session: what every conversion of it is measured against."""
+"""A frozen graph, unchanged, in a v1 Session: the reference for its conversions."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class FrozenGraphOriginal(FunctionOriginal):
-    """A frozen graph that answers; its session holds memory until `close`."""
+    """A frozen graph in a session, which holds memory until `close`."""
 
     def __init__(
         self,
@@ -28,17 +28,11 @@ class FrozenGraphOriginal(FunctionOriginal):
         decoded: Decoded | None,
         origin: str,
     ) -> None:
-        """Load the graph.
+        """Load a graph that `graphdef.parse_graph` returned.
 
-        Args:
-            graph: what `graphdef.parse_graph` returned.
-            entrance: where prepared pixels are fed.
-            exit_: where the scores are read.
-            decoded: where a file's bytes, or its pixels, are fed to a graph that resizes by itself.
-            origin: the file it comes from, for messages.
-
-        Raises:
-            ModelyardError: TensorFlow cannot load it, a tensor is not in it, or its input has another size.
+        Where a graph decodes and resizes by itself, `decoded` names the tensors that take a file's bytes or
+        pixels. Raises ModelyardError if TensorFlow cannot load the graph, a tensor is missing, or the input
+        has another size.
         """
         import tensorflow as tf
 
@@ -69,27 +63,27 @@ class FrozenGraphOriginal(FunctionOriginal):
         return self._feed(self._entrance_tensor, inputs)
 
     def run_picture(self, picture: Pixels, prepare: Prepare) -> Floats:
-        """Where the graph resizes by itself, leave it to the graph."""
+        """Feed decoded pixels if the graph resizes by itself."""
         if self._decoded is None:
             return super().run_picture(picture, prepare)
         colours = picture if picture.ndim == 3 else np.repeat(picture[..., None], 3, axis=2)
         return self._feed(self._decoded.pixels_tensor, colours.astype(np.float32))
 
     def run_file(self, content: bytes, prepare: Prepare) -> Floats:
-        """Where the graph decodes by itself, leave it to the graph."""
+        """Feed the file's bytes if the graph decodes by itself."""
         if self._decoded is None:
             return super().run_file(content, prepare)
         return self._feed(self._decoded.contents_tensor, content)
 
     def function(self, cut: str | None) -> tuple[Step, Sequence[Any]]:
-        """Fold what converters of today do not know, and cut the graph at its tensors."""
+        """Fold the old batch norm, which converters do not know, and cut the graph at its tensors."""
         exit_ = self._exit_tensor if cut is None else name_tensor(cut)
         check_tensors(self._graph, [exit_], self.origin)
         folded = fold_batch_norm(self._graph, self.origin)
         return cut_graph(folded, self._entrance_tensor, exit_), ()
 
     def close(self) -> None:
-        """End the session too."""
+        """Close the session too."""
         super().close()
         self._session.close()
 
@@ -99,16 +93,7 @@ class FrozenGraphOriginal(FunctionOriginal):
 
 
 def open_frozen_graph(path: Path, reading: dict[str, Any], origin: str) -> FrozenGraphOriginal:
-    """Read, check and load a graph.
-
-    Args:
-        path: of the .pb.
-        reading: the values of conf/ as JSON.
-        origin: for messages.
-
-    Raises:
-        ModelyardError: see `graphdef.parse_graph` and `FrozenGraphOriginal`.
-    """
+    """Read, check and load a .pb; see `parse_graph` and `FrozenGraphOriginal` for errors."""
     decoded = reading["decoded"]
     return FrozenGraphOriginal(
         parse_graph(path.read_bytes(), origin),
@@ -120,5 +105,5 @@ def open_frozen_graph(path: Path, reading: dict[str, Any], origin: str) -> Froze
 
 
 def name_tensor(name: str) -> str:
-    """Return a tensor's full name: "pool" is "pool:0"."""
+    """Return a tensor's full name: "pool" becomes "pool:0"."""
     return name if ":" in name else f"{name}:0"

@@ -17,15 +17,10 @@ _WITHOUT_BATCH_NORM = 9
 
 
 def parse_graph(content: bytes, origin: str) -> "GraphDef":
-    """Read a frozen graph, and refuse what a classifier does not hold.
+    """Read a frozen graph from a serialised GraphDef, and refuse what a classifier does not need.
 
-    Args:
-        content: a serialised GraphDef.
-        origin: the file it comes from, for messages.
-
-    Raises:
-        ModelyardError: it is no GraphDef, holds functions, or a node has an unknown op, a name that is
-            there already or an input that is not there; node and op are named.
+    Raises ModelyardError, with node and op, if it is no GraphDef, has functions, or a node has an unknown op,
+    a duplicate name or a missing input.
     """
     from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
     from tensorflow.core.framework.graph_pb2 import GraphDef
@@ -50,8 +45,7 @@ def parse_graph(content: bytes, origin: str) -> "GraphDef":
 def cut_graph(graph: "GraphDef", entrance: str, exit_: str) -> "Callable[[tf.Tensor], tf.Tensor]":
     """Return the part of a graph of today's version between two tensors, such as "Mul:0", as a function.
 
-    Raises:
-        ModelyardError: the graph has no node of that name.
+    Raises ModelyardError if the graph lacks one of the nodes.
     """
     import tensorflow as tf
 
@@ -63,11 +57,7 @@ def cut_graph(graph: "GraphDef", entrance: str, exit_: str) -> "Callable[[tf.Ten
 
 
 def check_tensors(graph: "GraphDef", tensors: Sequence[str], origin: str) -> None:
-    """Refuse tensors, such as "Mul:0", whose node is not in the graph.
-
-    Raises:
-        ModelyardError: the message names what the graph has of a similar name.
-    """
+    """Raise a ModelyardError, with similar names, if the node of a tensor such as "Mul:0" is missing."""
     names = [node.name for node in graph.node]
     for tensor in tensors:
         node = node_of(tensor)
@@ -79,7 +69,7 @@ def check_tensors(graph: "GraphDef", tensors: Sequence[str], origin: str) -> Non
 
 
 def suggest(name: str, names: Iterable[str]) -> str:
-    """Return the names that a wrong one may have meant, as the end of a sentence; "" where there are none."""
+    """Return the names that a wrong one may have meant, as the end of a sentence, or ""."""
     close = get_close_matches(name, names, cutoff=0.4)
     return f" (but {', '.join(repr(one) for one in close)})" if close else ""
 

@@ -1,4 +1,4 @@
-"""A Keras file, whole or weights alone: opened, asked, and cut after a layer."""
+"""A Keras file, a whole network or weights alone: opened, run, and cut after a layer."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,18 +18,12 @@ if TYPE_CHECKING:
 
 
 class KerasOriginal(FunctionOriginal):
-    """A Keras network as it was loaded."""
+    """A Keras network, as loaded."""
 
     def __init__(self, network: "keras.Model", reading: dict[str, Any], origin: str) -> None:
-        """Check the network's input.
+        """Check the network's input against the values of conf/ in `reading`.
 
-        Args:
-            network: with one input and one output.
-            reading: the values of conf/ as JSON.
-            origin: the file it comes from, for messages.
-
-        Raises:
-            ModelyardError: it has several inputs or outputs, or its input another size than conf/ says.
+        Raises ModelyardError if it has several inputs or outputs, or the input has another size.
         """
         entrance = Entrance.model_validate(reading["input"])
         super().__init__(entrance, Exit.model_validate(reading["output"]), origin)
@@ -66,16 +60,10 @@ class KerasOriginal(FunctionOriginal):
 
 
 def open_keras_file(path: Path, reading: dict[str, Any], origin: str) -> KerasOriginal:
-    """Check and load a .keras or .h5.
+    """Check and load a .keras or .h5; `reading` holds the values of conf/ as JSON.
 
-    Args:
-        path: of the file.
-        reading: the values of conf/ as JSON.
-        origin: for messages.
-
-    Raises:
-        ModelyardError: it holds something that is not allowed (see `keras_safety`), Keras cannot load it, or
-            the weights are not those of the architecture that conf/ names.
+    Raises ModelyardError if the file holds something that is not allowed (see `keras_safety`), Keras cannot
+    load it, or the weights do not fit the architecture that conf/ names.
     """
     import keras
 

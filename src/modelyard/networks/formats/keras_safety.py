@@ -1,7 +1,7 @@
 """What a Keras file may hold: layers of Keras itself, and numbers. It is checked before Keras reads it.
 
-A network's configuration can name code to run (a Lambda layer, a function, a class of any module) and files
-to read (a vocabulary); HDF5 can point to other files. Keras refuses some of that, in some formats.
+A network's configuration can name code to run (a Lambda layer, a function, any class) and files to read (a
+vocabulary); HDF5 can point to other files. Keras refuses only some of that, in some formats.
 """
 
 import inspect
@@ -28,11 +28,7 @@ _MOST_GROWTH = 4
 
 
 def check_keras_archive(path: Path, origin: str) -> None:
-    """Refuse a .keras that holds more than layers of Keras and their weights.
-
-    Raises:
-        ModelyardError: the file is no .keras, or holds something else; the class is named.
-    """
+    """Raise a ModelyardError if a .keras holds more than layers of Keras and their weights."""
     try:
         with zipfile.ZipFile(path) as whole:
             unpacked = sum(member.file_size for member in whole.infolist())
@@ -48,15 +44,9 @@ def check_keras_archive(path: Path, origin: str) -> None:
 
 
 def check_hdf5(file: Path | io.BytesIO, origin: str, whole: bool) -> None:
-    """Refuse an HDF5 file that points to other files, or holds layers that are not Keras' own.
+    """Refuse a .h5 that points to other files or, if `whole`, is no network of Keras' own layers.
 
-    Args:
-        file: a .h5.
-        origin: for messages.
-        whole: it must hold a network, and not weights alone.
-
-    Raises:
-        ModelyardError: as said.
+    Raises a ModelyardError that names the link or the class.
     """
     import h5py  # type: ignore[import-untyped]
 
@@ -90,7 +80,7 @@ def _check_links(group: Any, origin: str) -> None:
 
 
 def _check_config(value: Any, origin: str) -> None:
-    """Look at every object in a configuration, however deep."""
+    """Check every object of a configuration, at any depth."""
     if isinstance(value, dict):
         if "class_name" in value and not _is_known(value["class_name"], value.get("module")):
             module = f"{value['module']}." if value.get("module") else ""

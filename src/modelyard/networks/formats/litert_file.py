@@ -1,4 +1,4 @@
-"""A LiteRT file of others: checked, asked as it is, and joined with what its input and output need."""
+"""A LiteRT file of others: checked, run as it is, and joined with the steps around it."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,26 +19,20 @@ if TYPE_CHECKING:
 class LiteRtOriginal(Original):
     """A LiteRT file in an interpreter of its own."""
 
-    def __init__(self, content: bytes, reading: dict[str, Any], origin: str) -> None:
-        """Check and load a model.
+    def __init__(self, path: Path, reading: dict[str, Any], origin: str) -> None:
+        """Check and load a .tflite; `reading` holds the values of conf/ as JSON.
 
-        Args:
-            content: of the .tflite.
-            reading: the values of conf/ as JSON.
-            origin: for messages.
-
-        Raises:
-            ModelyardError: it is no model of one float32 picture and one float32 output, has an op that is
-                not LiteRT's own, or its input has another size than conf/ says.
+        Raises ModelyardError if it is no model from one float32 picture to one float32 output, has an op that
+        is not LiteRT's own, or its input has another size than conf/ says.
         """
         from ai_edge_litert.interpreter import Interpreter
 
         entrance = Entrance.model_validate(reading["input"])
         super().__init__(entrance, Exit.model_validate(reading["output"]), origin)
-        self._content = content
-        _check_model(content, origin)
+        self._content = path.read_bytes()
+        _check_model(self._content, origin)
         try:
-            self._interpreter = Interpreter(model_content=content)
+            self._interpreter = Interpreter(model_content=self._content)
             self._interpreter.allocate_tensors()
         except (ValueError, RuntimeError) as error:
             raise ModelyardError(f"{origin}: LiteRT cannot load it: {shorten(error)}") from None
@@ -61,7 +55,7 @@ class LiteRtOriginal(Original):
     def convert(
         self, before: Step, after: Step, shape: tuple[int, int, int], precision: Precision, cut: str | None
     ) -> bytes:
-        """Leave the file's own operations and weights as they are, between two small models."""
+        """Join the file's own operations and weights, unchanged, with a small model before and one after."""
         if precision != "float32":
             raise ModelyardError(
                 f"{self.origin}: expected precision float32, which leaves a .tflite as it is, got "
@@ -82,11 +76,6 @@ class LiteRtOriginal(Original):
             )
         shape = [int(size) for size in details[tensor]["shape"]]
         return cut_model(self._content, int(details[tensor]["index"])), shape
-
-
-def open_litert_file(path: Path, reading: dict[str, Any], origin: str) -> LiteRtOriginal:
-    """Open a .tflite; see `LiteRtOriginal`."""
-    return LiteRtOriginal(path.read_bytes(), reading, origin)
 
 
 def _run(interpreter: "Interpreter", inputs: Floats) -> Floats:

@@ -1,4 +1,4 @@
-"""A SavedModel of TensorFlow 2: checked before it is loaded, asked through its signature."""
+"""A SavedModel of TensorFlow 2: checked before it is loaded, and run through its signature."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -27,16 +27,10 @@ class SavedModelOriginal(FunctionOriginal):
     """A loaded SavedModel."""
 
     def __init__(self, path: Path, reading: dict[str, Any], origin: str) -> None:
-        """Check and load a SavedModel.
+        """Check and load the SavedModel in the folder `path`; `reading` holds the values of conf/ as JSON.
 
-        Args:
-            path: its folder.
-            reading: the values of conf/ as JSON.
-            origin: for messages.
-
-        Raises:
-            ModelyardError: it holds something that is not allowed, has no signature serving_default of one
-                float32 image and one output, or its input another size than conf/ says.
+        Raises ModelyardError if it holds something that is not allowed, lacks a signature serving_default
+        from one float32 image to one output, or its input has another size than conf/ says.
         """
         import tensorflow as tf
 
@@ -73,20 +67,10 @@ class SavedModelOriginal(FunctionOriginal):
         return cut_graph(frozen.graph.as_graph_def(), frozen.inputs[0].name, exit_), ()
 
 
-def open_saved_model(path: Path, reading: dict[str, Any], origin: str) -> SavedModelOriginal:
-    """Open a SavedModel; see `SavedModelOriginal`."""
-    return SavedModelOriginal(path, reading, origin)
-
-
 def check_saved_model(content: bytes, origin: str) -> "SignatureDef":
-    """Refuse a SavedModel that could do more than compute, without loading it; return its signature.
+    """Refuse a saved_model.pb that could do more than compute, without loading it; return its signature.
 
-    Args:
-        content: of saved_model.pb.
-        origin: for messages.
-
-    Raises:
-        ModelyardError: see `SavedModelOriginal`; a node with an unknown op is named.
+    Raises ModelyardError as `SavedModelOriginal` does; it names a node with an unknown op.
     """
     from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
     from tensorflow.core.protobuf.saved_model_pb2 import SavedModel
@@ -140,7 +124,7 @@ def _find_storing(graph: "MetaGraphDef") -> set[str]:
 
 
 def _walk_nodes(graph: "MetaGraphDef") -> "Iterator[tuple[str, NodeDef]]":
-    """Yield every node with the function it stands in, "" for the graph itself."""
+    """Yield every node with the name of its function, "" for the graph itself."""
     for node in graph.graph_def.node:
         yield "", node
     for function in graph.graph_def.library.function:

@@ -1,4 +1,4 @@
-"""ImageNet's labels as of 2015: output id to synset to words, out of two text files."""
+"""ImageNet's labels of 2015, from two text files: output id to synset, and synset to words."""
 
 import re
 from collections import Counter
@@ -18,19 +18,15 @@ _WORDS = re.compile(r"(?P<synset>n[0-9]{8})\t(?P<words>\S.*)")
 def join_labels(
     label_map: bytes, synset_words: bytes, classes: int, files: tuple[str, str]
 ) -> tuple[Label, ...]:
-    """Return one label for each output, in order; an output that the map does not name has none.
+    """Return one label for each output, in order, without a name where the map has none.
 
-    The two files are joined by synset: two synsets may have the same words ("crane" is a bird and a machine).
+    The files are joined by synset, since two synsets may have the same words ("crane" is a bird and a
+    machine). The map has an entry of `target_class` (an output's id) and `target_class_string` (its synset)
+    for each label; the other file has lines of a synset, a tab and its words. `files` are their names, for
+    messages.
 
-    Args:
-        label_map: entries of `target_class` (the output's id) and `target_class_string` (its synset), UTF-8.
-        synset_words: lines of a synset, a tab and its words, UTF-8.
-        classes: how many outputs the network has.
-        files: the names of the two files, for messages.
-
-    Raises:
-        ModelyardError: a line is malformed, an id or synset is there twice, an id is no output, a synset has
-            no words.
+    Raises ModelyardError if a line is malformed, an id or synset appears twice, an id is no output, or a
+    synset has no words.
     """
     words = _parse_words(decode_text(synset_words, files[1]), files[1])
     labels = [Label(None, None)] * classes
@@ -44,11 +40,7 @@ def join_labels(
 
 
 def decode_text(content: bytes, file: str) -> str:
-    """Return UTF-8 as text.
-
-    Raises:
-        ModelyardError: the bytes are no UTF-8, or more than any list of labels has; `file` is named.
-    """
+    """Decode UTF-8; raises a ModelyardError that names `file` if it is other text, or far too long."""
     if len(content) > _MOST_BYTES:
         raise ModelyardError(f"{file}: expected at most {_MOST_BYTES:,} bytes of text, got {len(content):,}")
     try:

@@ -1,4 +1,4 @@
-"""What each output of a network is called, out of the files that conf/ names."""
+"""The label of each output of a network, from the files that conf/ names."""
 
 import json
 import re
@@ -16,14 +16,9 @@ _SYNSET = re.compile(r"(?P<synset>n[0-9]{8})\s+(?P<words>\S.*)")
 
 
 def read_labels(pretrained: Pretrained, paths: Mapping[str, Path]) -> tuple[Label, ...]:
-    """Return a label for each output, in order; an output that has none is never answered.
+    """Return a label for each output, in order; an output without a name is never an answer.
 
-    Args:
-        pretrained: the format of the labels, how many outputs there are, and how many of them have a name.
-        paths: of the files, by their names.
-
-    Raises:
-        ModelyardError: a file is malformed, or names more or fewer outputs than conf/ says.
+    Raises ModelyardError if a file is malformed, or names more or fewer outputs than conf/ says.
     """
     how, output = pretrained.labels, pretrained.output
     origin = " and ".join(file.file for file in how.files) or "pretrained.labels.names"
@@ -48,7 +43,7 @@ def read_labels(pretrained: Pretrained, paths: Mapping[str, Path]) -> tuple[Labe
 
 
 def _place(named: Mapping[int, Label], offset: int, classes: int, origin: str) -> tuple[Label, ...]:
-    """Spread labels over the outputs, the first at `offset`."""
+    """Assign labels to outputs, the first one to `offset`."""
     most = max(named, default=-1) + offset
     if most >= classes:
         raise ModelyardError(
@@ -59,7 +54,7 @@ def _place(named: Mapping[int, Label], offset: int, classes: int, origin: str) -
 
 
 def _parse_lines(text: str, file: str) -> dict[int, Label]:
-    """Read a name from each line; also "n01440764 tench", as ImageNet's own list has it."""
+    """Read a name from each line, or a synset and a name such as "n01440764 tench"."""
     lines = [line.strip() for line in text.removeprefix("\ufeff").rstrip().splitlines()]
     if "" in lines:
         raise ModelyardError(f"{file}, line {lines.index('') + 1}: expected a label, got an empty line")

@@ -1,4 +1,4 @@
-"""The files of a network from elsewhere, found in a folder, an archive or beside each other, and verified."""
+"""The files of a network from elsewhere: found in a folder, an archive or one by one, and verified."""
 
 import hashlib
 import tempfile
@@ -20,13 +20,7 @@ _MOST_UNPACKED = 4
 
 @dataclass(frozen=True)
 class Obtained:
-    """The verified files.
-
-    Attributes:
-        address: where they come from.
-        paths: of every file that conf/ names, by its name there; a SavedModel is a folder.
-        sha256: in hex, as found.
-    """
+    """The verified files: their source, and the path and SHA-256 (in hex) of each name in conf/."""
 
     address: str
     paths: dict[str, Path]
@@ -34,15 +28,10 @@ class Obtained:
 
 
 def obtain_network(pretrained: Pretrained, scratch: Path) -> Obtained:
-    """Find and verify all files, in `pretrained.path` or with the first source that answers.
+    """Find and verify all files, at `pretrained.path` or from the first source that answers.
 
-    Args:
-        pretrained: what is wanted.
-        scratch: an empty folder, for what is unpacked.
-
-    Raises:
-        NoSourceAnswers: no source gives them.
-        ModelyardError: what lies at a path of this machine is missing, or is something else.
+    Archives are unpacked in `scratch`, an empty folder. Raises NoSourceAnswers if no source has the files,
+    and ModelyardError if a path of this machine is missing or wrong.
     """
     if pretrained.path is not None:
         place = locate(pretrained.path, "pretrained.path")
@@ -113,7 +102,7 @@ def _find(pretrained: Pretrained, file: File, folder: Path) -> Path:
 
 @contextmanager
 def _named(place: Path) -> Iterator[None]:
-    """Say where a wrong file lies: what was unpacked is gone when the message is read."""
+    """Name the place of a wrong file: an unpacked one is gone when the message is read."""
     try:
         yield
     except WrongContent as error:

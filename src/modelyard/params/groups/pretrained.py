@@ -1,4 +1,4 @@
-"""pretrained: a network that somebody else trained, what it must be, and what may stand in for it."""
+"""pretrained: a network trained elsewhere, what it must be, and its stand-in."""
 
 from typing import Annotated, Any, Literal, Self, TypeAlias
 
@@ -28,13 +28,12 @@ PerChannel: TypeAlias = Annotated[tuple[float, ...], BeforeValidator(_in_a_list)
 
 
 class File(Group):
-    """A file of the archive or folder, and what it must be.
+    """A file of the archive or folder, by its name there, without a folder.
 
     Attributes:
-        file: its name there, without a folder.
-        sha256: in hex; None is for one's own file alone, and then it is recorded.
-        path: a place of its own on this machine; relative is below the repository.
-        url: an address of its own.
+        sha256: in hex; None, for one's own files only, means that it is recorded.
+        path: its own place on this machine; relative is below the repository.
+        url: its own address.
     """
 
     file: FileName
@@ -44,9 +43,9 @@ class File(Group):
 
 
 class Entrance(Group):
-    """What the network takes: levels 0..255 of a fitted picture, as `(level - mean) * scale`.
+    """The network's input: levels 0..255 of a fitted picture, as `(level - mean) * scale`.
 
-    Mean and scale of three channels are those of red, green and blue, whatever the network's own order.
+    Mean and scale of three channels are those of red, green and blue, even if the network's own order is bgr.
     """
 
     height: int
@@ -70,13 +69,13 @@ class Entrance(Group):
 
 
 class TensorEntrance(Entrance):
-    """The same, where a graph names no input of its own: a tensor such as "Mul:0"."""
+    """The input of a graph, at a tensor such as "Mul:0"."""
 
     tensor: str
 
 
 class Exit(Group):
-    """What the network gives: a number for each class, of which `named` have a label."""
+    """The network's output: a number for each class, of which `named` have a label."""
 
     classes: Positive
     named: Positive
@@ -99,13 +98,13 @@ class Exit(Group):
 
 
 class TensorExit(Exit):
-    """The same, read from a tensor such as "softmax:0"."""
+    """The output of a graph, at a tensor such as "softmax:0"."""
 
     tensor: str
 
 
 class Decoded(Group):
-    """Where a graph that decodes and resizes by itself takes a file's bytes, and decoded pixels."""
+    """The tensors of a graph that decodes and resizes: for a file's bytes, and for decoded pixels."""
 
     contents_tensor: str
     pixels_tensor: str
@@ -130,7 +129,7 @@ class ImagenetLabels(Group):
 class FileLabels(File):
     """A text file with a line for each label, or JSON: a list, or an index such as {"0": "tench"}.
 
-    The first label is that of output `offset`: 1 where a background class comes first.
+    The first label is that of output `offset`: 1 if a background class comes first.
     """
 
     format: Literal["lines", "json"]
@@ -156,14 +155,14 @@ class ListLabels(Group):
 
 
 class Proof(File):
-    """A picture, and what it must be taken for: a synset, or the words of a label."""
+    """A picture, and the synset or words of the label that it must get."""
 
     label: str
     min_score: Share
 
 
 class Fallback(Group):
-    """The trained Inception v3 that the npm registry holds; its gate is that of what it stands in for."""
+    """The trained Inception v3 in the npm registry; it has the gate of the network that it replaces."""
 
     name: Name
     licence: str
@@ -176,14 +175,14 @@ class Fallback(Group):
 
 
 class Pretrained(Published):
-    """What every format has in common.
+    """The parameters of all formats.
 
     Attributes:
-        path: on this machine: a folder, an archive, or the network's own file; it goes before `sources`.
+        path: on this machine: a folder, an archive, or the network's own file; used before `sources`.
         network: the file itself; a SavedModel is a folder (see `networks.obtaining.digest_folder`).
-        features: the tensor or layer that is pooled for model=features, where there is one.
-        proof: None is on record as unproved.
-        fallback: what stands in where no source can be reached, if anything does.
+        features: the tensor or layer to pool for model=features, if any.
+        proof: None is recorded as unproved.
+        fallback: the stand-in if no source can be reached, if any.
     """
 
     path: str | None

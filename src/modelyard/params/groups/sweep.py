@@ -26,11 +26,9 @@ class Dimension(Group):
     """The values to try for one parameter: a range or a list of choices.
 
     Attributes:
-        low: the smallest value.
-        high: the largest value.
         log: sample on a logarithmic scale; not with `step`.
         step: the distance between two values; null allows all values.
-        choices: a list of any values, groups and lists included, instead of a range.
+        choices: any values, groups and lists included, instead of a range.
     """
 
     low: int | float | None = None
@@ -70,11 +68,7 @@ def _as_decimal(number: float) -> Decimal:
 
 
 class Sampler(Group):
-    """How the values of a trial are chosen.
-
-    Attributes:
-        startup_trials: number of random trials before tpe learns from earlier ones; random ignores it.
-    """
+    """How the values of a trial are chosen; tpe learns after `startup_trials` random ones."""
 
     name: Literal["tpe", "random"]
     startup_trials: Annotated[int, Field(ge=0)]

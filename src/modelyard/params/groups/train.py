@@ -13,8 +13,7 @@ class Optimizer(Group):
     """The optimizer, with the settings of all of them, so that a sweep can change only the name.
 
     Attributes:
-        beta_1: used by adam, adamw, nadam and lion.
-        beta_2: used by the same ones.
+        beta_1: used by adam, adamw, nadam and lion, as is beta_2.
         momentum: used by sgd (Nesterov momentum) and rmsprop.
         weight_decay: each step subtracts this share of a weight, times the learning rate.
     """
@@ -70,8 +69,8 @@ class EarlyStopping(Group):
     """When to stop before the last epoch.
 
     Attributes:
-        patience: training stops after this many epochs without a better validation accuracy, and restores
-            the weights of the best epoch; null never stops.
+        patience: the epochs without a better validation accuracy after which training stops, with the weights
+            of the best epoch; null never stops.
         min_improvement: the smallest increase of accuracy that counts as better.
     """
 

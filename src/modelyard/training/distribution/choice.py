@@ -10,10 +10,9 @@ from modelyard.training.distribution.one_device import OneDevice
 
 @cache
 def choose_distribution(strategy: str) -> OneDevice:
-    """Return the distribution for `train.strategy`; TensorFlow is not imported.
+    """Return the distribution for `train.strategy`, without importing TensorFlow.
 
-    Raises:
-        UsageError: multi_worker, and TF_CONFIG is missing or names no workers.
+    Raises UsageError for multi_worker if TF_CONFIG is missing or names no workers.
     """
     if strategy == "multi_worker":
         return MultiWorker(read_cluster())
