@@ -61,7 +61,9 @@ def test_a_saved_model_answers_and_converts(saved: Path, tmp_path: Path) -> None
     imported = import_network(describe_network("saved_model", saved), tmp_path / "out")
     with open_network(imported) as network:
         assert_converts(network, imported, tmp_path)
-        assert network.answer_files([path.read_bytes() for path in imported.samples]) is not None
+        assert len(network.answer_files([path.read_bytes() for path in imported.samples])) == len(
+            imported.samples
+        )
     assert imported.provenance["network_sha256"] == digest_network(saved)
 
 

@@ -6,10 +6,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from modelyard.errors import ModelyardError
+from modelyard.images.crops import Samples
 from modelyard.images.pictures import Pictures
 from modelyard.images.threads import work_through
+from modelyard.inference.bundle import Preprocessing
 from modelyard.inference.fits import Fitted, fit_pixels
 from modelyard.params import Input
+
+
+def fit_picture(pictures: Pictures | Samples, place: int, how: Input | Preprocessing) -> Fitted:
+    """Return what a network sees of one picture: (height, width, channels), 0..255, uint8 or float32."""
+    return fit_pixels(how.fit, pictures.pixels(place, how.channels == 1), how.height, how.width)
 
 
 def fit_pictures(pictures: Pictures, how: Input, title: str) -> NDArray[Any]:
@@ -20,15 +27,12 @@ def fit_pictures(pictures: Pictures, how: Input, title: str) -> NDArray[Any]:
     """
     shape = (len(pictures), how.height, how.width, how.channels)
 
-    def fit(place: int) -> Fitted:
-        return fit_pixels(how.fit, pictures.pixels(place, how.channels == 1), how.height, how.width)
-
     def put(place: int) -> None:
-        fitted[place] = fit(place)
+        fitted[place] = fit_picture(pictures, place, how)
 
     if not len(pictures):
         return np.zeros(shape, np.uint8)
-    fitted = _make_room(shape, fit(0).dtype)
+    fitted = _make_room(shape, fit_picture(pictures, 0, how).dtype)
     if pictures.slow:
         work_through(put, range(len(pictures)), title)
     else:

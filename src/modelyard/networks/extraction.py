@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 
 from modelyard.errors import ModelyardError
+from modelyard.images.fitting import fit_picture
 from modelyard.images.pictures import Pictures
 from modelyard.images.threads import count_processors, count_workers, work_through
 from modelyard.inference.bundle import read_bundle
-from modelyard.inference.fits import fit_pixels
 from modelyard.inference.interpreters import Pool
 from modelyard.networks.features import Features, Floats, Trunk, read_features, write_features
 from modelyard.networks.importing.imported import read_imported
@@ -73,14 +73,12 @@ def _read_known(out: Path, trunk: Trunk) -> dict[str, Floats]:
 
 def _compute(trunk: Trunk, pictures: Sequence[tuple[Pictures, int]], title: str) -> list[Floats]:
     """Run the trunk on all processors; each picture is decoded when its turn comes."""
-    how = trunk.preprocessing
     # One thread each for as long as there are pictures enough: several wait for each other in every layer.
     workers, processors = count_workers(), count_processors()
     pool = Pool(trunk.model, interpreters=workers, threads=processors // workers)
 
     def run(one: tuple[Pictures, int]) -> Floats:
-        part, place = one
-        fitted = fit_pixels(how.fit, part.pixels(place, how.channels == 1), how.height, how.width)
+        fitted = fit_picture(*one, trunk.preprocessing)
         with pool.borrow() as interpreter:
             row: Floats = interpreter.run(np.asarray(fitted, np.float32)[None])[0]
         return row

@@ -125,7 +125,7 @@ class Network:
         """Return probabilities, float32 (n, outputs), for decoded pictures: grey (h, w) or (h, w, 3)."""
         return self._ask(self._original.run_picture, pictures)
 
-    def answer_files(self, files: Sequence[bytes]) -> Floats | None:
+    def answer_files(self, files: Sequence[bytes]) -> Floats:
         """Return the same for PNG and JPEG files, decoded by TensorFlow."""
         return self._ask(self._original.run_file, files)
 

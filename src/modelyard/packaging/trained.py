@@ -1,7 +1,6 @@
 """A network trained here, and pictures of the validation split to prove its bundles on."""
 
 import json
-from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +11,7 @@ from modelyard.errors import ModelyardError
 from modelyard.images.crops import cut_out
 from modelyard.images.dataset import Dataset
 from modelyard.images.examples import Examples
+from modelyard.images.fitting import fit_picture
 from modelyard.images.pictures import Pictures
 from modelyard.images.samples import one_of_each_in_turn
 from modelyard.inference.bundle import Label, Preprocessing
@@ -43,7 +43,7 @@ def read_trained(
     inputs = _add_cut_outs(examples.inputs, pictures, dataset.preprocessing, least)
     return Source(
         name=dataset.name,
-        labels=_name(dataset.classes),
+        labels=[Label(name) for name in dataset.classes],
         preprocessing=dataset.preprocessing,
         provenance=provenance,
         convert=lambda precision: convert_network(trained, precision),
@@ -67,12 +67,12 @@ def read_joined(
     head = load_trained(network, examples.inputs.shape[1:], len(dataset.classes))
     return Source(
         name=dataset.name,
-        labels=_name(dataset.classes),
+        labels=[Label(name) for name in dataset.classes],
         preprocessing=trunk.preprocessing,
         provenance={"training": read_record(record), "trunk": dict(trunk.provenance)},
         convert=lambda _: join_models(trunk.model, convert_network(head, "float32")),
         names=[chosen.name(place) for place in range(len(chosen))],
-        fitted=_fit_each(chosen, trunk.preprocessing),
+        fitted=lambda: (fit_picture(chosen, place, trunk.preprocessing) for place in range(len(chosen))),
         answers=ask_network(head, examples.inputs),
     )
 
@@ -120,15 +120,3 @@ def _add_cut_outs(inputs: NDArray[Any], pictures: Pictures, how: Preprocessing, 
     cuts = cut_out(whole, least)[len(whole) :]
     fitted = [fit_pixels(how.fit, pixels, how.height, how.width) for _, pixels in cuts]
     return np.concatenate([inputs, np.stack(fitted)])
-
-
-def _name(classes: Sequence[str]) -> list[Label]:
-    return [Label(name) for name in classes]
-
-
-def _fit_each(pictures: Pictures, how: Preprocessing) -> Callable[[], Iterator[NDArray[Any]]]:
-    """Return a function that decodes and fits the pictures one by one."""
-    return lambda: (
-        fit_pixels(how.fit, pictures.pixels(place, how.channels == 1), how.height, how.width)
-        for place in range(len(pictures))
-    )

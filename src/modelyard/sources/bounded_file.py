@@ -2,11 +2,12 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Protocol
 from zipfile import BadZipFile
 
-from modelyard.sources.choice import WrongContent
+
+class Refused(Exception):  # noqa: N818
+    """An archive is not what was expected; the message says why, without its name."""
 
 
 class Readable(Protocol):
@@ -19,9 +20,9 @@ class Readable(Protocol):
 class BoundedFile:
     """Reads at most `max_bytes` of a file (unpacked, if it is a gzip file), and less within `header`."""
 
-    def __init__(self, file: Readable, archive: Path, max_bytes: int) -> None:
-        self._file, self._archive = file, archive
-        self._end, self._reason = max_bytes, f"unpacks into more than {max_bytes:,} bytes"
+    def __init__(self, file: Readable, max_bytes: int) -> None:
+        self._file, self._end = file, max_bytes
+        self._reason = f"unpacks into more than {max_bytes:,} bytes"
         self._read_bytes = 0
 
     @contextmanager
@@ -35,12 +36,12 @@ class BoundedFile:
         self._end, self._reason = before
 
     def read(self, size: int = -1) -> bytes:
-        """Read as a file does; raises WrongContent if a limit is passed."""
+        """Read as a file does; raises Refused if a limit is passed."""
         room = self._end - self._read_bytes
         block = self._file.read(room + 1 if size < 0 else min(size, room + 1))
         self._read_bytes += len(block)
         if len(block) > room:
-            raise WrongContent(str(self._archive), self._reason)
+            raise Refused(self._reason)
         return block
 
     def seek(self, offset: int, whence: int = 0) -> int:

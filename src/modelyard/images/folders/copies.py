@@ -40,16 +40,11 @@ def refuse_two_labels(pictures: Iterable[Seen]) -> None:
 
 def part_copies(pictures: Sequence[Seen]) -> tuple[list[Seen], list[Seen]]:
     """Return the pictures without copies of another split, and these copies; test keeps all of its own."""
-    place = {split: number for number, split in enumerate(_PRECEDENCE)}
-    best: dict[str, int] = {}
-    for picture in pictures:
-        number = place[picture.file.split]
-        best[picture.look.pixels] = min(number, best.get(picture.look.pixels, number))
-    kept: list[Seen] = []
-    dropped: list[Seen] = []
-    for picture in pictures:
-        is_best = place[picture.file.split] == best[picture.look.pixels]
-        (kept if is_best else dropped).append(picture)
+    owner: dict[str, str] = {}
+    for picture in sorted(pictures, key=lambda picture: _PRECEDENCE.index(picture.file.split)):
+        owner.setdefault(picture.look.pixels, picture.file.split)
+    kept = [picture for picture in pictures if owner[picture.look.pixels] == picture.file.split]
+    dropped = [picture for picture in pictures if owner[picture.look.pixels] != picture.file.split]
     return kept, dropped
 
 

@@ -51,15 +51,7 @@ class NpmSource(Group):
 
 
 class Dataset(Published):
-    """The parameters of datasets of all formats.
-
-    Attributes:
-        classes: their names, in the order of the labels.
-        on_unreadable: whether a file that is no picture stops the stage, or is left out and recorded.
-        test: the test split's part of all pictures, if the dataset brings none.
-        validation: the validation split's part of the rest.
-        samples: how many pictures of the validation split become files, one of each class in turn.
-    """
+    """The parameters of datasets of all formats; conf/data/_dataset.yaml describes most values."""
 
     classes: Annotated[tuple[ClassName, ...], Several] | None
     input: Input
@@ -79,12 +71,7 @@ class Dataset(Published):
 
 
 class IdxDataset(Dataset):
-    """Four IDX files like MNIST's: pictures and labels to train on, and to test on.
-
-    Attributes:
-        path: a folder with the files, raw or as .gz; null tries the sources in order.
-        sha256: of each raw file under its name, or of its .gz under the name with `.gz`.
-    """
+    """Four IDX files like MNIST's; `sha256` is of each raw file, or of its .gz under the name with `.gz`."""
 
     format: Literal["idx"]
     classes: Annotated[tuple[ClassName, ...], Several]
@@ -101,12 +88,7 @@ class IdxDataset(Dataset):
 
 
 class FolderDataset(Dataset):
-    """A folder with a folder of PNG or JPEG files for each class.
-
-    Attributes:
-        path: the folder; a relative one is below the repository.
-        classes: null takes the names of the folders, in alphabetical order.
-    """
+    """A folder with a folder of PNG or JPEG files for each class; a relative path is below the repository."""
 
     format: Literal["folder"]
     path: str

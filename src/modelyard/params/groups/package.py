@@ -22,7 +22,6 @@ class Package(Group):
 
     Attributes:
         trained: the precisions of a network trained here; each becomes a bundle, or fails alone.
-        imported: the same for an imported one.
         proof_pictures: the least number of pictures to prove a network on, filled up with cut-outs.
     """
 

@@ -62,13 +62,7 @@ class Figures(Group):
 
 
 class Card(Group):
-    """A person's words on the card of a model's versions, in Markdown.
-
-    Attributes:
-        limits: where it fails, and what it must not be used for.
-        data: what it learned from, and who made that.
-        published: its makers' figures; null if it is measured here.
-    """
+    """A person's words on the card of a model's versions, in Markdown."""
 
     about: Sentence
     intended_use: Annotated[tuple[Sentence, ...], Field(strict=False, min_length=1)]

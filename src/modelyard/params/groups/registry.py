@@ -8,12 +8,7 @@ from modelyard.params.group import Group, Positive, Seconds
 
 
 class Prune(Group):
-    """Which versions `modelyard prune` removes, if no alias points to them.
-
-    Attributes:
-        min_age_days: younger ones are kept.
-        keep_champions: how many of the last champions are kept.
-    """
+    """Which versions `modelyard prune` removes, if no alias points to them."""
 
     min_age_days: Annotated[float, Field(ge=0)]
     keep_champions: Positive

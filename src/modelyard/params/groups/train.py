@@ -79,20 +79,15 @@ class EarlyStopping(Group):
 
 
 class Train(Group):
-    """How the network is fitted.
+    """How the network is fitted; conf/train describes further values.
 
     Attributes:
-        images: use only this many training images, from the start of the file; null uses all.
         ema_momentum: momentum of a moving average of the weights, which is validated and saved; null saves
             the last weights.
         label_smoothing: the share of each label that is spread evenly over all classes. It improves accuracy
             and lowers confidence; both training and validation loss use the smoothed labels.
         precision: of computations; weights and the saved network are always float32. bfloat16 is faster on
             processors that support it; float16 is for GPUs, and five times slower on a processor.
-        strategy: none is one device; mirrored splits batches among all GPUs in CUDA_VISIBLE_DEVICES;
-            multi_worker splits them among machines that run the same command, each with its own TF_CONFIG.
-            Only the first worker writes.
-        resume_from: a .keras file or a registered version to continue training from.
     """
 
     epochs: Annotated[int, Field(ge=1, le=10_000)]
