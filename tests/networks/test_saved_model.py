@@ -200,7 +200,7 @@ def test_what_a_checkpoint_could_be_used_for_is_refused(
     saved: Path, change: Callable[[Any], Any], message: str
 ) -> None:
     with pytest.raises(ModelyardError, match=message):
-        check_saved_model(edit_saved(saved, change), "mine")
+        check_saved_model(edit_saved(saved, change))
 
 
 def test_a_signature_of_text_is_an_error_of_one_line(tmp_path: Path) -> None:

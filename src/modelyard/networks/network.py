@@ -6,7 +6,8 @@ probabilities are the same for all formats (`Network`).
 
 import tempfile
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -37,14 +38,13 @@ class Original(ABC):
     """An opened file, unchanged.
 
     Attributes:
-        origin: its name in messages.
         channels_first: whether its input is (1, c, h, w).
     """
 
     channels_first: bool = False
 
-    def __init__(self, entrance: Entrance, exit_: Exit, origin: str) -> None:
-        self.entrance, self.exit, self.origin = entrance, exit_, origin
+    def __init__(self, entrance: Entrance, exit_: Exit) -> None:
+        self.entrance, self.exit = entrance, exit_
 
     @abstractmethod
     def run(self, inputs: Floats) -> Floats:
@@ -77,9 +77,9 @@ class Original(ABC):
 class FunctionOriginal(Original):
     """An original that is a TensorFlow function."""
 
-    def __init__(self, entrance: Entrance, exit_: Exit, origin: str) -> None:
+    def __init__(self, entrance: Entrance, exit_: Exit) -> None:
         """Keep each SavedModel on the way to LiteRT: all precisions share it."""
-        super().__init__(entrance, exit_, origin)
+        super().__init__(entrance, exit_)
         self._scratch = tempfile.TemporaryDirectory(prefix="modelyard-")
         self._saved: dict[str | None, Path] = {}
 
@@ -116,10 +116,10 @@ class Network:
     Every method raises a ModelyardError if the original does not run or convert, or differs from conf/.
     """
 
-    def __init__(self, original: Original, features: str | None) -> None:
-        """Wrap an original; `features` is the tensor or layer to pool, if conf/ names one."""
-        self._original, self._features = original, features
-        self._entrance, self._exit, self._origin = original.entrance, original.exit, original.origin
+    def __init__(self, original: Original, features: str | None, origin: str) -> None:
+        """Wrap an original; `features` is the tensor or layer to pool, `origin` its name in messages."""
+        self._original, self._features, self._origin = original, features, origin
+        self._entrance, self._exit = original.entrance, original.exit
 
     def answer(self, pictures: Sequence[Pixels]) -> Floats:
         """Return probabilities, float32 (n, outputs), for decoded pictures: grey (h, w) or (h, w, 3)."""
@@ -137,7 +137,8 @@ class Network:
         """Return the original's pooled features of a picture, float32 (1, n), or None if conf/ names none."""
         if self._features is None:
             return None
-        found = self._original.up_to(self._features)(self._prepare(picture))
+        with named(self._origin):
+            found = self._original.up_to(self._features)(self._prepare(picture))
         return np.asarray(pool(found, self._original.channels_first), np.float32)
 
     def convert_features(self, precision: Precision) -> bytes:
@@ -153,7 +154,7 @@ class Network:
     def _convert(self, after: Step, precision: Precision, cut: str | None) -> bytes:
         how, first = self._entrance, self._original.channels_first
         shape = (how.height, how.width, how.channels)
-        with quiet_tensorflow():
+        with named(self._origin), quiet_tensorflow():
             return self._original.convert(
                 lambda levels: normalize(levels, how, first), after, shape, precision, cut
             )
@@ -168,34 +169,42 @@ class Network:
         return np.ascontiguousarray(normalize(levels, how, self._original.channels_first), np.float32)
 
     def _ask(self, run: Callable[[Any, Prepare], Floats], questions: Sequence[Any]) -> Floats:
-        try:
-            given = [np.asarray(run(question, self._prepare), np.float32) for question in questions]
-        except ModelyardError:
-            raise
-        except Exception as error:
-            # TensorFlow, Keras and LiteRT have a dozen classes for it; all mean the same here.
-            raise ModelyardError(f"{self._origin}: the network does not run: {shorten(error)}") from error
-        return np.concatenate([self._check(scores) for scores in given])
+        with named(self._origin):
+            try:
+                given = [np.asarray(run(question, self._prepare), np.float32) for question in questions]
+            except Exception as error:
+                # TensorFlow, Keras and LiteRT have a dozen classes for it; all mean the same here.
+                raise ModelyardError(f"the network does not run: {shorten(error)}") from error
+            return np.concatenate([self._check(scores) for scores in given])
 
     def _check(self, scores: Floats) -> Floats:
         """Return one picture's probabilities; raise a ModelyardError if they are not what conf/ says."""
         classes = self._exit.classes
         if scores.size != classes:
             raise ModelyardError(
-                f"{self._origin}: expected {classes} classes (pretrained.output.classes), got {scores.size} "
+                f"expected {classes} classes (pretrained.output.classes), got {scores.size} "
                 f"outputs in the shape {scores.shape}: correct conf/"
             )
         if not np.isfinite(scores).all():
-            raise ModelyardError(f"{self._origin}: expected numbers, the network gave NaN or infinity")
+            raise ModelyardError("expected numbers, the network gave NaN or infinity")
         activation, total = self._exit.activation, float(scores.sum())
         probable = bool((scores >= 0).all()) and abs(total - 1) < _SUM_TOLERANCE
         if probable != (activation == "softmax"):
             raise ModelyardError(
-                f"{self._origin}: pretrained.output.activation is {activation}, but the outputs lie between "
+                f"pretrained.output.activation is {activation}, but the outputs lie between "
                 f"{scores.min():.4g} and {scores.max():.4g} with the sum {total:.4g}: expected "
                 + ("probabilities with the sum 1" if activation == "softmax" else "no probabilities")
             )
         return np.asarray(finish(scores, self._exit))
+
+
+@contextmanager
+def named(origin: str) -> Iterator[None]:
+    """Put a name before the message of a ModelyardError."""
+    try:
+        yield
+    except ModelyardError as error:
+        raise ModelyardError(f"{origin}: {error}") from error
 
 
 def shorten(error: Exception) -> str:

@@ -12,11 +12,11 @@ from modelyard.networks.formats.litert_file import LiteRtOriginal
 from modelyard.networks.formats.saved_model import SavedModelOriginal
 from modelyard.networks.formats.stand_in import open_stand_in
 from modelyard.networks.importing.imported import Imported
-from modelyard.networks.network import Network, Original
+from modelyard.networks.network import Network, Original, named
 from modelyard.quiet import import_tensorflow, quiet_tensorflow
 
-# Each takes the network's file, the values of conf/ as JSON, and a name for messages.
-_OPENERS: dict[str, Callable[[Path, dict[str, Any], str], Original]] = {
+# Each takes the network's file, and the values of conf/ as JSON.
+_OPENERS: dict[str, Callable[[Path, dict[str, Any]], Original]] = {
     "frozen_graph": open_frozen_graph,
     "saved_model": SavedModelOriginal,
     "keras": open_keras_file,
@@ -36,9 +36,9 @@ def open_network(imported: Imported) -> Iterator[Network]:
     if not imported.file.exists():
         raise ModelyardError(f"{imported.file} is missing: run `dvc repro import`")
     import_tensorflow()
-    with quiet_tensorflow():
-        original = _OPENERS[imported.format](imported.file, reading, origin)
+    with named(origin), quiet_tensorflow():
+        original = _OPENERS[imported.format](imported.file, reading)
     try:
-        yield Network(original, reading["features"])
+        yield Network(original, reading["features"], origin)
     finally:
         original.close()

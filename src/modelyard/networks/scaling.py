@@ -47,7 +47,7 @@ def pool(features: Any, channels_first: bool) -> Any:
     return tf.reshape(features, (1, -1))
 
 
-def find_layout(shape: Sequence[int | None] | None, entrance: Entrance, origin: str) -> bool:
+def find_layout(shape: Sequence[int | None] | None, entrance: Entrance) -> bool:
     """Return whether a network's input has its channels first; None in a shape stands for any size.
 
     Raises ModelyardError if the input has another size than conf/ says.
@@ -60,7 +60,7 @@ def find_layout(shape: Sequence[int | None] | None, entrance: Entrance, origin: 
     height, width, channels = expected
     found = " x ".join("any" if size is None else str(size) for size in shape[1:]) or "one number"
     raise ModelyardError(
-        f"{origin}: expected an input of {height} x {width} x {channels} (pretrained.input), the network "
+        f"expected an input of {height} x {width} x {channels} (pretrained.input), the network "
         f"takes {found}: correct conf/"
     )
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from tensorflow.core.framework.node_def_pb2 import NodeDef
 
 
-def fold_batch_norm(graph: "GraphDef", origin: str) -> "GraphDef":
+def fold_batch_norm(graph: "GraphDef") -> "GraphDef":
     """Return an equivalent graph of today's version, without batch norms and numeric checks.
 
     Each batch norm `(x - mean) / sqrt(variance + variance_epsilon) * gamma + beta` (without gamma where
@@ -36,7 +36,7 @@ def fold_batch_norm(graph: "GraphDef", origin: str) -> "GraphDef":
     nodes = {node.name: node for node in folded.node}
     readers = Counter(node_of(name) for node in folded.node for name in node.input)
     for norm in [node for node in folded.node if node.op == BATCH_NORM]:
-        _fold(folded, norm, nodes, readers, origin)
+        _fold(folded, norm, nodes, readers)
     folded.versions.producer = tf.version.GRAPH_DEF_VERSION
     folded.versions.min_consumer = 0
     return folded
@@ -61,23 +61,21 @@ def _past_checks(tensor: str, checked: dict[str, str]) -> str:
     return tensor
 
 
-def _fold(
-    graph: "GraphDef", norm: "NodeDef", nodes: dict[str, "NodeDef"], readers: "Counter[str]", origin: str
-) -> None:
+def _fold(graph: "GraphDef", norm: "NodeDef", nodes: dict[str, "NodeDef"], readers: "Counter[str]") -> None:
     """Turn one batch norm into a BiasAdd, with new filters for the convolution that it reads."""
     convolution = nodes[node_of(norm.input[0])]
     if convolution.op != "Conv2D" or readers[convolution.name] != 1:
         raise ModelyardError(
-            f"{origin}: node {norm.name!r}: expected a batch norm after a convolution that nothing else "
+            f"node {norm.name!r}: expected a batch norm after a convolution that nothing else "
             f"reads, got {convolution.op} {convolution.name!r} with {readers[convolution.name]} readers"
         )
     if convolution.attr["data_format"].s not in (b"", b"NHWC"):
-        raise ModelyardError(f"{origin}: node {convolution.name!r}: expected data_format NHWC")
-    mean, variance, beta, gamma = (_constant(name, norm, nodes, origin) for name in norm.input[1:5])
+        raise ModelyardError(f"node {convolution.name!r}: expected data_format NHWC")
+    mean, variance, beta, gamma = (_constant(name, norm, nodes) for name in norm.input[1:5])
     factor = 1 / np.sqrt(variance + np.float64(norm.attr["variance_epsilon"].f))
     if norm.attr["scale_after_normalization"].b:
         factor = factor * gamma
-    filters = _constant(convolution.input[1], convolution, nodes, origin) * factor
+    filters = _constant(convolution.input[1], convolution, nodes) * factor
     convolution.input[1] = _add_constant(graph, f"{norm.name}/folded_filters", filters)
     bias = _add_constant(graph, f"{norm.name}/folded_bias", beta - mean * factor)
     norm.op = "BiasAdd"
@@ -86,9 +84,7 @@ def _fold(
         norm.attr.pop(attribute)
 
 
-def _constant(
-    tensor: str, reader: "NodeDef", nodes: dict[str, "NodeDef"], origin: str
-) -> NDArray[np.float64]:
+def _constant(tensor: str, reader: "NodeDef", nodes: dict[str, "NodeDef"]) -> NDArray[np.float64]:
     """Return a constant's value, also from behind an Identity."""
     import tensorflow as tf
 
@@ -96,13 +92,11 @@ def _constant(
     while node.op == "Identity":
         node = nodes[node_of(node.input[0])]
     if node.op != "Const":
-        raise ModelyardError(
-            f"{origin}: node {reader.name!r}: expected a constant {tensor!r}, got the op {node.op}"
-        )
+        raise ModelyardError(f"node {reader.name!r}: expected a constant {tensor!r}, got the op {node.op}")
     try:
         value: NDArray[Any] = tf.make_ndarray(node.attr["value"].tensor)
     except (ValueError, TypeError) as error:
-        raise ModelyardError(f"{origin}: node {node.name!r}: expected a whole constant ({error})") from None
+        raise ModelyardError(f"node {node.name!r}: expected a whole constant ({error})") from None
     return value.astype(np.float64)
 
 

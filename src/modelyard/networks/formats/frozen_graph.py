@@ -26,7 +26,6 @@ class FrozenGraphOriginal(FunctionOriginal):
         entrance: TensorEntrance,
         exit_: TensorExit,
         decoded: Decoded | None,
-        origin: str,
     ) -> None:
         """Load a graph that `graphdef.parse_graph` returned.
 
@@ -36,25 +35,21 @@ class FrozenGraphOriginal(FunctionOriginal):
         """
         import tensorflow as tf
 
-        super().__init__(entrance, exit_, origin)
+        super().__init__(entrance, exit_)
         self._graph, self._decoded = graph, decoded
         self._entrance_tensor, self._exit_tensor = entrance.tensor, exit_.tensor
         tensors = [entrance.tensor, exit_.tensor]
         if decoded is not None:
             tensors += [decoded.contents_tensor, decoded.pixels_tensor]
-        check_tensors(graph, tensors, origin)
+        check_tensors(graph, tensors)
         with tf.Graph().as_default() as loaded:
             try:
                 tf.graph_util.import_graph_def(graph, name="")
                 found = [loaded.get_tensor_by_name(tensor) for tensor in tensors]
             except (ValueError, KeyError) as error:
-                raise ModelyardError(
-                    f"{origin}: TensorFlow cannot load the graph: {shorten(error)}"
-                ) from error
+                raise ModelyardError(f"TensorFlow cannot load the graph: {shorten(error)}") from error
         shape = found[0].shape
-        self.channels_first = find_layout(
-            shape.as_list() if shape.rank is not None else None, entrance, origin
-        )
+        self.channels_first = find_layout(shape.as_list() if shape.rank is not None else None, entrance)
         # Not entered as a context: that would make its graph the default one for all that follows.
         self._session = tf.compat.v1.Session(graph=loaded)
 
@@ -78,8 +73,8 @@ class FrozenGraphOriginal(FunctionOriginal):
     def function(self, cut: str | None) -> tuple[Step, Sequence[Any]]:
         """Fold the old batch norm, which converters do not know, and cut the graph at its tensors."""
         exit_ = self._exit_tensor if cut is None else name_tensor(cut)
-        check_tensors(self._graph, [exit_], self.origin)
-        folded = fold_batch_norm(self._graph, self.origin)
+        check_tensors(self._graph, [exit_])
+        folded = fold_batch_norm(self._graph)
         return cut_graph(folded, self._entrance_tensor, exit_), ()
 
     def close(self) -> None:
@@ -92,15 +87,14 @@ class FrozenGraphOriginal(FunctionOriginal):
         return scores
 
 
-def open_frozen_graph(path: Path, reading: dict[str, Any], origin: str) -> FrozenGraphOriginal:
+def open_frozen_graph(path: Path, reading: dict[str, Any]) -> FrozenGraphOriginal:
     """Read, check and load a .pb; see `parse_graph` and `FrozenGraphOriginal` for errors."""
     decoded = reading["decoded"]
     return FrozenGraphOriginal(
-        parse_graph(path.read_bytes(), origin),
+        parse_graph(path.read_bytes()),
         TensorEntrance.model_validate(reading["input"]),
         TensorExit.model_validate(reading["output"]),
         None if decoded is None else Decoded.model_validate(decoded),
-        origin,
     )
 
 

@@ -20,13 +20,13 @@ if TYPE_CHECKING:
 class KerasOriginal(FunctionOriginal):
     """A Keras network, as loaded."""
 
-    def __init__(self, network: "keras.Model", reading: dict[str, Any], origin: str) -> None:
+    def __init__(self, network: "keras.Model", reading: dict[str, Any]) -> None:
         """Check the network's input against the values of conf/ in `reading`.
 
         Raises ModelyardError if it has several inputs or outputs, or the input has another size.
         """
         entrance = Entrance.model_validate(reading["input"])
-        super().__init__(entrance, Exit.model_validate(reading["output"]), origin)
+        super().__init__(entrance, Exit.model_validate(reading["output"]))
         import tensorflow as tf
 
         self._network = network
@@ -34,10 +34,8 @@ class KerasOriginal(FunctionOriginal):
         self._answer = tf.function(lambda inputs: network(inputs, training=False), autograph=False)
         counts = len(network.inputs), len(network.outputs)
         if counts != (1, 1):
-            raise ModelyardError(
-                f"{origin}: expected one input and one output, got {counts[0]} and {counts[1]}"
-            )
-        self.channels_first = find_layout(network.inputs[0].shape, entrance, origin)
+            raise ModelyardError(f"expected one input and one output, got {counts[0]} and {counts[1]}")
+        self.channels_first = find_layout(network.inputs[0].shape, entrance)
 
     def run(self, inputs: Floats) -> Floats:
         """See `Original.run`."""
@@ -52,14 +50,14 @@ class KerasOriginal(FunctionOriginal):
             names = [layer.name for layer in network.layers]
             if cut not in names:
                 raise ModelyardError(
-                    f"{self.origin}: expected a layer {cut!r}, the network has none{suggest(cut, names)}: "
+                    f"expected a layer {cut!r}, the network has none{suggest(cut, names)}: "
                     "correct pretrained.features in conf/"
                 )
             network = keras.Model(network.inputs, network.get_layer(cut).output)
         return lambda inputs: network(inputs, training=False), [one.value for one in network.variables]
 
 
-def open_keras_file(path: Path, reading: dict[str, Any], origin: str) -> KerasOriginal:
+def open_keras_file(path: Path, reading: dict[str, Any]) -> KerasOriginal:
     """Check and load a .keras or .h5; `reading` holds the values of conf/ as JSON.
 
     Raises ModelyardError if the file holds something that is not allowed (see `keras_safety`), Keras cannot
@@ -69,9 +67,9 @@ def open_keras_file(path: Path, reading: dict[str, Any], origin: str) -> KerasOr
 
     architecture = reading["architecture"]
     if path.suffix == ".keras":
-        check_keras_archive(path, origin)
+        check_keras_archive(path)
     else:
-        check_hdf5(path, origin, whole=architecture is None)
+        check_hdf5(path, whole=architecture is None)
     try:
         if architecture is None:
             network = keras.models.load_model(path, compile=False, safe_mode=True)
@@ -82,8 +80,8 @@ def open_keras_file(path: Path, reading: dict[str, Any], origin: str) -> KerasOr
         raise
     except Exception as error:
         # A layer's argument that is no more, a weight of another shape: Keras has no class of its own for it.
-        raise ModelyardError(f"{origin}: Keras cannot load it: {shorten(error)}") from error
-    return KerasOriginal(network, reading, origin)
+        raise ModelyardError(f"Keras cannot load it: {shorten(error)}") from error
+    return KerasOriginal(network, reading)
 
 
 def _build_application(architecture: str, reading: dict[str, Any]) -> "keras.Model":

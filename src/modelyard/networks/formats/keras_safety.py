@@ -27,23 +27,23 @@ _OWN_MODULES = ("keras.src.ops.numpy", "keras.src.ops.nn", "keras.src.ops.image"
 _MOST_GROWTH = 4
 
 
-def check_keras_archive(path: Path, origin: str) -> None:
+def check_keras_archive(path: Path) -> None:
     """Raise a ModelyardError if a .keras holds more than layers of Keras and their weights."""
     try:
         with zipfile.ZipFile(path) as whole:
             unpacked = sum(member.file_size for member in whole.infolist())
             if unpacked > _MOST_GROWTH * path.stat().st_size + 1_000_000:
-                raise ModelyardError(f"{origin}: unpacks into {unpacked:,} bytes: refused")
+                raise ModelyardError(f"unpacks into {unpacked:,} bytes: refused")
             config = json.loads(whole.read("config.json"))
             weights = whole.read("model.weights.h5")
     except (zipfile.BadZipFile, KeyError, ValueError, NotImplementedError, RuntimeError) as error:
-        raise ModelyardError(f"{origin}: expected a whole network as .keras ({error})") from None
+        raise ModelyardError(f"expected a whole network as .keras ({error})") from None
     # What it was trained with is not read.
-    _check_config({**config, "compile_config": None}, origin)
-    check_hdf5(io.BytesIO(weights), origin, whole=False)
+    _check_config({**config, "compile_config": None})
+    check_hdf5(io.BytesIO(weights), whole=False)
 
 
-def check_hdf5(file: Path | io.BytesIO, origin: str, whole: bool) -> None:
+def check_hdf5(file: Path | io.BytesIO, whole: bool) -> None:
     """Refuse a .h5 that points to other files or, if `whole`, is no network of Keras' own layers.
 
     Raises a ModelyardError that names the link or the class.
@@ -52,46 +52,46 @@ def check_hdf5(file: Path | io.BytesIO, origin: str, whole: bool) -> None:
 
     try:
         with h5py.File(file, "r") as content:
-            _check_links(content, origin)
+            _check_links(content)
             config = content.attrs.get("model_config")
     except OSError as error:
-        raise ModelyardError(f"{origin}: expected an HDF5 file ({error})") from None
+        raise ModelyardError(f"expected an HDF5 file ({error})") from None
     if not whole:
         return
     if config is None:
         raise ModelyardError(
-            f"{origin}: expected a whole network, got weights alone: name the function of "
+            "expected a whole network, got weights alone: name the function of "
             "keras.applications that they belong to in pretrained.architecture"
         )
-    _check_config(json.loads(config), origin)
+    _check_config(json.loads(config))
 
 
-def _check_links(group: Any, origin: str) -> None:
+def _check_links(group: Any) -> None:
     import h5py
 
     for name in group:
         if not isinstance(group.get(name, getlink=True), h5py.HardLink):
-            raise ModelyardError(f"{origin}: {name!r} points to another place or file: refused")
+            raise ModelyardError(f"{name!r} points to another place or file: refused")
         member = group[name]
         if isinstance(member, h5py.Group):
-            _check_links(member, origin)
+            _check_links(member)
         elif isinstance(member, h5py.Dataset) and member.external:
-            raise ModelyardError(f"{origin}: {name!r} lies in another file: refused")
+            raise ModelyardError(f"{name!r} lies in another file: refused")
 
 
-def _check_config(value: Any, origin: str) -> None:
+def _check_config(value: Any) -> None:
     """Check every object of a configuration, at any depth."""
     if isinstance(value, dict):
         if "class_name" in value and not _is_known(value["class_name"], value.get("module")):
             module = f"{value['module']}." if value.get("module") else ""
             raise ModelyardError(
-                f"{origin}: {module}{value['class_name']} is not among the layers of Keras that only "
+                f"{module}{value['class_name']} is not among the layers of Keras that only "
                 "compute: refused, and not run"
             )
         value = list(value.values())
     if isinstance(value, list):
         for part in value:
-            _check_config(part, origin)
+            _check_config(part)
 
 
 def _is_known(name: Any, module: Any) -> bool:

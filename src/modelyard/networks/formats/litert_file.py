@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 class LiteRtOriginal(Original):
     """A LiteRT file in an interpreter of its own."""
 
-    def __init__(self, path: Path, reading: dict[str, Any], origin: str) -> None:
+    def __init__(self, path: Path, reading: dict[str, Any]) -> None:
         """Check and load a .tflite; `reading` holds the values of conf/ as JSON.
 
         Raises ModelyardError if it is no model from one float32 picture to one float32 output, has an op that
@@ -28,17 +28,17 @@ class LiteRtOriginal(Original):
         from ai_edge_litert.interpreter import Interpreter
 
         entrance = Entrance.model_validate(reading["input"])
-        super().__init__(entrance, Exit.model_validate(reading["output"]), origin)
+        super().__init__(entrance, Exit.model_validate(reading["output"]))
         self._content = path.read_bytes()
-        _check_model(self._content, origin)
+        _check_model(self._content)
         try:
             self._interpreter = Interpreter(model_content=self._content)
             self._interpreter.allocate_tensors()
         except (ValueError, RuntimeError) as error:
-            raise ModelyardError(f"{origin}: LiteRT cannot load it: {shorten(error)}") from None
+            raise ModelyardError(f"LiteRT cannot load it: {shorten(error)}") from None
         [taken], [given] = self._interpreter.get_input_details(), self._interpreter.get_output_details()
         self._given_shape = [int(size) for size in given["shape"]]
-        self.channels_first = find_layout([int(size) for size in taken["shape"]], entrance, origin)
+        self.channels_first = find_layout([int(size) for size in taken["shape"]], entrance)
 
     def run(self, inputs: Floats) -> Floats:
         """See `Original.run`."""
@@ -58,7 +58,7 @@ class LiteRtOriginal(Original):
         """Join the file's own operations and weights, unchanged, with a small model before and one after."""
         if precision != "float32":
             raise ModelyardError(
-                f"{self.origin}: expected precision float32, which leaves a .tflite as it is, got "
+                "expected precision float32, which leaves a .tflite as it is, got "
                 f"{precision}: import the network that it was made of, or package float32 alone"
             )
         middle, given = self._content, self._given_shape
@@ -71,7 +71,7 @@ class LiteRtOriginal(Original):
         details = {one["name"]: one for one in self._interpreter.get_tensor_details()}
         if tensor not in details:
             raise ModelyardError(
-                f"{self.origin}: expected a tensor {tensor!r}, the file has none{suggest(tensor, details)}: "
+                f"expected a tensor {tensor!r}, the file has none{suggest(tensor, details)}: "
                 "correct pretrained.features in conf/"
             )
         shape = [int(size) for size in details[tensor]["shape"]]
@@ -86,25 +86,22 @@ def _run(interpreter: "Interpreter", inputs: Floats) -> Floats:
     return found
 
 
-def _check_model(content: bytes, origin: str) -> None:
+def _check_model(content: bytes) -> None:
     from ai_edge_litert.schema_py_generated import BuiltinOperator, TensorType
 
     if content[4:8] != b"TFL3":
-        raise ModelyardError(f"{origin}: expected a LiteRT model (TFL3), got bytes {content[4:8]!r}")
-    try:
-        model = read_model(content)
-    except ModelyardError as error:
-        raise ModelyardError(f"{origin}: {error}") from None
+        raise ModelyardError(f"expected a LiteRT model (TFL3), got bytes {content[4:8]!r}")
+    model = read_model(content)
     for code in model.operatorCodes:
         if code.builtinCode == BuiltinOperator.CUSTOM or code.customCode:
             name = (code.customCode or b"").decode(errors="replace")
-            raise ModelyardError(f"{origin}: the op {name!r} is not LiteRT's own (custom or flex): refused")
+            raise ModelyardError(f"the op {name!r} is not LiteRT's own (custom or flex): refused")
     graph = model.subgraphs[0]
     for place in (graph.inputs[0], graph.outputs[0]):
         tensor = graph.tensors[place]
         if tensor.type != TensorType.FLOAT32:
             kinds = {number: name for name, number in vars(TensorType).items() if isinstance(number, int)}
             raise ModelyardError(
-                f"{origin}: {tensor.name.decode(errors='replace')}: expected float32, got "
+                f"{tensor.name.decode(errors='replace')}: expected float32, got "
                 f"{kinds.get(tensor.type, 'another type').lower()}: a fully quantised file is not read"
             )

@@ -26,7 +26,7 @@ _REFUSED_KINDS = ("asset", "resource")
 class SavedModelOriginal(FunctionOriginal):
     """A loaded SavedModel."""
 
-    def __init__(self, path: Path, reading: dict[str, Any], origin: str) -> None:
+    def __init__(self, path: Path, reading: dict[str, Any]) -> None:
         """Check and load the SavedModel in the folder `path`; `reading` holds the values of conf/ as JSON.
 
         Raises ModelyardError if it holds something that is not allowed, lacks a signature serving_default
@@ -35,19 +35,19 @@ class SavedModelOriginal(FunctionOriginal):
         import tensorflow as tf
 
         entrance = Entrance.model_validate(reading["input"])
-        super().__init__(entrance, Exit.model_validate(reading["output"]), origin)
-        signature = check_saved_model((path / "saved_model.pb").read_bytes(), origin)
+        super().__init__(entrance, Exit.model_validate(reading["output"]))
+        signature = check_saved_model((path / "saved_model.pb").read_bytes())
         [(self._input, shape)] = [
             (name, None if tensor.tensor_shape.unknown_rank else tensor.tensor_shape)
             for name, tensor in signature.inputs.items()
         ]
         sizes = None if shape is None else [None if size.size < 0 else size.size for size in shape.dim]
-        self.channels_first = find_layout(sizes, entrance, origin)
+        self.channels_first = find_layout(sizes, entrance)
         try:
             self._loaded = tf.saved_model.load(str(path))
         except Exception as error:
             # A damaged checkpoint, a missing file: TensorFlow has many classes for it.
-            raise ModelyardError(f"{origin}: TensorFlow cannot load it: {shorten(error)}") from error
+            raise ModelyardError(f"TensorFlow cannot load it: {shorten(error)}") from error
         # What was loaded holds the variables: it must live as long as the signature.
         self._signature = self._loaded.signatures[SIGNATURE]
 
@@ -67,7 +67,7 @@ class SavedModelOriginal(FunctionOriginal):
         return cut_graph(frozen.graph.as_graph_def(), frozen.inputs[0].name, exit_), ()
 
 
-def check_saved_model(content: bytes, origin: str) -> "SignatureDef":
+def check_saved_model(content: bytes) -> "SignatureDef":
     """Refuse a saved_model.pb that could do more than compute, without loading it; return its signature.
 
     Raises ModelyardError as `SavedModelOriginal` does; it names a node with an unknown op.
@@ -78,43 +78,39 @@ def check_saved_model(content: bytes, origin: str) -> "SignatureDef":
     try:
         graphs = SavedModel.FromString(content).meta_graphs
     except DecodeError as error:
-        raise ModelyardError(f"{origin}: expected a saved_model.pb, it cannot be parsed ({error})") from None
+        raise ModelyardError(f"expected a saved_model.pb, it cannot be parsed ({error})") from None
     if len(graphs) != 1 or not graphs[0].HasField("object_graph_def"):
         raise ModelyardError(
-            f"{origin}: expected a SavedModel of TensorFlow 2 with one graph, got one of TensorFlow 1 or "
+            "expected a SavedModel of TensorFlow 2 with one graph, got one of TensorFlow 1 or "
             f"with {len(graphs)} graphs: freeze it, and import the .pb as format frozen_graph"
         )
-    _check_nodes(graphs[0], origin)
-    _check_objects(graphs[0], origin)
-    return _find_signature(graphs[0], origin)
+    _check_nodes(graphs[0])
+    _check_objects(graphs[0])
+    return _find_signature(graphs[0])
 
 
-def _check_nodes(graph: "MetaGraphDef", origin: str) -> None:
+def _check_nodes(graph: "MetaGraphDef") -> None:
     storing = _find_storing(graph)
     saver = {graph.saver_def.save_tensor_name.partition(":")[0], graph.saver_def.restore_op_name}
     for where, node in _walk_nodes(graph):
         if node.op not in WITH_VARIABLES and not (where in storing and node.op in STORING):
             raise ModelyardError(
-                f"{origin}: node {node.name!r} has the op {node.op!r}, which is not among those that "
+                f"node {node.name!r} has the op {node.op!r}, which is not among those that "
                 "classifiers are made of (networks/formats/allowed_ops.py): refused"
             )
         called = storing & set(_called(node))
         read = saver & {name.removeprefix("^").partition(":")[0] for name in node.input}
         if (called and (where or node.name not in saver)) or (read and not where):
-            raise ModelyardError(
-                f"{origin}: node {node.name!r} reads or writes checkpoints by itself: refused"
-            )
+            raise ModelyardError(f"node {node.name!r} reads or writes checkpoints by itself: refused")
 
 
-def _check_objects(graph: "MetaGraphDef", origin: str) -> None:
+def _check_objects(graph: "MetaGraphDef") -> None:
     objects = graph.object_graph_def
     kinds = {node.WhichOneof("kind") for node in objects.nodes}
     if found := sorted(kinds.intersection(_REFUSED_KINDS)):
-        raise ModelyardError(
-            f"{origin}: expected layers alone, got an object of the kind {found[0]}: refused"
-        )
+        raise ModelyardError(f"expected layers alone, got an object of the kind {found[0]}: refused")
     if found := sorted(_find_storing(graph).intersection(objects.concrete_functions)):
-        raise ModelyardError(f"{origin}: the function {found[0]!r} reads or writes checkpoints: refused")
+        raise ModelyardError(f"the function {found[0]!r} reads or writes checkpoints: refused")
 
 
 def _find_storing(graph: "MetaGraphDef") -> set[str]:
@@ -138,13 +134,13 @@ def _called(node: "NodeDef") -> Iterator[str]:
         yield from (function.name for function in value.list.func)
 
 
-def _find_signature(graph: "MetaGraphDef", origin: str) -> "SignatureDef":
+def _find_signature(graph: "MetaGraphDef") -> "SignatureDef":
     from tensorflow.core.framework.types_pb2 import DataType
 
     kinds = {number: name.removeprefix("DT_").lower() for name, number in DataType.items()}
     names = [name for name in graph.signature_def if not name.startswith("__")]
     if SIGNATURE not in names:
-        raise ModelyardError(f"{origin}: expected the signature {SIGNATURE}, got {names or 'none'}")
+        raise ModelyardError(f"expected the signature {SIGNATURE}, got {names or 'none'}")
     signature = graph.signature_def[SIGNATURE]
     sides = [
         [f"{kinds.get(tensor.dtype, 'unknown')} {name!r}" for name, tensor in sorted(side.items())]
@@ -152,7 +148,7 @@ def _find_signature(graph: "MetaGraphDef", origin: str) -> "SignatureDef":
     ]
     if [len(side) for side in sides] != [1, 1] or not all(side[0].startswith("float ") for side in sides):
         raise ModelyardError(
-            f"{origin}: {SIGNATURE}: expected one float32 image and one float32 output, got "
+            f"{SIGNATURE}: expected one float32 image and one float32 output, got "
             f"{', '.join(sides[0]) or 'nothing'} to {', '.join(sides[1]) or 'nothing'}"
         )
     return signature
