@@ -46,10 +46,7 @@ class Dataset:
 
 
 def split_dataset(obtained: Obtained, data: Data) -> dict[str, Pictures]:
-    """Return the splits `train`, `validation` and `test`; the seed chooses those that the dataset lacks.
-
-    Raises ModelyardError if there are too few pictures, or a split lacks a class.
-    """
+    """Return the splits `train`, `validation` and `test`; the seed chooses those that the dataset lacks."""
     training, copies = obtained.training, obtained.copies
     given = {"test": obtained.test, "validation": obtained.validation}
     splits = {name: pictures for name, pictures in given.items() if pictures is not None}

@@ -26,7 +26,7 @@ KEPT_AT_ONCE = 1000
 
 
 def make_trunk(folder: Path, bundles: Path, precision: Precision) -> Trunk:
-    """Cut the imported network's bundle at its features; if it has none, convert the network up to them.
+    """Cut the imported network's bundle at its features, or convert the network up to them if it has none.
 
     Raises ModelyardError if conf/ names no features, or the network cannot be converted.
     """

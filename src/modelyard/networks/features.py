@@ -93,10 +93,7 @@ def write_no_features(path: Path) -> None:
 
 
 def read_features(path: Path) -> Features:
-    """Read what `write_features` wrote, without pickle.
-
-    Raises ModelyardError if the file is missing, or holds something else.
-    """
+    """Read what `write_features` wrote, without pickle; raises ModelyardError if it is not that."""
     with open_arrays(path, STAGE) as arrays:
         keys, rows = arrays["keys"], arrays["rows"]
         if rows.dtype != np.float32 or rows.ndim != 2 or len(rows) != len(keys):

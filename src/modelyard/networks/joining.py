@@ -20,10 +20,7 @@ _ALIGNMENT_BYTES = 16
 
 
 def join_models(first: bytes, second: bytes) -> bytes:
-    """Join two models, each of one graph, input and output, so that the first feeds the second.
-
-    Raises ModelyardError unless the second one's input has the shape and type of the first one's output.
-    """
+    """Join two models, each of one input and output, into one; raises ModelyardError if they do not fit."""
     whole, added = read_model(first), read_model(second)
     graph, more = whole.subgraphs[0], added.subgraphs[0]
     _check_seam(graph, more)
@@ -125,10 +122,7 @@ class _AlignedBuilder(flatbuffers.Builder):  # type: ignore[misc]
 
 
 def read_model(model: bytes) -> Any:
-    """Read a model as the objects of its schema.
-
-    Raises ModelyardError if it cannot be parsed, or is not one graph with one input and one output.
-    """
+    """Read a model as its schema's objects; raises ModelyardError unless it has one input and output."""
     from ai_edge_litert.schema_py_generated import ModelT
 
     try:

@@ -6,8 +6,7 @@ probabilities are the same for all formats (`Network`).
 
 import tempfile
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -15,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from modelyard.errors import ModelyardError
+from modelyard.errors import ModelyardError, named
 from modelyard.inference.fits import fit_pixels
 from modelyard.networks.convert import convert_saved, save_function
 from modelyard.networks.scaling import finish, normalize, pool
@@ -35,11 +34,7 @@ _LONGEST_REASON = 300
 
 
 class Original(ABC):
-    """An opened file, unchanged.
-
-    Attributes:
-        channels_first: whether its input is (1, c, h, w).
-    """
+    """An opened file, unchanged; `channels_first` means that its input is (1, c, h, w)."""
 
     channels_first: bool = False
 
@@ -196,15 +191,6 @@ class Network:
                 + ("probabilities with the sum 1" if activation == "softmax" else "no probabilities")
             )
         return np.asarray(finish(scores, self._exit))
-
-
-@contextmanager
-def named(origin: str) -> Iterator[None]:
-    """Put a name before the message of a ModelyardError."""
-    try:
-        yield
-    except ModelyardError as error:
-        raise ModelyardError(f"{origin}: {error}") from error
 
 
 def shorten(error: Exception) -> str:

@@ -5,14 +5,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from modelyard.errors import ModelyardError
+from modelyard.errors import ModelyardError, named
 from modelyard.networks.formats.frozen_graph import open_frozen_graph
 from modelyard.networks.formats.keras_file import open_keras_file
 from modelyard.networks.formats.litert_file import LiteRtOriginal
 from modelyard.networks.formats.saved_model import SavedModelOriginal
 from modelyard.networks.formats.stand_in import open_stand_in
 from modelyard.networks.importing.imported import Imported
-from modelyard.networks.network import Network, Original, named
+from modelyard.networks.network import Network, Original
 from modelyard.quiet import import_tensorflow, quiet_tensorflow
 
 # Each takes the network's file, and the values of conf/ as JSON.

@@ -3,7 +3,6 @@
 The same code runs around the unchanged original, and becomes part of the converted model.
 """
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -47,27 +46,21 @@ def pool(features: Any, channels_first: bool) -> Any:
     return tf.reshape(features, (1, -1))
 
 
-def find_layout(shape: Sequence[int | None] | None, entrance: Entrance) -> bool:
-    """Return whether a network's input has its channels first; None in a shape stands for any size.
+def find_layout(shape: Any, entrance: Entrance) -> bool:
+    """Return whether an input of this TensorFlow shape, or list of sizes, has its channels first.
 
-    Raises ModelyardError if the input has another size than conf/ says.
+    Raises ModelyardError if it has another size than conf/ says.
     """
-    expected = (entrance.height, entrance.width, entrance.channels)
-    if shape is None or _admits(shape, expected):
+    import tensorflow as tf
+
+    height, width, channels = entrance.height, entrance.width, entrance.channels
+    found = tf.TensorShape(shape)
+    if found.is_compatible_with((1, height, width, channels)):
         return False
-    if _admits(shape, (expected[2], *expected[:2])):
+    if found.is_compatible_with((1, channels, height, width)):
         return True
-    height, width, channels = expected
-    found = " x ".join("any" if size is None else str(size) for size in shape[1:]) or "one number"
+    sizes = " x ".join("any" if size is None else str(size) for size in found[1:]) or "one number"
     raise ModelyardError(
         f"expected an input of {height} x {width} x {channels} (pretrained.input), the network "
-        f"takes {found}: correct conf/"
-    )
-
-
-def _admits(shape: Sequence[int | None], sizes: Sequence[int]) -> bool:
-    return (
-        len(shape) == 4
-        and shape[0] in (None, 1)
-        and all(known in (None, size) for known, size in zip(shape[1:], sizes, strict=True))
+        f"takes {sizes}: correct conf/"
     )

@@ -67,7 +67,6 @@ def _find_features(source: Source, precision: Precision, model: bytes) -> dict[s
 
 
 def _describe(source: Source, precision: Precision, size_bytes: int, proof: Proof) -> str:
-    """Describe in one line what was packaged and how close it is to its source."""
     decoder, answers = proof["decoder_max_difference"], proof["answers"]
     decoded = "" if decoder is None else f"; another JPEG decoder alone changes up to {decoder:.1e}"
     alike = "one and the same, which proves nothing" if answers == 1 else f"{answers} different ones"

@@ -16,10 +16,7 @@ from modelyard.quiet import quiet_tensorflow
 
 @contextmanager
 def open_source(folder: Path, samples: Samples) -> Iterator[Source]:
-    """Give the network that the import left in `folder`, with the unchanged original's answers to `samples`.
-
-    Raises ModelyardError if a file is missing or wrong, or the network does not answer.
-    """
+    """Give the network that the import left in `folder`, with the unchanged original's answers."""
     imported = read_imported(folder)
     how = imported.preprocessing
     places = range(len(samples))

@@ -32,10 +32,7 @@ def list_entries(params: Params) -> dict[str, Entry]:
 
 
 def find_gate(name: str, params: Params, conf: Path) -> Gate:
-    """Return the gate of a registered name, from `params`, or from the other choices in the folder `conf`.
-
-    Raises ModelyardError if nothing has this name, or a file cannot be composed.
-    """
+    """Return the gate of a name, from `params` or the other files of `conf`; else raise a ModelyardError."""
     if entry := list_entries(params).get(name):
         return entry.gate
     names = []

@@ -14,7 +14,7 @@ from modelyard.params.groups.experiment import Difference
 from modelyard.params.groups.features import Features
 from modelyard.params.groups.model import Model
 from modelyard.params.groups.package import Package
-from modelyard.params.groups.pretrained import AnyPretrained, Pretrained
+from modelyard.params.groups.pretrained import AnyPretrained
 from modelyard.params.groups.registry import Registry
 from modelyard.params.groups.serve import Serve
 from modelyard.params.groups.sweep import Sweep
@@ -48,17 +48,14 @@ class Params(Group):
             raise ValueError(misfit)
         _refuse_other_names("data", self.data.name, self.serve.trained, "trained")
         _refuse_other_names("pretrained", self.pretrained.name, self.serve.imported, "imported")
-        if self.data.name in (names := _names_of(self.pretrained)):
+        stand_in = self.pretrained.fallback
+        names = [self.pretrained.name, *([stand_in.name] if stand_in else [])]
+        if self.data.name in names:
             raise ValueError(f"data.name: expected another name than {', '.join(names)} of pretrained")
         return self
 
 
-def _names_of(pretrained: Pretrained) -> list[str]:
-    return [pretrained.name, *([pretrained.fallback.name] if pretrained.fallback else [])]
-
-
 def _refuse_other_names(group: str, name: str, uri: str, role: str) -> None:
-    """Refuse to serve a model that this configuration does not make."""
     served = uri.removeprefix("models:/").partition("@")[0].partition("/")[0]
     if served != name:
         raise ValueError(f"serve.{role}: expected a version of {name} ({group}.name), got {uri}")

@@ -196,7 +196,6 @@ def _check_member(name: str, plain: bool) -> str:
 
 
 def _is_name(name: str, parts: list[str]) -> bool:
-    """Return whether a file below a folder can have this name."""
     fits = 0 < len(name) <= _MOST_NAME and len(parts) <= _MOST_PARTS and "\0" not in name
     return fits and all(len(os.fsencode(part)) <= _MOST_PART_BYTES for part in parts)
 

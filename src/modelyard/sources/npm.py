@@ -46,7 +46,6 @@ def npm_address(package: str) -> str:
 
 
 def _pack(package: str, scratch: Path, timeout_s: float) -> Path:
-    """Let npm put the package's archive into `scratch`, and return it."""
     address = npm_address(package)
     command = ["npm", "pack", package, "--ignore-scripts", "--loglevel=error", "--fetch-retries=1"]
     try:

@@ -13,15 +13,15 @@ from modelyard.files import write_json
 class Part:
     """`TARGET.part`, which grows until it is whole, and `TARGET.part.json`, which names its source.
 
-    Attributes:
-        target: the place of the whole file.
-        url: its source; a part from another address is useless.
-        pinned: whether a checksum will detect pieces of two versions put together.
+    A part from another `url` is useless. A checksum would detect pieces of two versions put together.
     """
 
     target: Path
     url: str
-    pinned: bool
+    connect_timeout_s: float
+    read_timeout_s: float
+    sha256: str | None
+    max_bytes: int | None
 
     @property
     def file(self) -> Path:
@@ -36,7 +36,7 @@ class Part:
     def resume_headers(self) -> dict[str, str]:
         """Return the headers that ask a server for the rest, or none if the part cannot be continued."""
         url, version = self._read_notes()
-        if self.size_bytes == 0 or url != self.url or not (version or self.pinned):
+        if self.size_bytes == 0 or url != self.url or not (version or self.sha256):
             return {}
         return {"Range": f"bytes={self.size_bytes}-"} | ({"If-Range": version} if version else {})
 

@@ -83,10 +83,7 @@ class Checkpoints:
                 shutil.rmtree(older)
 
     def read(self, member: int) -> tuple[Path, Progress] | None:
-        """Return the network's file and the progress from the last checkpoint of this training, if any.
-
-        Raises ModelyardError if the checkpoint is damaged.
-        """
+        """Return network file and progress of the last checkpoint; raises ModelyardError if it is damaged."""
         found = list(self.folder.glob(f"member-{member}-epoch-*"))
         if self.read_run() is None or not found:
             return None

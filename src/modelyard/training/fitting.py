@@ -68,7 +68,6 @@ def _resume(network: "keras.Model", task: Task, checkpoints: Checkpoints, member
 def _fit(
     network: "keras.Model", task: Task, progress: Progress, end_epoch: Callable[[Metrics], None]
 ) -> None:
-    """Let Keras fit the remaining epochs."""
     import tensorflow as tf
 
     epoch = tf.Variable(0, dtype=tf.int64, trainable=False)

@@ -15,10 +15,7 @@ _CLASSES = {name.lower(): name for name in ("Adam", "AdamW", "Nadam", "Lion", "R
 
 
 def compile_network(network: "keras.Model", train: Train, first_step: int, steps: int) -> None:
-    """Compile the network with a new optimizer, for the `steps` steps after `first_step`.
-
-    Raises ModelyardError if the warm-up is longer than the training.
-    """
+    """Compile the network with a new optimizer, for the `steps` steps after `first_step`."""
     optimizer = make_optimizer(train, first_step, steps)
     optimizer.build(network.trainable_variables)
     network.compile(
@@ -82,7 +79,6 @@ def _choose_loss(smoothing: float) -> "str | keras.losses.Loss":
 
 
 def _settings(chosen: Optimizer) -> dict[str, float | bool]:
-    """Return the settings that only this optimizer has."""
     if chosen.name == "sgd":
         return {"momentum": chosen.momentum, "nesterov": chosen.momentum > 0}
     if chosen.name == "rmsprop":

@@ -36,7 +36,7 @@ def load_network(path: Path) -> "keras.Model":
 
 
 def restore_state(network: "keras.Model", earlier: "keras.Model", origin: Path) -> None:
-    """Give a compiled network the weights and the optimizer's state of an earlier one, from `origin`.
+    """Give a compiled network the weights and optimizer state of `earlier`, read from `origin`.
 
     Raises ModelyardError if the layers or the optimizers differ.
     """

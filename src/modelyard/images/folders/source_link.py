@@ -33,10 +33,7 @@ def lay_source(path: str | None, link: Path) -> None:
 
 
 def lay_files(files: Mapping[str, Path], folder: Path) -> None:
-    """Make `folder` hold links to files, by relative names, and record these in `folder`.txt.
-
-    An earlier folder is replaced; raises ModelyardError if something else is in its place.
-    """
+    """Replace `folder` by links to files, under relative names that are recorded in `folder`.txt."""
     _clear(folder)
     folder.mkdir(parents=True)
     for name, file in files.items():

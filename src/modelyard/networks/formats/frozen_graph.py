@@ -48,8 +48,7 @@ class FrozenGraphOriginal(FunctionOriginal):
                 found = [loaded.get_tensor_by_name(tensor) for tensor in tensors]
             except (ValueError, KeyError) as error:
                 raise ModelyardError(f"TensorFlow cannot load the graph: {shorten(error)}") from error
-        shape = found[0].shape
-        self.channels_first = find_layout(shape.as_list() if shape.rank is not None else None, entrance)
+        self.channels_first = find_layout(found[0].shape, entrance)
         # Not entered as a context: that would make its graph the default one for all that follows.
         self._session = tf.compat.v1.Session(graph=loaded)
 

@@ -41,10 +41,7 @@ def parse_graph(content: bytes) -> "GraphDef":
 
 
 def cut_graph(graph: "GraphDef", entrance: str, exit_: str) -> "Callable[[tf.Tensor], tf.Tensor]":
-    """Return the part of a graph of today's version between two tensors, such as "Mul:0", as a function.
-
-    Raises ModelyardError if the graph lacks one of the nodes.
-    """
+    """Return the part of a graph of today's version between two tensors, such as "Mul:0", as a function."""
     import tensorflow as tf
 
     check_tensors(graph, (entrance, exit_))

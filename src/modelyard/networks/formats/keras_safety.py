@@ -44,10 +44,7 @@ def check_keras_archive(path: Path) -> None:
 
 
 def check_hdf5(file: Path | io.BytesIO, whole: bool) -> None:
-    """Refuse a .h5 that points to other files or, if `whole`, is no network of Keras' own layers.
-
-    Raises a ModelyardError that names the link or the class.
-    """
+    """Refuse a .h5 that points to other files or, if `whole`, is no network of Keras' own layers."""
     import h5py  # type: ignore[import-untyped]
 
     try:
@@ -80,7 +77,6 @@ def _check_links(group: Any) -> None:
 
 
 def _check_config(value: Any) -> None:
-    """Check every object of a configuration, at any depth."""
     if isinstance(value, dict):
         if "class_name" in value and not _is_known(value["class_name"], value.get("module")):
             module = f"{value['module']}." if value.get("module") else ""

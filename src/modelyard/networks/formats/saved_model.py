@@ -37,12 +37,8 @@ class SavedModelOriginal(FunctionOriginal):
         entrance = Entrance.model_validate(reading["input"])
         super().__init__(entrance, Exit.model_validate(reading["output"]))
         signature = check_saved_model((path / "saved_model.pb").read_bytes())
-        [(self._input, shape)] = [
-            (name, None if tensor.tensor_shape.unknown_rank else tensor.tensor_shape)
-            for name, tensor in signature.inputs.items()
-        ]
-        sizes = None if shape is None else [None if size.size < 0 else size.size for size in shape.dim]
-        self.channels_first = find_layout(sizes, entrance)
+        [(self._input, tensor)] = signature.inputs.items()
+        self.channels_first = find_layout(tensor.tensor_shape, entrance)
         try:
             self._loaded = tf.saved_model.load(str(path))
         except Exception as error:
@@ -68,10 +64,7 @@ class SavedModelOriginal(FunctionOriginal):
 
 
 def check_saved_model(content: bytes) -> "SignatureDef":
-    """Refuse a saved_model.pb that could do more than compute, without loading it; return its signature.
-
-    Raises ModelyardError as `SavedModelOriginal` does; it names a node with an unknown op.
-    """
+    """Refuse a saved_model.pb that could do more than compute, without loading it; return its signature."""
     from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
     from tensorflow.core.protobuf.saved_model_pb2 import SavedModel
 
@@ -114,7 +107,6 @@ def _check_objects(graph: "MetaGraphDef") -> None:
 
 
 def _find_storing(graph: "MetaGraphDef") -> set[str]:
-    """Return the functions that write or read checkpoints."""
     functions = graph.graph_def.library.function
     return {one.signature.name for one in functions if any(node.op in STORING for node in one.node_def)}
 

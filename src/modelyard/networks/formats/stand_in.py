@@ -52,10 +52,7 @@ def check_weights(names: set[str], outputs: int, labels: int, origin: str) -> No
 
 
 def build_network(weights: Weights) -> "keras.Model":
-    """Build the network: float32 (n, 299, 299, 3), 0..1, to probabilities, float32 (n, labels).
-
-    Raises ModelyardError if a weight does not have its layer's shape.
-    """
+    """Build the network: float32 (n, 299, 299, 3), 0..1, to probabilities, float32 (n, labels)."""
     import keras
     from keras import layers
 

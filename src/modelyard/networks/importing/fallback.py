@@ -58,7 +58,6 @@ def import_stand_in(
 
 
 def _warn(name: str, fallback: Fallback, reasons: Sequence[str]) -> None:
-    """Print a framed warning to stderr."""
     lines = [
         f"WARNING: this is not {name}.",
         "No official source could be reached:",

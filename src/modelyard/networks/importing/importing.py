@@ -49,7 +49,6 @@ def import_pretrained(pretrained: Pretrained, out: Path) -> None:
 
 
 def _write_network(pretrained: Pretrained, obtained: Obtained, out: Path) -> None:
-    """Write the folder of what was obtained, and prove the unchanged network from there."""
     labels = read_labels(pretrained, obtained.paths)
     proof = pretrained.proof
     if proof is not None:
@@ -88,10 +87,7 @@ def _check_proof(proof: Proof, labels: Sequence[Label]) -> None:
 
 
 def _prove(imported: Imported, proof: Proof | None) -> dict[str, Any] | None:
-    """Run the unchanged network on all samples; it must recognise the proof's picture.
-
-    Without a proof the network must still run, and give what conf/ says.
-    """
+    """Run the unchanged network on all samples; it must recognise the proof's picture, if there is one."""
     with open_network(imported) as network:
         grey = imported.preprocessing.channels == 1
         scores = network.answer([_decode(path, grey) for path in imported.samples])

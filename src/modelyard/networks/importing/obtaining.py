@@ -2,8 +2,6 @@
 
 import hashlib
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -74,19 +72,19 @@ def _fetch(pretrained: Pretrained, url: str, sha256: str | None) -> Path:
 
 
 def _collect(pretrained: Pretrained, place: Path, address: str, scratch: Path) -> Obtained:
-    with _named(place):
-        unpacked = _unpack(pretrained, place, scratch) if is_archive(pretrained, place) else place
+    unpacked = place
+    try:
+        if is_archive(pretrained, place):
+            unpacked = Path(tempfile.mkdtemp(dir=scratch))
+            unpack_archive(place, unpacked, _MOST_UNPACKED * pretrained.max_archive_bytes)
         network, folder = place_network(pretrained, unpacked)
         paths = {pretrained.network.file: network}
         for file in pretrained.files[1:]:
             paths[file.file] = _find(pretrained, file, folder)
         return Obtained(address, paths, {file.file: _verify(file, paths) for file in pretrained.files})
-
-
-def _unpack(pretrained: Pretrained, archive: Path, scratch: Path) -> Path:
-    folder = Path(tempfile.mkdtemp(dir=scratch))
-    unpack_archive(archive, folder, _MOST_UNPACKED * pretrained.max_archive_bytes)
-    return folder
+    except WrongContent as error:
+        # What was unpacked is gone when the message is read.
+        raise WrongContent(str(place), error.reason) from None
 
 
 def _find(pretrained: Pretrained, file: File, folder: Path) -> Path:
@@ -98,15 +96,6 @@ def _find(pretrained: Pretrained, file: File, folder: Path) -> Path:
     if not place.is_file() or place.is_symlink():
         raise WrongContent(str(folder), f"lacks {file.file}")
     return place
-
-
-@contextmanager
-def _named(place: Path) -> Iterator[None]:
-    """Name the place of a wrong file: an unpacked one is gone when the message is read."""
-    try:
-        yield
-    except WrongContent as error:
-        raise WrongContent(str(place), error.reason) from None
 
 
 def _verify(file: File, paths: dict[str, Path]) -> str:

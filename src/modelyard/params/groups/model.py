@@ -97,7 +97,6 @@ def _refuse_whitening(first: Convolution, seen: Input) -> str | None:
 
 
 def _shrink(side: int, layer: Convolution) -> int:
-    """Return the side of the picture after a convolution and its pool, as Keras counts it."""
     if layer.padding == "valid":
         side -= layer.kernel - 1
     return -(-side // layer.stride) // layer.pool
