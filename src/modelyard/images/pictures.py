@@ -19,7 +19,7 @@ from modelyard.files import replace_file
 from modelyard.inference.decoding.images import ImageError, Limits, decode
 
 Labels = NDArray[np.unsignedinteger[Any]]
-# Of a person's own pictures: no attack, and cameras make larger ones every year.
+# Generous: one's own pictures are no attack, and cameras make larger ones every year.
 LIMITS = Limits(max_bytes=1 << 30, max_pixels=400_000_000)
 
 
@@ -79,7 +79,7 @@ class PixelPictures(_Labelled):
     def file(self, place: int) -> bytes:
         """Return a PNG, which keeps every pixel."""
         file = io.BytesIO()
-        # Level 1: the file is read once, at once; a smaller one would only cost time.
+        # Level 1: the file is read once, so a smaller one would only cost time.
         Image.fromarray(self.levels[place]).save(file, format="PNG", compress_level=1)
         return file.getvalue()
 
@@ -203,7 +203,7 @@ def read_pictures(path: Path, folder: Path) -> Pictures:
 def open_arrays(path: Path, stage: str = "download") -> Iterator[Any]:
     """Open a .npz; turn every error in the body into a ModelyardError with file and stage."""
     try:
-        # Opened here: NumPy leaves a file open that it cannot read.
+        # Opened here, because NumPy does not close a file that it cannot read.
         with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays, named(str(path)):
             yield arrays
     except FileNotFoundError:

@@ -10,9 +10,9 @@ from tqdm import tqdm
 
 T = TypeVar("T")
 R = TypeVar("R")
-# Fewer take seconds.
+# Fewer take only seconds.
 MANY = 1000
-# Each holds one decoded picture, some 150 MB of a photo with 12 megapixels.
+# Each holds one decoded picture: about 150 MB for a photo of 12 megapixels.
 MOST_WORKERS = 8
 
 

@@ -19,9 +19,9 @@ from modelyard.networks.opening import open_network
 from modelyard.params import Precision
 from modelyard.quiet import quiet_tensorflow
 
-# In a bundle's provenance: the number of the tensor of its model that holds the features.
+# The key in a bundle's provenance of the number of the model's tensor with the features.
 FEATURES_TENSOR = "features_tensor"
-# So many pictures later, what is done is on the disk.
+# How many pictures are computed before they are written to the disk.
 KEPT_AT_ONCE = 1000
 
 
@@ -73,7 +73,7 @@ def _read_known(out: Path, trunk: Trunk) -> dict[str, Floats]:
 
 def _compute(trunk: Trunk, pictures: Sequence[tuple[Pictures, int]], title: str) -> list[Floats]:
     """Run the trunk on all processors; each picture is decoded when its turn comes."""
-    # One thread each for as long as there are pictures enough: several wait for each other in every layer.
+    # One thread for each picture is fastest: several would wait for each other in every layer.
     workers, processors = count_workers(), count_processors()
     pool = Pool(trunk.model, interpreters=workers, threads=processors // workers)
 

@@ -15,7 +15,7 @@ from modelyard.errors import ModelyardError
 from modelyard.inference.interpreters import LoadedModel
 
 _IDENTIFIER = b"TFL3"
-# Of the format: weights are read in place, in vectors of the processor.
+# The format's: the processor reads weights in place, as vectors.
 _ALIGNMENT_BYTES = 16
 
 
@@ -27,11 +27,11 @@ def join_models(first: bytes, second: bytes) -> bytes:
     codes, buffers, tensors = len(whole.operatorCodes), len(whole.buffers), len(graph.tensors)
     places = {place: place + tensors for place in range(len(more.tensors))}
     places[more.inputs[0]] = graph.outputs[0]
-    # An optional input that is not there.
+    # A missing optional input.
     places[-1] = -1
     for tensor in more.tensors:
         tensor.buffer += buffers
-        # Names show in error messages alone, but should be told apart there.
+        # Names appear only in error messages, which should tell them apart.
         tensor.name = b"joined/" + tensor.name
     for operator in more.operators:
         operator.opcodeIndex += codes
@@ -43,7 +43,7 @@ def join_models(first: bytes, second: bytes) -> bytes:
     graph.tensors += more.tensors
     graph.operators += more.operators
     graph.outputs = [places[more.outputs[0]]]
-    # They name the first one's output.
+    # They name the first model's output.
     whole.signatureDefs = []
     return _write(whole)
 
@@ -56,7 +56,7 @@ def cut_model(model: bytes, tensor: int, pooled: bool = False) -> bytes:
     whole = read_model(model)
     graph = whole.subgraphs[0]
     wanted, kept = {tensor}, []
-    # Operators stand in the order they run in.
+    # Operators are in the order they run.
     for operator in reversed(graph.operators):
         if wanted.intersection(operator.outputs):
             wanted.update(operator.inputs)

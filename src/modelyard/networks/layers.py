@@ -8,7 +8,7 @@ from modelyard.params import Model
 if TYPE_CHECKING:
     import keras
 
-# Of the running mean and variance; Keras' 0.99 has not forgotten its start after an epoch of 215 steps.
+# Of the running mean and variance; with Keras' 0.99, their start still counts after an epoch of 215 steps.
 BATCH_NORM_MOMENTUM = 0.95
 
 
@@ -81,17 +81,17 @@ def _convolve(model: Model, number: int, precision: str, fused: bool) -> list["k
             shape.kernel,
             strides=shape.stride,
             padding=shape.padding,
-            # The normalisation takes a bias away again.
+            # The normalisation would remove a bias.
             use_bias=not model.batch_norm,
             trainable=learns,
             dtype=precision,
         )
     ]
-    # The largest of four comes first: what follows has a quarter of the work, and relu gives the same.
+    # Pooling first leaves a quarter of the work, and gives the same after relu.
     if shape.pool > 1:
         made.append(layers.MaxPooling2D(shape.pool, dtype=precision))
     if model.batch_norm:
-        # Where nothing is learned below, a gradient is not to go there for a scale.
+        # A scale would send a gradient to a layer that learns nothing.
         affine = {"scale": learns, "center": learns}
         made.append(_normalise(fused, momentum=BATCH_NORM_MOMENTUM, dtype=precision, **affine))
     return [*made, layers.ReLU(dtype=precision)]

@@ -159,7 +159,7 @@ class Network:
         if how.channels == 1 and picture.ndim == 3:
             picture = np.asarray(Image.fromarray(picture).convert("L"))
         fitted = fit_pixels(how.fit, picture, how.height, how.width).astype(np.float32)
-        # A grey picture for a network of colours has the same level in all three.
+        # A grey picture has the same level in all three channels of a colour network.
         levels = np.broadcast_to(fitted, (how.height, how.width, how.channels))[None]
         return np.ascontiguousarray(normalize(levels, how, self._original.channels_first), np.float32)
 
@@ -168,7 +168,7 @@ class Network:
             try:
                 given = [np.asarray(run(question, self._prepare), np.float32) for question in questions]
             except Exception as error:
-                # TensorFlow, Keras and LiteRT have a dozen classes for it; all mean the same here.
+                # TensorFlow, Keras and LiteRT have a dozen classes of errors; all mean the same here.
                 raise ModelyardError(f"the network does not run: {shorten(error)}") from error
             return np.concatenate([self._check(scores) for scores in given])
 

@@ -17,7 +17,7 @@ from modelyard.packaging.proof import Proof, prove
 from modelyard.packaging.source import Source
 from modelyard.params import Package, Precision
 
-# As shares of their length. int8 has some 2 to 5 %; of another tensor it would be more than half.
+# Shares of the features' length. int8 differs by 2 to 5 %, another tensor by more than half.
 _FEATURES_TOLERANCE: Mapping[Precision, float] = {"float32": 1e-4, "int8": 0.2}
 
 

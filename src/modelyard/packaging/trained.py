@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     import keras
 
 _BATCH = 500
-# A network on features answers in tens of milliseconds, not in tenths of one.
+# Few, because a network on features takes tens of milliseconds for each picture.
 JOINED_PICTURES = 200
 
 

@@ -11,7 +11,7 @@ from modelyard.errors import ModelyardError
 from modelyard.params.groups.published import Card, Gate
 from modelyard.params.load import Params
 
-# Each file in them describes something that is registered.
+# Each file of these groups describes a registered name.
 GROUPS = ("data", "pretrained")
 
 

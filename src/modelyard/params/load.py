@@ -10,7 +10,6 @@ from modelyard.errors import ModelyardError
 from modelyard.params.group import Group
 from modelyard.params.groups.data import Data
 from modelyard.params.groups.evaluate import Evaluate
-from modelyard.params.groups.experiment import Difference
 from modelyard.params.groups.features import Features
 from modelyard.params.groups.model import Model
 from modelyard.params.groups.package import Package
@@ -19,6 +18,13 @@ from modelyard.params.groups.registry import Registry
 from modelyard.params.groups.serve import Serve
 from modelyard.params.groups.sweep import Sweep
 from modelyard.params.groups.train import Train
+
+
+class Difference(Group):
+    """One value of an experiment: in conf/, and here; a side without the key is left out."""
+
+    conf: Any = None
+    here: Any = None
 
 
 class Params(Group):
@@ -34,7 +40,7 @@ class Params(Group):
     registry: Registry
     serve: Serve
     sweep: Sweep
-    # By dotted key; empty where everything is as conf/ says.
+    # By dotted key; empty without differences from conf/.
     experiment: dict[str, Difference] = Field(default_factory=dict)
 
     @model_validator(mode="after")
@@ -93,7 +99,7 @@ def _describe(fault: Any, values: Any) -> str:
         # Groups that do not fit together: the message names the key.
         return str(fault["msg"]).removeprefix("Value error, ")
     if fault["type"] in ("union_tag_invalid", "union_tag_not_found"):
-        # Which kind of group it is, such as pretrained.format.
+        # The kind of group, such as pretrained.format.
         context = fault["ctx"]
         key = f"{key}.{context['discriminator']}".replace("'", "")
         expected, got = context.get("expected_tags"), context.get("tag")
@@ -104,7 +110,7 @@ def _describe(fault: Any, values: Any) -> str:
         return f"{key}: missing"
     expected = fault["msg"].removeprefix("Input should be ").removeprefix("Value error, ")
     if fault["type"] == "value_error" and isinstance(fault["input"], dict):
-        # What does not fit together in a group: the message names what came.
+        # Values of a group that do not fit together: the message names them.
         return f"{key}: {expected}" if "expected" in expected else f"{key}: expected {expected}"
     return f"{key}: expected {expected}, got {fault['input']!r} ({type(fault['input']).__name__})"
 

@@ -10,7 +10,7 @@ from modelyard.errors import ModelyardError
 from modelyard.nesting import flatten
 
 PRIMARY = "config.yaml"
-# The first line of a file whose values are of several groups.
+# The first line of a file with values of several groups.
 GLOBAL = "# @package _global_"
 MOST_TOLD = 10
 

@@ -24,14 +24,14 @@ from modelyard.sources.choice import WrongContent
 _BLOCK_BYTES = 1 << 16
 _GZIP, _ZIP, _TAR = b"\x1f\x8b", b"PK\x03\x04", b"ustar"
 _TAR_MAGIC_AT = 257
-# Of one .tar header with all that extends it, of those of a whole .tar, and of a .zip's directory.
+# For one .tar header with its extensions, all headers of a .tar, and a .zip's directory.
 _MOST_HEADER_BYTES, _MOST_HEADERS_BYTES, _MOST_DIRECTORY_BYTES = 1 << 14, 1 << 23, 1 << 22
 _HEADER_BLOCK_BYTES = 1 << 12
 _MOST_MEMBERS = 10_000
 _MOST_NAME, _MOST_PART_BYTES, _MOST_PARTS = 1_000, 255, 50
-# Other methods of a .zip unpack a block at once, however large it becomes.
+# Other methods of a .zip unpack a block at once, of any size.
 _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
-# The three modules' own errors, and what else they raise for a broken file.
+# The modules' own errors, and others that they raise for a broken file.
 _OWN_DAMAGES = (gzip.BadGzipFile, zlib.error, tarfile.TarError, zipfile.BadZipFile)
 _DAMAGES = (*_OWN_DAMAGES, EOFError, NotImplementedError, IndexError, ValueError, struct.error)
 
@@ -59,7 +59,7 @@ def extract_members(
     """
     wanted = {f"{folder}/{name}".lstrip("/"): name for name in names}
     written: dict[str, Path] = {}
-    # The files take their places when the stack closes, which an error prevents for all of them.
+    # All files move into place when the stack closes, or none after an error.
     with ExitStack() as stack, _faults_named(archive):
         for path, content in _walk(archive, max_bytes):
             name = wanted.get(path)
@@ -142,7 +142,7 @@ def _walk_tar(file: Readable, max_bytes: int) -> Iterator[_Member]:
             plain = (member.isfile() or member.isdir()) and not member.issparse()
             path, content = _check_member(member.name, plain), tar.extractfile(member)
             yield _Member(path, content)
-            # To the end, so that what comes next is a header.
+            # Up to the next header.
             while content is not None and content.read(_BLOCK_BYTES):
                 continue
     while bounded.read(_BLOCK_BYTES):
@@ -161,7 +161,7 @@ def _walk_zip(file: BinaryIO, max_bytes: int) -> Iterator[_Member]:
         whole = zipfile.ZipFile(bounded)
     with whole:
         members = whole.infolist()
-        # No member is read further than the size that it declares.
+        # Each member is read only up to its declared size.
         if sum(member.file_size for member in members) > max_bytes:
             raise Refused(f"unpacks into more than {max_bytes:,} bytes")
         for member in members:

@@ -11,7 +11,7 @@ from modelyard.sources.archives import extract_members
 from modelyard.sources.choice import Unreachable, WrongContent, sha256_of
 
 _MAX_BYTES = 1_000_000_000
-# Lines of npm that say less than the one after them.
+# Lines of npm that say less than the next one.
 _NOISE = ("code ", "errno ", "syscall ", "path ", "A complete log", "Log files")
 
 

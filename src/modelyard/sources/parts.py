@@ -68,4 +68,4 @@ class Part:
             notes = json.loads(self._notes.read_text())
             return str(notes["url"]), str(notes["version"])
         except (FileNotFoundError, ValueError, KeyError, TypeError):
-            return "", ""  # without them the file is fetched from its beginning
+            return "", ""  # the file is fetched from the start

@@ -105,7 +105,7 @@ def _transfer(part: Part) -> bool:
 
 
 def _ask(part: Part, headers: dict[str, str]) -> requests.Response:
-    # A compressed transfer could not be resumed, and a .gz is to arrive as it is.
+    # A compressed transfer cannot be resumed, and a .gz must arrive unchanged.
     headers = {"Accept-Encoding": "identity"} | headers
     timeout_s = (part.connect_timeout_s, part.read_timeout_s)
     try:

@@ -26,7 +26,7 @@ from modelyard.images.pictures import PictureFiles, label_type
 from modelyard.images.threads import work_through
 from modelyard.params import FolderDataset
 
-# A copy stays in the first of them that has it.
+# A copy stays in the first of these splits that has it.
 _PRECEDENCE = ("test", "validation", "train")
 
 
@@ -70,7 +70,7 @@ def _obtain(data: FolderDataset, folder: Path) -> Obtained:
     training, validation, test = (
         [picture for picture in kept if picture.file.split == split] for split in SPLITS
     )
-    # In an order that has nothing to do with the classes: the first so many pictures are some of each.
+    # An order independent of the classes, so that the first pictures are some of each.
     training.sort(key=lambda picture: picture.look.pixels)
     return Obtained(
         _collect(training, listing, folder),

@@ -16,10 +16,10 @@ LAYOUT = (
     "expected a folder for each class with its PNG or JPEG files directly inside, or train/ and test/ (and "
     "validation/) with those folders inside"
 )
-# What Windows leaves behind; macOS hides its own.
+# Files of Windows; those of macOS are hidden.
 LITTER = ("thumbs.db", "ehthumbs.db", "desktop.ini")
 _LISTED = 10
-# A label stands in a line of its own.
+# Labels are written one to a line.
 _NO_LABEL = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
 
 

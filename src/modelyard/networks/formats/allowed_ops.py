@@ -21,7 +21,7 @@ _COMPUTING = """
     DepthToSpace SpaceToDepth Select SelectV2 Greater GreaterEqual Less LessEqual Equal NotEqual
     LogicalAnd LogicalOr LogicalNot
 """
-# Calls, variables, and what layers hold for training, which is never run here.
+# Calls, variables, and operations for training, which never run here.
 _VARIABLES = """
     StatefulPartitionedCall PartitionedCall If StatelessIf VarHandleOp ReadVariableOp VarIsInitializedOp
     AssignVariableOp AssignAddVariableOp AssignSubVariableOp L2Loss RandomUniform StatelessRandomUniformV2

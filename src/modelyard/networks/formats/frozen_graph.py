@@ -49,7 +49,7 @@ class FrozenGraphOriginal(FunctionOriginal):
             except (ValueError, KeyError) as error:
                 raise ModelyardError(f"TensorFlow cannot load the graph: {shorten(error)}") from error
         self.channels_first = find_layout(found[0].shape, entrance)
-        # Not entered as a context: that would make its graph the default one for all that follows.
+        # Not used as a context, which would make its graph the default for all later code.
         self._session = tf.compat.v1.Session(graph=loaded)
 
     def run(self, inputs: Floats) -> Floats:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     import tensorflow as tf
     from tensorflow.core.framework.graph_pb2 import GraphDef
 
-# At this version of graphs TensorFlow lost the op.
+# TensorFlow removed the op at this version of graphs.
 _WITHOUT_BATCH_NORM = 9
 
 
@@ -35,7 +35,7 @@ def parse_graph(content: bytes) -> "GraphDef":
     _check_ops(graph)
     _check_edges(graph)
     if graph.versions.producer >= _WITHOUT_BATCH_NORM and any(node.op == BATCH_NORM for node in graph.node):
-        # Written later than the op was removed, yet with it: only as an older graph does TensorFlow run it.
+        # A later graph with the removed op: TensorFlow runs it only as an older graph.
         graph.versions.producer = _WITHOUT_BATCH_NORM - 1
     return graph
 
@@ -45,7 +45,7 @@ def cut_graph(graph: "GraphDef", entrance: str, exit_: str) -> "Callable[[tf.Ten
     import tensorflow as tf
 
     check_tensors(graph, (entrance, exit_))
-    # wrap_function and prune are the only way from a v1 graph to a function of today.
+    # wrap_function and prune are the only way from a v1 graph to a TensorFlow 2 function.
     imported = tf.compat.v1.wrap_function(lambda: tf.graph_util.import_graph_def(graph, name=""), [])
     cut: Callable[[tf.Tensor], tf.Tensor] = imported.prune(entrance, exit_)
     return cut

@@ -30,7 +30,7 @@ class KerasOriginal(FunctionOriginal):
         import tensorflow as tf
 
         self._network = network
-        # Built once: layer by layer, a picture would take several times as long.
+        # One graph: layer by layer, a picture would take several times as long.
         self._answer = tf.function(lambda inputs: network(inputs, training=False), autograph=False)
         counts = len(network.inputs), len(network.outputs)
         if counts != (1, 1):
@@ -79,7 +79,7 @@ def open_keras_file(path: Path, reading: dict[str, Any]) -> KerasOriginal:
     except ModelyardError:
         raise
     except Exception as error:
-        # A layer's argument that is no more, a weight of another shape: Keras has no class of its own for it.
+        # Keras has no class of errors for an unknown argument of a layer, or a weight of another shape.
         raise ModelyardError(f"Keras cannot load it: {shorten(error)}") from error
     return KerasOriginal(network, reading)
 

@@ -14,16 +14,16 @@ from typing import Any
 
 from modelyard.errors import ModelyardError
 
-# They run code, read files, or wrap what other libraries would run.
+# They run code, read files, or wrap the code of other libraries.
 _REFUSED = frozenset({"Lambda", "TFSMLayer", "TorchModuleWrapper", "FlaxLayer", "JaxLayer", "Wrapper"}) | {
     *("StringLookup", "IntegerLookup", "TextVectorization", "Hashing", "HashedCrossing"),
 }
 _MODELS = frozenset({"Functional", "Sequential", "Model"})
-# How Keras writes down tensors, tuples and types.
+# How Keras writes tensors, tuples and types.
 _VALUES = frozenset({"__keras_tensor__", "__tuple__", "__numpy__", "__tensor__", "DTypePolicy", "Policy"})
-# Operations, and the layers that networks of keras.applications have for themselves.
+# Operations, and the private layers of keras.applications.
 _OWN_MODULES = ("keras.src.ops.numpy", "keras.src.ops.nn", "keras.src.ops.image", "keras.src.applications.")
-# A .keras is stored as it is; one that grows is made to fill the memory.
+# A .keras is not compressed; one that grows is an attack on the memory.
 _MOST_GROWTH = 4
 
 
@@ -38,7 +38,7 @@ def check_keras_archive(path: Path) -> None:
             weights = whole.read("model.weights.h5")
     except (zipfile.BadZipFile, KeyError, ValueError, NotImplementedError, RuntimeError) as error:
         raise ModelyardError(f"expected a whole network as .keras ({error})") from None
-    # What it was trained with is not read.
+    # The training's configuration is not read.
     _check_config({**config, "compile_config": None})
     check_hdf5(io.BytesIO(weights), whole=False)
 

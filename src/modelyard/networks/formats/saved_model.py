@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from tensorflow.core.protobuf.meta_graph_pb2 import MetaGraphDef, SignatureDef
 
 SIGNATURE = "serving_default"
-# Tables and files that would be read while the network is loaded.
+# Tables and files that loading would read.
 _REFUSED_KINDS = ("asset", "resource")
 
 
@@ -42,9 +42,9 @@ class SavedModelOriginal(FunctionOriginal):
         try:
             self._loaded = tf.saved_model.load(str(path))
         except Exception as error:
-            # A damaged checkpoint, a missing file: TensorFlow has many classes for it.
+            # TensorFlow has many classes of errors for a damaged checkpoint or a missing file.
             raise ModelyardError(f"TensorFlow cannot load it: {shorten(error)}") from error
-        # What was loaded holds the variables: it must live as long as the signature.
+        # The loaded object holds the variables, so it must live as long as the signature.
         self._signature = self._loaded.signatures[SIGNATURE]
 
     def run(self, inputs: Floats) -> Floats:

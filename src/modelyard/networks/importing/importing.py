@@ -26,7 +26,7 @@ from modelyard.params import Pretrained
 from modelyard.params.groups.pretrained import Proof
 from modelyard.sources.choice import NoSourceAnswers
 
-# The values of conf/ that opening needs, as far as a format has them.
+# The values of conf/ that opening a format may need.
 _READ = frozenset({"input", "output", "features", "decoded", "architecture"})
 
 
@@ -106,7 +106,7 @@ def _recognise(proof: Proof, labels: Sequence[Label], scores: Floats) -> dict[st
             f"{label.synset or f'output {first}'} ({label.name}) with {score:.4f}: network, labels, "
             "pretrained.input and pretrained.proof in conf/ do not belong together"
         )
-    # Four decimals are the same on every machine, so that the import's output is.
+    # Rounded to four decimals, the import's output is the same on every machine.
     found = {"photo": proof.file, "label": label.name, "synset": label.synset}
     return found | {"score": round(score, 4)}
 

@@ -45,7 +45,7 @@ def is_archive(pretrained: Pretrained, place: Path) -> bool:
 def place_network(pretrained: Pretrained, place: Path) -> tuple[Path, Path]:
     """Return the network and the folder of the other files; raises WrongContent if it is missing."""
     if place.is_file():
-        # The network's own file; what else there is lies beside it.
+        # The network's own file; the other files are beside it.
         return place, place.parent
     folder = _below_top(place, pretrained.network.file)
     return _find_network(folder, pretrained.network.file), folder

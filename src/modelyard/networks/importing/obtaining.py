@@ -12,7 +12,7 @@ from modelyard.sources.choice import WrongContent, first_that_answers, kept_path
 from modelyard.sources.transfers import fetch
 
 HINT = "on a machine without internet, name a local copy: pretrained.path=PATH"
-# Networks are numbers, which hardly shrink; the official archive unpacks into 1.1 times its size.
+# Weights are hardly compressible; the official archive unpacks into 1.1 times its size.
 _MOST_UNPACKED = 4
 
 
@@ -55,7 +55,7 @@ def _fetch_all(pretrained: Pretrained, url: str, scratch: Path) -> Obtained:
     try:
         return _collect(pretrained, kept, url, scratch)
     except WrongContent as error:
-        # Its checksum as a whole is not known: kept, it would be taken for the right one next time.
+        # The archive has no checksum of its own: if kept, the next run would use it again.
         kept.unlink()
         raise WrongContent(url, error.reason) from None
 
@@ -83,7 +83,7 @@ def _collect(pretrained: Pretrained, place: Path, address: str, scratch: Path) -
             paths[file.file] = _find(pretrained, file, folder)
         return Obtained(address, paths, {file.file: _verify(file, paths) for file in pretrained.files})
     except WrongContent as error:
-        # What was unpacked is gone when the message is read.
+        # The unpacked files are gone when the message is read.
         raise WrongContent(str(place), error.reason) from None
 
 

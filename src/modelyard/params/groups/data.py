@@ -9,7 +9,7 @@ from modelyard.params.group import FileName, Group, NpmPackage, Positive, Second
 from modelyard.params.groups.published import Published
 
 ClassName = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^\n\t]+$")]
-# Below 1 a share of the pictures, else their number.
+# A share of the pictures below 1, else their number.
 Part: TypeAlias = Annotated[int, Field(ge=1)] | Annotated[float, Field(gt=0, lt=1)]
 
 
@@ -82,7 +82,7 @@ class IdxDataset(Dataset):
     connect_timeout_s: Seconds
     read_timeout_s: Seconds
     sha256: dict[FileName, Sha256]
-    # The files bring their test pictures, and hold nothing that could be unreadable.
+    # The files include test pictures, and every picture is readable.
     on_unreadable: Literal["stop"]
     test: None
 

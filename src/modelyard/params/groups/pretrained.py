@@ -23,7 +23,7 @@ def _in_a_list(value: Any) -> Any:
     return value if isinstance(value, list | tuple) else [value]
 
 
-# One number for all channels, or one for each of red, green and blue, in this order.
+# One number for all channels, or one each for red, green and blue.
 PerChannel: TypeAlias = Annotated[tuple[float, ...], BeforeValidator(_in_a_list), Several]
 
 

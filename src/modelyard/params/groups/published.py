@@ -7,7 +7,7 @@ from pydantic import Field, model_validator
 from modelyard.metrics import CATALOGUE
 from modelyard.params.group import Group, Name, Sha256, Share
 
-# A line break would end a list's item, or MLflow would show it as one.
+# A line break would end an item of a list, and MLflow would show it.
 Sentence = Annotated[str, Field(min_length=1, pattern=r"^[^\n]+$")]
 
 
