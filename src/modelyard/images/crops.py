@@ -22,12 +22,7 @@ SMALLEST_SHARE = 0.25
 
 @dataclass(frozen=True)
 class Samples:
-    """Sample pictures, then cut-outs of them, each available as a file and as pixels.
-
-    Attributes:
-        paths: of the pictures, sorted by name.
-        cuts: name and pixels, RGB (h, w, 3), of the pictures and of the cut-outs.
-    """
+    """Sample pictures by name, then cut-outs of them, each as a file and as RGB pixels (h, w, 3)."""
 
     paths: Sequence[Path]
     cuts: Sequence[NamedPixels]

@@ -20,9 +20,8 @@ from modelyard.params import Data
 class Obtained:
     """The pictures of a dataset, before the splits that it lacks are taken from `training`.
 
-    Attributes:
-        facts: more to record: checksums, what was left out.
-        copies: (n,), the same number for copies of a picture in `training`; None if unknown.
+    `facts` are for the record: checksums, what was left out. `copies` is (n,), the same number for copies of
+    a picture in `training`; None if unknown.
     """
 
     training: Pictures

@@ -30,12 +30,9 @@ def label_type(classes: int) -> np.dtype[Any]:
 
 @dataclass(frozen=True, eq=False)
 class _Labelled:
-    """Pictures with their labels.
+    """Pictures with their labels, uint8 or uint16 (n,), and the names of their classes.
 
-    Attributes:
-        slow: whether decoding takes so long that it needs several threads.
-        labels: uint8 or uint16 (n,): the class of each picture, 0..classes-1.
-        classes: the names of the classes.
+    `slow` tells whether decoding takes so long that it needs several threads.
     """
 
     slow: ClassVar[bool]

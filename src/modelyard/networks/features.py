@@ -25,10 +25,7 @@ STAGE = "features"
 class Trunk:
     """The imported network up to its pooled features.
 
-    Attributes:
-        model: LiteRT, from a fitted picture (1, h, w, c), 0..255, to features (1, width).
-        preprocessing: how a picture is fitted for it.
-        provenance: of the imported network, plain JSON values.
+    `model` is LiteRT, from a fitted picture (1, h, w, c), 0..255, to features (1, width).
     """
 
     model: bytes

@@ -13,14 +13,12 @@ from modelyard.params import Package
 
 
 class Proof(TypedDict):
-    """The outcome of a proof.
+    """The outcome of a proof; a difference is of probabilities, 0..1.
 
     Attributes:
         images: the number of pictures that both answered.
         answers: the number of different first answers of the source; a single one proves nothing.
-        max_difference: the largest of any probability, 0..1.
         same_first: the share of pictures with the same first answer, 0..1.
-        decoder_max_difference: see `Source`.
     """
 
     images: int

@@ -13,17 +13,16 @@ from modelyard.params import Precision
 
 @dataclass(frozen=True)
 class Source:
-    """A network, trained or imported.
+    """A network, trained or imported, and its own answers.
 
     Attributes:
         provenance: plain JSON values.
         convert: returns a LiteRT model, or raises a ModelyardError.
-        names: of n pictures to prove a bundle on.
-        fitted: yields these pictures in order, each (h, w, c), 0..255, as `fits.fit_pixels` makes them.
-        answers: float32 (n, outputs), the network's own probabilities for them.
-        decoder_max_difference: the largest change of a probability by another decoder of the same files,
-            0..1; None if no file was decoded.
-        features: float32 (1, width), pooled from the first picture; None if conf/ names no features.
+        fitted: yields the n pictures to prove a bundle on, each (h, w, c), 0..255; `names` are theirs.
+        answers: the network's own probabilities for them, float32 (n, outputs).
+        decoder_max_difference: the largest change of a probability by another JPEG decoder, if files were
+            decoded.
+        features: float32 (1, width), pooled from the first picture, if conf/ names features.
     """
 
     name: str

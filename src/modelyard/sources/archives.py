@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import IO, BinaryIO, NamedTuple
 
 from modelyard.files import replace_file
-from modelyard.sources.bounded_file import BoundedFile, Readable, Refused
+from modelyard.sources.bounded_file import BoundedFile, Refused
 from modelyard.sources.choice import WrongContent
 
 _BLOCK_BYTES = 1 << 16
@@ -127,7 +127,7 @@ def _open(file: BinaryIO, max_bytes: int) -> Iterator[_Member]:
         raise Refused(f"expected a .tar, .tgz or .zip, got a file that starts with {start[:24]!r}")
 
 
-def _walk_tar(file: Readable, max_bytes: int) -> Iterator[_Member]:
+def _walk_tar(file: BinaryIO | gzip.GzipFile, max_bytes: int) -> Iterator[_Member]:
     bounded = BoundedFile(file, max_bytes)
     with bounded.header(_MOST_HEADER_BYTES):
         tar = tarfile.open(  # type: ignore[call-overload]  # noqa: SIM115  # entered below

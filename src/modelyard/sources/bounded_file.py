@@ -2,7 +2,8 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Protocol
+from gzip import GzipFile
+from typing import BinaryIO
 from zipfile import BadZipFile
 
 
@@ -10,17 +11,10 @@ class Refused(Exception):  # noqa: N818
     """An archive is not what was expected; the message says why, without its name."""
 
 
-class Readable(Protocol):
-    """A file, or a stream that cannot seek."""
-
-    def read(self, size: int = ..., /) -> bytes:
-        """Return at most `size` bytes."""
-
-
 class BoundedFile:
     """Reads at most `max_bytes` of a file (unpacked, if it is a gzip file), and less within `header`."""
 
-    def __init__(self, file: Readable, max_bytes: int) -> None:
+    def __init__(self, file: BinaryIO | GzipFile, max_bytes: int) -> None:
         self._file, self._end = file, max_bytes
         self._reason = f"unpacks into more than {max_bytes:,} bytes"
         self._read_bytes = 0
@@ -47,14 +41,14 @@ class BoundedFile:
     def seek(self, offset: int, whence: int = 0) -> int:
         """Seek as a file does; raises BadZipFile for a place before the start, as in a broken directory."""
         try:
-            return self._file.seek(offset, whence)  # type: ignore[attr-defined,no-any-return]
+            return self._file.seek(offset, whence)
         except (OSError, ValueError, OverflowError):
             raise BadZipFile(f"no place {offset} in the file") from None
 
     def tell(self) -> int:
         """Return the position."""
-        return self._file.tell()  # type: ignore[attr-defined,no-any-return]
+        return self._file.tell()
 
     def seekable(self) -> bool:
         """Return whether `seek` may be called."""
-        return self._file.seekable()  # type: ignore[attr-defined,no-any-return]
+        return self._file.seekable()

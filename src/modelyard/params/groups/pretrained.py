@@ -28,12 +28,9 @@ PerChannel: TypeAlias = Annotated[tuple[float, ...], BeforeValidator(_in_a_list)
 
 
 class File(Group):
-    """A file of the archive or folder, by its name there, without a folder.
+    """A file of the archive or folder, or with its own `path` (relative to the repository) or `url`.
 
-    Attributes:
-        sha256: in hex; None, for one's own files only, means that it is recorded.
-        path: its own place on this machine; relative is below the repository.
-        url: its own address.
+    Without a SHA-256, which is for one's own files only, it is recorded.
     """
 
     file: FileName

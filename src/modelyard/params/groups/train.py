@@ -27,12 +27,10 @@ class Optimizer(Group):
 
 
 class Schedule(Group):
-    """The learning rate schedule.
+    """constant; cosine (linear warm-up from zero, cosine decay to zero); one_cycle (after Smith).
 
-    Attributes:
-        name: constant; cosine (linear warm-up from zero, then cosine decay to zero); one_cycle (after Smith:
-            linear warm-up from 1/25 of the peak, then cosine decay to 1/10,000 of that).
-        warmup: a share of all steps (0.25), or a number of steps (200).
+    one_cycle warms up from 1/25 of the peak, and decays to 1/10,000 of that. `warmup` is a share of all steps
+    (0.25), or a number of steps (200).
     """
 
     name: Literal["constant", "cosine", "one_cycle"]
@@ -52,11 +50,8 @@ class Schedule(Group):
 class Augmentation(Group):
     """The largest random change of a picture each time it is used; 0 changes nothing.
 
-    Attributes:
-        shift_pixels: shift, in both directions.
-        rotate_degrees: rotation, to either side.
-        scale: relative change of size, independent for height and width.
-        elastic_pixels: displacement of a point, different in each part of the picture.
+    Shifts are in both directions, rotations to either side. `scale` is the relative change of height and of
+    width, `elastic_pixels` the displacement of a point, different in each part of the picture.
     """
 
     shift_pixels: Annotated[float, Field(ge=0, le=2000)]
