@@ -48,7 +48,9 @@ def graph(content: bytes) -> GraphDef:
 
 
 def load(graph: GraphDef, exit_: TensorExit = EXIT, decoded: Decoded | None = DECODED) -> Network:
-    return Network(FrozenGraphOriginal(graph, ENTRANCE, exit_, decoded), None, "graph.pb")
+    reading = {"input": ENTRANCE.model_dump(), "output": exit_.model_dump(), "features": None}
+    original = FrozenGraphOriginal(graph, ENTRANCE.tensor, exit_.tensor, decoded)
+    return Network(original, reading, "graph.pb")
 
 
 def answer(graph: GraphDef, **changes: Any) -> np.ndarray:

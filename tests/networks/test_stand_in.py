@@ -73,8 +73,8 @@ def imported(tmp_path_factory: pytest.TempPathFactory) -> Imported:
 
 
 def test_the_stand_in_sees_a_picture_as_its_package_prepares_it(imported: Imported) -> None:
-    original = open_stand_in(imported.file, imported.provenance["reading"])
-    given = Network(original, FEATURES, "stand-in").answer(PICTURES[:2])
+    original = open_stand_in(imported.file)
+    given = Network(original, imported.provenance["reading"], "stand-in").answer(PICTURES[:2])
     assert given.shape == (2, len(LABELS))
     for picture, answer in zip(PICTURES, given, strict=False):
         # The package's own way, with TensorFlow's resize in the place of the fit.

@@ -6,7 +6,7 @@ probabilities are the same for all formats (`Network`).
 
 import tempfile
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -17,7 +17,7 @@ from PIL import Image
 from modelyard.errors import ModelyardError, named
 from modelyard.inference.fits import fit_pixels
 from modelyard.networks.convert import convert_saved, save_function
-from modelyard.networks.scaling import finish, normalize, pool
+from modelyard.networks.scaling import find_layout, finish, normalize, pool
 from modelyard.params import Precision
 from modelyard.params.groups.pretrained import Entrance, Exit
 from modelyard.quiet import quiet_tensorflow
@@ -31,15 +31,13 @@ Step: TypeAlias = Callable[[Any], Any]
 # How far a sum of probabilities may be from 1: float16 inside a network leaves 1e-3.
 _SUM_TOLERANCE = 5e-3
 _LONGEST_REASON = 300
+_SIDES = ("input", "output")
 
 
 class Original(ABC):
-    """An opened file, unchanged; `channels_first` means that its input is (1, c, h, w)."""
+    """An opened file, unchanged; `shape` is that of its input, as TensorFlow or a list has it."""
 
-    channels_first: bool = False
-
-    def __init__(self, entrance: Entrance, exit_: Exit) -> None:
-        self.entrance, self.exit = entrance, exit_
+    shape: Any
 
     @abstractmethod
     def run(self, inputs: Floats) -> Floats:
@@ -72,9 +70,8 @@ class Original(ABC):
 class FunctionOriginal(Original):
     """An original that is a TensorFlow function."""
 
-    def __init__(self, entrance: Entrance, exit_: Exit) -> None:
+    def __init__(self) -> None:
         """Keep each SavedModel on the way to LiteRT: all precisions share it."""
-        super().__init__(entrance, exit_)
         self._scratch = tempfile.TemporaryDirectory(prefix="modelyard-")
         self._saved: dict[str | None, Path] = {}
 
@@ -111,10 +108,14 @@ class Network:
     Every method raises a ModelyardError if the original does not run or convert, or differs from conf/.
     """
 
-    def __init__(self, original: Original, features: str | None, origin: str) -> None:
-        """Wrap an original; `features` is the tensor or layer to pool, `origin` its name in messages."""
-        self._original, self._features, self._origin = original, features, origin
-        self._entrance, self._exit = original.entrance, original.exit
+    def __init__(self, original: Original, reading: Mapping[str, Any], origin: str) -> None:
+        """Wrap an original; `reading` holds the values of conf/ as JSON, `origin` is its name in messages."""
+        # The tensors of a frozen graph concern its format alone.
+        values = [{key: reading[side][key] for key in reading[side] if key != "tensor"} for side in _SIDES]
+        self._entrance, self._exit = Entrance.model_validate(values[0]), Exit.model_validate(values[1])
+        self._original, self._features, self._origin = original, reading["features"], origin
+        with named(origin):
+            self._channels_first = find_layout(original.shape, self._entrance)
 
     def answer(self, pictures: Sequence[Pixels]) -> Floats:
         """Return probabilities, float32 (n, outputs), for decoded pictures: grey (h, w) or (h, w, 3)."""
@@ -134,7 +135,7 @@ class Network:
             return None
         with named(self._origin):
             found = self._original.up_to(self._features)(self._prepare(picture))
-        return np.asarray(pool(found, self._original.channels_first), np.float32)
+        return np.asarray(pool(found, self._channels_first), np.float32)
 
     def convert_features(self, precision: Precision) -> bytes:
         """Return a LiteRT model from the same input to pooled features, float32 (1, n)."""
@@ -143,11 +144,10 @@ class Network:
                 f"{self._origin}: expected a tensor or layer to pool, conf/ names none: "
                 "set pretrained.features"
             )
-        first = self._original.channels_first
-        return self._convert(lambda features: pool(features, first), precision, self._features)
+        return self._convert(lambda features: pool(features, self._channels_first), precision, self._features)
 
     def _convert(self, after: Step, precision: Precision, cut: str | None) -> bytes:
-        how, first = self._entrance, self._original.channels_first
+        how, first = self._entrance, self._channels_first
         shape = (how.height, how.width, how.channels)
         with named(self._origin), quiet_tensorflow():
             return self._original.convert(
@@ -161,7 +161,7 @@ class Network:
         fitted = fit_pixels(how.fit, picture, how.height, how.width).astype(np.float32)
         # A grey picture has the same level in all three channels of a colour network.
         levels = np.broadcast_to(fitted, (how.height, how.width, how.channels))[None]
-        return np.ascontiguousarray(normalize(levels, how, self._original.channels_first), np.float32)
+        return np.ascontiguousarray(normalize(levels, how, self._channels_first), np.float32)
 
     def _ask(self, run: Callable[[Any, Prepare], Floats], questions: Sequence[Any]) -> Floats:
         with named(self._origin):

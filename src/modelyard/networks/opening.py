@@ -18,10 +18,10 @@ from modelyard.quiet import import_tensorflow, quiet_tensorflow
 # Each takes the network's file, and the values of conf/ as JSON.
 _OPENERS: dict[str, Callable[[Path, dict[str, Any]], Original]] = {
     "frozen_graph": open_frozen_graph,
-    "saved_model": SavedModelOriginal,
+    "saved_model": lambda path, _: SavedModelOriginal(path),
     "keras": open_keras_file,
-    "litert": LiteRtOriginal,
-    "stand_in": open_stand_in,
+    "litert": lambda path, _: LiteRtOriginal(path),
+    "stand_in": lambda path, _: open_stand_in(path),
 }
 
 
@@ -39,6 +39,6 @@ def open_network(imported: Imported) -> Iterator[Network]:
     with named(origin), quiet_tensorflow():
         original = _OPENERS[imported.format](imported.file, reading)
     try:
-        yield Network(original, reading["features"], origin)
+        yield Network(original, reading, origin)
     finally:
         original.close()

@@ -10,8 +10,7 @@ from modelyard.errors import ModelyardError
 from modelyard.networks.formats.folding import fold_batch_norm
 from modelyard.networks.formats.graphdef import check_tensors, cut_graph, parse_graph
 from modelyard.networks.network import Floats, FunctionOriginal, Pixels, Prepare, Step, shorten
-from modelyard.networks.scaling import find_layout
-from modelyard.params.groups.pretrained import Decoded, TensorEntrance, TensorExit
+from modelyard.params.groups.pretrained import Decoded
 
 if TYPE_CHECKING:
     from tensorflow.core.framework.graph_pb2 import GraphDef
@@ -20,25 +19,18 @@ if TYPE_CHECKING:
 class FrozenGraphOriginal(FunctionOriginal):
     """A frozen graph in a session, which holds memory until `close`."""
 
-    def __init__(
-        self,
-        graph: "GraphDef",
-        entrance: TensorEntrance,
-        exit_: TensorExit,
-        decoded: Decoded | None,
-    ) -> None:
-        """Load a graph that `graphdef.parse_graph` returned.
+    def __init__(self, graph: "GraphDef", entrance: str, exit_: str, decoded: Decoded | None) -> None:
+        """Load a graph that `graphdef.parse_graph` returned, between two tensors.
 
-        Where a graph decodes and resizes by itself, `decoded` names the tensors that take a file's bytes or
-        pixels. Raises ModelyardError if TensorFlow cannot load the graph, a tensor is missing, or the input
-        has another size.
+        If a graph decodes and resizes by itself, `decoded` names the tensors that take a file's bytes or
+        pixels. Raises ModelyardError if TensorFlow cannot load the graph, or a tensor is missing.
         """
         import tensorflow as tf
 
-        super().__init__(entrance, exit_)
+        super().__init__()
         self._graph, self._decoded = graph, decoded
-        self._entrance_tensor, self._exit_tensor = entrance.tensor, exit_.tensor
-        tensors = [entrance.tensor, exit_.tensor]
+        self._entrance, self._exit = entrance, exit_
+        tensors = [entrance, exit_]
         if decoded is not None:
             tensors += [decoded.contents_tensor, decoded.pixels_tensor]
         check_tensors(graph, tensors)
@@ -48,13 +40,13 @@ class FrozenGraphOriginal(FunctionOriginal):
                 found = [loaded.get_tensor_by_name(tensor) for tensor in tensors]
             except (ValueError, KeyError) as error:
                 raise ModelyardError(f"TensorFlow cannot load the graph: {shorten(error)}") from error
-        self.channels_first = find_layout(found[0].shape, entrance)
+        self.shape = found[0].shape
         # Not used as a context, which would make its graph the default for all later code.
         self._session = tf.compat.v1.Session(graph=loaded)
 
     def run(self, inputs: Floats) -> Floats:
         """See `Original.run`."""
-        return self._feed(self._entrance_tensor, inputs)
+        return self._feed(self._entrance, inputs)
 
     def run_picture(self, picture: Pixels, prepare: Prepare) -> Floats:
         """Feed decoded pixels if the graph resizes by itself."""
@@ -71,10 +63,10 @@ class FrozenGraphOriginal(FunctionOriginal):
 
     def function(self, cut: str | None) -> tuple[Step, Sequence[Any]]:
         """Fold the old batch norm, which converters do not know, and cut the graph at its tensors."""
-        exit_ = self._exit_tensor if cut is None else name_tensor(cut)
+        exit_ = self._exit if cut is None else name_tensor(cut)
         check_tensors(self._graph, [exit_])
         folded = fold_batch_norm(self._graph)
-        return cut_graph(folded, self._entrance_tensor, exit_), ()
+        return cut_graph(folded, self._entrance, exit_), ()
 
     def close(self) -> None:
         """Close the session too."""
@@ -82,7 +74,7 @@ class FrozenGraphOriginal(FunctionOriginal):
         self._session.close()
 
     def _feed(self, tensor: str, value: Any) -> Floats:
-        scores: Floats = self._session.run(self._exit_tensor, {tensor: value})
+        scores: Floats = self._session.run(self._exit, {tensor: value})
         return scores
 
 
@@ -91,8 +83,8 @@ def open_frozen_graph(path: Path, reading: dict[str, Any]) -> FrozenGraphOrigina
     decoded = reading["decoded"]
     return FrozenGraphOriginal(
         parse_graph(path.read_bytes()),
-        TensorEntrance.model_validate(reading["input"]),
-        TensorExit.model_validate(reading["output"]),
+        reading["input"]["tensor"],
+        reading["output"]["tensor"],
         None if decoded is None else Decoded.model_validate(decoded),
     )
 

@@ -10,8 +10,6 @@ from modelyard.errors import ModelyardError
 from modelyard.networks.formats.graphdef import suggest
 from modelyard.networks.formats.keras_safety import check_hdf5, check_keras_archive
 from modelyard.networks.network import Floats, FunctionOriginal, Step, shorten
-from modelyard.networks.scaling import find_layout
-from modelyard.params.groups.pretrained import Entrance, Exit
 
 if TYPE_CHECKING:
     import keras
@@ -20,13 +18,9 @@ if TYPE_CHECKING:
 class KerasOriginal(FunctionOriginal):
     """A Keras network, as loaded."""
 
-    def __init__(self, network: "keras.Model", reading: dict[str, Any]) -> None:
-        """Check the network's input against the values of conf/ in `reading`.
-
-        Raises ModelyardError if it has several inputs or outputs, or the input has another size.
-        """
-        entrance = Entrance.model_validate(reading["input"])
-        super().__init__(entrance, Exit.model_validate(reading["output"]))
+    def __init__(self, network: "keras.Model") -> None:
+        """Keep a network; raises ModelyardError if it has several inputs or outputs."""
+        super().__init__()
         import tensorflow as tf
 
         self._network = network
@@ -35,7 +29,7 @@ class KerasOriginal(FunctionOriginal):
         counts = len(network.inputs), len(network.outputs)
         if counts != (1, 1):
             raise ModelyardError(f"expected one input and one output, got {counts[0]} and {counts[1]}")
-        self.channels_first = find_layout(network.inputs[0].shape, entrance)
+        self.shape = network.inputs[0].shape
 
     def run(self, inputs: Floats) -> Floats:
         """See `Original.run`."""
@@ -81,7 +75,7 @@ def open_keras_file(path: Path, reading: dict[str, Any]) -> KerasOriginal:
     except Exception as error:
         # Keras has no class of errors for an unknown argument of a layer, or a weight of another shape.
         raise ModelyardError(f"Keras cannot load it: {shorten(error)}") from error
-    return KerasOriginal(network, reading)
+    return KerasOriginal(network)
 
 
 def _build_application(architecture: str, reading: dict[str, Any]) -> "keras.Model":

@@ -1,16 +1,14 @@
 """A LiteRT file of others: checked, run as it is, and joined with the steps around it."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from modelyard.errors import ModelyardError
 from modelyard.networks.convert import convert_function
 from modelyard.networks.formats.graphdef import suggest
 from modelyard.networks.joining import cut_model, join_models, read_model
 from modelyard.networks.network import Floats, Original, Step, shorten
-from modelyard.networks.scaling import find_layout
 from modelyard.params import Precision
-from modelyard.params.groups.pretrained import Entrance, Exit
 
 if TYPE_CHECKING:
     from ai_edge_litert.interpreter import Interpreter
@@ -19,16 +17,14 @@ if TYPE_CHECKING:
 class LiteRtOriginal(Original):
     """A LiteRT file in an interpreter of its own."""
 
-    def __init__(self, path: Path, reading: dict[str, Any]) -> None:
-        """Check and load a .tflite; `reading` holds the values of conf/ as JSON.
+    def __init__(self, path: Path) -> None:
+        """Check and load a .tflite.
 
-        Raises ModelyardError if it is no model from one float32 picture to one float32 output, has an op that
-        is not LiteRT's own, or its input has another size than conf/ says.
+        Raises ModelyardError if it does not map one float32 picture to one float32 output, or has an op that
+        is not LiteRT's.
         """
         from ai_edge_litert.interpreter import Interpreter
 
-        entrance = Entrance.model_validate(reading["input"])
-        super().__init__(entrance, Exit.model_validate(reading["output"]))
         self._content = path.read_bytes()
         _check_model(self._content)
         try:
@@ -38,7 +34,7 @@ class LiteRtOriginal(Original):
             raise ModelyardError(f"LiteRT cannot load it: {shorten(error)}") from None
         [taken], [given] = self._interpreter.get_input_details(), self._interpreter.get_output_details()
         self._given_shape = [int(size) for size in given["shape"]]
-        self.channels_first = find_layout([int(size) for size in taken["shape"]], entrance)
+        self.shape = [int(size) for size in taken["shape"]]
 
     def run(self, inputs: Floats) -> Floats:
         """See `Original.run`."""

@@ -11,8 +11,6 @@ from modelyard.networks.formats.allowed_ops import STORING, WITH_VARIABLES
 from modelyard.networks.formats.frozen_graph import name_tensor
 from modelyard.networks.formats.graphdef import cut_graph
 from modelyard.networks.network import Floats, FunctionOriginal, Step, shorten
-from modelyard.networks.scaling import find_layout
-from modelyard.params.groups.pretrained import Entrance, Exit
 
 if TYPE_CHECKING:
     from tensorflow.core.framework.node_def_pb2 import NodeDef
@@ -26,19 +24,18 @@ _REFUSED_KINDS = ("asset", "resource")
 class SavedModelOriginal(FunctionOriginal):
     """A loaded SavedModel."""
 
-    def __init__(self, path: Path, reading: dict[str, Any]) -> None:
-        """Check and load the SavedModel in the folder `path`; `reading` holds the values of conf/ as JSON.
+    def __init__(self, path: Path) -> None:
+        """Check and load the SavedModel in the folder `path`.
 
-        Raises ModelyardError if it holds something that is not allowed, lacks a signature serving_default
-        from one float32 image to one output, or its input has another size than conf/ says.
+        Raises ModelyardError if it holds something that is not allowed, or lacks a signature serving_default
+        from one float32 image to one output.
         """
         import tensorflow as tf
 
-        entrance = Entrance.model_validate(reading["input"])
-        super().__init__(entrance, Exit.model_validate(reading["output"]))
+        super().__init__()
         signature = check_saved_model((path / "saved_model.pb").read_bytes())
         [(self._input, tensor)] = signature.inputs.items()
-        self.channels_first = find_layout(tensor.tensor_shape, entrance)
+        self.shape = tensor.tensor_shape
         try:
             self._loaded = tf.saved_model.load(str(path))
         except Exception as error:

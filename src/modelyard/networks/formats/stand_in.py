@@ -70,9 +70,9 @@ def build_network(weights: Weights) -> "keras.Model":
     return network
 
 
-def open_stand_in(path: Path, reading: dict[str, Any]) -> KerasOriginal:
+def open_stand_in(path: Path) -> KerasOriginal:
     """Build the network from the weights in an .npz; see `read_weights` and `build_network` for errors."""
-    return KerasOriginal(build_network(read_weights(path)), reading)
+    return KerasOriginal(build_network(read_weights(path)))
 
 
 def _assign(network: "keras.Model", weights: Weights) -> None:
