@@ -28,17 +28,17 @@ def read_labels(pretrained: Pretrained, paths: Mapping[str, Path]) -> tuple[Labe
     Raises ModelyardError if a file is malformed, or names more or fewer outputs than conf/ says.
     """
     how, output = pretrained.labels, pretrained.output
-    origin = " and ".join(file.file for file in how.files) or "pretrained.labels.names"
     if isinstance(how, ImagenetLabels):
-        contents = [paths[file.file].read_bytes() for file in how.files]
         names = (how.label_map.file, how.synset_words.file)
-        labels = join_labels(contents[0], contents[1], output.classes, names)
-    elif isinstance(how, FileLabels):
-        parse = _parse_lines if how.format == "lines" else _parse_json
-        text = decode_text(paths[how.file].read_bytes(), how.file)
-        labels = _place(parse(text, how.file), how.offset, output.classes, origin)
+        origin = " and ".join(names)
+        label_map, words = (paths[name].read_bytes() for name in names)
+        labels = join_labels(label_map, words, output.classes, names)
     else:
-        named = dict(enumerate(Label(name) for name in how.names))
+        if isinstance(how, FileLabels):
+            origin, parse = how.file, _parse_lines if how.format == "lines" else _parse_json
+            named = parse(decode_text(paths[origin].read_bytes(), origin), origin)
+        else:
+            origin, named = "pretrained.labels.names", dict(enumerate(map(Label, how.names)))
         labels = _place(named, how.offset, output.classes, origin)
     count = sum(label.name is not None for label in labels)
     if count != output.named:

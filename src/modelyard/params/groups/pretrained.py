@@ -117,11 +117,6 @@ class ImagenetLabels(Group):
     label_map: File
     synset_words: File
 
-    @property
-    def files(self) -> tuple[File, ...]:
-        """The files that hold the labels."""
-        return self.label_map, self.synset_words
-
 
 class FileLabels(File):
     """A text file with a line for each label, or JSON: a list, or an index such as {"0": "tench"}.
@@ -132,11 +127,6 @@ class FileLabels(File):
     format: Literal["lines", "json"]
     offset: Offset = 0
 
-    @property
-    def files(self) -> tuple[File, ...]:
-        """The file that holds the labels."""
-        return (self,)
-
 
 class ListLabels(Group):
     """The labels themselves, from output `offset` on."""
@@ -144,11 +134,6 @@ class ListLabels(Group):
     format: Literal["list"]
     names: Annotated[tuple[str, ...], Several]
     offset: Offset = 0
-
-    @property
-    def files(self) -> tuple[File, ...]:
-        """No file holds them."""
-        return ()
 
 
 class Proof(File):
@@ -199,7 +184,12 @@ class Pretrained(Published):
     @property
     def files(self) -> tuple[File, ...]:
         """All files that are read, the network first."""
-        return self.network, *self.labels.files, *([self.proof] if self.proof else [])
+        labels: tuple[File, ...] = ()
+        if isinstance(self.labels, ImagenetLabels):
+            labels = (self.labels.label_map, self.labels.synset_words)
+        elif isinstance(self.labels, FileLabels):
+            labels = (self.labels,)
+        return self.network, *labels, *([self.proof] if self.proof else [])
 
     @model_validator(mode="after")
     def _belongs_together(self) -> Self:
