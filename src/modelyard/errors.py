@@ -1,5 +1,8 @@
 """The errors that a person is meant to read."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 
 class ModelyardError(Exception):
     """Something outside the code is not as it should be.
@@ -11,3 +14,12 @@ class ModelyardError(Exception):
 
 class UsageError(ModelyardError):
     """Something was asked for that there is not, or in a wrong way: the call must change, nothing else."""
+
+
+@contextmanager
+def named(origin: str) -> Iterator[None]:
+    """Put a name before the message of a ModelyardError."""
+    try:
+        yield
+    except ModelyardError as error:
+        raise ModelyardError(f"{origin}: {error}") from error

@@ -7,7 +7,7 @@ import pytest
 from legacy_archive import CLASSES, CRANES, PANDA, PANDA_SYNSET, make_label_map, make_synset_words
 from modelyard.errors import ModelyardError
 from modelyard.inference.bundle import Label
-from modelyard.networks.importing.imagenet_labels import join_labels
+from modelyard.networks.importing.labels import join_labels
 
 FILES = ("map.pbtxt", "words.txt")
 ONE = "n00000001\tone\n"

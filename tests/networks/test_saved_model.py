@@ -61,7 +61,8 @@ def test_a_saved_model_answers_and_converts(saved: Path, tmp_path: Path) -> None
     imported = import_network(describe_network("saved_model", saved), tmp_path / "out")
     with open_network(imported) as network:
         assert_converts(network, imported, tmp_path)
-        assert network.answer_files([path.read_bytes() for path in imported.samples]) is not None
+        files = [path.read_bytes() for path in imported.samples]
+        assert len(network.answer_files(files)) == len(files)
     assert imported.provenance["network_sha256"] == digest_network(saved)
 
 
@@ -198,7 +199,7 @@ def test_what_a_checkpoint_could_be_used_for_is_refused(
     saved: Path, change: Callable[[Any], Any], message: str
 ) -> None:
     with pytest.raises(ModelyardError, match=message):
-        check_saved_model(edit_saved(saved, change), "mine")
+        check_saved_model(edit_saved(saved, change))
 
 
 def test_a_signature_of_text_is_an_error_of_one_line(tmp_path: Path) -> None:
@@ -207,11 +208,13 @@ def test_a_signature_of_text_is_an_error_of_one_line(tmp_path: Path) -> None:
         lambda image: tf.tile(tf.cast(tf.shape(image), tf.float32)[None], (1, CLASSES)),
         image(None, dtype=tf.string),
     )
-    assert_refused(path, tmp_path / "out", r"one float32 image and one float32 output, got string 'i")
+    assert_refused(path, tmp_path / "out", r"^mine/mine: serving_default: .*float32 output, got string 'i")
 
 
 def test_another_size_than_conf_says_is_an_error_that_names_both(saved: Path, tmp_path: Path) -> None:
-    message = r"expected an input of 299 x 299 x 3 \(pretrained.input\), the network takes 32 x 32 x 3"
+    message = (
+        r"^mine/mine: expected an input of 299 x 299 x 3 \(pretrained.input\), the network takes 32 x 32 x 3"
+    )
     assert_refused(saved, tmp_path / "out", message, input__height=299, input__width=299)
 
 

@@ -17,7 +17,7 @@ from modelyard.networks.formats.quantized_weights import Quantized, write_weight
 from modelyard.networks.formats.stand_in import FEATURES, INPUT, build_network, check_weights, open_stand_in
 from modelyard.networks.importing.fallback import WEIGHTS
 from modelyard.networks.importing.imported import Imported, describe_fit, read_imported, write_facts
-from modelyard.networks.network import OpenedNetwork
+from modelyard.networks.network import Network
 from modelyard.networks.opening import open_network
 from stand_in_package import LABELS, weight_shapes
 
@@ -73,8 +73,8 @@ def imported(tmp_path_factory: pytest.TempPathFactory) -> Imported:
 
 
 def test_the_stand_in_sees_a_picture_as_its_package_prepares_it(imported: Imported) -> None:
-    original = open_stand_in(imported.file, imported.provenance["reading"], "stand-in")
-    given = OpenedNetwork(original, FEATURES).answer(PICTURES[:2])
+    original = open_stand_in(imported.file)
+    given = Network(original, imported.provenance["reading"], "stand-in").answer(PICTURES[:2])
     assert given.shape == (2, len(LABELS))
     for picture, answer in zip(PICTURES, given, strict=False):
         # The package's own way, with TensorFlow's resize in the place of the fit.

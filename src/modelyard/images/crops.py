@@ -1,4 +1,4 @@
-"""Many different pictures out of a few: cut-outs of them, the same ones every time."""
+"""Many different pictures from a few: cut-outs, the same ones every time."""
 
 import hashlib
 import io
@@ -16,18 +16,13 @@ from modelyard.images.pictures import LIMITS
 from modelyard.inference.decoding.images import ImageError, decode
 
 NamedPixels: TypeAlias = tuple[str, NDArray[np.uint8]]
-# Of a side of the picture: smaller parts of a photo show hardly anything.
+# The smallest part of a side: less of a photo shows hardly anything.
 SMALLEST_SHARE = 0.25
 
 
 @dataclass(frozen=True)
 class Samples:
-    """Sample pictures, then cut-outs of them, each of which can be had as a file and as pixels.
-
-    Attributes:
-        paths: of the pictures, in the order of their names.
-        cuts: name and pixels, RGB (h, w, 3), of the pictures and of the cut-outs.
-    """
+    """Sample pictures by name, then cut-outs of them, each as a file and as RGB pixels (h, w, 3)."""
 
     paths: Sequence[Path]
     cuts: Sequence[NamedPixels]
@@ -37,16 +32,16 @@ class Samples:
         return len(self.cuts)
 
     def name(self, place: int) -> str:
-        """Return the file's name, of a cut-out with its number."""
+        """Return the file's name, with a number for a cut-out."""
         return self.cuts[place][0]
 
     def pixels(self, place: int, grey: bool) -> NDArray[np.uint8]:
-        """Return the pixels, in grey (h, w) as decoding the file in grey gives them, or in RGB."""
+        """Return the pixels in RGB, or in grey (h, w) as decoding the file in grey gives them."""
         colours = self.cuts[place][1]
         return np.asarray(Image.fromarray(colours).convert("L")) if grey else colours
 
     def file(self, place: int) -> bytes:
-        """Return the file itself, of a cut-out a PNG."""
+        """Return the file, or a PNG of a cut-out."""
         if place < len(self.paths):
             return self.paths[place].read_bytes()
         stream = io.BytesIO()
@@ -55,7 +50,7 @@ class Samples:
 
     @property
     def digest(self) -> str:
-        """SHA-256 in hex over the files' digests and the names of all, which say what was cut how."""
+        """SHA-256, in hex, over the files' digests and all names, which tell the cut-outs."""
         digest = hashlib.sha256()
         for path in self.paths:
             digest.update(f"{hashlib.sha256(path.read_bytes()).hexdigest()}\n".encode())
@@ -64,11 +59,7 @@ class Samples:
 
 
 def read_samples(folder: Path, count: int) -> Samples:
-    """Read the pictures of a folder, and cut them until there are `count`.
-
-    Raises:
-        ModelyardError: there is no picture, or one cannot be read.
-    """
+    """Read the pictures of a folder, with cut-outs up to `count`; raises ModelyardError if any fails."""
     paths = sorted(folder.iterdir()) if folder.is_dir() else []
     if not paths:
         raise ModelyardError(f"expected sample pictures in {folder}, there are none: `dvc repro import`")
@@ -76,13 +67,9 @@ def read_samples(folder: Path, count: int) -> Samples:
 
 
 def cut_out(pictures: Sequence[NamedPixels], count: int) -> list[NamedPixels]:
-    """Return the pictures themselves, then cut-outs of each in turn, until there are at least `count`.
+    """Return the pictures, by name, then cut-outs of each in turn, until there are at least `count`.
 
     Half of the cut-outs are mirrored, and their sizes, places and proportions differ.
-
-    Args:
-        pictures: name and decoded pixels, (h, w) or (h, w, 3), of each; at least one.
-        count: how many in all.
     """
     random = np.random.default_rng(0)
     cuts = list(pictures)
@@ -101,7 +88,7 @@ def _cut(pixels: NDArray[np.uint8], random: np.random.Generator) -> NDArray[np.u
 
 
 def _decode(path: Path) -> NDArray[np.uint8]:
-    """Decode as a bundle will."""
+    """Decode as a bundle does."""
     try:
         return decode(path.read_bytes(), LIMITS)
     except ImageError as error:

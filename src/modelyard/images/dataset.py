@@ -1,4 +1,4 @@
-"""The record of a dataset: what it is called, what it shows, where it came from, and how it was split."""
+"""The record of a dataset: its name, classes, source and splits."""
 
 import json
 from collections.abc import Mapping
@@ -18,16 +18,10 @@ from modelyard.params import Data
 
 @dataclass(frozen=True, eq=False)
 class Obtained:
-    """The pictures of a dataset, as far as it comes split.
+    """The pictures of a dataset, before the splits that it lacks are taken from `training`.
 
-    Attributes:
-        training: what is not of another split.
-        validation: None where it is to be taken from `training`.
-        test: as well.
-        source: where they came from.
-        facts: what else goes on record: checksums, what was left out.
-        copies: (n,), the same number for pictures of `training` that are copies of each other; None where
-            nobody looked.
+    `facts` are for the record: checksums, what was left out. `copies` is (n,), the same number for copies of
+    a picture in `training`; None if unknown.
     """
 
     training: Pictures
@@ -40,16 +34,7 @@ class Obtained:
 
 @dataclass(frozen=True)
 class Dataset:
-    """What `write_dataset` put on record.
-
-    Attributes:
-        name: of the data, and of the model that learns from it.
-        classes: their names, in the order of the labels.
-        preprocessing: how a network sees a picture.
-        source: where the pictures came from.
-        licence: of the pictures.
-        record: all of it, plain JSON values.
-    """
+    """The content of `dataset.json`: `record` has all of it, as plain JSON values."""
 
     name: str
     classes: tuple[str, ...]
@@ -60,17 +45,13 @@ class Dataset:
 
 
 def split_dataset(obtained: Obtained, data: Data) -> dict[str, Pictures]:
-    """Return the splits `train`, `validation` and `test`; what a dataset does not bring is taken by the seed.
-
-    Raises:
-        ModelyardError: there are too few pictures, or a split lacks a class.
-    """
+    """Return the splits `train`, `validation` and `test`; the seed chooses those that the dataset lacks."""
     training, copies = obtained.training, obtained.copies
     given = {"test": obtained.test, "validation": obtained.validation}
     splits = {name: pictures for name, pictures in given.items() if pictures is not None}
     lacking = [name for name in given if name not in splits]
     for number, name in enumerate(lacking):
-        # One picture of each class is for training, and one for each further split.
+        # Each class keeps one picture for training, and one for each further split.
         keep = len(lacking) - number
         chosen = choose_part(training.labels, getattr(data, name), data.seed, f"data.{name}", copies, keep)
         splits[name] = training.take(np.flatnonzero(chosen))
@@ -101,11 +82,7 @@ def write_dataset(path: Path, data: Data, obtained: Obtained, splits: Mapping[st
 
 
 def read_dataset(path: Path) -> Dataset:
-    """Read the record.
-
-    Raises:
-        ModelyardError: it is missing, or is no such record.
-    """
+    """Read the record; raises ModelyardError if it is missing or invalid."""
     try:
         record = json.loads(path.read_text())
         return Dataset(

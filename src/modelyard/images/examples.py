@@ -1,4 +1,4 @@
-"""Examples: what a network sees, and the right answer to each."""
+"""Examples: what a network sees, with the right answers."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -18,11 +18,7 @@ class Examples:
 
     Attributes:
         inputs: (n, ...): fitted pictures (n, h, w, c), uint8 or float32, 0..255; or features, float32 (n, w).
-        labels: uint8 or uint16 (n,), 0..classes-1.
-        classes: how many classes there are.
-
-    Raises:
-        ModelyardError: a label is out of range, or there is not one for each input.
+        labels: uint8 or uint16 (n,), 0..classes-1; a ModelyardError refuses others.
     """
 
     inputs: NDArray[Any]
@@ -30,7 +26,7 @@ class Examples:
     classes: int
 
     def __post_init__(self) -> None:
-        """Refuse what would end in a wrong number."""
+        """Refuse labels out of range, or of another number."""
         if len(self.inputs) != len(self.labels):
             raise ModelyardError(f"expected a label for each of {len(self.inputs)}, got {len(self.labels)}")
         if self.labels.size and self.labels.max() >= self.classes:
@@ -42,16 +38,12 @@ class Examples:
 
     @cached_property
     def digest(self) -> str:
-        """SHA-256 in hex over shape and raw bytes of the inputs (grey ones as n, h, w), then the labels."""
+        """SHA-256, in hex, over shape and raw bytes of the inputs (grey ones as n, h, w), then the labels."""
         inputs = self.inputs[..., 0] if self.inputs.shape[1:][2:] == (1,) else self.inputs
         return digest_arrays(inputs, self.labels)
 
     def first(self, count: int | None) -> "Examples":
-        """Return the first `count` (train.images), or all.
-
-        Raises:
-            ModelyardError: there are fewer.
-        """
+        """Return the first `count` (train.images), or all; raises ModelyardError if there are fewer."""
         if count is None:
             return self
         if count > len(self):
@@ -61,13 +53,7 @@ class Examples:
 
 @dataclass(frozen=True, eq=False)
 class Split:
-    """What a network is fitted to, and what it is measured on meanwhile.
-
-    Attributes:
-        training: the examples to fit to.
-        validation: the examples to measure on.
-        lineage: further tags for the run: what else the inputs were made with.
-    """
+    """Examples to fit a network to, and to measure it on meanwhile; `lineage` has more tags for the run."""
 
     training: Examples
     validation: Examples
@@ -75,11 +61,7 @@ class Split:
 
 
 def read_examples(path: Path) -> Examples:
-    """Read the fitted pictures of a file that `pictures.write_pictures` wrote.
-
-    Raises:
-        ModelyardError: the file is missing, or holds something else.
-    """
+    """Read the fitted pictures of a file by `write_pictures`; raises ModelyardError if it is another."""
     with open_arrays(path) as arrays:
         inputs = arrays["inputs"] if "inputs" in arrays else arrays["levels"][..., None]
         return Examples(inputs, arrays["labels"], len(arrays["classes"]))

@@ -1,4 +1,4 @@
-"""Pictures fitted for a network, by the code that will serve it."""
+"""Pictures fitted for a network, by the code that serves it."""
 
 from typing import Any
 
@@ -6,31 +6,33 @@ import numpy as np
 from numpy.typing import NDArray
 
 from modelyard.errors import ModelyardError
+from modelyard.images.crops import Samples
 from modelyard.images.pictures import Pictures
 from modelyard.images.threads import work_through
+from modelyard.inference.bundle import Preprocessing
 from modelyard.inference.fits import Fitted, fit_pixels
 from modelyard.params import Input
 
 
+def fit_picture(pictures: Pictures | Samples, place: int, how: Input | Preprocessing) -> Fitted:
+    """Return what a network sees of one picture: (height, width, channels), 0..255, uint8 or float32."""
+    return fit_pixels(how.fit, pictures.pixels(place, how.channels == 1), how.height, how.width)
+
+
 def fit_pictures(pictures: Pictures, how: Input, title: str) -> NDArray[Any]:
-    """Return what a network sees of the pictures: (n, height, width, channels), 0..255, uint8 or float32.
+    """Return the pictures as a network sees them: (n, height, width, channels), 0..255, uint8 or float32.
 
-    A processor decodes one picture at a time; only what the network sees is kept.
-
-    Raises:
-        ModelyardError: a picture cannot be read, or memory does not hold what the network sees of all.
+    Each processor decodes one picture at a time, and only the fitted ones are kept. Raises ModelyardError if
+    a picture cannot be read, or all do not fit in memory.
     """
     shape = (len(pictures), how.height, how.width, how.channels)
 
-    def fit(place: int) -> Fitted:
-        return fit_pixels(how.fit, pictures.pixels(place, how.channels == 1), how.height, how.width)
-
     def put(place: int) -> None:
-        fitted[place] = fit(place)
+        fitted[place] = fit_picture(pictures, place, how)
 
     if not len(pictures):
         return np.zeros(shape, np.uint8)
-    fitted = _make_room(shape, fit(0).dtype)
+    fitted = _make_room(shape, fit_picture(pictures, 0, how).dtype)
     if pictures.slow:
         work_through(put, range(len(pictures)), title)
     else:

@@ -14,18 +14,7 @@ _MEANING = {
 
 
 def read_idx(content: bytes, dimensions: int) -> NDArray[np.uint8]:
-    """Read an IDX file of unsigned bytes.
-
-    Args:
-        content: the raw file.
-        dimensions: how many it must have: 3 for images, 1 for labels.
-
-    Returns:
-        A uint8 array of the sizes that the header names.
-
-    Raises:
-        ValueError: the header or the length is another one.
-    """
+    """Read an IDX file of unsigned bytes, of 3 dimensions for images or 1 for labels; else ValueError."""
     magic = bytes([0, 0, _UNSIGNED_BYTES, dimensions])
     header_bytes = 4 + 4 * dimensions
     if content[:3] == magic[:3] and len(content) > 3 and content[3] != dimensions:

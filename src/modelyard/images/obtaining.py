@@ -1,4 +1,4 @@
-"""The pictures of a dataset, in whichever format it comes."""
+"""The pictures of a dataset, in any format."""
 
 from pathlib import Path
 
@@ -9,13 +9,5 @@ from modelyard.params import Data
 
 
 def obtain(data: Data, folder: Path) -> Obtained:
-    """Obtain the pictures.
-
-    Args:
-        data: what conf/data says of them.
-        folder: where `data.path` is to be found.
-
-    Raises:
-        ModelyardError: they cannot be had, or are not as conf/ says.
-    """
+    """Obtain the pictures, from `folder` if conf/ has a path; raises ModelyardError if they are wrong."""
     return obtain_idx(data, folder) if data.format == "idx" else obtain_folder(data, folder)

@@ -1,26 +1,25 @@
-"""Labelled pictures, each of which can be had as the file that a client would send."""
+"""Labelled pictures, each available as the file that a client would send."""
 
 import hashlib
 import io
 import zipfile
-from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Self, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from modelyard.errors import ModelyardError
+from modelyard.errors import ModelyardError, named
 from modelyard.files import replace_file
 from modelyard.inference.decoding.images import ImageError, Limits, decode
 
 Labels = NDArray[np.unsignedinteger[Any]]
-# Of a person's own pictures: no attack, and cameras make larger ones every year.
+# Generous: one's own pictures are no attack, and cameras make larger ones every year.
 LIMITS = Limits(max_bytes=1 << 30, max_pixels=400_000_000)
 
 
@@ -30,13 +29,10 @@ def label_type(classes: int) -> np.dtype[Any]:
 
 
 @dataclass(frozen=True, eq=False)
-class Pictures(ABC):
-    """Pictures with their labels.
+class _Labelled:
+    """Pictures with their labels, uint8 or uint16 (n,), and the names of their classes.
 
-    Attributes:
-        slow: whether it takes so long to get at their pixels that several are worked on at a time.
-        labels: uint8 or uint16 (n,): the class of each picture, 0..classes-1.
-        classes: the names of the classes.
+    `slow` tells whether decoding takes so long that it needs several threads.
     """
 
     slow: ClassVar[bool]
@@ -44,7 +40,7 @@ class Pictures(ABC):
     classes: tuple[str, ...]
 
     def __post_init__(self) -> None:
-        """Refuse labels that are no class."""
+        """Refuse labels of another type, or out of range."""
         if self.labels.ndim != 1 or self.labels.dtype != label_type(len(self.classes)):
             expected = f"{label_type(len(self.classes))} (n,)"
             raise ModelyardError(f"labels: expected {expected}, got {self.labels.dtype} {self.labels.shape}")
@@ -58,47 +54,10 @@ class Pictures(ABC):
         """Return the number of pictures."""
         return len(self.labels)
 
-    @abstractmethod
-    def name(self, place: int) -> str:
-        """Return what to call a picture in a message."""
-
-    @abstractmethod
-    def file(self, place: int) -> bytes:
-        """Return a picture as a PNG or JPEG file.
-
-        Raises:
-            ModelyardError: the file is gone, or is not the one that the stage `download` saw.
-        """
-
-    @abstractmethod
-    def key(self, place: int) -> str:
-        """Return a digest, in hex, that a picture shares with its copies alone."""
-
-    @abstractmethod
-    def pixels(self, place: int, grey: bool) -> NDArray[np.uint8]:
-        """Return a picture decoded, as `inference.images.decode` does it: (h, w) in grey, or (h, w, 3)."""
-
-    @abstractmethod
-    def take(self, places: Sequence[int] | NDArray[np.intp]) -> Self:
-        """Return some of the pictures, in this order."""
-
-    @property
-    @abstractmethod
-    def digest(self) -> str:
-        """SHA-256 in hex over pictures and labels, in their order."""
-
-    @abstractmethod
-    def arrays(self) -> dict[str, NDArray[Any]]:
-        """Return what a file has to hold beside the labels."""
-
 
 @dataclass(frozen=True, eq=False)
-class PixelPictures(Pictures):
-    """Grey pictures of one size that came without files; a PNG is made of each on demand.
-
-    Attributes:
-        levels: uint8 (n, h, w).
-    """
+class PixelPictures(_Labelled):
+    """Grey pictures of one size, as levels, uint8 (n, h, w); a PNG is made of each on demand."""
 
     slow: ClassVar[bool] = False
     levels: NDArray[np.uint8]
@@ -111,48 +70,42 @@ class PixelPictures(Pictures):
             raise ModelyardError(f"images: expected {expected}, got {self.levels.dtype} {self.levels.shape}")
 
     def name(self, place: int) -> str:
-        """Return its number."""
+        """Return a name for messages."""
         return f"image {place}"
 
     def file(self, place: int) -> bytes:
         """Return a PNG, which keeps every pixel."""
         file = io.BytesIO()
-        # Level 1: the file is read once, at once; a smaller one would only cost time.
+        # Level 1: the file is read once, so a smaller one would only cost time.
         Image.fromarray(self.levels[place]).save(file, format="PNG", compress_level=1)
         return file.getvalue()
 
     def key(self, place: int) -> str:
-        """Return a digest of shape and levels."""
+        """Return a digest of shape and levels, which only copies share."""
         return digest_arrays(self.levels[place])
 
     def pixels(self, place: int, grey: bool) -> NDArray[np.uint8]:
-        """Return the levels; in RGB three times the same."""
+        """Return the levels, (h, w); in RGB three times the same, (h, w, 3)."""
         levels: NDArray[np.uint8] = self.levels[place]
         return levels if grey else np.repeat(levels[:, :, None], 3, axis=2)
 
     def take(self, places: Sequence[int] | NDArray[np.intp]) -> Self:
-        """Return some of the pictures."""
+        """Return some of the pictures, in this order."""
         return replace(self, labels=self.labels[places], levels=self.levels[places])
 
     @cached_property
     def digest(self) -> str:
-        """SHA-256 in hex over shape and raw bytes of the levels, then of the labels."""
+        """SHA-256, in hex, over shape and raw bytes of the levels, then of the labels."""
         return digest_arrays(self.levels, self.labels)
 
     def arrays(self) -> dict[str, NDArray[Any]]:
-        """Return the levels."""
+        """Return the arrays of a file, apart from the labels."""
         return {"levels": self.levels}
 
 
 @dataclass(frozen=True, eq=False)
-class PictureFiles(Pictures):
-    """PNG and JPEG files in a folder; one is read when it is asked for, and must be what it was.
-
-    Attributes:
-        folder: they lie below it.
-        paths: of each, relative, with slashes.
-        sha256: of each file, in hex.
-    """
+class PictureFiles(_Labelled):
+    """PNG and JPEG files below a folder; each is read on demand, and must still have its SHA-256."""
 
     slow: ClassVar[bool] = True
     folder: Path
@@ -160,11 +113,11 @@ class PictureFiles(Pictures):
     sha256: tuple[str, ...]
 
     def name(self, place: int) -> str:
-        """Return its path below the folder."""
+        """Return the path below the folder, for messages."""
         return self.paths[place]
 
     def file(self, place: int) -> bytes:
-        """Return the file's bytes, once they are those that were seen."""
+        """Return the file's bytes; raises ModelyardError if it is gone or has changed."""
         path = self.folder / self.paths[place]
         try:
             content = path.read_bytes()
@@ -179,14 +132,14 @@ class PictureFiles(Pictures):
         return self.sha256[place]
 
     def pixels(self, place: int, grey: bool) -> NDArray[np.uint8]:
-        """Decode the file."""
+        """Decode the file, as `inference.decoding.images.decode` does: (h, w) in grey, or (h, w, 3)."""
         try:
             return decode(self.file(place), LIMITS, grey)
         except ImageError as error:
             raise ModelyardError(f"{self.folder / self.paths[place]}: {error.reason}") from None
 
     def take(self, places: Sequence[int] | NDArray[np.intp]) -> Self:
-        """Return some of the pictures."""
+        """Return some of the pictures, in this order."""
         return replace(
             self,
             labels=self.labels[places],
@@ -196,15 +149,19 @@ class PictureFiles(Pictures):
 
     @cached_property
     def digest(self) -> str:
-        """SHA-256 in hex over a line for each picture: the digest of its file, and its label."""
+        """SHA-256, in hex, over a line for each picture: the digest of its file, and its label."""
         digest = hashlib.sha256()
         for sha256, label in zip(self.sha256, self.labels, strict=True):
             digest.update(f"{sha256} {label}\n".encode())
         return digest.hexdigest()
 
     def arrays(self) -> dict[str, NDArray[Any]]:
-        """Return paths and digests."""
+        """Return the arrays of a file, apart from the labels."""
         return {"paths": np.array(self.paths), "sha256": np.array(self.sha256)}
+
+
+# Both have the same methods.
+Pictures: TypeAlias = PixelPictures | PictureFiles
 
 
 def digest_arrays(*arrays: NDArray[Any]) -> str:
@@ -219,11 +176,7 @@ def digest_arrays(*arrays: NDArray[Any]) -> str:
 def write_pictures(path: Path, pictures: Pictures, inputs: NDArray[Any] | None = None) -> None:
     """Write a .npz; the same pictures give the same bytes.
 
-    Args:
-        path: of the file.
-        pictures: what it holds; of files, their paths and digests.
-        inputs: (n, h, w, c), the same pictures fitted for a network, where one is to learn from them; left
-            out where the fit changes nothing.
+    `inputs` are the pictures fitted for a network, (n, h, w, c), if one learns from them.
     """
     arrays = {"labels": pictures.labels, "classes": np.array(pictures.classes), **pictures.arrays()}
     levels = arrays.get("levels")
@@ -234,15 +187,7 @@ def write_pictures(path: Path, pictures: Pictures, inputs: NDArray[Any] | None =
 
 
 def read_pictures(path: Path, folder: Path) -> Pictures:
-    """Read what `write_pictures` wrote; nothing in the file is run.
-
-    Args:
-        path: of the file.
-        folder: that holds the pictures' files, where they are files.
-
-    Raises:
-        ModelyardError: the file is missing, is no such .npz, or holds something else than pictures.
-    """
+    """Read what `write_pictures` wrote, without pickle; files of pictures are in `folder`."""
     with open_arrays(path) as arrays:
         labels, classes = arrays["labels"], tuple(map(str, arrays["classes"]))
         if "levels" in arrays:
@@ -253,14 +198,10 @@ def read_pictures(path: Path, folder: Path) -> Pictures:
 
 @contextmanager
 def open_arrays(path: Path, stage: str = "download") -> Iterator[Any]:
-    """Open a .npz, and say of every error in the body which file is wrong, and which stage makes it.
-
-    Raises:
-        ModelyardError: the file is missing, or is not what the body expects.
-    """
+    """Open a .npz; turn every error in the body into a ModelyardError with file and stage."""
     try:
-        # Opened here: NumPy leaves a file open that it cannot read.
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+        # Opened here, because NumPy does not close a file that it cannot read.
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays, named(str(path)):
             yield arrays
     except FileNotFoundError:
         raise ModelyardError(f"{path} is missing: `dvc repro {stage}` makes it") from None
@@ -268,5 +209,3 @@ def open_arrays(path: Path, stage: str = "download") -> Iterator[Any]:
         raise ModelyardError(
             f"{path}: expected what the stage {stage} writes, got: {error}: `dvc repro --force {stage}`"
         ) from None
-    except ModelyardError as error:
-        raise ModelyardError(f"{path}: {error}") from None

@@ -13,17 +13,14 @@ from modelyard.inference.decoding.formats import find_format
 
 
 def write_samples(folder: Path, pictures: Pictures, count: int) -> None:
-    """Write one picture of each class in turn, as the files they are; an earlier folder is replaced.
-
-    A file's name tells the truth about it: `07-label-3.png`.
-    """
+    """Write one picture of each class in turn, with names such as `07-label-3.png`; replaces the folder."""
     with replace_folder(folder) as new:
         for name, file in choose_samples(pictures, count):
             (new / name).write_bytes(file)
 
 
 def choose_samples(pictures: Pictures, count: int) -> Iterator[tuple[str, bytes]]:
-    """Give name and content of one picture of each class in turn, as `write_samples` writes them."""
+    """Yield name and content of one picture of each class in turn, as `write_samples` writes them."""
     for number, place in enumerate(one_of_each_in_turn(pictures.labels, count)):
         file = pictures.file(int(place))
         label = _to_file_name(pictures.classes[pictures.labels[place]])
@@ -32,7 +29,7 @@ def choose_samples(pictures: Pictures, count: int) -> Iterator[tuple[str, bytes]
 
 
 def read_label(name: str, classes: Iterable[str]) -> str | None:
-    """Return the class that a sample's file name tells, None where it tells none of them."""
+    """Return the class in a sample's file name, or None."""
     found = re.fullmatch(r"\d+-label-(.*)\.\w+", name)
     return next((one for one in classes if found and _to_file_name(one) == found[1]), None)
 

@@ -13,27 +13,15 @@ from modelyard.images.pictures import Labels
 def choose_part(
     labels: Labels, part: int | float, seed: int, key: str, groups: NDArray[Any] | None = None, keep: int = 1
 ) -> NDArray[np.bool_]:
-    """Choose a part of the pictures, the same share of every class.
+    """Choose a part of the pictures, the same share of every class; return (n,), True for those chosen.
 
-    A class gives at least one picture where it has more than `keep`, and never one of the last `keep`; copies
-    of a picture count as one.
+    `part` is a share below 1, or a number of pictures; the rest of a division goes to the classes with the
+    largest remainder, the lower class first. A class with more than `keep` pictures gives at least one, and
+    none gives its last `keep`, which further splits need. Pictures with the same value in `groups`, (n,), are
+    copies: they stay together and count as one. Small classes and copies may change the number a little.
+    `key` is the parameter, for the error.
 
-    Args:
-        labels: (n,), the class of each picture.
-        part: how many to choose: a share below 1, or a number of pictures; what does not divide goes to the
-            classes with the largest remainder, the lower class first. Small classes and copies may make it a
-            few more or less.
-        seed: another seed chooses others.
-        key: the parameter that says how many, for the error.
-        groups: (n,), pictures with the same value are copies of each other and stay together; None where
-            there are no copies.
-        keep: how many pictures of every class further splits need.
-
-    Returns:
-        (n,), True for those that are chosen.
-
-    Raises:
-        ModelyardError: a number of pictures that leaves nothing, or less than two pictures.
+    Raises ModelyardError if nothing would be left, or less than two pictures are given.
     """
     total = part if isinstance(part, int) else max(1, round(part * len(labels)))
     if not 0 < total < len(labels):
@@ -48,11 +36,7 @@ def choose_part(
 
 
 def refuse_empty_classes(labels: Labels, classes: Sequence[str], split: str) -> None:
-    """Refuse a split that lacks a class.
-
-    Raises:
-        ModelyardError: naming the classes without a picture.
-    """
+    """Raise a ModelyardError, with the names of the classes, if a split lacks some."""
     counts = np.bincount(labels, minlength=len(classes))
     missing = [name for name, count in zip(classes, counts, strict=True) if count == 0]
     if missing:
@@ -64,7 +48,7 @@ def refuse_empty_classes(labels: Labels, classes: Sequence[str], split: str) -> 
 
 
 def _take_groups(places: NDArray[np.intp], groups: NDArray[Any], count: int, keep: int) -> list[int]:
-    """Take whole groups in their order: at least one, up to `count` pictures; leave `keep` groups."""
+    """Take whole groups in order: at least one, up to `count` pictures; leave `keep` groups."""
     members: dict[Any, list[int]] = {}
     for place, group in zip(places.tolist(), groups.tolist(), strict=True):
         members.setdefault(group, []).append(place)
@@ -78,7 +62,7 @@ def _take_groups(places: NDArray[np.intp], groups: NDArray[Any], count: int, kee
 
 
 def _quotas(labels: Labels, total: int) -> NDArray[np.int64]:
-    """Share `total` among the classes by their size: the largest remainders are rounded up."""
+    """Divide `total` among the classes by their size: the largest remainders are rounded up."""
     sizes = np.bincount(labels).astype(np.int64)
     quotas, remainders = np.divmod(sizes * total, len(labels))
     quotas[np.argsort(-remainders, kind="stable")[: total - quotas.sum()]] += 1

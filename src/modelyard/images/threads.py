@@ -1,4 +1,4 @@
-"""Slow work on many pictures, on all processors, with something to see meanwhile."""
+"""Slow work on many pictures, on all processors, with a progress bar."""
 
 import os
 import sys
@@ -10,9 +10,9 @@ from tqdm import tqdm
 
 T = TypeVar("T")
 R = TypeVar("R")
-# Fewer take seconds.
+# Fewer take only seconds.
 MANY = 1000
-# Each holds one decoded picture, some 150 MB of a photo with 12 megapixels.
+# Each holds one decoded picture: about 150 MB for a photo of 12 megapixels.
 MOST_WORKERS = 8
 
 
@@ -27,14 +27,10 @@ def count_workers() -> int:
 
 
 def work_through(do: Callable[[T], R], items: Sequence[T], title: str) -> list[R]:
-    """Call `do` for each item, several at a time, and return what it gives in the order of the items.
+    """Call `do` for each picture, several at a time, and return the results in order.
 
-    Pillow decodes, and hashlib digests, without Python's lock, so threads use all processors.
-
-    Args:
-        do: must be safe in several threads; its first error ends the work.
-        items: one a picture.
-        title: of the progress bar, which shows after a second; where stderr is no terminal, it is said once.
+    Pillow decodes, and hashlib digests, without Python's lock, so threads use all processors. The first error
+    ends the work. The bar shows after a second; if stderr is no terminal, one line is printed.
     """
     terminal = sys.stderr.isatty()
     if len(items) > MANY and not terminal:

@@ -1,1 +1,1 @@
-"""The imported network: Google's graph of 2015 with its label maps, or what stands in for it."""
+"""Networks: built from params or imported, converted to LiteRT, and cut at their features."""

@@ -1,6 +1,7 @@
-"""A network of Keras, or a function of TensorFlow, becomes a LiteRT model.
+"""Conversion of Keras networks and TensorFlow functions to LiteRT models.
 
-Both go through a SavedModel: the converter takes a Keras 3 network itself without an error, and answers NaN.
+Both go through a SavedModel: given a Keras 3 network itself, the converter raises no error, and the model
+answers NaN.
 """
 
 import tempfile
@@ -18,14 +19,10 @@ if TYPE_CHECKING:
 
 
 def convert_network(network: "keras.Model", precision: Precision) -> bytes:
-    """Convert a Keras network to a LiteRT model with its input and output.
+    """Convert a Keras network with one input and one output to a LiteRT model.
 
-    Args:
-        network: one input, one output.
-        precision: "int8" keeps the weights as int8; the ranges of activations are found as it runs.
-
-    Raises:
-        ModelyardError: the converter refuses the network.
+    "int8" stores the weights as int8; the ranges of activations are found at run time. Raises ModelyardError
+    if the converter refuses the network.
     """
     with quiet_tensorflow(), tempfile.TemporaryDirectory(prefix="modelyard-") as saved:
         network.export(saved, verbose=False)
@@ -40,15 +37,8 @@ def convert_function(
 ) -> bytes:
     """Convert a function of TensorFlow operations to a LiteRT model.
 
-    Args:
-        answer: takes one image, float32 (1, *shape), and gives a row of numbers, float32 (1, n), or whatever
-            another model goes on with.
-        shape: height, width and channels of the input.
-        precision: as for `convert_network`.
-        variables: all that the function reads; a SavedModel keeps what it is told of.
-
-    Raises:
-        ModelyardError: the converter refuses the function.
+    The function maps float32 (1, *shape) to a tensor, and `variables` are all that it reads: a SavedModel
+    keeps only those it is told of. Raises ModelyardError if the converter refuses the function.
     """
     with tempfile.TemporaryDirectory(prefix="modelyard-") as saved:
         save_function(answer, shape, saved, variables)
@@ -61,7 +51,7 @@ def save_function(
     folder: str | Path,
     variables: "Sequence[tf.Variable]" = (),
 ) -> None:
-    """Write a function as a SavedModel, to be converted once or several times; see `convert_function`."""
+    """Write a function as a SavedModel, to convert it once or several times; see `convert_function`."""
     import tensorflow as tf
 
     signature = [tf.TensorSpec((1, *shape), tf.float32, name="image")]
@@ -74,11 +64,7 @@ def save_function(
 
 
 def convert_saved(folder: str | Path, precision: Precision) -> bytes:
-    """Convert a SavedModel to a LiteRT model.
-
-    Raises:
-        ModelyardError: the converter refuses it.
-    """
+    """Convert a SavedModel to a LiteRT model; raises ModelyardError if the converter refuses it."""
     import tensorflow as tf
 
     converter = tf.lite.TFLiteConverter.from_saved_model(str(folder))

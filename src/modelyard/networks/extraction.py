@@ -1,4 +1,4 @@
-"""Extraction: the trunk's features of pictures, computed through LiteRT as they will be when it is served."""
+"""Features of pictures, computed by the trunk in LiteRT, as they are when it is served."""
 
 import sys
 from collections.abc import Sequence
@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 
 from modelyard.errors import ModelyardError
+from modelyard.images.fitting import fit_picture
 from modelyard.images.pictures import Pictures
 from modelyard.images.threads import count_processors, count_workers, work_through
 from modelyard.inference.bundle import read_bundle
-from modelyard.inference.fits import fit_pixels
 from modelyard.inference.interpreters import Pool
 from modelyard.networks.features import Features, Floats, Trunk, read_features, write_features
 from modelyard.networks.importing.imported import read_imported
@@ -19,22 +19,16 @@ from modelyard.networks.opening import open_network
 from modelyard.params import Precision
 from modelyard.quiet import quiet_tensorflow
 
-# In a bundle's provenance: the number of the tensor of its model that holds the features.
+# The key in a bundle's provenance of the number of the model's tensor with the features.
 FEATURES_TENSOR = "features_tensor"
-# So many pictures later, what is done is on the disk.
+# How many pictures are computed before they are written to the disk.
 KEPT_AT_ONCE = 1000
 
 
 def make_trunk(folder: Path, bundles: Path, precision: Precision) -> Trunk:
-    """Cut the imported network's bundle at its features; where it has none, convert the network up to them.
+    """Cut the imported network's bundle at its features, or convert the network up to them if it has none.
 
-    Args:
-        folder: of the imported network.
-        bundles: what became of it, a bundle below the name of each precision.
-        precision: of the weights.
-
-    Raises:
-        ModelyardError: conf/ names no features of it, or it cannot be converted.
+    Raises ModelyardError if conf/ names no features, or the network cannot be converted.
     """
     imported = read_imported(folder)
     if (bundles / precision).exists():
@@ -48,13 +42,10 @@ def make_trunk(folder: Path, bundles: Path, precision: Precision) -> Trunk:
 
 
 def extract_features(trunk: Trunk, parts: Sequence[Pictures], out: Path) -> None:
-    """Write the features of pictures, and show how far it is.
+    """Write the features of pictures to `out`, and show progress.
 
-    Those that are in `out` already, of the same picture by the same trunk, are not computed again; what a
-    killed run has done so far is there.
-
-    Raises:
-        ModelyardError: a picture cannot be read, or a feature is NaN.
+    Features that `out` already has from the same trunk are kept, including those of a run that was killed.
+    Raises ModelyardError if a picture cannot be read, or a feature is NaN.
     """
     known = _read_known(out, trunk)
     wanted = {part.key(place): (part, place) for part in parts for place in range(len(part))}
@@ -70,7 +61,7 @@ def extract_features(trunk: Trunk, parts: Sequence[Pictures], out: Path) -> None
 
 
 def _read_known(out: Path, trunk: Trunk) -> dict[str, Floats]:
-    """Return what an earlier run of the stage left, if it had the same trunk."""
+    """Return the features that an earlier run left, if it had the same trunk."""
     try:
         earlier = read_features(out)
     except ModelyardError as error:
@@ -81,15 +72,13 @@ def _read_known(out: Path, trunk: Trunk) -> dict[str, Floats]:
 
 
 def _compute(trunk: Trunk, pictures: Sequence[tuple[Pictures, int]], title: str) -> list[Floats]:
-    """Run the trunk over pictures on all processors; each is decoded when its turn comes."""
-    how = trunk.preprocessing
-    # One thread each for as long as there are pictures enough: several wait for each other in every layer.
+    """Run the trunk on all processors; each picture is decoded when its turn comes."""
+    # One thread for each picture is fastest: several would wait for each other in every layer.
     workers, processors = count_workers(), count_processors()
     pool = Pool(trunk.model, interpreters=workers, threads=processors // workers)
 
     def run(one: tuple[Pictures, int]) -> Floats:
-        part, place = one
-        fitted = fit_pixels(how.fit, part.pixels(place, how.channels == 1), how.height, how.width)
+        fitted = fit_picture(*one, trunk.preprocessing)
         with pool.borrow() as interpreter:
             row: Floats = interpreter.run(np.asarray(fitted, np.float32)[None])[0]
         return row

@@ -1,4 +1,4 @@
-"""Features of pictures in a file, by the pictures' keys: what a network sees in the place of pixels."""
+"""A file of features by the pictures' keys: what a network on features sees in place of pixels."""
 
 import hashlib
 import json
@@ -23,13 +23,9 @@ STAGE = "features"
 
 @dataclass(frozen=True)
 class Trunk:
-    """The imported network up to its pooled features, which computed them.
+    """The imported network up to its pooled features.
 
-    Attributes:
-        model: LiteRT, from a fitted picture (1, h, w, c), 0..255, to features (1, width).
-        precision: of its weights.
-        preprocessing: how a picture is fitted for it.
-        provenance: of the imported network, plain JSON values.
+    `model` is LiteRT, from a fitted picture (1, h, w, c), 0..255, to features (1, width).
     """
 
     model: bytes
@@ -39,29 +35,20 @@ class Trunk:
 
     @property
     def digest(self) -> str:
-        """SHA-256 in hex of the model and how pictures are fitted: another one gives other features."""
+        """SHA-256, in hex, of the model and the preprocessing: the same digest gives the same features."""
         fitted = json.dumps(asdict(self.preprocessing), sort_keys=True).encode()
         return hashlib.sha256(self.model + fitted).hexdigest()
 
 
 @dataclass(frozen=True, eq=False)
 class Features:
-    """What a trunk made of pictures.
-
-    Attributes:
-        rows: the features, (width,), of each picture by its key.
-        trunk: what computed them.
-    """
+    """The features, (width,), of each picture by its key, and the trunk that computed them."""
 
     rows: Mapping[str, Floats]
     trunk: Trunk
 
     def examples(self, pictures: Pictures) -> Examples:
-        """Return the features of pictures, float32 (n, width), with their labels.
-
-        Raises:
-            ModelyardError: those of a picture are missing.
-        """
+        """Return labelled features, float32 (n, width); raises ModelyardError if any are missing."""
         keys = [pictures.key(place) for place in range(len(pictures))]
         if missing := [place for place, key in enumerate(keys) if key not in self.rows]:
             raise ModelyardError(
@@ -73,7 +60,7 @@ class Features:
 
     @property
     def lineage(self) -> dict[str, str]:
-        """Tags for the run of a network that learns from them."""
+        """Tags for the run of a network that learns from these features."""
         about, trunk = self.trunk.provenance, self.trunk
         told = f"{about['name']} ({trunk.precision}) from {about['source']}, licence {about['licence']}"
         return {"features.digest": trunk.digest, "features.trunk": told}
@@ -98,16 +85,12 @@ def write_features(path: Path, features: Features) -> None:
 
 
 def write_no_features(path: Path) -> None:
-    """Write the features of no pictures, for a model that takes pixels."""
+    """Write an empty file of features, for a model that takes pixels."""
     write_features(path, Features({}, Trunk(b"", "float32", Preprocessing("smooth", 1, 1, 3), {})))
 
 
 def read_features(path: Path) -> Features:
-    """Read what `write_features` wrote; nothing in the file is run.
-
-    Raises:
-        ModelyardError: the file is missing, or holds something else.
-    """
+    """Read what `write_features` wrote, without pickle; raises ModelyardError if it is not that."""
     with open_arrays(path, STAGE) as arrays:
         keys, rows = arrays["keys"], arrays["rows"]
         if rows.dtype != np.float32 or rows.ndim != 2 or len(rows) != len(keys):

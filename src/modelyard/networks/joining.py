@@ -1,7 +1,7 @@
-"""LiteRT models joined, the output of one into the next, and cut at a tensor.
+"""LiteRT models joined, the output of one into the input of the next, or cut at a tensor.
 
-Nothing is converted again: the weights and operations of both stay what they are, also where the one keeps
-int8 and the other float32, which a converter decides for a whole model.
+Nothing is converted again: the weights and operations of both stay the same, even if one has int8 weights and
+the other float32, which a converter decides for a whole model.
 """
 
 import struct
@@ -15,31 +15,23 @@ from modelyard.errors import ModelyardError
 from modelyard.inference.interpreters import LoadedModel
 
 _IDENTIFIER = b"TFL3"
-# Of the format: weights are read in place, in vectors of the processor.
+# The format's: the processor reads weights in place, as vectors.
 _ALIGNMENT_BYTES = 16
 
 
 def join_models(first: bytes, second: bytes) -> bytes:
-    """Join two models; the result takes what the first takes, and gives what the second gives.
-
-    Args:
-        first: with one graph, one input and one output.
-        second: as well; its input has the shape and type of the first one's output.
-
-    Raises:
-        ModelyardError: they do not fit together.
-    """
+    """Join two models, each of one input and output, into one; raises ModelyardError if they do not fit."""
     whole, added = read_model(first), read_model(second)
     graph, more = whole.subgraphs[0], added.subgraphs[0]
     _check_seam(graph, more)
     codes, buffers, tensors = len(whole.operatorCodes), len(whole.buffers), len(graph.tensors)
     places = {place: place + tensors for place in range(len(more.tensors))}
     places[more.inputs[0]] = graph.outputs[0]
-    # An optional input that is not there.
+    # A missing optional input.
     places[-1] = -1
     for tensor in more.tensors:
         tensor.buffer += buffers
-        # Names show in error messages alone, but should be told apart there.
+        # Names appear only in error messages, which should tell them apart.
         tensor.name = b"joined/" + tensor.name
     for operator in more.operators:
         operator.opcodeIndex += codes
@@ -51,23 +43,20 @@ def join_models(first: bytes, second: bytes) -> bytes:
     graph.tensors += more.tensors
     graph.operators += more.operators
     graph.outputs = [places[more.outputs[0]]]
-    # They name the first one's output.
+    # They name the first model's output.
     whole.signatureDefs = []
     return _write(whole)
 
 
 def cut_model(model: bytes, tensor: int, pooled: bool = False) -> bytes:
-    """Return the part of a model that computes one of its tensors, which becomes the output.
+    """Return the part of a model that computes a tensor, given by its number, which becomes the output.
 
-    Args:
-        model: with one graph, one input and one output.
-        tensor: its number.
-        pooled: of a tensor with places, (1, h, w, n), their mean becomes the output, (1, n).
+    With `pooled`, the output of a tensor (1, h, w, n) is its mean over height and width, (1, n).
     """
     whole = read_model(model)
     graph = whole.subgraphs[0]
     wanted, kept = {tensor}, []
-    # Operators stand in the order they run in.
+    # Operators are in the order they run.
     for operator in reversed(graph.operators):
         if wanted.intersection(operator.outputs):
             wanted.update(operator.inputs)
@@ -86,13 +75,9 @@ def cut_model(model: bytes, tensor: int, pooled: bool = False) -> bytes:
 def find_tensor(
     model: bytes, levels: NDArray[np.float32], row: NDArray[np.float32], tolerance: float
 ) -> int | None:
-    """Return the number of the last tensor that, pooled, is a row of numbers; None where none is.
+    """Return the number of the last tensor that, pooled, is the row (1, n) for the input `levels`, or None.
 
-    Args:
-        model: with one graph, one input and one output.
-        levels: its input, (1, h, w, c).
-        row: (1, n), what the tensor is to give then.
-        tolerance: how long the difference may be, as a share of the row's length.
+    The length of the difference may be `tolerance` times the row's length.
     """
     graph = read_model(model).subgraphs[0]
     tensor: int
@@ -106,7 +91,7 @@ def find_tensor(
 
 
 def _add_mean(whole: Any, tensor: int) -> int:
-    """Let a model end with the mean of a tensor's places; return the tensor that names their axes."""
+    """Append the mean over height and width of a tensor; return the tensor that holds these axes."""
     from ai_edge_litert import schema_py_generated as schema
 
     graph, axes, mean = whole.subgraphs[0], schema.TensorT(), schema.TensorT()
@@ -130,18 +115,14 @@ def _add_mean(whole: Any, tensor: int) -> int:
 
 
 class _AlignedBuilder(flatbuffers.Builder):  # type: ignore[misc]
-    """Puts every vector where weights may be read from; the generated code knows nothing of `force_align`."""
+    """Aligns every vector as weights need it; the generated code ignores `force_align`."""
 
     def StartVector(self, elemSize: int, numElems: int, alignment: int) -> Any:  # noqa: N802, N803
         return super().StartVector(elemSize, numElems, max(alignment, _ALIGNMENT_BYTES))
 
 
 def read_model(model: bytes) -> Any:
-    """Read a model as the objects of its schema.
-
-    Raises:
-        ModelyardError: it cannot be parsed, or has not one graph with one input and one output.
-    """
+    """Read a model as its schema's objects; raises ModelyardError unless it has one input and output."""
     from ai_edge_litert.schema_py_generated import ModelT
 
     try:

@@ -1,4 +1,4 @@
-"""The Keras networks that are trained here: their layers, and an ensemble of them."""
+"""The layers of the Keras networks that are trained here, and of their ensembles."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -8,26 +8,19 @@ from modelyard.params import Model
 if TYPE_CHECKING:
     import keras
 
-# Of the running mean and variance; Keras' 0.99 has not forgotten its start after an epoch of 215 steps.
+# Of the running mean and variance; with Keras' 0.99, their start still counts after an epoch of 215 steps.
 BATCH_NORM_MOMENTUM = 0.95
 
 
 def build_network(
     model: Model, shape: tuple[int, ...], classes: int, precision: str = "float32", fused: bool = False
 ) -> "keras.Model":
-    """Make one network with fresh weights; `model.members` is not looked at.
+    """Make one network with fresh weights, from float32 (n, *shape) to probabilities, float32 (n, classes).
 
-    Args:
-        model: the layers.
-        shape: of one input: pixels (h, w, c) of 0..255, normalised inside, so that what serves the network
-            sends plain pixels; or features (w,).
-        classes: how many outputs it has.
-        precision: what the layers compute in, as Keras names it; weights and output are float32 always.
-        fused: whether one fast operation normalises the channels; the weights are the same, but a file of the
-            network needs this package.
-
-    Returns:
-        A network from float32 (n, *shape) to float32 (n, classes), probabilities.
+    The input is pixels (h, w, c) of 0..255, normalised inside so that clients send plain pixels, or features
+    (w,). `precision` is what the layers compute in, as Keras names it; weights and output are always float32.
+    With `fused`, a single fast operation normalises the channels: the weights are the same, but the file
+    needs this package. `model.members` is ignored.
     """
     import keras
     from keras import layers
@@ -88,17 +81,17 @@ def _convolve(model: Model, number: int, precision: str, fused: bool) -> list["k
             shape.kernel,
             strides=shape.stride,
             padding=shape.padding,
-            # The normalisation takes a bias away again.
+            # The normalisation would remove a bias.
             use_bias=not model.batch_norm,
             trainable=learns,
             dtype=precision,
         )
     ]
-    # The largest of four comes first: what follows has a quarter of the work, and relu gives the same.
+    # Pooling first leaves a quarter of the work, and gives the same after relu.
     if shape.pool > 1:
         made.append(layers.MaxPooling2D(shape.pool, dtype=precision))
     if model.batch_norm:
-        # Where nothing is learned below, a gradient is not to go there for a scale.
+        # A scale would send a gradient to a layer that learns nothing.
         affine = {"scale": learns, "center": learns}
         made.append(_normalise(fused, momentum=BATCH_NORM_MOMENTUM, dtype=precision, **affine))
     return [*made, layers.ReLU(dtype=precision)]

@@ -1,23 +1,23 @@
-"""A network from elsewhere, whatever its format: it answers as its untouched original, and converts.
+"""A network from elsewhere, of any format: it answers as the unchanged original, and can be converted.
 
-A format says how the original is run on one prepared input (`Original`); what is around that, from pictures
-to probabilities, is the same for all of them (`OpenedNetwork`).
+A format says how the original runs on one prepared input (`Original`); the steps from pictures to
+probabilities are the same for all formats (`Network`).
 """
 
 import tempfile
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol, TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from modelyard.errors import ModelyardError
+from modelyard.errors import ModelyardError, named
 from modelyard.inference.fits import fit_pixels
 from modelyard.networks.convert import convert_saved, save_function
-from modelyard.networks.scaling import finish, normalize, pool
+from modelyard.networks.scaling import find_layout, finish, normalize, pool
 from modelyard.params import Precision
 from modelyard.params.groups.pretrained import Entrance, Exit
 from modelyard.quiet import quiet_tensorflow
@@ -31,60 +31,17 @@ Step: TypeAlias = Callable[[Any], Any]
 # How far a sum of probabilities may be from 1: float16 inside a network leaves 1e-3.
 _SUM_TOLERANCE = 5e-3
 _LONGEST_REASON = 300
-
-
-class Network(Protocol):
-    """What maps pictures to probabilities, and becomes a LiteRT model."""
-
-    def answer(self, pictures: Sequence[Pixels]) -> Floats:
-        """Return the untouched original's probabilities, float32 (n, outputs).
-
-        Args:
-            pictures: n decoded ones, grey (h, w) or RGB (h, w, 3), each of its own size.
-
-        Raises:
-            ModelyardError: the original does not run, or what it gives is not what conf/ says.
-        """
-
-    def answer_files(self, files: Sequence[bytes]) -> Floats | None:
-        """Return the same for PNG and JPEG files decoded by TensorFlow; None where the original cannot."""
-
-    def convert(self, precision: Precision) -> bytes:
-        """Return a LiteRT model: float32 (1, h, w, c), fitted levels 0..255, to probabilities (1, outputs).
-
-        Raises:
-            ModelyardError: the network cannot be converted to this precision.
-        """
-
-    def pool(self, picture: Pixels) -> Floats | None:
-        """Return the original's pooled features of a picture, float32 (1, n); None where conf/ names none."""
-
-    def convert_features(self, precision: Precision) -> bytes:
-        """Return a LiteRT model of the same input that gives pooled features, float32 (1, n).
-
-        Raises:
-            ModelyardError: conf/ names no tensor or layer, or one that is not there.
-        """
+_SIDES = ("input", "output")
 
 
 class Original(ABC):
-    """An untouched file, opened.
+    """An opened file, unchanged; `shape` is that of its input, as TensorFlow or a list has it."""
 
-    Attributes:
-        entrance: what it takes.
-        exit: what it gives.
-        origin: its name in messages.
-        channels_first: its input is (1, c, h, w).
-    """
-
-    channels_first: bool = False
-
-    def __init__(self, entrance: Entrance, exit_: Exit, origin: str) -> None:
-        self.entrance, self.exit, self.origin = entrance, exit_, origin
+    shape: Any
 
     @abstractmethod
     def run(self, inputs: Floats) -> Floats:
-        """Return what the file gives for one prepared input (1, h, w, c), or (1, c, h, w)."""
+        """Return the file's output for one prepared input (1, h, w, c), or (1, c, h, w)."""
 
     @abstractmethod
     def convert(
@@ -94,34 +51,33 @@ class Original(ABC):
 
     @abstractmethod
     def up_to(self, cut: str) -> Step:
-        """Return what runs the file on a prepared input up to a tensor or layer."""
+        """Return a function that runs the file on a prepared input, up to a tensor or layer."""
 
     def run_picture(self, picture: Pixels, prepare: Prepare) -> Floats:
-        """Return what the file gives for decoded RGB or grey pixels."""
+        """Return the file's output for decoded RGB or grey pixels."""
         return self.run(prepare(picture))
 
     def run_file(self, content: bytes, prepare: Prepare) -> Floats:
-        """Return what the file gives for a PNG or JPEG, decoded by TensorFlow."""
+        """Return the file's output for a PNG or JPEG, decoded by TensorFlow."""
         import tensorflow as tf
 
         return self.run_picture(tf.io.decode_jpeg(content, channels=3).numpy(), prepare)
 
     def close(self) -> None:  # noqa: B027
-        """Give back what is held, where anything is."""
+        """Free what it holds."""
 
 
 class FunctionOriginal(Original):
-    """An original that is a function of TensorFlow's."""
+    """An original that is a TensorFlow function."""
 
-    def __init__(self, entrance: Entrance, exit_: Exit, origin: str) -> None:
-        """Keep what is saved on the way to LiteRT: it is the same for all precisions."""
-        super().__init__(entrance, exit_, origin)
+    def __init__(self) -> None:
+        """Keep each SavedModel on the way to LiteRT: all precisions share it."""
         self._scratch = tempfile.TemporaryDirectory(prefix="modelyard-")
         self._saved: dict[str | None, Path] = {}
 
     @abstractmethod
     def function(self, cut: str | None) -> tuple[Step, Sequence[Any]]:
-        """Return the function up to a tensor or layer, the output where None, and all variables it reads."""
+        """Return the function up to a tensor or layer (None: the output), and all variables it reads."""
 
     def up_to(self, cut: str) -> Step:
         """See `Original.up_to`."""
@@ -146,49 +102,54 @@ class FunctionOriginal(Original):
         self._scratch.cleanup()
 
 
-class OpenedNetwork:
-    """A `Network` around an original; see there."""
+class Network:
+    """Maps pictures to probabilities as the unchanged original does, and becomes a LiteRT model.
 
-    def __init__(self, original: Original, features: str | None) -> None:
-        """Put the original, and the tensor or layer to pool, behind what conf/ says of input and output."""
-        self._original, self._features = original, features
-        self._entrance, self._exit, self._origin = original.entrance, original.exit, original.origin
+    Every method raises a ModelyardError if the original does not run or convert, or differs from conf/.
+    """
+
+    def __init__(self, original: Original, reading: Mapping[str, Any], origin: str) -> None:
+        """Wrap an original; `reading` holds the values of conf/ as JSON, `origin` is its name in messages."""
+        # The tensors of a frozen graph concern its format alone.
+        values = [{key: reading[side][key] for key in reading[side] if key != "tensor"} for side in _SIDES]
+        self._entrance, self._exit = Entrance.model_validate(values[0]), Exit.model_validate(values[1])
+        self._original, self._features, self._origin = original, reading["features"], origin
+        with named(origin):
+            self._channels_first = find_layout(original.shape, self._entrance)
 
     def answer(self, pictures: Sequence[Pixels]) -> Floats:
-        """See `Network.answer`."""
+        """Return probabilities, float32 (n, outputs), for decoded pictures: grey (h, w) or (h, w, 3)."""
         return self._ask(self._original.run_picture, pictures)
 
-    def answer_files(self, files: Sequence[bytes]) -> Floats | None:
-        """See `Network.answer_files`."""
+    def answer_files(self, files: Sequence[bytes]) -> Floats:
+        """Return the same for PNG and JPEG files, decoded by TensorFlow."""
         return self._ask(self._original.run_file, files)
 
     def convert(self, precision: Precision) -> bytes:
-        """See `Network.convert`."""
+        """Return a LiteRT model: fitted levels 0..255, (1, h, w, c), to probabilities (1, outputs)."""
         return self._convert(lambda scores: finish(scores, self._exit), precision, None)
 
     def pool(self, picture: Pixels) -> Floats | None:
-        """See `Network.pool`."""
+        """Return the original's pooled features of a picture, float32 (1, n), or None if conf/ names none."""
         if self._features is None:
             return None
-        import tensorflow as tf
-
-        found = self._original.up_to(self._features)(self._prepare(picture))
-        return np.asarray(pool(tf.constant(found), self._original.channels_first), np.float32)
+        with named(self._origin):
+            found = self._original.up_to(self._features)(self._prepare(picture))
+        return np.asarray(pool(found, self._channels_first), np.float32)
 
     def convert_features(self, precision: Precision) -> bytes:
-        """See `Network.convert_features`."""
+        """Return a LiteRT model from the same input to pooled features, float32 (1, n)."""
         if self._features is None:
             raise ModelyardError(
                 f"{self._origin}: expected a tensor or layer to pool, conf/ names none: "
                 "set pretrained.features"
             )
-        first = self._original.channels_first
-        return self._convert(lambda features: pool(features, first), precision, self._features)
+        return self._convert(lambda features: pool(features, self._channels_first), precision, self._features)
 
     def _convert(self, after: Step, precision: Precision, cut: str | None) -> bytes:
-        how, first = self._entrance, self._original.channels_first
+        how, first = self._entrance, self._channels_first
         shape = (how.height, how.width, how.channels)
-        with quiet_tensorflow():
+        with named(self._origin), quiet_tensorflow():
             return self._original.convert(
                 lambda levels: normalize(levels, how, first), after, shape, precision, cut
             )
@@ -198,43 +159,41 @@ class OpenedNetwork:
         if how.channels == 1 and picture.ndim == 3:
             picture = np.asarray(Image.fromarray(picture).convert("L"))
         fitted = fit_pixels(how.fit, picture, how.height, how.width).astype(np.float32)
-        # A grey picture for a network of colours has the same level in all three.
+        # A grey picture has the same level in all three channels of a colour network.
         levels = np.broadcast_to(fitted, (how.height, how.width, how.channels))[None]
-        return np.ascontiguousarray(normalize(levels, how, self._original.channels_first), np.float32)
+        return np.ascontiguousarray(normalize(levels, how, self._channels_first), np.float32)
 
     def _ask(self, run: Callable[[Any, Prepare], Floats], questions: Sequence[Any]) -> Floats:
-        try:
-            given = [np.asarray(run(question, self._prepare), np.float32) for question in questions]
-        except ModelyardError:
-            raise
-        except Exception as error:
-            # TensorFlow, Keras and LiteRT have a dozen classes for it; all mean the same here.
-            raise ModelyardError(f"{self._origin}: the network does not run: {shorten(error)}") from error
-        return np.concatenate([self._check(scores) for scores in given])
+        with named(self._origin):
+            try:
+                given = [np.asarray(run(question, self._prepare), np.float32) for question in questions]
+            except Exception as error:
+                # TensorFlow, Keras and LiteRT have a dozen classes of errors; all mean the same here.
+                raise ModelyardError(f"the network does not run: {shorten(error)}") from error
+            return np.concatenate([self._check(scores) for scores in given])
 
     def _check(self, scores: Floats) -> Floats:
-        """Return one picture's probabilities, or refuse what conf/ does not say."""
+        """Return one picture's probabilities; raise a ModelyardError if they are not what conf/ says."""
         classes = self._exit.classes
         if scores.size != classes:
             raise ModelyardError(
-                f"{self._origin}: expected {classes} classes (pretrained.output.classes), got {scores.size} "
+                f"expected {classes} classes (pretrained.output.classes), got {scores.size} "
                 f"outputs in the shape {scores.shape}: correct conf/"
             )
         if not np.isfinite(scores).all():
-            raise ModelyardError(f"{self._origin}: expected numbers, the network gave NaN or infinity")
+            raise ModelyardError("expected numbers, the network gave NaN or infinity")
         activation, total = self._exit.activation, float(scores.sum())
         probable = bool((scores >= 0).all()) and abs(total - 1) < _SUM_TOLERANCE
         if probable != (activation == "softmax"):
             raise ModelyardError(
-                f"{self._origin}: pretrained.output.activation is {activation}, but the outputs lie between "
+                f"pretrained.output.activation is {activation}, but the outputs lie between "
                 f"{scores.min():.4g} and {scores.max():.4g} with the sum {total:.4g}: expected "
                 + ("probabilities with the sum 1" if activation == "softmax" else "no probabilities")
             )
-        row: Floats = finish(scores, self._exit)
-        return row
+        return np.asarray(finish(scores, self._exit))
 
 
 def shorten(error: Exception) -> str:
-    """Return an error's first telling line, without the pages that may come after it."""
+    """Return the first line of an error that says something, without the pages after it."""
     lines = [line.strip() for line in str(getattr(error, "message", error)).splitlines() if line.strip()]
     return (lines[0] if lines else type(error).__name__)[:_LONGEST_REASON]

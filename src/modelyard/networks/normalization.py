@@ -1,6 +1,6 @@
-"""Batch normalisation for training, as one operation: Keras 3.15 makes some twenty of it, over memory each.
+"""Batch normalisation in one operation, for training: Keras 3.15 makes about twenty of it.
 
-A network that is to be served has Keras' own layer, with the same weights.
+A served network has Keras' own layer, with the same weights.
 """
 
 import keras
@@ -11,12 +11,12 @@ import tensorflow as tf
 class FusedBatchNormalization(keras.layers.BatchNormalization):  # type: ignore[misc]  # keras has no types
     """Keras' layer over the last axis of (n, height, width, channels), as TensorFlow's fused kernel.
 
-    It answers as Keras' own does, and learns the running variance with n / (n - 1) in it. The statistics are
-    float32 whatever the input is.
+    It answers as Keras' own does, but the running variance it learns has the factor n / (n - 1). The
+    statistics are always float32.
     """
 
     def call(self, inputs: tf.Tensor, training: bool | None = None) -> tf.Tensor:
-        """Return the input normalised, of the same shape and dtype."""
+        """Return the normalised input, of the same shape and dtype."""
         learns = bool(training) and self.trainable
         channels = inputs.shape[-1]
         outputs, mean, variance = tf.compat.v1.nn.fused_batch_norm(

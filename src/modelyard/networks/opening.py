@@ -5,41 +5,40 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from modelyard.errors import ModelyardError
+from modelyard.errors import ModelyardError, named
 from modelyard.networks.formats.frozen_graph import open_frozen_graph
 from modelyard.networks.formats.keras_file import open_keras_file
-from modelyard.networks.formats.litert_file import open_litert_file
-from modelyard.networks.formats.saved_model import open_saved_model
+from modelyard.networks.formats.litert_file import LiteRtOriginal
+from modelyard.networks.formats.saved_model import SavedModelOriginal
 from modelyard.networks.formats.stand_in import open_stand_in
 from modelyard.networks.importing.imported import Imported
-from modelyard.networks.network import Network, OpenedNetwork, Original
+from modelyard.networks.network import Network, Original
 from modelyard.quiet import import_tensorflow, quiet_tensorflow
 
-# Each takes the network's file, the values of conf/ as JSON, and a name for messages.
-_OPENERS: dict[str, Callable[[Path, dict[str, Any], str], Original]] = {
+# Each takes the network's file, and the values of conf/ as JSON.
+_OPENERS: dict[str, Callable[[Path, dict[str, Any]], Original]] = {
     "frozen_graph": open_frozen_graph,
-    "saved_model": open_saved_model,
+    "saved_model": lambda path, _: SavedModelOriginal(path),
     "keras": open_keras_file,
-    "litert": open_litert_file,
-    "stand_in": open_stand_in,
+    "litert": lambda path, _: LiteRtOriginal(path),
+    "stand_in": lambda path, _: open_stand_in(path),
 }
 
 
 @contextmanager
 def open_network(imported: Imported) -> Iterator[Network]:
-    """Open the untouched file of a network, and give back its memory afterwards.
+    """Open the unchanged file of a network, and free its memory afterwards.
 
-    Raises:
-        ModelyardError: the file is missing, is not of its format, holds something that is not allowed, or its
-            input or its tensors are not what conf/ says.
+    Raises ModelyardError if the file is missing, is not of its format, holds something that is not allowed,
+    or its input or tensors are not what conf/ says.
     """
     reading, origin = imported.provenance["reading"], f"{imported.name}/{imported.file.name}"
     if not imported.file.exists():
         raise ModelyardError(f"{imported.file} is missing: run `dvc repro import`")
     import_tensorflow()
-    with quiet_tensorflow():
-        original = _OPENERS[imported.format](imported.file, reading, origin)
+    with named(origin), quiet_tensorflow():
+        original = _OPENERS[imported.format](imported.file, reading)
     try:
-        yield OpenedNetwork(original, reading["features"])
+        yield Network(original, reading, origin)
     finally:
         original.close()

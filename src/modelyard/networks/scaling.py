@@ -1,9 +1,8 @@
-"""What lies between a fitted picture and a network, and between a network and probabilities.
+"""The steps between a fitted picture and a network, and between a network and probabilities.
 
-Each function takes NumPy arrays, for the untouched original, and TensorFlow's tensors, for what is converted.
+The same code runs around the unchanged original, and becomes part of the converted model.
 """
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -13,16 +12,12 @@ from modelyard.params.groups.pretrained import Entrance, Exit
 
 
 def normalize(levels: Any, entrance: Entrance, channels_first: bool) -> Any:
-    """Make a network's input of a fitted picture.
+    """Return `(level - mean) * scale` of a fitted RGB picture, float32 (1, height, width, channels), 0..255.
 
-    Args:
-        levels: float32 (1, height, width, channels), 0..255, in RGB.
-        entrance: mean and scale by channel, and the channels' order.
-        channels_first: the network takes (1, channels, height, width).
-
-    Returns:
-        float32, `(level - mean) * scale`.
+    The channels' order is the entrance's; with `channels_first` the result is (1, channels, height, width).
     """
+    import tensorflow as tf
+
     if any(entrance.mean):
         levels = levels - np.array(entrance.mean, np.float32)
     if any(scale != 1 for scale in entrance.scale):
@@ -30,60 +25,42 @@ def normalize(levels: Any, entrance: Entrance, channels_first: bool) -> Any:
     if entrance.order == "bgr":
         levels = levels[..., ::-1]
     if channels_first:
-        levels = _tools(levels).transpose(levels, (0, 3, 1, 2))
+        levels = tf.transpose(levels, (0, 3, 1, 2))
     return levels
 
 
 def finish(scores: Any, exit_: Exit) -> Any:
-    """Make probabilities, float32 (1, classes), of what a network gives for one picture."""
-    row = _tools(scores).reshape(scores, (1, -1))
-    if exit_.activation == "softmax":
-        return row
-    if isinstance(row, np.ndarray):
-        powers = np.exp(row - row.max())
-        return powers / powers.sum()
-    return _tools(row).nn.softmax(row)
+    """Return probabilities, float32 (1, classes), of a network's output for one picture."""
+    import tensorflow as tf
+
+    row = tf.reshape(scores, (1, -1))
+    return row if exit_.activation == "softmax" else tf.nn.softmax(row)
 
 
 def pool(features: Any, channels_first: bool) -> Any:
-    """Average features with places over these; return a row, float32 (1, n)."""
-    tools = _tools(features)
-    if len(features.shape) == 4:
-        features = tools.reduce_mean(features, (2, 3) if channels_first else (1, 2))
-    return tools.reshape(features, (1, -1))
-
-
-def find_layout(shape: Sequence[int | None] | None, entrance: Entrance, origin: str) -> bool:
-    """Tell whether a network's input has its channels first; None in a shape stands for any size.
-
-    Raises:
-        ModelyardError: the input has another size than conf/ says.
-    """
-    expected = (entrance.height, entrance.width, entrance.channels)
-    if shape is None or _admits(shape, expected):
-        return False
-    if _admits(shape, (expected[2], *expected[:2])):
-        return True
-    height, width, channels = expected
-    found = " x ".join("any" if size is None else str(size) for size in shape[1:]) or "one number"
-    raise ModelyardError(
-        f"{origin}: expected an input of {height} x {width} x {channels} (pretrained.input), the network "
-        f"takes {found}: correct conf/"
-    )
-
-
-def _admits(shape: Sequence[int | None], sizes: Sequence[int]) -> bool:
-    return (
-        len(shape) == 4
-        and shape[0] in (None, 1)
-        and all(known in (None, size) for known, size in zip(shape[1:], sizes, strict=True))
-    )
-
-
-def _tools(values: Any) -> Any:
-    """Return numpy, or tensorflow for a tensor."""
-    if isinstance(values, np.ndarray):
-        return np
+    """Average features (1, h, w, n) over height and width; return a row, float32 (1, n)."""
     import tensorflow as tf
 
-    return tf
+    if len(features.shape) == 4:
+        features = tf.reduce_mean(features, (2, 3) if channels_first else (1, 2))
+    return tf.reshape(features, (1, -1))
+
+
+def find_layout(shape: Any, entrance: Entrance) -> bool:
+    """Return whether an input of this TensorFlow shape, or list of sizes, has its channels first.
+
+    Raises ModelyardError if it has another size than conf/ says.
+    """
+    import tensorflow as tf
+
+    height, width, channels = entrance.height, entrance.width, entrance.channels
+    found = tf.TensorShape(shape)
+    if found.is_compatible_with((1, height, width, channels)):
+        return False
+    if found.is_compatible_with((1, channels, height, width)):
+        return True
+    sizes = " x ".join("any" if size is None else str(size) for size in found[1:]) or "one number"
+    raise ModelyardError(
+        f"expected an input of {height} x {width} x {channels} (pretrained.input), the network "
+        f"takes {sizes}: correct conf/"
+    )

@@ -1,4 +1,4 @@
-"""A network becomes bundles, one for each precision that proves that it answers as its source."""
+"""A network becomes bundles, one for each precision whose answers agree with its own."""
 
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -17,25 +17,18 @@ from modelyard.packaging.proof import Proof, prove
 from modelyard.packaging.source import Source
 from modelyard.params import Package, Precision
 
-# As shares of their length. int8 has some 2 to 5 %; of another tensor it would be more than half.
+# Shares of the features' length. int8 differs by 2 to 5 %, another tensor by more than half.
 _FEATURES_TOLERANCE: Mapping[Precision, float] = {"float32": 1e-4, "int8": 0.2}
 
 
 def package(
     source: Source, precisions: Sequence[Precision], limits: Package, bundles: Path, answers: Path
 ) -> None:
-    """Write a bundle for each precision that passes its proof, and say in a line what became of each.
+    """Write a bundle for each precision that passes its proof, and print a line about each.
 
-    Args:
-        source: the network.
-        precisions: of the weights; one that fails is left out.
-        limits: of the proof, see `proof.prove`.
-        bundles: a folder, which gets a bundle below the name of each precision; what it held is replaced.
-        answers: an .npz with `names` (n,) and `probabilities` (n, outputs): the source's own answers, for the
-            evaluation.
-
-    Raises:
-        ModelyardError: no precision has passed; nothing is written.
+    A bundle lies in `bundles` below the name of its precision; earlier ones are replaced. `answers` is an
+    .npz with `names` (n,) and `probabilities` (n, outputs), the source's own, for the evaluation. Raises
+    ModelyardError, and writes nothing, if no precision passes.
     """
     with replace_folder(bundles) as new:
         reasons = [reason for one in precisions if (reason := _try_precision(source, one, limits, new))]
@@ -46,7 +39,7 @@ def package(
 
 
 def _try_precision(source: Source, precision: Precision, limits: Package, folder: Path) -> str | None:
-    """Convert, prove and keep a bundle; return why there is none, in one line, where that is so."""
+    """Convert, prove and keep a bundle; return the reason if it fails, in one line."""
     try:
         model = source.convert(precision)
         with tempfile.TemporaryDirectory(prefix="modelyard-") as scratch:
@@ -62,9 +55,9 @@ def _try_precision(source: Source, precision: Precision, limits: Package, folder
 
 
 def _find_features(source: Source, precision: Precision, model: bytes) -> dict[str, int]:
-    """Return where the model has the source's features, as `extraction.make_trunk` reads it; {} if nowhere.
+    """Return where the model has the source's features, for `extraction.make_trunk`, or {}.
 
-    A layer that the converter has merged with the next one is nowhere.
+    The converter may have merged the layer with the next one.
     """
     if source.features is None:
         return {}
@@ -74,7 +67,6 @@ def _find_features(source: Source, precision: Precision, model: bytes) -> dict[s
 
 
 def _describe(source: Source, precision: Precision, size_bytes: int, proof: Proof) -> str:
-    """Say in one line what was packaged and how close it is to its source."""
     decoder, answers = proof["decoder_max_difference"], proof["answers"]
     decoded = "" if decoder is None else f"; another JPEG decoder alone changes up to {decoder:.1e}"
     alike = "one and the same, which proves nothing" if answers == 1 else f"{answers} different ones"

@@ -1,4 +1,4 @@
-"""The proof that a converted model answers as the network it was made of."""
+"""The proof that a converted model answers as the network it was made from."""
 
 from typing import TypedDict
 
@@ -13,14 +13,12 @@ from modelyard.params import Package
 
 
 class Proof(TypedDict):
-    """What a proof found.
+    """The outcome of a proof; a difference is of probabilities, 0..1.
 
     Attributes:
-        images: how many pictures both have answered.
-        answers: how many different first answers the source gave; 1 says that those prove nothing.
-        max_difference: the largest one of any probability, 0..1.
+        images: the number of pictures that both answered.
+        answers: the number of different first answers of the source; a single one proves nothing.
         same_first: the share of pictures with the same first answer, 0..1.
-        decoder_max_difference: see `Source`.
     """
 
     images: int
@@ -31,17 +29,12 @@ class Proof(TypedDict):
 
 
 def prove(predictor: Predictor, source: Source, limits: Package) -> Proof:
-    """Compare a bundle's answers with its source's, from the same fitted pictures.
+    """Compare a bundle's answers with its source's, for the same fitted pictures.
 
-    Args:
-        predictor: of the bundle.
-        source: what it must answer as.
-        limits: float32 must be within `max_float32_difference` in every probability; int8 must give the same
-            first answer on `int8.min_same_first` of the pictures, and be within `int8.max_difference`. Where
-            the source has the same first answer to all pictures, the difference alone counts.
-
-    Raises:
-        ModelyardError: a limit is passed, or an answer is NaN.
+    float32 must be within `max_float32_difference` in every probability; int8 must give the same first answer
+    on `int8.min_same_first` of the pictures, and be within `int8.max_difference`. If the source has the same
+    first answer to all pictures, the difference alone counts. Raises ModelyardError if a limit is passed, or
+    an answer is NaN.
     """
     try:
         given = [predictor.probabilities(np.asarray(one, np.float32)[None])[0] for one in source.fitted()]

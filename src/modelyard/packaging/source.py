@@ -1,4 +1,4 @@
-"""A network that is to be packaged, and what it answers to the pictures that its bundles are proved on."""
+"""A network to package, and its answers to the pictures that its bundles are proved on."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -13,21 +13,16 @@ from modelyard.params import Precision
 
 @dataclass(frozen=True)
 class Source:
-    """A network, whatever it came from.
+    """A network, trained or imported, and its own answers.
 
     Attributes:
-        name: the registered name.
-        labels: one for each output.
-        preprocessing: how an image becomes the input of a bundle.
-        provenance: plain JSON values: where the network comes from.
-        convert: makes a LiteRT model of it; raises a ModelyardError where that cannot be done.
-        names: of n pictures to prove a bundle on.
-        fitted: gives these pictures in their order, each (h, w, c), 0..255, as `fits.fit_pixels` makes them.
-        answers: float32 (n, outputs), the network's own probabilities for them.
-        decoder_max_difference: what another decoder of the same files changes in any of its probabilities,
-            0..1; None where no file was decoded.
-        features: float32 (1, width), what the network pools of the first picture, for others to learn from;
-            None where conf/ names no features.
+        provenance: plain JSON values.
+        convert: returns a LiteRT model, or raises a ModelyardError.
+        fitted: yields the n pictures to prove a bundle on, each (h, w, c), 0..255; `names` are theirs.
+        answers: the network's own probabilities for them, float32 (n, outputs).
+        decoder_max_difference: the largest change of a probability by another JPEG decoder, if files were
+            decoded.
+        features: float32 (1, width), pooled from the first picture, if conf/ names features.
     """
 
     name: str

@@ -1,7 +1,6 @@
-"""A network trained here, with pictures of the validation split to prove its bundles on."""
+"""A network trained here, and pictures of the validation split to prove its bundles on."""
 
 import json
-from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +11,7 @@ from modelyard.errors import ModelyardError
 from modelyard.images.crops import cut_out
 from modelyard.images.dataset import Dataset
 from modelyard.images.examples import Examples
+from modelyard.images.fitting import fit_picture
 from modelyard.images.pictures import Pictures
 from modelyard.images.samples import one_of_each_in_turn
 from modelyard.inference.bundle import Label, Preprocessing
@@ -25,32 +25,25 @@ if TYPE_CHECKING:
     import keras
 
 _BATCH = 500
-# A network on features answers in tens of milliseconds, not in tenths of one.
+# Few, because a network on features takes tens of milliseconds for each picture.
 JOINED_PICTURES = 200
 
 
 def read_trained(
     network: Path, record: Path, dataset: Dataset, examples: Examples, pictures: Pictures, least: int
 ) -> Source:
-    """Read a network that learned from pixels.
+    """Read a network that learned from pixels: float32 (n, h, w, c), 0..255, to probabilities (n, classes).
 
-    Args:
-        network: a .keras file; input float32 (n, h, w, c), 0..255, output (n, classes), probabilities.
-        record: the JSON that its training left; it goes into the provenance.
-        dataset: what it learned.
-        examples: pictures to prove its bundles on, fitted.
-        pictures: the same, not fitted.
-        least: where there are fewer, cut-outs of them come in addition.
-
-    Raises:
-        ModelyardError: a file is missing or wrong, or does not fit the dataset.
+    Its bundles are proved on `examples`, the `pictures` fitted, and on cut-outs of them if there are fewer
+    than `least`. The training's record goes into the provenance. Raises ModelyardError if a file is missing
+    or wrong, or does not fit the dataset.
     """
     provenance = {"training": read_record(record)}
     trained = load_trained(network, examples.inputs.shape[1:], len(dataset.classes))
     inputs = _add_cut_outs(examples.inputs, pictures, dataset.preprocessing, least)
     return Source(
         name=dataset.name,
-        labels=_name(dataset.classes),
+        labels=[Label(name) for name in dataset.classes],
         preprocessing=dataset.preprocessing,
         provenance=provenance,
         convert=lambda precision: convert_network(trained, precision),
@@ -63,42 +56,29 @@ def read_trained(
 def read_joined(
     network: Path, record: Path, dataset: Dataset, features: Features, pictures: Pictures
 ) -> Source:
-    """Read a network that learned from features; it is joined with the very model that computed them.
+    """Read a network that learned from features, float32 (n, width); it is joined with the trunk of these.
 
-    The network itself stays float32: most features are near 0 with a few far off, of which int8 leaves too
-    little (it changed an answer by up to 0.48), and it is small.
-
-    Args:
-        network: a .keras file; input float32 (n, width), output (n, classes), probabilities.
-        record: the JSON that its training left.
-        dataset: what it learned.
-        features: those of `pictures`, and what computed them.
-        pictures: to prove its bundles on; a few of each class are taken.
-
-    Raises:
-        ModelyardError: a file is missing or wrong, or does not fit the dataset.
+    The network itself stays float32: most features are near 0 with a few far off, for which int8 is too
+    coarse (it changed an answer by up to 0.48), and it is small. Some pictures of each class prove its
+    bundles. Raises ModelyardError if a file is missing or wrong, or does not fit the dataset.
     """
     chosen = pictures.take(one_of_each_in_turn(pictures.labels, JOINED_PICTURES))
     examples, trunk = features.examples(chosen), features.trunk
     head = load_trained(network, examples.inputs.shape[1:], len(dataset.classes))
     return Source(
         name=dataset.name,
-        labels=_name(dataset.classes),
+        labels=[Label(name) for name in dataset.classes],
         preprocessing=trunk.preprocessing,
         provenance={"training": read_record(record), "trunk": dict(trunk.provenance)},
         convert=lambda _: join_models(trunk.model, convert_network(head, "float32")),
         names=[chosen.name(place) for place in range(len(chosen))],
-        fitted=_fit_each(chosen, trunk.preprocessing),
+        fitted=lambda: (fit_picture(chosen, place, trunk.preprocessing) for place in range(len(chosen))),
         answers=ask_network(head, examples.inputs),
     )
 
 
 def read_record(path: Path) -> object:
-    """Read the JSON that a training left.
-
-    Raises:
-        ModelyardError: it is missing, or no JSON.
-    """
+    """Read the JSON that a training left; raises ModelyardError if it is missing or invalid."""
     try:
         return json.loads(path.read_text())
     except (OSError, ValueError) as error:
@@ -108,11 +88,7 @@ def read_record(path: Path) -> object:
 
 
 def load_trained(path: Path, shape: tuple[int, ...], classes: int) -> "keras.Model":
-    """Read a network from a .keras file.
-
-    Raises:
-        ModelyardError: the file is none, or does not make `classes` numbers of inputs (n, *shape).
-    """
+    """Read a .keras file; raises ModelyardError unless it maps inputs (n, *shape) to (n, classes)."""
     import keras
 
     try:
@@ -136,7 +112,7 @@ def ask_network(network: "keras.Model", inputs: NDArray[Any]) -> NDArray[np.floa
 
 
 def _add_cut_outs(inputs: NDArray[Any], pictures: Pictures, how: Preprocessing, least: int) -> NDArray[Any]:
-    """Return fitted pictures, and as many fitted cut-outs of them as `least` wants in addition."""
+    """Return fitted pictures, followed by fitted cut-outs of them if there are fewer than `least`."""
     if len(inputs) >= least:
         return inputs
     grey = how.channels == 1
@@ -144,15 +120,3 @@ def _add_cut_outs(inputs: NDArray[Any], pictures: Pictures, how: Preprocessing, 
     cuts = cut_out(whole, least)[len(whole) :]
     fitted = [fit_pixels(how.fit, pixels, how.height, how.width) for _, pixels in cuts]
     return np.concatenate([inputs, np.stack(fitted)])
-
-
-def _name(classes: Sequence[str]) -> list[Label]:
-    return [Label(name) for name in classes]
-
-
-def _fit_each(pictures: Pictures, how: Preprocessing) -> Callable[[], Iterator[NDArray[Any]]]:
-    """Return what decodes and fits the pictures one by one."""
-    return lambda: (
-        fit_pixels(how.fit, pictures.pixels(place, how.channels == 1), how.height, how.width)
-        for place in range(len(pictures))
-    )

@@ -1,6 +1,6 @@
-"""The parameters in params.yaml: typed, frozen, refused at once when something is wrong.
+"""The parameters in params.yaml: typed, frozen, and refused at once if anything is wrong.
 
-One file a group of conf/, with the range of every value. A unit stands in the name (`timeout_s`).
+One file for each group of conf/, with the range of every value. Names have units (`timeout_s`).
 """
 
 from modelyard.params.groups.data import (
@@ -13,31 +13,24 @@ from modelyard.params.groups.data import (
     NpzSource,
 )
 from modelyard.params.groups.evaluate import Evaluate
-from modelyard.params.groups.experiment import Difference
-from modelyard.params.groups.features import Features
 from modelyard.params.groups.model import Convolution, Model
 from modelyard.params.groups.package import Int8, Package, Precision
-from modelyard.params.groups.pretrained import AnyPretrained, Fallback, File, Pretrained, Proof
-from modelyard.params.groups.published import Card, Figures, Gate, Published
-from modelyard.params.groups.registry import Prune, Registry
-from modelyard.params.groups.serve import Serve
-from modelyard.params.groups.sweep import Dimension, Pruner, Sampler, Sweep
-from modelyard.params.groups.train import Augmentation, EarlyStopping, Optimizer, Schedule, Train
+from modelyard.params.groups.pretrained import Fallback, File, Pretrained
+from modelyard.params.groups.published import Card, Gate
+from modelyard.params.groups.registry import Prune
+from modelyard.params.groups.sweep import Dimension, Sweep
+from modelyard.params.groups.train import Augmentation, EarlyStopping, Optimizer, Train
 from modelyard.params.load import Params, load_params, validate_params
 
 __all__ = [
-    "AnyPretrained",
     "Augmentation",
     "Card",
     "Convolution",
     "Data",
-    "Difference",
     "Dimension",
     "EarlyStopping",
     "Evaluate",
     "Fallback",
-    "Features",
-    "Figures",
     "File",
     "FolderDataset",
     "Gate",
@@ -53,14 +46,7 @@ __all__ = [
     "Params",
     "Precision",
     "Pretrained",
-    "Proof",
     "Prune",
-    "Pruner",
-    "Published",
-    "Registry",
-    "Sampler",
-    "Schedule",
-    "Serve",
     "Sweep",
     "Train",
     "load_params",

@@ -1,4 +1,4 @@
-"""Every registered name that conf/ knows, with its card and its gate."""
+"""Every registered name in conf/, with its card and its gate."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -11,20 +11,20 @@ from modelyard.errors import ModelyardError
 from modelyard.params.groups.published import Card, Gate
 from modelyard.params.load import Params
 
-# Each file in them describes something that is registered.
+# Each file of these groups describes a registered name.
 GROUPS = ("data", "pretrained")
 
 
 @dataclass(frozen=True)
 class Entry:
-    """What conf/ says of a registered name: the words for its card, and what its champion must show."""
+    """The card and the gate of a registered name in conf/."""
 
     card: Card
     gate: Gate
 
 
 def list_entries(params: Params) -> dict[str, Entry]:
-    """Return what a pipeline may register, by name; a stand-in has the gate of its original."""
+    """Return the names that a pipeline may register; a stand-in has the gate of its original."""
     entries = {one.name: Entry(one.card, one.gate) for one in (params.data, params.pretrained)}
     if stand_in := params.pretrained.fallback:
         entries[stand_in.name] = Entry(stand_in.card, params.pretrained.gate)
@@ -32,16 +32,7 @@ def list_entries(params: Params) -> dict[str, Entry]:
 
 
 def find_gate(name: str, params: Params, conf: Path) -> Gate:
-    """Return the gate of a registered name.
-
-    Args:
-        name: of the registered model.
-        params: asked first; they hold one dataset and one network.
-        conf: the folder whose other choices are composed until one has the name.
-
-    Raises:
-        ModelyardError: nothing has this name, or a file cannot be composed.
-    """
+    """Return the gate of a name, from `params` or the other files of `conf`; else raise a ModelyardError."""
     if entry := list_entries(params).get(name):
         return entry.gate
     names = []
@@ -57,7 +48,7 @@ def find_gate(name: str, params: Params, conf: Path) -> Gate:
 
 
 def _compose_choices(conf: Path) -> Iterator[tuple[Path, Mapping[str, Any]]]:
-    """Yield the files of both groups, composed as if they were chosen; those that begin with _ are parts."""
+    """Yield the files of both groups, composed as if they were chosen, without parts (named _*)."""
     from hydra import compose, initialize_config_dir
     from hydra.errors import HydraException
     from omegaconf import OmegaConf

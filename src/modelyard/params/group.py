@@ -1,4 +1,4 @@
-"""What every group of parameters has in common, and the kinds of values that several of them use."""
+"""What all groups of parameters have in common, and the types that several of them use."""
 
 from typing import Annotated
 
@@ -8,12 +8,12 @@ Share = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[int, Field(ge=1)]
 Seconds = Annotated[float, Field(gt=0, le=3600)]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
-# What MLflow takes for a registered model, and a path for a folder.
+# Valid as the name of a model in MLflow, and of a folder.
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][\w.-]*$", max_length=200)]
 FileName = Annotated[str, Field(pattern=r"^[\w.-]+$", description="a file's name without a folder")]
 NpmPackage = Annotated[str, Field(pattern=r"^(@[\w.-]+/)?[\w.-]+@\d+\.\d+\.\d+$")]
 VersionUri = Annotated[str, Field(pattern=r"^models:/[^/@]+(@[^/@]+|/\d+|/latest)$")]
-# YAML has lists where a frozen parameter wants a tuple; what stands in them stays strict.
+# YAML has lists instead of tuples; their items stay strict.
 Several = Field(strict=False)
 
 

@@ -1,4 +1,4 @@
-"""params.yaml as typed parameters, and what is said of a wrong one."""
+"""params.yaml as typed parameters, or errors that name every fault."""
 
 from pathlib import Path
 from typing import Any, Self
@@ -10,15 +10,21 @@ from modelyard.errors import ModelyardError
 from modelyard.params.group import Group
 from modelyard.params.groups.data import Data
 from modelyard.params.groups.evaluate import Evaluate
-from modelyard.params.groups.experiment import Difference
 from modelyard.params.groups.features import Features
 from modelyard.params.groups.model import Model
 from modelyard.params.groups.package import Package
-from modelyard.params.groups.pretrained import AnyPretrained, Pretrained
+from modelyard.params.groups.pretrained import AnyPretrained
 from modelyard.params.groups.registry import Registry
 from modelyard.params.groups.serve import Serve
 from modelyard.params.groups.sweep import Sweep
 from modelyard.params.groups.train import Train
+
+
+class Difference(Group):
+    """One value of an experiment: in conf/, and here; a side without the key is left out."""
+
+    conf: Any = None
+    here: Any = None
 
 
 class Params(Group):
@@ -34,7 +40,7 @@ class Params(Group):
     registry: Registry
     serve: Serve
     sweep: Sweep
-    # By dotted key; empty where everything is as conf/ says.
+    # By dotted key; empty without differences from conf/.
     experiment: dict[str, Difference] = Field(default_factory=dict)
 
     @model_validator(mode="after")
@@ -48,17 +54,14 @@ class Params(Group):
             raise ValueError(misfit)
         _refuse_other_names("data", self.data.name, self.serve.trained, "trained")
         _refuse_other_names("pretrained", self.pretrained.name, self.serve.imported, "imported")
-        if self.data.name in (names := _names_of(self.pretrained)):
+        stand_in = self.pretrained.fallback
+        names = [self.pretrained.name, *([stand_in.name] if stand_in else [])]
+        if self.data.name in names:
             raise ValueError(f"data.name: expected another name than {', '.join(names)} of pretrained")
         return self
 
 
-def _names_of(pretrained: Pretrained) -> list[str]:
-    return [pretrained.name, *([pretrained.fallback.name] if pretrained.fallback else [])]
-
-
 def _refuse_other_names(group: str, name: str, uri: str, role: str) -> None:
-    """Refuse to serve a model that this configuration does not make."""
     served = uri.removeprefix("models:/").partition("@")[0].partition("/")[0]
     if served != name:
         raise ValueError(f"serve.{role}: expected a version of {name} ({group}.name), got {uri}")
@@ -67,9 +70,8 @@ def _refuse_other_names(group: str, name: str, uri: str, role: str) -> None:
 def validate_params(values: Any, origin: str = "params.yaml") -> Params:
     """Make parameters of plain values, as YAML gives them.
 
-    Raises:
-        ModelyardError: a key is unknown or missing, a type is wrong, a value is out of range. Every fault has
-            a line of its own that names the key, what was expected and what came.
+    Raises ModelyardError if a key is unknown or missing, a type is wrong, or a value is out of range. Every
+    fault has its own line with the key, what was expected and what came.
     """
     try:
         return Params.model_validate(values)
@@ -79,11 +81,7 @@ def validate_params(values: Any, origin: str = "params.yaml") -> Params:
 
 
 def load_params(path: Path | str = "params.yaml") -> Params:
-    """Read params.yaml.
-
-    Raises:
-        ModelyardError: the file is missing, is not YAML, or holds something wrong (see `validate_params`).
-    """
+    """Read params.yaml; raises ModelyardError if it is missing or invalid (see `validate_params`)."""
     try:
         values = yaml.safe_load(Path(path).read_text())
     except FileNotFoundError:
@@ -101,7 +99,7 @@ def _describe(fault: Any, values: Any) -> str:
         # Groups that do not fit together: the message names the key.
         return str(fault["msg"]).removeprefix("Value error, ")
     if fault["type"] in ("union_tag_invalid", "union_tag_not_found"):
-        # Which kind of group it is, such as pretrained.format.
+        # The kind of group, such as pretrained.format.
         context = fault["ctx"]
         key = f"{key}.{context['discriminator']}".replace("'", "")
         expected, got = context.get("expected_tags"), context.get("tag")
@@ -112,13 +110,13 @@ def _describe(fault: Any, values: Any) -> str:
         return f"{key}: missing"
     expected = fault["msg"].removeprefix("Input should be ").removeprefix("Value error, ")
     if fault["type"] == "value_error" and isinstance(fault["input"], dict):
-        # What does not fit together in a group: the message names what came.
+        # Values of a group that do not fit together: the message names them.
         return f"{key}: {expected}" if "expected" in expected else f"{key}: expected {expected}"
     return f"{key}: expected {expected}, got {fault['input']!r} ({type(fault['input']).__name__})"
 
 
 def _name_key(fault: Any, values: Any) -> str:
-    """Return the key as it stands in the file; pydantic adds the format where a group has several."""
+    """Return the key as it is in the file; pydantic adds the format if a group has several."""
     names: list[str] = []
     for place, part in enumerate(fault["loc"], 1):
         missing = fault["type"] == "missing" and place == len(fault["loc"])

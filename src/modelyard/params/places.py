@@ -1,4 +1,4 @@
-"""Each value of conf/ in one place: an edit of a value that another file sets too would have no effect."""
+"""Each value of conf/ in one place: a second place would make an edit of the first useless."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,18 +10,16 @@ from modelyard.errors import ModelyardError
 from modelyard.nesting import flatten
 
 PRIMARY = "config.yaml"
-# The first line of a file whose values are of several groups.
+# The first line of a file with values of several groups.
 GLOBAL = "# @package _global_"
 MOST_TOLD = 10
 
 
 def refuse_second_places(conf: Path) -> None:
-    """Refuse a configuration in which a preset or config.yaml says what a file of a group says too.
+    """Raise a ModelyardError, with both files, for each value that is in a file of a group and in another.
 
-    What a file takes over by its own `defaults` list, from a file whose name begins with `_`, it may change.
-
-    Raises:
-        ModelyardError: naming each such value with both files.
+    The others are presets and config.yaml. A file may change what it takes by its own `defaults` list from a
+    file whose name begins with `_`.
     """
     places: dict[str, Path] = {}
     faults: list[str] = []
@@ -41,7 +39,7 @@ def refuse_second_places(conf: Path) -> None:
 
 
 def _list_files(conf: Path) -> Iterator[Path]:
-    """The files of groups first, then presets, then the primary file."""
+    """Yield the files of groups first, then presets, then the primary file."""
     files = sorted(conf.glob("*/*.yaml"))
     yield from sorted(files, key=lambda file: file.read_text().startswith(GLOBAL))
     yield conf / PRIMARY

@@ -1,7 +1,7 @@
-"""Files out of an archive that nobody has to trust: a .tar, .tgz or .zip.
+"""Files from an archive that is not trusted: a .tar, .tgz or .zip.
 
-What an archive unpacks into is bounded in bytes, which bounds how well it may be compressed; so are its
-headers, its members and their names: a small archive can ask for more than there is in each of these ways.
+Limits bound the unpacked bytes, the headers, the members and their names, because a small archive can demand
+far too much memory or disk by each of these.
 """
 
 import gzip
@@ -18,26 +18,26 @@ from pathlib import Path
 from typing import IO, BinaryIO, NamedTuple
 
 from modelyard.files import replace_file
-from modelyard.sources.bounded_file import BoundedFile, Readable
+from modelyard.sources.bounded_file import BoundedFile, Refused
 from modelyard.sources.choice import WrongContent
 
 _BLOCK_BYTES = 1 << 16
 _GZIP, _ZIP, _TAR = b"\x1f\x8b", b"PK\x03\x04", b"ustar"
 _TAR_MAGIC_AT = 257
-# Of one .tar header with all that extends it, of those of a whole .tar, and of a .zip's directory.
+# For one .tar header with its extensions, all headers of a .tar, and a .zip's directory.
 _MOST_HEADER_BYTES, _MOST_HEADERS_BYTES, _MOST_DIRECTORY_BYTES = 1 << 14, 1 << 23, 1 << 22
 _HEADER_BLOCK_BYTES = 1 << 12
 _MOST_MEMBERS = 10_000
 _MOST_NAME, _MOST_PART_BYTES, _MOST_PARTS = 1_000, 255, 50
-# Other methods of a .zip unpack a block at once, however large it becomes.
+# Other methods of a .zip unpack a block at once, of any size.
 _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
-# The three modules' own errors, and what else they raise for a broken file.
+# The modules' own errors, and others that they raise for a broken file.
 _OWN_DAMAGES = (gzip.BadGzipFile, zlib.error, tarfile.TarError, zipfile.BadZipFile)
 _DAMAGES = (*_OWN_DAMAGES, EOFError, NotImplementedError, IndexError, ValueError, struct.error)
 
 
 class _Member(NamedTuple):
-    """What an archive holds: a safe path without a leading `./`, and the content, None for a folder."""
+    """A member of an archive: a safe path without a leading `./`, and its content, None for a folder."""
 
     path: str
     content: IO[bytes] | None
@@ -46,19 +46,11 @@ class _Member(NamedTuple):
 def extract_members(
     archive: Path, names: Mapping[str, str | None], into: Path, max_bytes: int, folder: str = ""
 ) -> dict[str, Path]:
-    """Write the named files of an archive into a folder: all of them, verified, or none.
+    """Write the named files of an archive into a folder, made if missing: all of them, verified, or none.
 
-    The whole archive is read, so that its own checksum is checked too; nothing else of it is written.
-
-    Args:
-        archive: a .tar, .tgz or .zip, whatever its name.
-        names: a file's name in the archive, and its SHA-256 in hex, or None where it is not known.
-        into: the folder to write to; made where missing.
-        max_bytes: what the archive may unpack into, headers included.
-        folder: the folder inside the archive that holds the files, as in "package/data".
-
-    Returns:
-        The path of every name.
+    The whole archive is read, so that its own checksum is checked too; nothing else is written. `names` has
+    each file's SHA-256 in hex, or None; the files are in `folder` inside the archive, as in "package/data".
+    `max_bytes` bounds all unpacked bytes, headers included. Returns the path of every name.
 
     Raises:
         WrongContent: it is no archive, is cut short, is too large; it lacks a name or has it twice; a
@@ -67,34 +59,28 @@ def extract_members(
     """
     wanted = {f"{folder}/{name}".lstrip("/"): name for name in names}
     written: dict[str, Path] = {}
-    # The files take their places when the stack closes, which an error prevents for all of them.
-    with ExitStack() as stack, _damage_explained(archive):
+    # All files move into place when the stack closes, or none after an error.
+    with ExitStack() as stack, _faults_named(archive):
         for path, content in _walk(archive, max_bytes):
             name = wanted.get(path)
             if name is None:
                 continue
             if name in written or content is None:
-                raise WrongContent(str(archive), f"expected one file {path}, got it twice or as a folder")
+                raise Refused(f"expected one file {path}, got it twice or as a folder")
             new = stack.enter_context(replace_file(into / name))
-            _write_verified(archive, path, content, new, names[name])
+            _write_verified(path, content, new, names[name])
             written[name] = into / name
         if missing := sorted(set(names) - set(written)):
-            raise WrongContent(str(archive), f"lacks {', '.join(missing)}")
+            raise Refused(f"lacks {', '.join(missing)}")
     return written
 
 
 def unpack_archive(archive: Path, into: Path, max_bytes: int) -> None:
-    """Write all files of an archive below an empty folder.
+    """Write all files of an archive below an empty folder; see `extract_members` for the limits and errors.
 
-    Args:
-        archive: a .tar, .tgz or .zip, whatever its name.
-        into: the folder; after an error it holds a part, and is the caller's to remove.
-        max_bytes: what the archive may unpack into, headers included.
-
-    Raises:
-        WrongContent: as for `extract_members`.
+    After an error the folder holds a part, and the caller removes it.
     """
-    with _damage_explained(archive):
+    with _faults_named(archive):
         for path, content in _walk(archive, max_bytes):
             if content is None:
                 continue
@@ -104,15 +90,15 @@ def unpack_archive(archive: Path, into: Path, max_bytes: int) -> None:
                 with new.open("xb") as out:
                     _copy(content, out)
             except (FileExistsError, NotADirectoryError):
-                raise WrongContent(
-                    str(archive), f"expected one file {path}, got it twice or as a folder"
-                ) from None
+                raise Refused(f"expected one file {path}, got it twice or as a folder") from None
 
 
 @contextmanager
-def _damage_explained(archive: Path) -> Iterator[None]:
+def _faults_named(archive: Path) -> Iterator[None]:
     try:
         yield
+    except Refused as error:
+        raise WrongContent(str(archive), str(error)) from None
     except _DAMAGES as error:
         reason = " ".join(str(error)[:200].split())
         raise WrongContent(str(archive), f"expected a whole archive, got a damaged one ({reason})") from None
@@ -121,30 +107,28 @@ def _damage_explained(archive: Path) -> Iterator[None]:
 def _walk(archive: Path, max_bytes: int) -> Iterator[_Member]:
     """Yield every member, then read to the end for the archive's own checksum."""
     with archive.open("rb") as file:
-        for count, member in enumerate(_open(archive, file, max_bytes)):
+        for count, member in enumerate(_open(file, max_bytes)):
             if count == _MOST_MEMBERS:
-                raise WrongContent(str(archive), f"has more than {_MOST_MEMBERS:,} members: refused")
+                raise Refused(f"has more than {_MOST_MEMBERS:,} members: refused")
             yield member
 
 
-def _open(archive: Path, file: BinaryIO, max_bytes: int) -> Iterator[_Member]:
+def _open(file: BinaryIO, max_bytes: int) -> Iterator[_Member]:
     start = file.read(512)
     file.seek(0)
     if start.startswith(_GZIP):
         with gzip.open(file) as unpacked:
-            yield from _walk_tar(archive, unpacked, max_bytes)
+            yield from _walk_tar(unpacked, max_bytes)
     elif start[_TAR_MAGIC_AT:].startswith(_TAR):
-        yield from _walk_tar(archive, file, max_bytes)
+        yield from _walk_tar(file, max_bytes)
     elif start.startswith(_ZIP):
-        yield from _walk_zip(archive, file, max_bytes)
+        yield from _walk_zip(file, max_bytes)
     else:
-        raise WrongContent(
-            str(archive), f"expected a .tar, .tgz or .zip, got a file that starts with {start[:24]!r}"
-        )
+        raise Refused(f"expected a .tar, .tgz or .zip, got a file that starts with {start[:24]!r}")
 
 
-def _walk_tar(archive: Path, file: Readable, max_bytes: int) -> Iterator[_Member]:
-    bounded = BoundedFile(file, archive, max_bytes)
+def _walk_tar(file: BinaryIO | gzip.GzipFile, max_bytes: int) -> Iterator[_Member]:
+    bounded = BoundedFile(file, max_bytes)
     with bounded.header(_MOST_HEADER_BYTES):
         tar = tarfile.open(  # type: ignore[call-overload]  # noqa: SIM115  # entered below
             fileobj=bounded, mode="r|", bufsize=_HEADER_BLOCK_BYTES
@@ -154,11 +138,11 @@ def _walk_tar(archive: Path, file: Readable, max_bytes: int) -> Iterator[_Member
         while (member := _read_header(tar, bounded)) is not None:
             headers_bytes += member.offset_data - member.offset
             if headers_bytes > _MOST_HEADERS_BYTES:
-                raise WrongContent(str(archive), f"has more than {_MOST_HEADERS_BYTES:,} bytes of headers")
+                raise Refused(f"has more than {_MOST_HEADERS_BYTES:,} bytes of headers")
             plain = (member.isfile() or member.isdir()) and not member.issparse()
-            path, content = _check_member(archive, member.name, plain), tar.extractfile(member)
+            path, content = _check_member(member.name, plain), tar.extractfile(member)
             yield _Member(path, content)
-            # To the end, so that what comes next is a header.
+            # Up to the next header.
             while content is not None and content.read(_BLOCK_BYTES):
                 continue
     while bounded.read(_BLOCK_BYTES):
@@ -171,17 +155,17 @@ def _read_header(tar: tarfile.TarFile, bounded: BoundedFile) -> tarfile.TarInfo 
         return tar.next()
 
 
-def _walk_zip(archive: Path, file: BinaryIO, max_bytes: int) -> Iterator[_Member]:
-    bounded = BoundedFile(file, archive, max_bytes)
+def _walk_zip(file: BinaryIO, max_bytes: int) -> Iterator[_Member]:
+    bounded = BoundedFile(file, max_bytes)
     with bounded.header(_MOST_DIRECTORY_BYTES):
         whole = zipfile.ZipFile(bounded)
     with whole:
         members = whole.infolist()
-        # No member is read further than the size that it declares.
+        # Each member is read only up to its declared size.
         if sum(member.file_size for member in members) > max_bytes:
-            raise _too_large(archive, max_bytes)
+            raise Refused(f"unpacks into more than {max_bytes:,} bytes")
         for member in members:
-            path = _check_zip_member(archive, member)
+            path = _check_zip_member(member)
             if member.is_dir():
                 yield _Member(path, None)
             else:
@@ -189,43 +173,38 @@ def _walk_zip(archive: Path, file: BinaryIO, max_bytes: int) -> Iterator[_Member
                     yield _Member(path, content)
 
 
-def _check_zip_member(archive: Path, member: zipfile.ZipInfo) -> str:
+def _check_zip_member(member: zipfile.ZipInfo) -> str:
     plain = stat.S_IFMT(member.external_attr >> 16) in (0, stat.S_IFREG, stat.S_IFDIR)
-    path = _check_member(archive, member.filename, plain)
+    path = _check_member(member.filename, plain)
     if member.flag_bits & 1:
-        raise WrongContent(str(archive), f"member {path[:80]!r} is encrypted: refused")
+        raise Refused(f"member {path[:80]!r} is encrypted: refused")
     if member.compress_type not in _METHODS:
-        raise WrongContent(str(archive), f"member {path[:80]!r} is not packed by deflate: refused")
+        raise Refused(f"member {path[:80]!r} is not packed by deflate: refused")
     return path
 
 
-def _check_member(archive: Path, name: str, plain: bool) -> str:
+def _check_member(name: str, plain: bool) -> str:
     """Return the member's path without a leading `./`, or refuse the archive for what it would do."""
     parts = name.split("/")
     if name.startswith("/") or ".." in parts:
-        raise WrongContent(str(archive), f"member {name[:80]!r} points outside the archive: refused")
+        raise Refused(f"member {name[:80]!r} points outside the archive: refused")
     if not plain:
-        raise WrongContent(str(archive), f"member {name[:80]!r} is a link or a device, no file: refused")
+        raise Refused(f"member {name[:80]!r} is a link or a device, no file: refused")
     if not _is_name(name, parts):
-        raise WrongContent(str(archive), f"member {name[:80]!r} has a name that is too long or none: refused")
+        raise Refused(f"member {name[:80]!r} has a name that is too long or none: refused")
     return "/".join(part for part in parts if part not in ("", "."))
 
 
 def _is_name(name: str, parts: list[str]) -> bool:
-    """Return whether a file below a folder can be called so."""
     fits = 0 < len(name) <= _MOST_NAME and len(parts) <= _MOST_PARTS and "\0" not in name
     return fits and all(len(os.fsencode(part)) <= _MOST_PART_BYTES for part in parts)
 
 
-def _too_large(archive: Path, max_bytes: int) -> WrongContent:
-    return WrongContent(str(archive), f"unpacks into more than {max_bytes:,} bytes")
-
-
-def _write_verified(archive: Path, path: str, content: IO[bytes], new: Path, sha256: str | None) -> None:
+def _write_verified(path: str, content: IO[bytes], new: Path, sha256: str | None) -> None:
     with new.open("wb") as out:
         digest = _copy(content, out)
     if sha256 is not None and digest != sha256:
-        raise WrongContent(str(archive), f"{path}: expected sha256 {sha256}, got {digest}")
+        raise Refused(f"{path}: expected sha256 {sha256}, got {digest}")
 
 
 def _copy(content: IO[bytes], out: IO[bytes]) -> str:

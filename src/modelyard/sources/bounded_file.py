@@ -1,33 +1,22 @@
-"""An archive's file, read within limits: its headers may ask for more memory than there is."""
+"""An archive's file, read within limits, because its headers may demand more memory than there is."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
-from typing import Protocol
+from gzip import GzipFile
+from typing import BinaryIO
 from zipfile import BadZipFile
 
-from modelyard.sources.choice import WrongContent
 
-
-class Readable(Protocol):
-    """What is read here: a file, or a stream that cannot go back."""
-
-    def read(self, size: int = ..., /) -> bytes:
-        """Return at most `size` bytes."""
+class Refused(Exception):  # noqa: N818
+    """An archive is not what was expected; the message says why, without its name."""
 
 
 class BoundedFile:
-    """Reads no more than a limit, and less than that within `header`.
+    """Reads at most `max_bytes` of a file (unpacked, if it is a gzip file), and less within `header`."""
 
-    Args:
-        file: what is read; the limit counts its bytes, unpacked where it is a gzip file.
-        archive: for messages.
-        max_bytes: of the whole.
-    """
-
-    def __init__(self, file: Readable, archive: Path, max_bytes: int) -> None:
-        self._file, self._archive = file, archive
-        self._end, self._reason = max_bytes, f"unpacks into more than {max_bytes:,} bytes"
+    def __init__(self, file: BinaryIO | GzipFile, max_bytes: int) -> None:
+        self._file, self._end = file, max_bytes
+        self._reason = f"unpacks into more than {max_bytes:,} bytes"
         self._read_bytes = 0
 
     @contextmanager
@@ -41,33 +30,25 @@ class BoundedFile:
         self._end, self._reason = before
 
     def read(self, size: int = -1) -> bytes:
-        """Read as a file does.
-
-        Raises:
-            WrongContent: a limit is passed.
-        """
+        """Read as a file does; raises Refused if a limit is passed."""
         room = self._end - self._read_bytes
         block = self._file.read(room + 1 if size < 0 else min(size, room + 1))
         self._read_bytes += len(block)
         if len(block) > room:
-            raise WrongContent(str(self._archive), self._reason)
+            raise Refused(self._reason)
         return block
 
     def seek(self, offset: int, whence: int = 0) -> int:
-        """Move as a file does, where the file can.
-
-        Raises:
-            BadZipFile: the place is before the file's start, as a broken directory has it.
-        """
+        """Seek as a file does; raises BadZipFile for a place before the start, as in a broken directory."""
         try:
-            return self._file.seek(offset, whence)  # type: ignore[attr-defined,no-any-return]
+            return self._file.seek(offset, whence)
         except (OSError, ValueError, OverflowError):
             raise BadZipFile(f"no place {offset} in the file") from None
 
     def tell(self) -> int:
-        """Return the place in the file."""
-        return self._file.tell()  # type: ignore[attr-defined,no-any-return]
+        """Return the position."""
+        return self._file.tell()
 
     def seekable(self) -> bool:
         """Return whether `seek` may be called."""
-        return self._file.seekable()  # type: ignore[attr-defined,no-any-return]
+        return self._file.seekable()

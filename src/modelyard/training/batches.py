@@ -21,16 +21,11 @@ def steps_per_epoch(examples: int, batch_size: int) -> int:
 def training_batches(
     examples: Examples, train: Train, epoch: "tf.Variable", cluster: Cluster = SINGLE
 ) -> "tf.data.Dataset":
-    """Return the batches of the epoch that the variable `epoch` holds when they are iterated.
+    """Return the batches of the epoch that the variable `epoch`, int64 from 0, holds when they are iterated.
 
     Seed and epoch alone decide order and augmentation, so a resumed training sees what an uninterrupted one
-    sees. The examples stay uint8 in memory, a quarter of float32, and a batch is one gather.
-
-    Args:
-        examples: all training examples.
-        train: batch size, seed and augmentation.
-        epoch: int64, counted from 0.
-        cluster: this worker takes its share of each batch, and augments it with random numbers of its own.
+    sees. A worker of the cluster takes its share of each batch, and augments it with its own random numbers.
+    The examples stay uint8 in memory, a quarter of float32, and a batch is one gather.
     """
     import tensorflow as tf
 

@@ -25,12 +25,9 @@ _NETWORK, _PROGRESS, _BEST, _RUN = "network.keras", "progress.json", "best.npz",
 
 @dataclass
 class Progress:
-    """The state of one network's fit.
+    """The metrics of each finished epoch of a fit, and number (from 0) and weights of the best epoch.
 
-    Attributes:
-        history: the metrics of each finished epoch.
-        best_epoch: the epoch with the best validation accuracy, from 0; None without early stopping.
-        best: the weights of that epoch.
+    Without early stopping there is no best epoch.
     """
 
     history: list[Metrics] = field(default_factory=list)
@@ -42,10 +39,8 @@ class Progress:
 class Checkpoints:
     """The checkpoints of one training; `begin` removes those of any other training in the folder.
 
-    Attributes:
-        folder: created when it is needed.
-        identity: a digest of everything that decides the result: parameters, data, layers.
-        writes: False for a worker that is not the chief: it only reads.
+    `identity` is a digest of everything that decides the result: parameters, data, layers. Only the chief of
+    several workers `writes`.
     """
 
     folder: Path
@@ -84,11 +79,7 @@ class Checkpoints:
                 shutil.rmtree(older)
 
     def read(self, member: int) -> tuple[Path, Progress] | None:
-        """Return the network's file and the progress from the last checkpoint of this training, if any.
-
-        Raises:
-            ModelyardError: the checkpoint is damaged.
-        """
+        """Return network file and progress of the last checkpoint; raises ModelyardError if it is damaged."""
         found = list(self.folder.glob(f"member-{member}-epoch-*"))
         if self.read_run() is None or not found:
             return None

@@ -23,23 +23,15 @@ OnEpoch = Callable[[int, Metrics], None]
 def fit_network(
     task: Task, on_epoch: OnEpoch, checkpoints: Checkpoints | None = None, member: int = 0
 ) -> tuple["keras.Model", list[Metrics]]:
-    """Fit one network, from its last checkpoint if there is one.
+    """Fit one network, from its last checkpoint if there is one; return it with the metrics of each epoch.
 
-    Prints a progress bar on a terminal, and one line per epoch elsewhere.
+    It has the weights of its best epoch if it may stop early. `on_epoch` is called with each epoch's number,
+    from 0, and its metrics: `loss`, `accuracy`, `val_loss`, `val_accuracy` and `seconds` (with validation).
+    It runs before the epoch's checkpoint is written, and again for the epochs of a resumed checkpoint; an
+    exception ends the fit. `member` is the network's number in an ensemble. Prints a progress bar on a
+    terminal, and one line per epoch elsewhere.
 
-    Args:
-        task: what to fit.
-        on_epoch: called with each epoch's number, from 0, and its metrics: `loss`, `accuracy`, `val_loss`,
-            `val_accuracy` and `seconds` (with validation). It runs before the epoch's checkpoint is written,
-            and again for the epochs of a checkpoint that is resumed. An exception ends the fit.
-        checkpoints: where to write a checkpoint after each epoch.
-        member: the network's number in an ensemble, for the checkpoints.
-
-    Returns:
-        The network, with the weights of its best epoch if it may stop early, and the metrics of each epoch.
-
-    Raises:
-        ModelyardError: the loss is not finite; the last checkpoint stays.
+    Raises ModelyardError if the loss is not finite; the last checkpoint stays.
     """
     network, progress = prepare_network(task), Progress()
     if checkpoints:
@@ -76,7 +68,6 @@ def _resume(network: "keras.Model", task: Task, checkpoints: Checkpoints, member
 def _fit(
     network: "keras.Model", task: Task, progress: Progress, end_epoch: Callable[[Metrics], None]
 ) -> None:
-    """Let Keras fit the remaining epochs."""
     import tensorflow as tf
 
     epoch = tf.Variable(0, dtype=tf.int64, trainable=False)

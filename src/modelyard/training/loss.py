@@ -10,10 +10,8 @@ import tensorflow as tf
 class SmoothedCrossentropy(keras.losses.Loss):  # type: ignore[misc]  # keras has no types
     """Cross-entropy to smoothed labels (Szegedy et al. 2015, arXiv 1512.00567).
 
-    Keras supports smoothing for one-hot labels only; these are class indices, as everywhere else.
-
-    Args:
-        smoothing: the share of each label that is spread evenly over all classes, 0..1.
+    Keras supports smoothing for one-hot labels only; these are class indices. `smoothing` is the share of
+    each label, 0..1, that is spread evenly over all classes.
     """
 
     def __init__(self, smoothing: float, name: str = "smoothed_crossentropy", **settings: Any) -> None:

@@ -17,19 +17,11 @@ if TYPE_CHECKING:
 def fit_members(
     task: Task, on_epoch: OnEpoch, checkpoints: Checkpoints | None = None
 ) -> tuple["keras.Model", list[Metrics]]:
-    """Fit `model.members` networks and join them.
+    """Fit `model.members` networks and join them; member n has the seed `train.seed + n`.
 
-    Args:
-        task: what to fit; member n has the seed `train.seed + n`.
-        on_epoch: as for `fit_network`, with the epochs of all members counted together.
-        checkpoints: as for `fit_network`.
-
-    Returns:
-        A float32 network of Keras' own layers that answers with the members' average, and the metrics of
-        all epochs; in an ensemble, each has its `member`, from 0.
-
-    Raises:
-        ModelyardError: as for `fit_network`, or an ensemble has a `task.start`.
+    Returns a float32 network of Keras' own layers that answers with the members' average, and the metrics of
+    all epochs, counted together; in an ensemble, each has its `member`, from 0. Raises ModelyardError as
+    `fit_network` does, or if an ensemble has a `task.start`.
     """
     count = task.model.members
     if count > 1 and task.start is not None:

@@ -15,11 +15,7 @@ _CLASSES = {name.lower(): name for name in ("Adam", "AdamW", "Nadam", "Lion", "R
 
 
 def compile_network(network: "keras.Model", train: Train, first_step: int, steps: int) -> None:
-    """Compile the network with a new optimizer, for the `steps` steps after `first_step`.
-
-    Raises:
-        ModelyardError: the warm-up is longer than the training.
-    """
+    """Compile the network with a new optimizer, for the `steps` steps after `first_step`."""
     optimizer = make_optimizer(train, first_step, steps)
     optimizer.build(network.trainable_variables)
     network.compile(
@@ -54,10 +50,8 @@ def make_learning_rate(
     """Return the learning rate, or its schedule over `steps` steps.
 
     Keras counts all steps of an optimizer. If a fit resumes at step n, its schedule starts so low that its
-    warm-up has the right rate at step n. A schedule class of our own would be needed to load the file.
-
-    Raises:
-        ModelyardError: no step would be left after the warm-up.
+    warm-up has the right rate at step n. A schedule class of our own would be needed to load the file. Raises
+    ModelyardError if no step would be left after the warm-up.
     """
     import keras
 
@@ -85,7 +79,6 @@ def _choose_loss(smoothing: float) -> "str | keras.losses.Loss":
 
 
 def _settings(chosen: Optimizer) -> dict[str, float | bool]:
-    """Return the settings that only this optimizer has."""
     if chosen.name == "sgd":
         return {"momentum": chosen.momentum, "nesterov": chosen.momentum > 0}
     if chosen.name == "rmsprop":

@@ -10,11 +10,7 @@ if TYPE_CHECKING:
 
 
 def load_network(path: Path) -> "keras.Model":
-    """Load a network with its optimizer.
-
-    Raises:
-        ModelyardError: the file is missing, or is not such a network.
-    """
+    """Load a network with its optimizer; raises ModelyardError if the file is missing or holds none."""
     import keras
 
     # Keras finds these classes by name when it loads a checkpoint.
@@ -40,15 +36,9 @@ def load_network(path: Path) -> "keras.Model":
 
 
 def restore_state(network: "keras.Model", earlier: "keras.Model", origin: Path) -> None:
-    """Give a compiled network the weights and the optimizer's state of an earlier one.
+    """Give a compiled network the weights and optimizer state of `earlier`, read from `origin`.
 
-    Args:
-        network: gets them.
-        earlier: has them, from `load_network`.
-        origin: the file of `earlier`, for errors.
-
-    Raises:
-        ModelyardError: the layers or the optimizers differ.
+    Raises ModelyardError if the layers or the optimizers differ.
     """
     shapes = [[tuple(weight.shape) for weight in each.weights] for each in (network, earlier)]
     if shapes[0] != shapes[1]:

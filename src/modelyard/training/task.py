@@ -21,12 +21,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Task:
-    """What to fit, and to which examples.
-
-    Attributes:
-        validation: the examples to measure every epoch on.
-        start: a `.keras` file to continue from, or None.
-    """
+    """What to fit, the examples, and a `.keras` file to start from, if any."""
 
     model: Model
     train: Train
@@ -63,9 +58,8 @@ def seed_everything(seed: int) -> None:
 def prepare_network(task: Task) -> "keras.Model":
     """Return a compiled network with new weights, or with the weights and optimizer state of `task.start`.
 
-    Raises:
-        ModelyardError: the warm-up is longer than the training; `task.start` is not a suitable network.
-        UsageError: the batches cannot be divided among the devices.
+    Raises ModelyardError if the warm-up is longer than the training, or `task.start` does not suit, and
+    UsageError if the batches cannot be divided among the devices.
     """
     model, distribution = task.model, task.distribution
     distribution.check_batches(task.train.batch_size, len(task.training))

@@ -19,14 +19,10 @@ FLOOR = 0.01
 def whiten_patches(pictures: NDArray[Any], side: int, filters: int) -> NDArray[np.float32]:
     """Compute filters whose outputs are uncorrelated and have equal variance.
 
-    Args:
-        pictures: (n, height, width, channels), 0..255; the first 400 are used.
-        side: the filters' height and width, in pixels.
-        filters: an even number, at most twice the values in one filter. Each component comes with its
-            negative, because the relu that follows drops one sign.
-
-    Returns:
-        The filters for pixels 0..1, float32 (side, side, channels, filters), those of most variance first.
+    From pictures (n, height, width, channels) of 0..255, of which the first 400 are used, to filters for
+    pixels of 0..1, float32 (side, side, channels, filters), those of most variance first. Their number is
+    even, and at most twice the values in one filter: each component comes with its negative, because the relu
+    that follows drops one sign.
     """
     patches = take_patches(pictures[:PICTURES], side)
     variances, components = np.linalg.eigh(np.cov(patches, rowvar=False, bias=True))

@@ -1,1 +1,1 @@
-"""Folders: a dataset that is a folder of pictures for each class."""
+"""Datasets that are a folder of pictures for each class."""

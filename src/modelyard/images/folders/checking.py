@@ -1,4 +1,4 @@
-"""A first look at a file: whether it is a whole picture, and by what it is known again."""
+"""A check of a file: whether it is a whole picture, and the digests that identify it."""
 
 import hashlib
 from dataclasses import dataclass
@@ -11,19 +11,14 @@ from modelyard.inference.decoding.images import ImageError, decode
 
 @dataclass(frozen=True)
 class Look:
-    """What is kept of a picture that was read.
-
-    Attributes:
-        sha256: of the file, in hex.
-        pixels: SHA-256 of its size and pixels in RGB, in hex; the same for copies, whatever their format.
-    """
+    """SHA-256, in hex, of a file, and of its size and RGB pixels, which copies in any format share."""
 
     sha256: str
     pixels: str
 
 
 def look_at(path: Path) -> Look | str:
-    """Read and decode a file; return the reason where it is no whole PNG or JPEG."""
+    """Read and decode a file; return the reason if it is no whole PNG or JPEG."""
     try:
         str(path).encode()
         # Opening a pipe would wait for its other end.
@@ -44,7 +39,7 @@ def look_at(path: Path) -> Look | str:
 
 
 def is_picture(path: Path) -> bool:
-    """Say whether a file can be read, and begins as a PNG or JPEG does."""
+    """Return whether a file is readable, and begins as a PNG or JPEG does."""
     try:
         return path.is_file() and _say_what_else(_read_start(path)) is None
     except OSError:
@@ -52,7 +47,7 @@ def is_picture(path: Path) -> bool:
 
 
 def _say_what_else(start: bytes) -> str | None:
-    """Return what a file is by its first bytes, None for a format that is read."""
+    """Return the format of other files by their first bytes, None for PNG and JPEG."""
     if find_format(start):
         return None
     if not start:

@@ -3,14 +3,16 @@
 import sys
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from modelyard.errors import ModelyardError
+from modelyard.errors import ModelyardError, named
 from modelyard.images.dataset import Obtained
 from modelyard.images.folders.checking import Look, look_at
-from modelyard.images.folders.copies import Seen, number_copies, part_copies, refuse_two_labels
 from modelyard.images.folders.listing import (
     LAYOUT,
     SPLITS,
@@ -24,26 +26,31 @@ from modelyard.images.pictures import PictureFiles, label_type
 from modelyard.images.threads import work_through
 from modelyard.params import FolderDataset
 
+# A copy stays in the first of these splits that has it.
+_PRECEDENCE = ("test", "validation", "train")
+
+
+@dataclass(frozen=True)
+class Seen:
+    """A picture: its place, and its digests."""
+
+    file: Listed
+    look: Look
+
 
 def obtain_folder(data: FolderDataset, folder: Path) -> Obtained:
-    """Look at every file of a folder: each is read and decoded once, and only its digests are kept.
+    """Check every file of a folder: each is read and decoded once, and only its digests are kept.
 
-    Args:
-        data: the classes, and what to do about files that are no pictures.
-        folder: where `data.path` is to be found; paths in messages are those below it.
-
-    Returns:
-        The splits that the folder has; what is left out and skipped stands in `facts`.
+    `folder` is where `data.path` is to be found; messages have paths below it. Returns the splits that the
+    folder has; `facts` has the files that were left out.
 
     Raises:
-        ModelyardError: the folder is laid out otherwise; a file is no whole PNG or JPEG, and
-            data.on_unreadable is "stop"; there are fewer than two classes, or than two pictures of one;
-            copies of a picture lie in different classes.
+        ModelyardError: the folder has another layout; a file is no whole PNG or JPEG, and data.on_unreadable
+            is "stop"; there are fewer than two classes, or than two pictures of one; copies of a picture are
+            in different classes.
     """
-    try:
+    with named(data.path):
         return _obtain(data, folder)
-    except ModelyardError as error:
-        raise ModelyardError(f"{data.path}: {error}") from None
 
 
 def _obtain(data: FolderDataset, folder: Path) -> Obtained:
@@ -53,8 +60,8 @@ def _obtain(data: FolderDataset, folder: Path) -> Obtained:
     if data.on_unreadable == "stop":
         _refuse_unreadable(unreadable)
     _refuse_few(listing, [picture.file for picture in seen])
-    refuse_two_labels(seen)
-    kept, shared = part_copies(seen)
+    _refuse_two_labels(seen)
+    kept, shared = _part_copies(seen)
     copies = {each.file.path: "a copy of a picture in another split" for each in shared}
     _tell(data, "files that are no whole PNG or JPEG", unreadable)
     _tell(data, "copies of pictures in test/ or validation/", copies)
@@ -63,7 +70,7 @@ def _obtain(data: FolderDataset, folder: Path) -> Obtained:
     training, validation, test = (
         [picture for picture in kept if picture.file.split == split] for split in SPLITS
     )
-    # In an order that has nothing to do with the classes: the first so many pictures are some of each.
+    # An order independent of the classes, so that the first pictures are some of each.
     training.sort(key=lambda picture: picture.look.pixels)
     return Obtained(
         _collect(training, listing, folder),
@@ -71,12 +78,11 @@ def _obtain(data: FolderDataset, folder: Path) -> Obtained:
         _collect(test, listing, folder) if "test" in listing.splits else None,
         data.path,
         facts,
-        number_copies(training),
+        _number_copies(training),
     )
 
 
 def _refuse_few(listing: Listing, files: Iterable[Listed]) -> None:
-    """Refuse a dataset from which nothing can be learned."""
     if len(listing.classes) < 2:
         found = f"found {len(listing.classes)} class ({', '.join(listing.classes) or 'none'})"
         raise ModelyardError(f"{LAYOUT}, and at least two classes; {found}")
@@ -114,7 +120,6 @@ def _refuse_unreadable(unreadable: Mapping[str, str]) -> None:
 
 
 def _tell(data: FolderDataset, what: str, left_out: Mapping[str, str]) -> None:
-    """Say in one line what is left out, if anything is."""
     if left_out:
         some = ", ".join(list(left_out)[:3]) + ", ..." * (len(left_out) > 3)
         print(f"{data.path}: left out, {what} ({len(left_out):,}): {some}", file=sys.stderr)
@@ -125,3 +130,34 @@ def _collect(pictures: Sequence[Seen], listing: Listing, folder: Path) -> Pictur
     paths = tuple(picture.file.path for picture in pictures)
     sha256 = tuple(picture.look.sha256 for picture in pictures)
     return PictureFiles(labels, listing.classes, folder, paths, sha256)
+
+
+def _refuse_two_labels(pictures: Iterable[Seen]) -> None:
+    """Raise a ModelyardError, with both paths, for copies that are in different classes."""
+    first: dict[str, Listed] = {}
+    pairs = []
+    for picture in pictures:
+        other = first.setdefault(picture.look.pixels, picture.file)
+        if other.label != picture.file.label:
+            pairs.append(f"{other.path} and {picture.file.path}")
+    if pairs:
+        raise ModelyardError(
+            f"expected each picture in one class, found copies in two {name_some(pairs)}\n"
+            "Remove the file of each pair that lies in the wrong folder."
+        )
+
+
+def _part_copies(pictures: Sequence[Seen]) -> tuple[list[Seen], list[Seen]]:
+    """Return the pictures without copies of another split, and these copies; test keeps all of its own."""
+    owner: dict[str, str] = {}
+    for picture in sorted(pictures, key=lambda picture: _PRECEDENCE.index(picture.file.split)):
+        owner.setdefault(picture.look.pixels, picture.file.split)
+    kept = [picture for picture in pictures if owner[picture.look.pixels] == picture.file.split]
+    dropped = [picture for picture in pictures if owner[picture.look.pixels] != picture.file.split]
+    return kept, dropped
+
+
+def _number_copies(pictures: Sequence[Seen]) -> NDArray[Any]:
+    """Return (n,), the same number for copies of a picture."""
+    _, numbers = np.unique([picture.look.pixels for picture in pictures], return_inverse=True)
+    return numbers

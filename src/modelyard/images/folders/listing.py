@@ -1,4 +1,4 @@
-"""What lies in a folder of pictures: which file is of which class and split, and what is passed over."""
+"""The files of a folder of pictures: the class and split of each, and what is skipped."""
 
 import os
 import re
@@ -16,22 +16,16 @@ LAYOUT = (
     "expected a folder for each class with its PNG or JPEG files directly inside, or train/ and test/ (and "
     "validation/) with those folders inside"
 )
-# What Windows leaves behind; macOS hides its own.
+# Files of Windows; those of macOS are hidden.
 LITTER = ("thumbs.db", "ehthumbs.db", "desktop.ini")
 _LISTED = 10
-# A label stands in a line of its own.
+# Labels are written one to a line.
 _NO_LABEL = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
 
 
 @dataclass(frozen=True)
 class Listed:
-    """A file that ought to be a picture.
-
-    Attributes:
-        path: below the folder, with slashes.
-        split: one of SPLITS; "train" where the folder has no splits.
-        label: the place of its class in the list of them.
-    """
+    """A file that ought to be a picture: its path below the folder, with slashes, its split and its label."""
 
     path: str
     split: str
@@ -40,14 +34,13 @@ class Listed:
 
 @dataclass(frozen=True)
 class Listing:
-    """What lies in a folder of pictures.
+    """The files of a folder of pictures.
 
     Attributes:
-        classes: their names, in the order of the labels.
-        files: sorted by path, so that it is the same on every machine.
-        strays: paths of files that lie in no class, and are no pictures.
-        splits: which of SPLITS have a folder of their own; none where the classes lie at the top.
-        skipped: how many hidden files and empty folders there were.
+        files: sorted by path, the same on every machine.
+        strays: paths of files outside the classes that are no pictures.
+        splits: those of SPLITS with a folder of their own; none if the classes are at the top.
+        skipped: the numbers of hidden files and empty folders.
     """
 
     classes: tuple[str, ...]
@@ -58,12 +51,10 @@ class Listing:
 
 
 def list_pictures(folder: Path, classes: Sequence[str] | None) -> Listing:
-    """List the files of each class and split, by their places alone.
+    """List the files of each class and split, by their paths alone.
 
-    Args:
-        folder: with a folder for each class, or with train/ and test/ (and validation/) that hold those.
-        classes: in the order of the labels; None takes the folders' names in alphabetical order, which is
-            that of their Unicode characters, on every machine.
+    `classes` are in the order of the labels; None takes the folders' names, sorted by their Unicode
+    characters.
 
     Raises:
         ModelyardError: there are no files, pictures outside the classes, folders inside a class, links that
@@ -95,12 +86,12 @@ def list_pictures(folder: Path, classes: Sequence[str] | None) -> Listing:
 
 
 def describe_skipped(skipped: Mapping[str, int]) -> str:
-    """Say how much was passed over."""
+    """Return a sentence on what was skipped."""
     return "skipped: " + ", ".join(f"{count:,} {what}" for what, count in skipped.items())
 
 
 def name_some(names: Sequence[str]) -> str:
-    """Return how many there are in brackets, and the first ten of them, a line each."""
+    """Return the number of names in brackets, and the first ten of them, a line each."""
     more = f"\n  and {len(names) - _LISTED:,} more" if len(names) > _LISTED else ""
     return f"({len(names):,}):" + "".join(f"\n  {name}" for name in names[:_LISTED]) + more
 
@@ -108,13 +99,9 @@ def name_some(names: Sequence[str]) -> str:
 def _walk(
     folder: Path, inside: tuple[str, ...], above: tuple[tuple[int, int], ...], skipped: Counter[str]
 ) -> list[tuple[str, ...]]:
-    """Return the path of every file, in parts; links are followed.
+    """Return the path of every file below a folder, in parts, and count what is skipped; links are followed.
 
-    Args:
-        folder: to look into.
-        inside: its own path, in parts.
-        above: device and inode of the folders around it.
-        skipped: counts what is passed over.
+    `inside` is the folder's own path, in parts; `above` has device and inode of the folders around it.
     """
     found: list[tuple[str, ...]] = []
     try:
@@ -140,7 +127,7 @@ def _walk(
 
 
 def _choose_classes(found: Iterable[str], listed: Sequence[str] | None) -> tuple[str, ...]:
-    """Return the classes in their order, once folders and list are the same."""
+    """Return the classes in their order; the folders and the list must be the same."""
     names = tuple(sorted(found))
     if bad := [name for name in names if _NO_LABEL.search(name)]:
         raise ModelyardError(

@@ -1,4 +1,4 @@
-"""The place of a person's own files: links to wherever they lie, so that dvc.yaml can name them."""
+"""Links to a person's own files, wherever they are, at paths that dvc.yaml can name."""
 
 import shutil
 from collections.abc import Mapping
@@ -14,16 +14,12 @@ NO_FILES = "No file of this network is without a sha256: see its file below conf
 
 
 def lay_source(path: str | None, link: Path) -> None:
-    """Make `link` lead to the folder `path`, and put `path` on record beside it, in `link`.txt.
+    """Make `link` lead to the folder `path` of conf/, and record `path` beside it, in `link`.txt.
 
-    Args:
-        path: as it stands in conf/: absolute, or relative to the working directory or to the repository's
-            root; None makes a folder of `link` that only says where the pictures come from.
-        link: an earlier link or such a folder is replaced.
-
-    Raises:
-        ModelyardError: `path` is missing, is no folder or lies around `link`; or something else is in the
-            place of `link`.
+    A relative path is looked for in the working directory, then in the repository's root. None makes a folder
+    of `link` that only says where the pictures come from. An earlier link or such a folder is replaced.
+    Raises ModelyardError if `path` is missing, is no folder or contains `link`, or something else is in the
+    place of `link`.
     """
     target = None if path is None else _find_folder(path, link)
     _clear(link)
@@ -37,15 +33,7 @@ def lay_source(path: str | None, link: Path) -> None:
 
 
 def lay_files(files: Mapping[str, Path], folder: Path) -> None:
-    """Make `folder` hold links to files, by relative names, and put these on record in `folder`.txt.
-
-    Args:
-        files: of none, the folder says so.
-        folder: an earlier one is replaced.
-
-    Raises:
-        ModelyardError: something else is in the place of `folder`.
-    """
+    """Replace `folder` by links to files, under relative names that are recorded in `folder`.txt."""
     _clear(folder)
     folder.mkdir(parents=True)
     for name, file in files.items():
@@ -70,7 +58,7 @@ def _find_folder(path: str, link: Path) -> Path:
 
 
 def _clear(link: Path) -> None:
-    """Take away what an earlier call made, and nothing else."""
+    """Remove what an earlier call made, and nothing else."""
     if link.is_symlink():
         link.unlink()
     elif link.is_dir() and _is_ours(link):

@@ -1,1 +1,1 @@
-"""One file a format: how it is checked, opened, asked and converted."""
+"""One file for each format: how it is checked, opened, run and converted."""

@@ -1,7 +1,7 @@
-"""The operations of TensorFlow that classifiers are made of.
+"""The TensorFlow operations that classifiers are made of.
 
-None of them reads a file, runs code or leaves the graph. What is not among them is refused before it is
-loaded.
+None of them reads a file, runs code or leaves the graph. A file with any other operation is refused before it
+is loaded.
 """
 
 BATCH_NORM = "BatchNormWithGlobalNormalization"
@@ -21,7 +21,7 @@ _COMPUTING = """
     DepthToSpace SpaceToDepth Select SelectV2 Greater GreaterEqual Less LessEqual Equal NotEqual
     LogicalAnd LogicalOr LogicalNot
 """
-# Calls, variables, and what layers hold for training, which is never run here.
+# Calls, variables, and operations for training, which never run here.
 _VARIABLES = """
     StatefulPartitionedCall PartitionedCall If StatelessIf VarHandleOp ReadVariableOp VarIsInitializedOp
     AssignVariableOp AssignAddVariableOp AssignSubVariableOp L2Loss RandomUniform StatelessRandomUniformV2

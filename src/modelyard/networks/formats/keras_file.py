@@ -1,4 +1,4 @@
-"""A Keras file, whole or weights alone: opened, asked, and cut after a layer."""
+"""A Keras file, a whole network or weights alone: opened, run, and cut after a layer."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,40 +10,26 @@ from modelyard.errors import ModelyardError
 from modelyard.networks.formats.graphdef import suggest
 from modelyard.networks.formats.keras_safety import check_hdf5, check_keras_archive
 from modelyard.networks.network import Floats, FunctionOriginal, Step, shorten
-from modelyard.networks.scaling import find_layout
-from modelyard.params.groups.pretrained import Entrance, Exit
 
 if TYPE_CHECKING:
     import keras
 
 
 class KerasOriginal(FunctionOriginal):
-    """A Keras network as it was loaded."""
+    """A Keras network, as loaded."""
 
-    def __init__(self, network: "keras.Model", reading: dict[str, Any], origin: str) -> None:
-        """Check the network's input.
-
-        Args:
-            network: with one input and one output.
-            reading: the values of conf/ as JSON.
-            origin: the file it comes from, for messages.
-
-        Raises:
-            ModelyardError: it has several inputs or outputs, or its input another size than conf/ says.
-        """
-        entrance = Entrance.model_validate(reading["input"])
-        super().__init__(entrance, Exit.model_validate(reading["output"]), origin)
+    def __init__(self, network: "keras.Model") -> None:
+        """Keep a network; raises ModelyardError if it has several inputs or outputs."""
+        super().__init__()
         import tensorflow as tf
 
         self._network = network
-        # Built once: layer by layer, a picture would take several times as long.
+        # One graph: layer by layer, a picture would take several times as long.
         self._answer = tf.function(lambda inputs: network(inputs, training=False), autograph=False)
         counts = len(network.inputs), len(network.outputs)
         if counts != (1, 1):
-            raise ModelyardError(
-                f"{origin}: expected one input and one output, got {counts[0]} and {counts[1]}"
-            )
-        self.channels_first = find_layout(network.inputs[0].shape, entrance, origin)
+            raise ModelyardError(f"expected one input and one output, got {counts[0]} and {counts[1]}")
+        self.shape = network.inputs[0].shape
 
     def run(self, inputs: Floats) -> Floats:
         """See `Original.run`."""
@@ -58,32 +44,26 @@ class KerasOriginal(FunctionOriginal):
             names = [layer.name for layer in network.layers]
             if cut not in names:
                 raise ModelyardError(
-                    f"{self.origin}: expected a layer {cut!r}, the network has none{suggest(cut, names)}: "
+                    f"expected a layer {cut!r}, the network has none{suggest(cut, names)}: "
                     "correct pretrained.features in conf/"
                 )
             network = keras.Model(network.inputs, network.get_layer(cut).output)
         return lambda inputs: network(inputs, training=False), [one.value for one in network.variables]
 
 
-def open_keras_file(path: Path, reading: dict[str, Any], origin: str) -> KerasOriginal:
-    """Check and load a .keras or .h5.
+def open_keras_file(path: Path, reading: dict[str, Any]) -> KerasOriginal:
+    """Check and load a .keras or .h5; `reading` holds the values of conf/ as JSON.
 
-    Args:
-        path: of the file.
-        reading: the values of conf/ as JSON.
-        origin: for messages.
-
-    Raises:
-        ModelyardError: it holds something that is not allowed (see `keras_safety`), Keras cannot load it, or
-            the weights are not those of the architecture that conf/ names.
+    Raises ModelyardError if the file holds something that is not allowed (see `keras_safety`), Keras cannot
+    load it, or the weights do not fit the architecture that conf/ names.
     """
     import keras
 
     architecture = reading["architecture"]
     if path.suffix == ".keras":
-        check_keras_archive(path, origin)
+        check_keras_archive(path)
     else:
-        check_hdf5(path, origin, whole=architecture is None)
+        check_hdf5(path, whole=architecture is None)
     try:
         if architecture is None:
             network = keras.models.load_model(path, compile=False, safe_mode=True)
@@ -93,9 +73,9 @@ def open_keras_file(path: Path, reading: dict[str, Any], origin: str) -> KerasOr
     except ModelyardError:
         raise
     except Exception as error:
-        # A layer's argument that is no more, a weight of another shape: Keras has no class of its own for it.
-        raise ModelyardError(f"{origin}: Keras cannot load it: {shorten(error)}") from error
-    return KerasOriginal(network, reading, origin)
+        # Keras has no class of errors for an unknown argument of a layer, or a weight of another shape.
+        raise ModelyardError(f"Keras cannot load it: {shorten(error)}") from error
+    return KerasOriginal(network)
 
 
 def _build_application(architecture: str, reading: dict[str, Any]) -> "keras.Model":

@@ -1,16 +1,14 @@
-"""A LiteRT file of others: checked, asked as it is, and joined with what its input and output need."""
+"""A LiteRT file of others: checked, run as it is, and joined with the steps around it."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from modelyard.errors import ModelyardError
 from modelyard.networks.convert import convert_function
 from modelyard.networks.formats.graphdef import suggest
 from modelyard.networks.joining import cut_model, join_models, read_model
 from modelyard.networks.network import Floats, Original, Step, shorten
-from modelyard.networks.scaling import find_layout
 from modelyard.params import Precision
-from modelyard.params.groups.pretrained import Entrance, Exit
 
 if TYPE_CHECKING:
     from ai_edge_litert.interpreter import Interpreter
@@ -19,32 +17,24 @@ if TYPE_CHECKING:
 class LiteRtOriginal(Original):
     """A LiteRT file in an interpreter of its own."""
 
-    def __init__(self, content: bytes, reading: dict[str, Any], origin: str) -> None:
-        """Check and load a model.
+    def __init__(self, path: Path) -> None:
+        """Check and load a .tflite.
 
-        Args:
-            content: of the .tflite.
-            reading: the values of conf/ as JSON.
-            origin: for messages.
-
-        Raises:
-            ModelyardError: it is no model of one float32 picture and one float32 output, has an op that is
-                not LiteRT's own, or its input has another size than conf/ says.
+        Raises ModelyardError if it does not map one float32 picture to one float32 output, or has an op that
+        is not LiteRT's.
         """
         from ai_edge_litert.interpreter import Interpreter
 
-        entrance = Entrance.model_validate(reading["input"])
-        super().__init__(entrance, Exit.model_validate(reading["output"]), origin)
-        self._content = content
-        _check_model(content, origin)
+        self._content = path.read_bytes()
+        _check_model(self._content)
         try:
-            self._interpreter = Interpreter(model_content=content)
+            self._interpreter = Interpreter(model_content=self._content)
             self._interpreter.allocate_tensors()
         except (ValueError, RuntimeError) as error:
-            raise ModelyardError(f"{origin}: LiteRT cannot load it: {shorten(error)}") from None
+            raise ModelyardError(f"LiteRT cannot load it: {shorten(error)}") from None
         [taken], [given] = self._interpreter.get_input_details(), self._interpreter.get_output_details()
         self._given_shape = [int(size) for size in given["shape"]]
-        self.channels_first = find_layout([int(size) for size in taken["shape"]], entrance, origin)
+        self.shape = [int(size) for size in taken["shape"]]
 
     def run(self, inputs: Floats) -> Floats:
         """See `Original.run`."""
@@ -61,10 +51,10 @@ class LiteRtOriginal(Original):
     def convert(
         self, before: Step, after: Step, shape: tuple[int, int, int], precision: Precision, cut: str | None
     ) -> bytes:
-        """Leave the file's own operations and weights as they are, between two small models."""
+        """Join the file's own operations and weights, unchanged, with a small model before and one after."""
         if precision != "float32":
             raise ModelyardError(
-                f"{self.origin}: expected precision float32, which leaves a .tflite as it is, got "
+                "expected precision float32, which leaves a .tflite as it is, got "
                 f"{precision}: import the network that it was made of, or package float32 alone"
             )
         middle, given = self._content, self._given_shape
@@ -77,16 +67,11 @@ class LiteRtOriginal(Original):
         details = {one["name"]: one for one in self._interpreter.get_tensor_details()}
         if tensor not in details:
             raise ModelyardError(
-                f"{self.origin}: expected a tensor {tensor!r}, the file has none{suggest(tensor, details)}: "
+                f"expected a tensor {tensor!r}, the file has none{suggest(tensor, details)}: "
                 "correct pretrained.features in conf/"
             )
         shape = [int(size) for size in details[tensor]["shape"]]
         return cut_model(self._content, int(details[tensor]["index"])), shape
-
-
-def open_litert_file(path: Path, reading: dict[str, Any], origin: str) -> LiteRtOriginal:
-    """Open a .tflite; see `LiteRtOriginal`."""
-    return LiteRtOriginal(path.read_bytes(), reading, origin)
 
 
 def _run(interpreter: "Interpreter", inputs: Floats) -> Floats:
@@ -97,25 +82,22 @@ def _run(interpreter: "Interpreter", inputs: Floats) -> Floats:
     return found
 
 
-def _check_model(content: bytes, origin: str) -> None:
+def _check_model(content: bytes) -> None:
     from ai_edge_litert.schema_py_generated import BuiltinOperator, TensorType
 
     if content[4:8] != b"TFL3":
-        raise ModelyardError(f"{origin}: expected a LiteRT model (TFL3), got bytes {content[4:8]!r}")
-    try:
-        model = read_model(content)
-    except ModelyardError as error:
-        raise ModelyardError(f"{origin}: {error}") from None
+        raise ModelyardError(f"expected a LiteRT model (TFL3), got bytes {content[4:8]!r}")
+    model = read_model(content)
     for code in model.operatorCodes:
         if code.builtinCode == BuiltinOperator.CUSTOM or code.customCode:
             name = (code.customCode or b"").decode(errors="replace")
-            raise ModelyardError(f"{origin}: the op {name!r} is not LiteRT's own (custom or flex): refused")
+            raise ModelyardError(f"the op {name!r} is not LiteRT's own (custom or flex): refused")
     graph = model.subgraphs[0]
     for place in (graph.inputs[0], graph.outputs[0]):
         tensor = graph.tensors[place]
         if tensor.type != TensorType.FLOAT32:
             kinds = {number: name for name, number in vars(TensorType).items() if isinstance(number, int)}
             raise ModelyardError(
-                f"{origin}: {tensor.name.decode(errors='replace')}: expected float32, got "
+                f"{tensor.name.decode(errors='replace')}: expected float32, got "
                 f"{kinds.get(tensor.type, 'another type').lower()}: a fully quantised file is not read"
             )

@@ -1,7 +1,7 @@
 """Weights as TensorFlow.js publishes them: one byte each, with a scale and a minimum for every tensor.
 
-Source of the format: TensorFlow.js, `weights_manifest.json` of a layers model, quantised to uint8. The value
-is `byte * scale + min`. Here manifest and shards are wrapped in JavaScript modules, the shards as base64.
+The format is the `weights_manifest.json` of a layers model, quantised to uint8: a value is `byte * scale +
+min`. Here the manifest and the base64 shards are wrapped in JavaScript modules.
 """
 
 import base64
@@ -25,7 +25,7 @@ _RANGE = ":range"
 
 
 class Quantized(NamedTuple):
-    """A tensor: uint8 values of any shape, and the range they stand for."""
+    """A tensor of uint8 values, with the scale and minimum of their range."""
 
     values: NDArray[np.uint8]
     scale: float
@@ -37,14 +37,9 @@ class Quantized(NamedTuple):
 
 
 def read_javascript_weights(model: Path, shards: Sequence[Path]) -> dict[str, Quantized]:
-    """Read the weights of a TensorFlow.js layers model in JavaScript modules.
+    """Read a TensorFlow.js layers model: the module with its `weightsManifest`, and the shards in its order.
 
-    Args:
-        model: the module with the `weightsManifest`.
-        shards: the modules with the bytes, in the manifest's order.
-
-    Raises:
-        ModelyardError: a file is not of the format, or the bytes are not as many as the manifest says.
+    Raises ModelyardError if a file is of another format, or the number of bytes is not the manifest's.
     """
     entries = [entry for group in _read_manifest(model) for entry in group["weights"]]
     content = b"".join(_read_shard(path) for path in shards)
@@ -65,7 +60,7 @@ def read_javascript_weights(model: Path, shards: Sequence[Path]) -> dict[str, Qu
 
 
 def write_weights(path: Path, weights: dict[str, Quantized]) -> None:
-    """Write weights as they came to an .npz: NAME uint8, and NAME:range float64 (scale, minimum)."""
+    """Write quantised weights to an .npz: NAME uint8, and NAME:range float64 (scale, minimum)."""
     arrays: dict[str, NDArray[Any]] = {}
     for name, weight in weights.items():
         arrays[name] = weight.values
@@ -75,11 +70,7 @@ def write_weights(path: Path, weights: dict[str, Quantized]) -> None:
 
 
 def read_weights(path: Path) -> dict[str, NDArray[np.float32]]:
-    """Read what `write_weights` wrote, dequantised.
-
-    Raises:
-        ModelyardError: the file is missing or is no such file.
-    """
+    """Read what `write_weights` wrote, dequantised; raises ModelyardError if that is not there."""
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
             names = [name for name in arrays.files if not name.endswith(_RANGE)]
@@ -89,7 +80,7 @@ def read_weights(path: Path) -> dict[str, NDArray[np.float32]]:
 
 
 def _read_manifest(model: Path) -> list[dict[str, Any]]:
-    """Return the manifest, a list in JavaScript's notation inside a line of code."""
+    """Return the manifest, a list in JavaScript's notation within a line of code."""
     import json5
 
     text = model.read_text(encoding="utf-8")
@@ -112,7 +103,7 @@ def _read_manifest(model: Path) -> list[dict[str, Any]]:
 
 
 def _closing_bracket(text: str, start: int) -> int:
-    """Return where the list that begins at `start` ends; its strings, names of weights, hold no brackets."""
+    """Return the end of the list that begins at `start`; no string in it holds a bracket."""
     depth = 0
     for match in re.finditer(r"[\[\]]", text[start:]):
         depth += 1 if match[0] == "[" else -1

@@ -1,4 +1,4 @@
-"""Inception v3 as the npm package nsfwjs trained it on, with a head of its own: the stand-in's network."""
+"""The stand-in's network: Inception v3 with the head and the weights of the npm package nsfwjs."""
 
 import re
 from pathlib import Path
@@ -35,17 +35,7 @@ _NORM = ("beta", "moving_mean", "moving_variance")
 
 
 def check_weights(names: set[str], outputs: int, labels: int, origin: str) -> None:
-    """Refuse weights that are not those of this network.
-
-    Args:
-        names: of all weights, such as "conv2d_1/kernel".
-        outputs: of the last layer.
-        labels: how many labels conf/ has.
-        origin: the file they come from, for messages.
-
-    Raises:
-        ModelyardError: a name is missing or too many, or labels and outputs differ in number.
-    """
+    """Raise a ModelyardError unless these are this network's weights, with one label for each output."""
     numbers = range(1, _CONVOLUTIONS + 1)
     expected = {f"conv2d_{number}/kernel" for number in numbers}
     expected |= {f"batch_normalization_{number}/{part}" for number in numbers for part in _NORM}
@@ -62,11 +52,7 @@ def check_weights(names: set[str], outputs: int, labels: int, origin: str) -> No
 
 
 def build_network(weights: Weights) -> "keras.Model":
-    """Build the network. Input: float32 (n, 299, 299, 3), 0..1. Output: float32 (n, labels), probabilities.
-
-    Raises:
-        ModelyardError: a weight does not have its layer's shape.
-    """
+    """Build the network: float32 (n, 299, 299, 3), 0..1, to probabilities, float32 (n, labels)."""
     import keras
     from keras import layers
 
@@ -84,17 +70,13 @@ def build_network(weights: Weights) -> "keras.Model":
     return network
 
 
-def open_stand_in(path: Path, reading: dict[str, Any], origin: str) -> KerasOriginal:
-    """Build the network of the weights in an .npz.
-
-    Raises:
-        ModelyardError: see `read_weights` and `build_network`.
-    """
-    return KerasOriginal(build_network(read_weights(path)), reading, origin)
+def open_stand_in(path: Path) -> KerasOriginal:
+    """Build the network from the weights in an .npz; see `read_weights` and `build_network` for errors."""
+    return KerasOriginal(build_network(read_weights(path)))
 
 
 def _assign(network: "keras.Model", weights: Weights) -> None:
-    """Give every layer its weights; convolutions and batch norms count in the order they were made."""
+    """Set every layer's weights; convolutions and batch norms are numbered in the order of their making."""
     from keras import layers
 
     for number, layer in enumerate(_in_order(network, layers.Conv2D), 1):
@@ -109,6 +91,6 @@ def _assign(network: "keras.Model", weights: Weights) -> None:
 
 
 def _in_order(network: "keras.Model", kind: Any) -> list[Any]:
-    """Return the layers of a kind by the number in their names; the first of a process has none."""
+    """Return the layers of a kind by the number in their names; the first one of a process has none."""
     found = [layer for layer in network.layers if isinstance(layer, kind)]
     return sorted(found, key=lambda layer: int((re.findall(r"_(\d+)$", layer.name) or ["0"])[0]))

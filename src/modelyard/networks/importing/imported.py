@@ -1,6 +1,6 @@
 """The folder of an imported network, which packaging reads.
 
-It holds the network's file or folder (untouched), `labels.json`, `provenance.json` and `samples/`, real
+It holds the network's file or folder (unchanged), `labels.json`, `provenance.json` and `samples/`, real
 photos to prove a conversion on.
 """
 
@@ -25,11 +25,9 @@ class Imported:
     """What `read_imported` found in a folder.
 
     Attributes:
-        folder: where the files are.
-        name: the registered name.
         format: "frozen_graph", "saved_model", "keras", "litert" or "stand_in".
         labels: one for each output, in order.
-        preprocessing: the fit; what else is done to pixels is inside the converted network.
+        preprocessing: the fit; other steps are inside the converted network.
         provenance: plain JSON values, among them source, licence, network_sha256, recognised, stand_in_for,
             and under "reading" what `opening.open_network` needs.
     """
@@ -48,16 +46,12 @@ class Imported:
 
     @property
     def samples(self) -> list[Path]:
-        """The photos, in the order of their names."""
+        """The photos, sorted by name."""
         return sorted((self.folder / SAMPLES).iterdir())
 
 
 def read_imported(folder: Path) -> Imported:
-    """Read what `import_pretrained` wrote.
-
-    Raises:
-        ModelyardError: a file is missing or is not what the import wrote.
-    """
+    """Read what `import_pretrained` wrote; raises ModelyardError if a file is missing or something else."""
     try:
         provenance = json.loads((folder / "provenance.json").read_text())
         labels = json.loads((folder / "labels.json").read_text())
@@ -96,7 +90,7 @@ def write_samples(folder: Path, photos: Sequence[Path]) -> None:
 
 
 def find_photo(name: str) -> Path:
-    """Return one of the photos that scikit-learn brings, without importing it (which costs a second)."""
+    """Return a photo that scikit-learn brings, without importing it, which takes a second."""
     package = importlib.util.find_spec("sklearn")
     photo = Path(package.origin).parent / "datasets" / "images" / name if package and package.origin else None
     if photo is None or not photo.is_file():

@@ -1,4 +1,4 @@
-"""A network from elsewhere: obtained, verified, and proved on a picture before anything is made of it."""
+"""A network from elsewhere: obtained, verified, and proved on a picture before it is used."""
 
 import shutil
 import tempfile
@@ -26,17 +26,15 @@ from modelyard.params import Pretrained
 from modelyard.params.groups.pretrained import Proof
 from modelyard.sources.choice import NoSourceAnswers
 
-# The values of conf/ that opening needs, as far as a format has them.
+# The values of conf/ that opening a format may need.
 _READ = frozenset({"input", "output", "features", "decoded", "architecture"})
 
 
 def import_pretrained(pretrained: Pretrained, out: Path) -> None:
-    """Write the network's folder: from its source, else from its stand-in, where conf/ allows one.
+    """Write the network's folder: from its source, or from its stand-in if conf/ allows one.
 
-    Only where no source gives any file does the stand-in come in; a wrong file is an error.
-
-    Raises:
-        ModelyardError: a file is not what conf/ says, the network fails its proof, or it cannot be had.
+    The stand-in is used only if no source gives any file; a wrong file is an error. Raises ModelyardError if
+    a file is not what conf/ says, the network fails its proof, or no source gives it.
     """
     with tempfile.TemporaryDirectory(prefix="modelyard-") as scratch:
         try:
@@ -51,7 +49,6 @@ def import_pretrained(pretrained: Pretrained, out: Path) -> None:
 
 
 def _write_network(pretrained: Pretrained, obtained: Obtained, out: Path) -> None:
-    """Write the folder of what was obtained, and let the untouched network prove itself from there."""
     labels = read_labels(pretrained, obtained.paths)
     proof = pretrained.proof
     if proof is not None:
@@ -90,10 +87,7 @@ def _check_proof(proof: Proof, labels: Sequence[Label]) -> None:
 
 
 def _prove(imported: Imported, proof: Proof | None) -> dict[str, Any] | None:
-    """Run the untouched network on all samples; the proof's picture must be taken for what it shows.
-
-    Without one the network must still run, and give what conf/ says.
-    """
+    """Run the unchanged network on all samples; it must recognise the proof's picture, if there is one."""
     with open_network(imported) as network:
         grey = imported.preprocessing.channels == 1
         scores = network.answer([_decode(path, grey) for path in imported.samples])
@@ -112,13 +106,13 @@ def _recognise(proof: Proof, labels: Sequence[Label], scores: Floats) -> dict[st
             f"{label.synset or f'output {first}'} ({label.name}) with {score:.4f}: network, labels, "
             "pretrained.input and pretrained.proof in conf/ do not belong together"
         )
-    # Four decimals are the same on every machine, so that the import's output is.
+    # Rounded to four decimals, the import's output is the same on every machine.
     found = {"photo": proof.file, "label": label.name, "synset": label.synset}
     return found | {"score": round(score, 4)}
 
 
 def _is_called(label: Label, words: str) -> bool:
-    """Tell whether a label is meant: its synset, its words, or one of them, as "panda" of "bear, panda"."""
+    """Return whether a label has this synset, these words, or one of them, as "panda" of "bear, panda"."""
     names = [] if label.name is None else [label.name, *label.name.split(", ")]
     return words in (label.synset, *names)
 

@@ -1,42 +1,44 @@
-"""What each output of a network is called, out of the files that conf/ names."""
+"""The label of each output of a network, from the files that conf/ names."""
 
 import json
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from modelyard.errors import ModelyardError
 from modelyard.inference.bundle import Label
-from modelyard.networks.importing.imagenet_labels import decode_text, join_labels
 from modelyard.params import Pretrained
 from modelyard.params.groups.pretrained import FileLabels, ImagenetLabels
 
+_MOST_BYTES = 10_000_000
+_COMMENT = re.compile(r"#.*")
+_ENTRY = re.compile(
+    r"\s*entry\s*\{\s*target_class:\s*(?P<id>[0-9]{1,9})\s+"
+    r'target_class_string:\s*"(?P<synset>n[0-9]{8})"\s*\}\s*'
+)
+_WORDS = re.compile(r"(?P<synset>n[0-9]{8})\t(?P<words>\S.*)")
 _SYNSET = re.compile(r"(?P<synset>n[0-9]{8})\s+(?P<words>\S.*)")
 
 
 def read_labels(pretrained: Pretrained, paths: Mapping[str, Path]) -> tuple[Label, ...]:
-    """Return a label for each output, in order; an output that has none is never answered.
+    """Return a label for each output, in order; an output without a name is never an answer.
 
-    Args:
-        pretrained: the format of the labels, how many outputs there are, and how many of them have a name.
-        paths: of the files, by their names.
-
-    Raises:
-        ModelyardError: a file is malformed, or names more or fewer outputs than conf/ says.
+    Raises ModelyardError if a file is malformed, or names more or fewer outputs than conf/ says.
     """
     how, output = pretrained.labels, pretrained.output
-    origin = " and ".join(file.file for file in how.files) or "pretrained.labels.names"
     if isinstance(how, ImagenetLabels):
-        contents = [paths[file.file].read_bytes() for file in how.files]
         names = (how.label_map.file, how.synset_words.file)
-        labels = join_labels(contents[0], contents[1], output.classes, names)
-    elif isinstance(how, FileLabels):
-        parse = _parse_lines if how.format == "lines" else _parse_json
-        text = decode_text(paths[how.file].read_bytes(), how.file)
-        labels = _place(parse(text, how.file), how.offset, output.classes, origin)
+        origin = " and ".join(names)
+        label_map, words = (paths[name].read_bytes() for name in names)
+        labels = join_labels(label_map, words, output.classes, names)
     else:
-        named = dict(enumerate(Label(name) for name in how.names))
+        if isinstance(how, FileLabels):
+            origin, parse = how.file, _parse_lines if how.format == "lines" else _parse_json
+            named = parse(decode_text(paths[origin].read_bytes(), origin), origin)
+        else:
+            origin, named = "pretrained.labels.names", dict(enumerate(map(Label, how.names)))
         labels = _place(named, how.offset, output.classes, origin)
     count = sum(label.name is not None for label in labels)
     if count != output.named:
@@ -48,7 +50,7 @@ def read_labels(pretrained: Pretrained, paths: Mapping[str, Path]) -> tuple[Labe
 
 
 def _place(named: Mapping[int, Label], offset: int, classes: int, origin: str) -> tuple[Label, ...]:
-    """Spread labels over the outputs, the first at `offset`."""
+    """Assign labels to outputs, the first one to `offset`."""
     most = max(named, default=-1) + offset
     if most >= classes:
         raise ModelyardError(
@@ -59,7 +61,7 @@ def _place(named: Mapping[int, Label], offset: int, classes: int, origin: str) -
 
 
 def _parse_lines(text: str, file: str) -> dict[int, Label]:
-    """Read a name from each line; also "n01440764 tench", as ImageNet's own list has it."""
+    """Read a name from each line, or a synset and a name such as "n01440764 tench"."""
     lines = [line.strip() for line in text.removeprefix("\ufeff").rstrip().splitlines()]
     if "" in lines:
         raise ModelyardError(f"{file}, line {lines.index('') + 1}: expected a label, got an empty line")
@@ -98,3 +100,82 @@ def _parse_label(value: Any) -> Label:
         case [str(synset), str(name)] if name:
             return Label(name, synset)
     raise ValueError(f"expected a name, or [synset, name], got {str(value)[:80]!r}")
+
+
+def join_labels(
+    label_map: bytes, synset_words: bytes, classes: int, files: tuple[str, str]
+) -> tuple[Label, ...]:
+    """Return one label for each output, in order, without a name where the map has none.
+
+    The files are joined by synset, since two synsets may have the same words ("crane" is a bird and a
+    machine). The map has an entry of `target_class` (an output's id) and `target_class_string` (its synset)
+    for each label; the other file has lines of a synset, a tab and its words. `files` are their names, for
+    messages.
+
+    Raises ModelyardError if a line is malformed, an id or synset appears twice, an id is no output, or a
+    synset has no words.
+    """
+    words = _parse_words(decode_text(synset_words, files[1]), files[1])
+    labels = [Label(None, None)] * classes
+    for number, synset in _parse_map(decode_text(label_map, files[0]), files[0]).items():
+        if number >= classes:
+            raise ModelyardError(f"{files[0]}: expected ids 0..{classes - 1}, got {number} ({synset})")
+        if synset not in words:
+            raise ModelyardError(f"{files[0]}: id {number} is {synset}, for which {files[1]} has no words")
+        labels[number] = Label(words[synset], synset)
+    return tuple(labels)
+
+
+def decode_text(content: bytes, file: str) -> str:
+    """Decode UTF-8; raises a ModelyardError that names `file` if it is other text, or far too long."""
+    if len(content) > _MOST_BYTES:
+        raise ModelyardError(f"{file}: expected at most {_MOST_BYTES:,} bytes of text, got {len(content):,}")
+    try:
+        return content.decode()
+    except UnicodeDecodeError as error:
+        raise ModelyardError(f"{file}: expected text in UTF-8, got other bytes ({error})") from None
+
+
+def _parse_map(text: str, file: str) -> dict[int, str]:
+    """Return the synset of each id."""
+    text = _COMMENT.sub("", text).rstrip()
+    synsets: dict[int, str] = {}
+    at = 0
+    while at < len(text):
+        entry = _ENTRY.match(text, at)
+        if entry is None:
+            raise ModelyardError(
+                f"{_line(file, text, at)}: expected an entry with target_class and target_class_string, got "
+                f"{' '.join(text[at : at + 80].split())!r}"
+            )
+        number, synset = int(entry["id"]), entry["synset"]
+        if number in synsets:
+            raise ModelyardError(
+                f"{_line(file, text, at)}: id {number} is there twice: {synsets[number]} and {synset}"
+            )
+        synsets[number] = synset
+        at = entry.end()
+    if twice := [synset for synset, count in Counter(synsets.values()).items() if count > 1]:
+        raise ModelyardError(f"{file}: synset {twice[0]} has two ids")
+    if not synsets:
+        raise ModelyardError(f"{file}: expected entries, got none")
+    return synsets
+
+
+def _line(file: str, text: str, at: int) -> str:
+    return f"{file}, line {text.count(chr(10), 0, at) + 1}"
+
+
+def _parse_words(text: str, file: str) -> dict[str, str]:
+    """Return the words of each synset."""
+    words: dict[str, str] = {}
+    for number, line in enumerate(text.splitlines(), 1):
+        match = _WORDS.fullmatch(line.rstrip())
+        if match is None:
+            raise ModelyardError(
+                f"{file}, line {number}: expected a synset, a tab and its words, got {line[:80]!r}"
+            )
+        if match["synset"] in words:
+            raise ModelyardError(f"{file}, line {number}: synset {match['synset']} is there twice")
+        words[match["synset"]] = match["words"]
+    return words

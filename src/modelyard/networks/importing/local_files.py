@@ -1,4 +1,4 @@
-"""The files of a network from elsewhere that lie on this machine, found where conf/ says."""
+"""Files of a network from elsewhere that conf/ says are on this machine."""
 
 from pathlib import Path
 
@@ -11,13 +11,10 @@ SAVED_MODEL = "saved_model.pb"
 
 
 def find_unpinned(pretrained: Pretrained) -> dict[str, Path]:
-    """Return the files without a sha256 in conf/, by a relative name of each: nothing else tells a new one.
+    """Return the files without a sha256 in conf/, by relative names: DVC notices a change by nothing else.
 
-    An archive stands for what it holds, a SavedModel for all of its files. What is not there is left out: the
-    import says so.
-
-    Raises:
-        ModelyardError: `pretrained.path`, or the path of a file, is not there, or lacks the network.
+    An archive stands for its content, a SavedModel for all of its files. A missing file is left out, and
+    reported by the import. Raises ModelyardError if a path of conf/ is missing, or lacks the network.
     """
     found: dict[str, Path] = {}
     for file in (one for one in pretrained.files if one.sha256 is None):
@@ -32,11 +29,7 @@ def find_unpinned(pretrained: Pretrained) -> dict[str, Path]:
 
 
 def locate(path: str, key: str) -> Path:
-    """Return a place of conf/; relative is below the repository.
-
-    Raises:
-        ModelyardError: nothing is there; it names `key`.
-    """
+    """Return a place named in conf/ by `key`; raises ModelyardError if it is missing."""
     place = find_root() / Path(path).expanduser()
     if not place.exists():
         raise ModelyardError(f"{key}: expected a folder, an archive or a file, {place} is not there")
@@ -44,26 +37,22 @@ def locate(path: str, key: str) -> Path:
 
 
 def is_archive(pretrained: Pretrained, place: Path) -> bool:
-    """Tell whether a place is neither a folder nor the network's own file."""
+    """Return whether a place is neither a folder nor the network's own file."""
     suffix = Path(pretrained.network.file).suffix
     return place.is_file() and not (suffix and place.suffix == suffix)
 
 
 def place_network(pretrained: Pretrained, place: Path) -> tuple[Path, Path]:
-    """Return the network, and the folder where the other files are.
-
-    Raises:
-        WrongContent: the folder `place` lacks the network.
-    """
+    """Return the network and the folder of the other files; raises WrongContent if it is missing."""
     if place.is_file():
-        # The network's own file; what else there is lies beside it.
+        # The network's own file; the other files are beside it.
         return place, place.parent
     folder = _below_top(place, pretrained.network.file)
     return _find_network(folder, pretrained.network.file), folder
 
 
 def _below_top(folder: Path, name: str) -> Path:
-    """Return the one folder that holds everything, where there is such a one beside hidden files."""
+    """Return the only folder in a folder, apart from hidden files, or the folder itself."""
     entries = [entry for entry in folder.iterdir() if not entry.name.startswith(".")]
     alone = len(entries) == 1 and entries[0].is_dir() and entries[0].name != name
     return entries[0] if alone else folder

@@ -1,9 +1,7 @@
-"""The files of a network from elsewhere, found in a folder, an archive or beside each other, and verified."""
+"""The files of a network from elsewhere: found in a folder, an archive or one by one, and verified."""
 
 import hashlib
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,19 +12,13 @@ from modelyard.sources.choice import WrongContent, first_that_answers, kept_path
 from modelyard.sources.transfers import fetch
 
 HINT = "on a machine without internet, name a local copy: pretrained.path=PATH"
-# Networks are numbers, which hardly shrink; the official archive unpacks into 1.1 times its size.
+# Weights are hardly compressible; the official archive unpacks into 1.1 times its size.
 _MOST_UNPACKED = 4
 
 
 @dataclass(frozen=True)
 class Obtained:
-    """The verified files.
-
-    Attributes:
-        address: where they come from.
-        paths: of every file that conf/ names, by its name there; a SavedModel is a folder.
-        sha256: in hex, as found.
-    """
+    """The verified files: their source, and the path and SHA-256 (in hex) of each name in conf/."""
 
     address: str
     paths: dict[str, Path]
@@ -34,15 +26,10 @@ class Obtained:
 
 
 def obtain_network(pretrained: Pretrained, scratch: Path) -> Obtained:
-    """Find and verify all files, in `pretrained.path` or with the first source that answers.
+    """Find and verify all files, at `pretrained.path` or from the first source that answers.
 
-    Args:
-        pretrained: what is wanted.
-        scratch: an empty folder, for what is unpacked.
-
-    Raises:
-        NoSourceAnswers: no source gives them.
-        ModelyardError: what lies at a path of this machine is missing, or is something else.
+    Archives are unpacked in `scratch`, an empty folder. Raises NoSourceAnswers if no source has the files,
+    and ModelyardError if a path of this machine is missing or wrong.
     """
     if pretrained.path is not None:
         place = locate(pretrained.path, "pretrained.path")
@@ -68,7 +55,7 @@ def _fetch_all(pretrained: Pretrained, url: str, scratch: Path) -> Obtained:
     try:
         return _collect(pretrained, kept, url, scratch)
     except WrongContent as error:
-        # Its checksum as a whole is not known: kept, it would be taken for the right one next time.
+        # The archive has no checksum of its own: if kept, the next run would use it again.
         kept.unlink()
         raise WrongContent(url, error.reason) from None
 
@@ -85,19 +72,19 @@ def _fetch(pretrained: Pretrained, url: str, sha256: str | None) -> Path:
 
 
 def _collect(pretrained: Pretrained, place: Path, address: str, scratch: Path) -> Obtained:
-    with _named(place):
-        unpacked = _unpack(pretrained, place, scratch) if is_archive(pretrained, place) else place
+    unpacked = place
+    try:
+        if is_archive(pretrained, place):
+            unpacked = Path(tempfile.mkdtemp(dir=scratch))
+            unpack_archive(place, unpacked, _MOST_UNPACKED * pretrained.max_archive_bytes)
         network, folder = place_network(pretrained, unpacked)
         paths = {pretrained.network.file: network}
         for file in pretrained.files[1:]:
             paths[file.file] = _find(pretrained, file, folder)
         return Obtained(address, paths, {file.file: _verify(file, paths) for file in pretrained.files})
-
-
-def _unpack(pretrained: Pretrained, archive: Path, scratch: Path) -> Path:
-    folder = Path(tempfile.mkdtemp(dir=scratch))
-    unpack_archive(archive, folder, _MOST_UNPACKED * pretrained.max_archive_bytes)
-    return folder
+    except WrongContent as error:
+        # The unpacked files are gone when the message is read.
+        raise WrongContent(str(place), error.reason) from None
 
 
 def _find(pretrained: Pretrained, file: File, folder: Path) -> Path:
@@ -109,15 +96,6 @@ def _find(pretrained: Pretrained, file: File, folder: Path) -> Path:
     if not place.is_file() or place.is_symlink():
         raise WrongContent(str(folder), f"lacks {file.file}")
     return place
-
-
-@contextmanager
-def _named(place: Path) -> Iterator[None]:
-    """Say where a wrong file lies: what was unpacked is gone when the message is read."""
-    try:
-        yield
-    except WrongContent as error:
-        raise WrongContent(str(place), error.reason) from None
 
 
 def _verify(file: File, paths: dict[str, Path]) -> str:

@@ -1,1 +1,1 @@
-"""Groups: one file for each group of conf/, with the range of every value."""
+"""One file for each group of conf/, with the range of every value."""

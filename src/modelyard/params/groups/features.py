@@ -1,10 +1,10 @@
-"""features: what the imported network says of pictures."""
+"""features: the imported network's features of pictures."""
 
 from modelyard.params.group import Group
 from modelyard.params.groups.package import Precision
 
 
 class Features(Group):
-    """How the features are computed where the model's input is `features`; they are served alike."""
+    """How features are computed if the model's input is `features`, in training and serving alike."""
 
     precision: Precision

@@ -15,7 +15,7 @@ class Convolution(Group):
 
     Attributes:
         kernel: its side, in pixels.
-        stride: of the convolution, in pixels; 2 halves the sides of the picture.
+        stride: in pixels; 2 halves the sides of the picture.
         padding: "same" keeps the sides, "valid" takes `kernel - 1` off them.
         pool: the side of the max-pool that follows; 1 is none.
     """
@@ -31,17 +31,16 @@ class Model(Group):
     """The network: convolutions, then dense layers, softmax at the end.
 
     Attributes:
-        input: what the first layer sees: the picture's pixels, as conf/data has them fitted, or the features
-            that the imported network has for it; those have no convolutions before them.
-        crop: so many pixels at each side of the picture are not looked at; MNIST keeps four empty.
+        input: the fitted picture's pixels, or its features from the imported network, without convolutions.
+        crop: the pixels at each side of the picture that are ignored; four are empty in MNIST.
         first_filters: of the first convolution: learned like all others, or computed from the training
-            pictures before the first step and left alone (see `training.whitening`), which is faster.
-        batch_norm: whether the channels are normalised between each convolution and its relu; of features,
-            whether those are, whose scale is the imported network's own.
-        head: what becomes of the last convolution's channels: all their pixels, or one average each.
-        dense: units of the layers between that and the outputs, each with relu.
-        dropout: the share of inputs that each dense layer loses while it is trained.
-        members: so many networks, each with a seed of its own; they answer with their average.
+            pictures and fixed (see `training.whitening`), which is faster.
+        batch_norm: whether the channels are normalised between each convolution and its relu, or the
+            features.
+        head: whether all pixels of the last convolution's channels go on, or the average of each channel.
+        dense: units of the layers between the head and the outputs, each with relu.
+        dropout: the share of inputs that each dense layer loses in training.
+        members: the number of networks, each with its own seed; their answers are averaged.
     """
 
     name: Annotated[str, Field(pattern=r"^[\w.-]+$")]
@@ -68,7 +67,7 @@ class Model(Group):
         return self
 
     def find_misfit(self, seen: Input) -> str | None:
-        """Say why the layers cannot take such pictures, None where they can."""
+        """Return why the layers cannot take such pictures, or None."""
         if self.input == "features":
             return None
         sides = [side - 2 * self.crop for side in (seen.height, seen.width)]
@@ -87,7 +86,7 @@ class Model(Group):
 
 
 def _refuse_whitening(first: Convolution, seen: Input) -> str | None:
-    """Refuse a layer whose filters cannot be pairs of components."""
+    """Return why the filters of a layer cannot be pairs of components, or None."""
     most = 2 * first.kernel**2 * seen.channels
     if first.filters % 2 == 0 and first.filters <= most:
         return None
@@ -98,7 +97,6 @@ def _refuse_whitening(first: Convolution, seen: Input) -> str | None:
 
 
 def _shrink(side: int, layer: Convolution) -> int:
-    """Return the side of the picture after a convolution and its pool, as Keras counts it."""
     if layer.padding == "valid":
         side -= layer.kernel - 1
     return -(-side // layer.stride) // layer.pool

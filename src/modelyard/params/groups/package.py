@@ -18,13 +18,11 @@ class Int8(Group):
 
 
 class Package(Group):
-    """How a network becomes a bundle, and what is asked of the conversion.
+    """How a network becomes a bundle, and the limits of the conversion.
 
     Attributes:
-        trained: the precisions of a network trained here; each is a bundle of its own, or fails alone.
-        imported: as well, of an imported one.
-        proof_pictures: a network is proved on at least so many pictures, cut-outs of the given ones among
-            them where those are fewer; an imported one on the samples and no others.
+        trained: the precisions of a network trained here; each becomes a bundle, or fails alone.
+        proof_pictures: the least number of pictures to prove a network on, filled up with cut-outs.
     """
 
     trained: Precisions

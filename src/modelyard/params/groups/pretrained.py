@@ -1,4 +1,4 @@
-"""pretrained: a network that somebody else trained, what it must be, and what may stand in for it."""
+"""pretrained: a network trained elsewhere, what it must be, and its stand-in."""
 
 from typing import Annotated, Any, Literal, Self, TypeAlias
 
@@ -23,18 +23,14 @@ def _in_a_list(value: Any) -> Any:
     return value if isinstance(value, list | tuple) else [value]
 
 
-# One number for all channels, or one for each of red, green and blue, in this order.
+# One number for all channels, or one each for red, green and blue.
 PerChannel: TypeAlias = Annotated[tuple[float, ...], BeforeValidator(_in_a_list), Several]
 
 
 class File(Group):
-    """A file of the archive or folder, and what it must be.
+    """A file of the archive or folder, or with its own `path` (relative to the repository) or `url`.
 
-    Attributes:
-        file: its name there, without a folder.
-        sha256: in hex; None is for one's own file alone, and then it is recorded.
-        path: a place of its own on this machine; relative is below the repository.
-        url: an address of its own.
+    Without a SHA-256, which is for one's own files only, it is recorded.
     """
 
     file: FileName
@@ -44,9 +40,9 @@ class File(Group):
 
 
 class Entrance(Group):
-    """What the network takes: levels 0..255 of a fitted picture, as `(level - mean) * scale`.
+    """The network's input: levels 0..255 of a fitted picture, as `(level - mean) * scale`.
 
-    Mean and scale of three channels are those of red, green and blue, whatever the network's own order.
+    Mean and scale of three channels are those of red, green and blue, even if the network's own order is bgr.
     """
 
     height: int
@@ -70,13 +66,13 @@ class Entrance(Group):
 
 
 class TensorEntrance(Entrance):
-    """The same, where a graph names no input of its own: a tensor such as "Mul:0"."""
+    """The input of a graph, at a tensor such as "Mul:0"."""
 
     tensor: str
 
 
 class Exit(Group):
-    """What the network gives: a number for each class, of which `named` have a label."""
+    """The network's output: a number for each class, of which `named` have a label."""
 
     classes: Positive
     named: Positive
@@ -99,13 +95,13 @@ class Exit(Group):
 
 
 class TensorExit(Exit):
-    """The same, read from a tensor such as "softmax:0"."""
+    """The output of a graph, at a tensor such as "softmax:0"."""
 
     tensor: str
 
 
 class Decoded(Group):
-    """Where a graph that decodes and resizes by itself takes a file's bytes, and decoded pixels."""
+    """The tensors of a graph that decodes and resizes: for a file's bytes, and for decoded pixels."""
 
     contents_tensor: str
     pixels_tensor: str
@@ -121,25 +117,15 @@ class ImagenetLabels(Group):
     label_map: File
     synset_words: File
 
-    @property
-    def files(self) -> tuple[File, ...]:
-        """The files that hold the labels."""
-        return self.label_map, self.synset_words
-
 
 class FileLabels(File):
     """A text file with a line for each label, or JSON: a list, or an index such as {"0": "tench"}.
 
-    The first label is that of output `offset`: 1 where a background class comes first.
+    The first label is that of output `offset`: 1 if a background class comes first.
     """
 
     format: Literal["lines", "json"]
     offset: Offset = 0
-
-    @property
-    def files(self) -> tuple[File, ...]:
-        """The file that holds the labels."""
-        return (self,)
 
 
 class ListLabels(Group):
@@ -149,21 +135,16 @@ class ListLabels(Group):
     names: Annotated[tuple[str, ...], Several]
     offset: Offset = 0
 
-    @property
-    def files(self) -> tuple[File, ...]:
-        """No file holds them."""
-        return ()
-
 
 class Proof(File):
-    """A picture, and what it must be taken for: a synset, or the words of a label."""
+    """A picture, and the synset or words of the label that it must get."""
 
     label: str
     min_score: Share
 
 
 class Fallback(Group):
-    """The trained Inception v3 that the npm registry holds; its gate is that of what it stands in for."""
+    """The trained Inception v3 in the npm registry; it has the gate of the network that it replaces."""
 
     name: Name
     licence: str
@@ -176,14 +157,14 @@ class Fallback(Group):
 
 
 class Pretrained(Published):
-    """What every format has in common.
+    """The parameters of all formats.
 
     Attributes:
-        path: on this machine: a folder, an archive, or the network's own file; it goes before `sources`.
+        path: on this machine: a folder, an archive, or the network's own file; used before `sources`.
         network: the file itself; a SavedModel is a folder (see `networks.obtaining.digest_folder`).
-        features: the tensor or layer that is pooled for model=features, where there is one.
-        proof: None is on record as unproved.
-        fallback: what stands in where no source can be reached, if anything does.
+        features: the tensor or layer to pool for model=features, if any.
+        proof: None is recorded as unproved.
+        fallback: the stand-in if no source can be reached, if any.
     """
 
     path: str | None
@@ -203,7 +184,12 @@ class Pretrained(Published):
     @property
     def files(self) -> tuple[File, ...]:
         """All files that are read, the network first."""
-        return self.network, *self.labels.files, *([self.proof] if self.proof else [])
+        labels: tuple[File, ...] = ()
+        if isinstance(self.labels, ImagenetLabels):
+            labels = (self.labels.label_map, self.labels.synset_words)
+        elif isinstance(self.labels, FileLabels):
+            labels = (self.labels,)
+        return self.network, *labels, *([self.proof] if self.proof else [])
 
     @model_validator(mode="after")
     def _belongs_together(self) -> Self:

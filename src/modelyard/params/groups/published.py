@@ -1,4 +1,4 @@
-"""What every registered name has: a card with a person's words, and a gate before its champion."""
+"""The parameters of every registered name: a card with a person's words, and a gate before its champion."""
 
 from typing import Annotated, Literal, Self
 
@@ -7,7 +7,7 @@ from pydantic import Field, model_validator
 from modelyard.metrics import CATALOGUE
 from modelyard.params.group import Group, Name, Sha256, Share
 
-# A line break would end a list's item, or MLflow would show it as one.
+# A line break would end an item of a list, and MLflow would show it.
 Sentence = Annotated[str, Field(min_length=1, pattern=r"^[^\n]+$")]
 
 
@@ -25,12 +25,12 @@ class Limit(Group):
 
 
 class Gate(Group):
-    """What a version must show to become champion; a rule that is null is not asked.
+    """What a version must show to become champion; a rule that is null is not checked.
 
     Attributes:
-        metrics: limits of metrics, by their names in the catalogue (`modelyard.metrics`). A limit of a
-            latency holds for one kind of machine only.
-        max_accuracy_drop: the share of the test images by which it may be less accurate than the champion.
+        metrics: limits by the metrics' names in the catalogue (`modelyard.metrics`). A limit of a latency
+            holds for one kind of machine only.
+        max_accuracy_drop: the largest drop of test accuracy below the champion's, 0..1.
         allow_dirty: whether it may come from a work tree with uncommitted changes.
     """
 
@@ -55,27 +55,14 @@ class Gate(Group):
 
 
 class Figures(Group):
-    """How good a network's makers say that it is, and where they say so.
-
-    Attributes:
-        text: the sentence for the card.
-        sha256: of the network that they say it of; other weights do not carry it.
-    """
+    """The makers' own figures, as a sentence, and the SHA-256 of the network that they are about."""
 
     text: Sentence
     sha256: Sha256
 
 
 class Card(Group):
-    """A person's words on the card of a model's versions, in Markdown.
-
-    Attributes:
-        about: what it does.
-        intended_use: what it is for.
-        limits: where it fails, and what it must not be used for.
-        data: what it learned from, and who made that.
-        published: its makers' figures; null where it is measured here.
-    """
+    """A person's words on the card of a model's versions, in Markdown."""
 
     about: Sentence
     intended_use: Annotated[tuple[Sentence, ...], Field(strict=False, min_length=1)]
@@ -85,12 +72,7 @@ class Card(Group):
 
 
 class Published(Group):
-    """Something whose versions are registered.
-
-    Attributes:
-        name: the registered name.
-        homepage: where a person reads more about it; null where there is no such page.
-    """
+    """Something whose versions are registered; `homepage` is a page to read more, if there is one."""
 
     name: Name
     licence: str

@@ -1,4 +1,4 @@
-"""registry: where versions are published, and which of them stay."""
+"""registry: where versions are published, and which of them are kept."""
 
 from typing import Annotated
 
@@ -8,23 +8,14 @@ from modelyard.params.group import Group, Positive, Seconds
 
 
 class Prune(Group):
-    """Which versions `modelyard prune` removes, besides that no alias points to them.
-
-    Attributes:
-        min_age_days: younger ones stay.
-        keep_champions: how many of the last champions stay.
-    """
+    """Which versions `modelyard prune` removes, if no alias points to them."""
 
     min_age_days: Annotated[float, Field(ge=0)]
     keep_champions: Positive
 
 
 class Registry(Group):
-    """Where versions are published.
-
-    Attributes:
-        auto_promote: whether the gate of its name is asked about every new version.
-    """
+    """Where versions are published; `auto_promote` asks the gate about every new version."""
 
     experiment: Annotated[str, Field(min_length=1)]
     lock_timeout_s: Seconds

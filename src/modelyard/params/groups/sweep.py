@@ -23,15 +23,7 @@ def _name_database(url: str) -> str:
 
 
 class Dimension(Group):
-    """The values to try for one parameter: a range or a list of choices.
-
-    Attributes:
-        low: the smallest value.
-        high: the largest value.
-        log: sample on a logarithmic scale; not with `step`.
-        step: the distance between two values; null allows all values.
-        choices: a list of any values, groups and lists included, instead of a range.
-    """
+    """The values to try for one parameter: a range, perhaps in steps or logarithmic, or choices."""
 
     low: int | float | None = None
     high: int | float | None = None
@@ -70,23 +62,14 @@ def _as_decimal(number: float) -> Decimal:
 
 
 class Sampler(Group):
-    """How the values of a trial are chosen.
-
-    Attributes:
-        startup_trials: number of random trials before tpe learns from earlier ones; random ignores it.
-    """
+    """How the values of a trial are chosen; tpe learns after `startup_trials` random ones."""
 
     name: Literal["tpe", "random"]
     startup_trials: Annotated[int, Field(ge=0)]
 
 
 class Pruner(Group):
-    """Whether bad trials end before their last epoch.
-
-    Attributes:
-        startup_trials: number of finished trials before median prunes any.
-        warmup_epochs: number of epochs after which median never prunes; the next epoch is the first to count.
-    """
+    """Whether bad trials end before their last epoch; it lets the first trials and epochs go on."""
 
     name: Literal["median", "none"]
     startup_trials: Annotated[int, Field(ge=0)]
@@ -94,15 +77,7 @@ class Pruner(Group):
 
 
 class Sweep(Group):
-    """A search for the parameters with the best validation accuracy.
-
-    Attributes:
-        trials: number of finished trials in total, with those of earlier calls and other processes.
-        timeout_s: no trial starts after this time; null is no limit.
-        storage: URL of the study's database; null is a file in the repository's root.
-        study: the study's name; null combines the names of data and model.
-        space: the parameters to search, by dotted names.
-    """
+    """A search for the parameters with the best validation accuracy; conf/sweep describes the values."""
 
     trials: Positive
     timeout_s: Annotated[float, Field(gt=0)] | None

@@ -13,8 +13,7 @@ class Optimizer(Group):
     """The optimizer, with the settings of all of them, so that a sweep can change only the name.
 
     Attributes:
-        beta_1: used by adam, adamw, nadam and lion.
-        beta_2: used by the same ones.
+        beta_1: used by adam, adamw, nadam and lion, as is beta_2.
         momentum: used by sgd (Nesterov momentum) and rmsprop.
         weight_decay: each step subtracts this share of a weight, times the learning rate.
     """
@@ -28,12 +27,10 @@ class Optimizer(Group):
 
 
 class Schedule(Group):
-    """The learning rate schedule.
+    """constant; cosine (linear warm-up from zero, cosine decay to zero); one_cycle (after Smith).
 
-    Attributes:
-        name: constant; cosine (linear warm-up from zero, then cosine decay to zero); one_cycle (after Smith:
-            linear warm-up from 1/25 of the peak, then cosine decay to 1/10,000 of that).
-        warmup: a share of all steps (0.25), or a number of steps (200).
+    one_cycle warms up from 1/25 of the peak, and decays to 1/10,000 of that. `warmup` is a share of all steps
+    (0.25), or a number of steps (200).
     """
 
     name: Literal["constant", "cosine", "one_cycle"]
@@ -53,11 +50,8 @@ class Schedule(Group):
 class Augmentation(Group):
     """The largest random change of a picture each time it is used; 0 changes nothing.
 
-    Attributes:
-        shift_pixels: shift, in both directions.
-        rotate_degrees: rotation, to either side.
-        scale: relative change of size, independent for height and width.
-        elastic_pixels: displacement of a point, different in each part of the picture.
+    Shifts are in both directions, rotations to either side. `scale` is the relative change of height and of
+    width, `elastic_pixels` the displacement of a point, different in each part of the picture.
     """
 
     shift_pixels: Annotated[float, Field(ge=0, le=2000)]
@@ -70,8 +64,8 @@ class EarlyStopping(Group):
     """When to stop before the last epoch.
 
     Attributes:
-        patience: training stops after this many epochs without a better validation accuracy, and restores
-            the weights of the best epoch; null never stops.
+        patience: the epochs without a better validation accuracy after which training stops, with the weights
+            of the best epoch; null never stops.
         min_improvement: the smallest increase of accuracy that counts as better.
     """
 
@@ -80,20 +74,15 @@ class EarlyStopping(Group):
 
 
 class Train(Group):
-    """How the network is fitted.
+    """How the network is fitted; conf/train describes further values.
 
     Attributes:
-        images: use only this many training images, from the start of the file; null uses all.
         ema_momentum: momentum of a moving average of the weights, which is validated and saved; null saves
             the last weights.
         label_smoothing: the share of each label that is spread evenly over all classes. It improves accuracy
             and lowers confidence; both training and validation loss use the smoothed labels.
         precision: of computations; weights and the saved network are always float32. bfloat16 is faster on
             processors that support it; float16 is for GPUs, and five times slower on a processor.
-        strategy: none is one device; mirrored splits batches among all GPUs in CUDA_VISIBLE_DEVICES;
-            multi_worker splits them among machines that run the same command, each with its own TF_CONFIG.
-            Only the first worker writes.
-        resume_from: a .keras file or a registered version to continue training from.
     """
 
     epochs: Annotated[int, Field(ge=1, le=10_000)]

@@ -10,11 +10,7 @@ from modelyard.training.distribution.one_device import OneDevice
 
 @cache
 def choose_distribution(strategy: str) -> OneDevice:
-    """Return the distribution for `train.strategy`; TensorFlow is not imported.
-
-    Raises:
-        UsageError: multi_worker, and TF_CONFIG is missing or names no workers.
-    """
+    """Return the distribution for `train.strategy`; raises UsageError if TF_CONFIG lacks its workers."""
     if strategy == "multi_worker":
         return MultiWorker(read_cluster())
     return Mirrored() if strategy == "mirrored" else OneDevice()

@@ -14,15 +14,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Cluster:
-    """The workers of one training.
-
-    Attributes:
-        workers: `host:port` of each.
-        index: this process's place among them; the first worker is the chief.
-
-    Raises:
-        UsageError: two workers are the same, or the index is out of range.
-    """
+    """The `host:port` of each worker, and this process's index among them; the first worker is the chief."""
 
     workers: tuple[str, ...] = ("",)
     index: int = 0
@@ -54,11 +46,7 @@ SINGLE = Cluster()
 
 
 def read_cluster(environment: Mapping[str, str] = os.environ) -> Cluster:
-    """Return the workers that `TF_CONFIG` names.
-
-    Raises:
-        UsageError: TF_CONFIG is missing or invalid, or has tasks that are not workers.
-    """
+    """Return the workers that `TF_CONFIG` names; raises UsageError if it is missing or invalid."""
     text = environment.get("TF_CONFIG", "")
     try:
         config = json.loads(text)

@@ -21,11 +21,7 @@ WAIT_S = 180.0
 
 
 class MultiWorker(Mirrored):
-    """Trains on several machines, one device each.
-
-    Args:
-        cluster: its workers.
-    """
+    """Trains on several machines, one device each."""
 
     def __init__(self, cluster: Cluster) -> None:
         self.cluster = cluster
@@ -85,11 +81,7 @@ class MultiWorker(Mirrored):
 
 
 def check_devices(devices: int, workers: int) -> None:
-    """Check that each worker has one device, since batches are divided among workers.
-
-    Raises:
-        UsageError: there are more devices than workers.
-    """
+    """Raise a UsageError unless each worker has one device, since batches are divided among workers."""
     if devices != workers:
         raise UsageError(
             f"train.strategy=multi_worker: expected one device for each of {workers} workers, got {devices}: "

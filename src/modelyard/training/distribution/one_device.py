@@ -14,21 +14,15 @@ if TYPE_CHECKING:
 
 
 class OneDevice:
-    """Trains on one device.
-
-    Attributes:
-        cluster: the workers that train together; one, except for `MultiWorker`.
-    """
+    """Trains on one device; `cluster` holds the workers that train together."""
 
     cluster: Cluster = SINGLE
 
     def start(self) -> None:
         """Import TensorFlow and set up the devices; with several workers, wait for all of them.
 
-        A GPU is used only if CUDA_VISIBLE_DEVICES names it.
-
-        Raises:
-            ModelyardError: a worker is missing, or TensorFlow was used before.
+        A GPU is used only if CUDA_VISIBLE_DEVICES names it. Raises ModelyardError if a worker is missing, or
+        TensorFlow was used before.
         """
         import_tensorflow()
 
@@ -45,18 +39,10 @@ class OneDevice:
         return batches
 
     def check_batches(self, batch_size: int, examples: int) -> None:
-        """Check that every device gets an equal part of a batch.
-
-        Raises:
-            UsageError: `batch_size`, or the last batch of `examples`, cannot be divided.
-        """
+        """Raise a UsageError if a batch, or the last one of `examples`, cannot be divided evenly."""
 
     def check_same_start(self, start: str) -> None:
-        """Check that all workers start the same training after the same epoch, which `start` describes.
-
-        Raises:
-            ModelyardError: another worker has another description.
-        """
+        """Raise a ModelyardError if another worker's `start`, a description, differs."""
 
     def run_outside_scope(self, action: Callable[[], None]) -> None:
         """Run, from a callback of `fit`, an action that creates variables."""
@@ -64,10 +50,6 @@ class OneDevice:
 
     @contextmanager
     def fitting(self, network: "keras.Model") -> Iterator[None]:
-        """Prepare a compiled network for `fit`, which the body calls.
-
-        Raises:
-            ModelyardError: another worker is lost.
-        """
+        """Prepare a compiled network for `fit` in the body; raises ModelyardError if a worker is lost."""
         run_many_steps_per_call(network)
         yield

@@ -16,10 +16,8 @@ PAUSE_S = 0.2
 def wait_for_workers(cluster: Cluster, wait_s: float) -> None:
     """Return as soon as this worker has reached every other one, and every other one has reached it.
 
-    All workers call this. Each one's port is free again afterwards, for TensorFlow.
-
-    Raises:
-        ModelyardError: a worker is missing after `wait_s` seconds, or this one's port is taken.
+    All workers call this. Each one's port is free again afterwards, for TensorFlow. Raises ModelyardError if
+    a worker is missing after `wait_s` seconds, or this one's port is taken.
     """
     others = set(range(len(cluster.workers))) - {cluster.index}
     unreached, unheard, end = set(others), set(others), time.monotonic() + wait_s
