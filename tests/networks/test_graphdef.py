@@ -98,6 +98,21 @@ def test_nothing_waits_for_a_numeric_check_after_folding(graph: GraphDef) -> Non
     assert list(find(folded, "conv").input) == ["conv/batchnorm"]
 
 
+def test_constants_that_would_abort_tensorflow_are_refused(graph: GraphDef) -> None:
+    import tensorflow as tf
+
+    axis = find(graph, "mixed/join/concat_dim")
+    number = tf.make_tensor_proto(np.float32(3))
+    axis.attr["value"].tensor.CopyFrom(number)
+    with pytest.raises(ModelyardError, match="'mixed/join/concat_dim' declares DT_INT32 and holds DT_FLOAT"):
+        parse_graph(graph.SerializeToString())
+    axis.attr["dtype"].type = number.dtype
+    with pytest.raises(
+        ModelyardError, match=r"'mixed/join' \(Concat\) expected whole numbers from .*DT_FLOAT"
+    ):
+        parse_graph(graph.SerializeToString())
+
+
 def test_a_file_is_answered_like_its_decoded_pixels(graph: GraphDef, photo: bytes) -> None:
     import tensorflow as tf
 

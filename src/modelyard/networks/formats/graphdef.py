@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from modelyard.errors import ModelyardError
 from modelyard.networks.formats.allowed_ops import BATCH_NORM, COMPUTING
+from modelyard.networks.formats.constants import check_constants
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -20,7 +21,8 @@ def parse_graph(content: bytes) -> "GraphDef":
     """Read a frozen graph from a serialised GraphDef, and refuse what a classifier does not need.
 
     Raises ModelyardError, with node and op, if it is no GraphDef, has functions, or a node has an unknown op,
-    a duplicate name or a missing input.
+    a duplicate name, a missing input or a constant of
+    another type than it is used as.
     """
     from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
     from tensorflow.core.framework.graph_pb2 import GraphDef
@@ -34,6 +36,7 @@ def parse_graph(content: bytes) -> "GraphDef":
         raise ModelyardError("expected a frozen TensorFlow graph, got one without nodes")
     _check_ops(graph)
     _check_edges(graph)
+    check_constants(graph.node)
     if graph.versions.producer >= _WITHOUT_BATCH_NORM and any(node.op == BATCH_NORM for node in graph.node):
         # A later graph with the removed op: TensorFlow runs it only as an older graph.
         graph.versions.producer = _WITHOUT_BATCH_NORM - 1

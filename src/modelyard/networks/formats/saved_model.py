@@ -8,6 +8,7 @@ import numpy as np
 
 from modelyard.errors import ModelyardError
 from modelyard.networks.formats.allowed_ops import STORING, WITH_VARIABLES
+from modelyard.networks.formats.constants import check_constants
 from modelyard.networks.formats.frozen_graph import name_tensor
 from modelyard.networks.formats.graphdef import cut_graph
 from modelyard.networks.network import Floats, FunctionOriginal, Step, shorten
@@ -75,6 +76,8 @@ def check_saved_model(content: bytes) -> "SignatureDef":
             f"with {len(graphs)} graphs: freeze it, and import the .pb as format frozen_graph"
         )
     _check_nodes(graphs[0])
+    for nodes in (graphs[0].graph_def.node, *(one.node_def for one in graphs[0].graph_def.library.function)):
+        check_constants(nodes)
     _check_objects(graphs[0])
     return _find_signature(graphs[0])
 
