@@ -108,6 +108,7 @@ def visit(browser: "Browser", address: str) -> Iterator[Visit]:
 
 
 def draw(page: "Page", digit: int) -> None:
+    page.locator("#canvas").wait_for()
     frame = page.locator("#canvas").bounding_box()
     assert frame is not None
     (x, y), *others = STROKES[digit]
