@@ -16,10 +16,10 @@ from PIL import Image
 from modelyard.inference.bundle import write_bundle
 from modelyard.inference.fits import fit_pixels
 from modelyard.inference.predictor import Predictor
-from modelyard.service.http.page import PAGE
 from modelyard.service.models.description import describe_model
 from modelyard.service.models.memory import Memory, ServedVersion
 from modelyard.service.models.registry_state import make_model, make_version
+from modelyard.service.page.routes import PAGE
 from modelyard.tracking.address import web_address
 from service_process import Service
 from tflite_models import DIGIT, DIGIT_LABELS, PHOTO, digit_model, encode, photo_bundle

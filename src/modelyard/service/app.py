@@ -24,9 +24,9 @@ from modelyard.service.http.documentation import make_documentation_routes
 from modelyard.service.http.draining import Draining
 from modelyard.service.http.front import Front
 from modelyard.service.http.metrics import CONTENT_TYPE, Metrics
-from modelyard.service.http.page import PAGE, make_page_routes
 from modelyard.service.http.plain import make_plain, shorten
 from modelyard.service.models.models import Models, ServedVersion
+from modelyard.service.page.routes import PAGE, make_page_routes
 from modelyard.service.protocols.mlflow import MlflowDialect
 from modelyard.service.protocols.openapi import make_document
 from modelyard.service.protocols.own import JSON, OwnDialect

@@ -6,7 +6,7 @@ from starlette.routing import Route
 
 from modelyard.service.http.static_files import make_file_routes
 
-_FOLDER = Path(__file__).parent.parent / "page"
+_FOLDER = Path(__file__).parent
 _FILES = {
     "/": _FOLDER / "index.html",
     **{f"/page/{file.name}": file for file in sorted(_FOLDER.iterdir()) if file.suffix in (".css", ".js")},

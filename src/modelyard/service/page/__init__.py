@@ -1,0 +1,1 @@
+"""The page at /: routes.py serves what a browser loads."""
