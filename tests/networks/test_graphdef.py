@@ -106,6 +106,9 @@ def test_constants_that_would_abort_tensorflow_are_refused(graph: GraphDef) -> N
     axis.attr["value"].tensor.CopyFrom(number)
     with pytest.raises(ModelyardError, match="'mixed/join/concat_dim' declares DT_INT32 and holds DT_FLOAT"):
         parse_graph(graph.SerializeToString())
+    axis.attr["dtype"].type = 46
+    with pytest.raises(ModelyardError, match="declares type 46 and holds DT_FLOAT: refused"):
+        parse_graph(graph.SerializeToString())
     axis.attr["dtype"].type = number.dtype
     with pytest.raises(
         ModelyardError, match=r"'mixed/join' \(Concat\) expected whole numbers from .*DT_FLOAT"

@@ -23,7 +23,7 @@ _WHOLE = {
 
 def check_constants(nodes: Iterable["NodeDef"]) -> None:
     """Raise a ModelyardError if a constant among the nodes of a graph or function has a wrong type."""
-    from tensorflow.core.framework.types_pb2 import DT_INT32, DT_INT64, DataType
+    from tensorflow.core.framework.types_pb2 import DT_INT32, DT_INT64
 
     nodes = list(nodes)
     types = {}
@@ -31,15 +31,22 @@ def check_constants(nodes: Iterable["NodeDef"]) -> None:
         if node.op == "Const":
             declared, held = node.attr["dtype"].type, node.attr["value"].tensor.dtype
             if declared != held:
-                names = [DataType.Name(one) for one in (declared, held)]
+                names = [_name(one) for one in (declared, held)]
                 raise ModelyardError(f"node {node.name!r} declares {names[0]} and holds {names[1]}: refused")
             types[node.name] = held
     for node in nodes:
         inputs = [name.partition(":")[0] for name in node.input if not name.startswith("^")]
         for place in _WHOLE.get(node.op, ()):
             found = types.get(inputs[place]) if -len(inputs) <= place < len(inputs) else None
-            if found not in (None, DT_INT32, DT_INT64):
+            if found is not None and found not in (DT_INT32, DT_INT64):
                 raise ModelyardError(
                     f"node {node.name!r} ({node.op}) expected whole numbers from {inputs[place]!r}, "
-                    f"got {DataType.Name(found)}: refused"
+                    f"got {_name(found)}: refused"
                 )
+
+
+def _name(number: int) -> str:
+    """Name a type; a broken file may have a number without one."""
+    from tensorflow.core.framework.types_pb2 import DataType
+
+    return str(DataType.Name(number)) if number in DataType.values() else f"type {number}"
