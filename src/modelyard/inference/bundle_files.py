@@ -1,4 +1,4 @@
-"""The files of a bundle, which may come from anybody: regular ones of bounded size, and nothing else."""
+"""The files of a bundle, which may come from anybody: only regular files of bounded size are read."""
 
 import json
 import os
@@ -14,16 +14,16 @@ PREPROCESSING = "preprocessing.json"
 PROVENANCE = "provenance.json"
 CONTENT = (MODEL, LABELS, PREPROCESSING)
 FILES = (*CONTENT, PROVENANCE)
-# Of a file, in bytes. LiteRT's own format ends at 2 GiB; 16 MB are labels of a hundred thousand classes.
+# Limits of each file, in bytes. LiteRT's format ends at 2 GiB; labels of a hundred thousand classes take 16
+# MB.
 MOST_BYTES = {MODEL: 2**31 - 1, LABELS: 16_000_000, PREPROCESSING: 100_000, PROVENANCE: 4_000_000}
 
 
 class BundleError(ValueError):
-    """A folder is no bundle that can answer; the message names the folder or the file.
+    """A folder is not a bundle that can answer; the message names the folder or the file.
 
     Attributes:
-        reason: the same in a few words of our own, without paths and foreign text, for those who may not see
-            more.
+        reason: the same in a few words without paths or foreign text, for those who may not see more.
     """
 
     def __init__(self, message: str, reason: str = "it is no bundle that can answer") -> None:
@@ -35,9 +35,9 @@ def open_file(path: Path, *, follow_links: bool = True) -> BufferedReader:
     """Open one of a bundle's files to read.
 
     Raises:
-        BundleError: it is missing, no regular file, or larger than such a file may be.
+        BundleError: it is missing, not a regular file, or larger than such a file may be.
     """
-    # Without waiting, as a pipe would have it.
+    # Non-blocking, because opening a pipe would wait.
     flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | (0 if follow_links else os.O_NOFOLLOW)
     try:
         file = os.fdopen(os.open(path, flags), "rb")
@@ -54,7 +54,7 @@ def copy_files(source: Path, target: Path) -> None:
     """Copy a bundle's files, and nothing else, into a folder that is there.
 
     Raises:
-        BundleError: a file is missing, a link, no regular file, or too large.
+        BundleError: a file is missing, a link, not a regular file, or too large.
         OSError: the disk is full, or the target cannot be written.
     """
     for name in FILES:
@@ -66,13 +66,13 @@ def read_json(path: Path) -> Any:
     """Read one of a bundle's files of JSON.
 
     Raises:
-        BundleError: it cannot be opened, is no JSON, or holds what could not be written again.
+        BundleError: it cannot be opened, is not JSON, or holds values that JSON cannot express.
     """
     with open_file(path) as file:
         content = file.read()
     try:
         value = json.loads(content)
-        # A lone surrogate is read from "\ud800", NaN from NaN; neither could ever be answered.
+        # Python's json accepts lone surrogates ("\ud800") and NaN, but an answer could contain neither.
         json.dumps(value, ensure_ascii=False, allow_nan=False).encode()
     except (ValueError, RecursionError) as error:
         raise BundleError(f"{path} is not JSON: {error}") from None

@@ -20,25 +20,25 @@ _noticed = False
 
 
 class ModelError(RuntimeError):
-    """A LiteRT model cannot be loaded, or gave something that is no answer."""
+    """A LiteRT model cannot be loaded, or its output is not an answer."""
 
 
 class LoadedModel:
     """One LiteRT interpreter for single images; not thread-safe.
 
-    Interpreters of one model share its bytes. They are no mapped file, which would end the process when it is
-    cut short by somebody; memory is the same (measured: 95 MB with 22 MB of int8, either way).
+    Interpreters of one model share its bytes. The file is not mapped into memory, because truncating it would
+    then end the process; the memory used is the same (measured: 95 MB with 22 MB of int8, either way).
 
     Args:
-        model: what a LiteRT file holds.
+        model: the content of a LiteRT file.
         threads: of this interpreter.
 
     Attributes:
         input_shape: (h, w, c).
-        outputs: how many numbers come out.
+        outputs: the number of values in an answer.
 
     Raises:
-        ModelError: LiteRT cannot load it, or it is no model of one image.
+        ModelError: LiteRT cannot load it, or its input is not one image.
     """
 
     def __init__(self, model: bytes, threads: int) -> None:
@@ -60,10 +60,10 @@ class LoadedModel:
         self._input, self._output = inputs[0]["index"], outputs[0]["index"]
 
     def run(self, image: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Return what comes out, float32 (1, outputs), for one image (1, h, w, c).
+        """Return the output, float32 (1, outputs), for one image (1, h, w, c).
 
         Raises:
-            ModelError: LiteRT fails, or gives another shape than the model's file says.
+            ModelError: LiteRT fails, or the output's shape is not the one that the model's file states.
         """
         try:
             self._interpreter.set_tensor(self._input, image)
@@ -77,7 +77,7 @@ class LoadedModel:
 
 
 class Pool:
-    """A fixed number of interpreters of one model; a thread that finds none free waits for one."""
+    """A fixed number of interpreters of one model; a thread waits until one is free."""
 
     def __init__(self, content: bytes, interpreters: int, threads: int) -> None:
         if interpreters < 1 or threads < 1:
@@ -92,7 +92,7 @@ class Pool:
 
     @contextmanager
     def borrow(self) -> Iterator[LoadedModel]:
-        """Give one interpreter to this thread alone."""
+        """Lend one interpreter to this thread alone."""
         model = self._free.get()
         try:
             yield model
@@ -102,10 +102,10 @@ class Pool:
 
 @contextmanager
 def _without_notice() -> Iterator[None]:
-    """Keep LiteRT's notice from stderr; it prints it once, at the first load in a process.
+    """Keep LiteRT's notice off stderr, which it prints at the first load in a process.
 
-    LiteRT has no switch for it and writes to the file descriptor, so that is set aside meanwhile; whatever
-    else was written there is passed on.
+    LiteRT has no switch for it and writes to the file descriptor, so the descriptor is redirected meanwhile;
+    anything else that was written there is passed on.
     """
     global _noticed
     with _first_load:

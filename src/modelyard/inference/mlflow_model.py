@@ -1,4 +1,4 @@
-"""The bundle as an MLflow model: MLflow runs this file when it loads a version (models from code)."""
+"""The bundle as an MLflow model. MLflow runs this file when it loads a version (models from code)."""
 
 import sys
 from collections.abc import Iterable
@@ -26,8 +26,8 @@ SCORING_SERVER = "mlflow.pyfunc.scoring_server.app"
 class OneLineError(MlflowException):  # type: ignore[misc]  # MLflow is read as untyped here
     """An error whose message stays as it is.
 
-    MLflow's scoring server puts the whole input before the message of every MlflowException; an image sent
-    back in an error helps nobody.
+    MLflow's scoring server prepends the whole input to the message of every MlflowException, and an image in
+    an error helps nobody.
     """
 
     def __init__(self, reason: str, error_code: int) -> None:
@@ -35,7 +35,7 @@ class OneLineError(MlflowException):  # type: ignore[misc]  # MLflow is read as 
 
     @property
     def message(self) -> str:
-        """The first message, whatever is assigned later."""
+        """The first message that was assigned; later ones are ignored."""
         return self._message
 
     @message.setter
@@ -45,14 +45,14 @@ class OneLineError(MlflowException):  # type: ignore[misc]  # MLflow is read as 
 
 
 class InputError(OneLineError):
-    """What a caller sent cannot be answered: HTTP 400 from MLflow's scoring server."""
+    """The input cannot be answered: HTTP 400 from MLflow's scoring server."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(reason, error_code=INVALID_PARAMETER_VALUE)
 
 
 class BundleModel(PythonModel):  # type: ignore[misc]
-    """Answers images with ranked labels, from the bundle among its artifacts."""
+    """Answers images with ranked labels, using the bundle among its artifacts."""
 
     def load_context(self, context: Any) -> None:
         """Load the bundle at `context.artifacts["bundle"]`."""
@@ -69,10 +69,10 @@ class BundleModel(PythonModel):  # type: ignore[misc]
         model_input: pd.DataFrame,
         params: dict[str, Any] | None = None,
     ) -> list[Any]:
-        """Answer each image; see `Predictor.predict` for what comes back.
+        """Answer each image as `Predictor.predict` does.
 
         Args:
-            context: not used; `load_context` has taken what it holds.
+            context: not used, since `load_context` has read it.
             model_input: images as `collect_images` takes them; MLflow itself always makes a DataFrame. (Any
                 type hint but that of a DataFrame would count as a schema, or end in a warning.)
             params: `top_k` and `on_error`.
@@ -101,17 +101,17 @@ class BundleModel(PythonModel):  # type: ignore[misc]
 
 
 def keep_strings_in_python() -> None:
-    """Tell pandas to hold text as Python strings in this process, not in Arrow's memory.
+    """Make pandas hold text as Python strings in this process, not in Arrow's memory.
 
-    MLflow's server makes two DataFrames a request, in six threads. Each of Arrow's conversions lets go of the
-    interpreter's lock, and the threads spend their time handing it on: at 8 connections that cost a quarter
-    of the requests. The option belongs to the whole process, so only a server, which has one model, sets it.
+    MLflow's server makes two DataFrames a request, in six threads. Each of Arrow's conversions releases the
+    interpreter's lock, and the threads spend their time passing it on: at 8 connections that cost a quarter
+    of the requests. The option applies to the whole process, so only a server, which has one model, sets it.
     """
     pd.set_option("mode.string_storage", "python")
 
 
 def collect_images(model_input: Any) -> list[Any]:
-    """Make one list of images from what MLflow hands over for its four JSON shapes, or a caller from Python.
+    """Make one list of images from what MLflow passes for its four JSON shapes, or a caller passes in Python.
 
     Args:
         model_input: a DataFrame or dict with `image`, a list of images or of such dicts, an array, or one
@@ -142,7 +142,7 @@ def _unwrap(item: Any) -> Any:
 
 
 def _spread(cell: Any) -> list[Any]:
-    """MLflow puts `{"image": ["...", "..."]}` into a single cell; numbers in a list are one image."""
+    """Unpack `{"image": ["...", "..."]}`, which MLflow puts into one cell; a list of numbers is one image."""
     if isinstance(cell, list | tuple | np.ndarray) and all(
         isinstance(item, str | bytes) for item in cell[:1]
     ):

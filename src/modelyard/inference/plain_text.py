@@ -1,20 +1,20 @@
-"""Text that may come from anybody: what of it can be written everywhere, and how the rest is shown."""
+"""Text that may come from anybody: what can be shown everywhere, and how the rest is escaped."""
 
 import re
 
-# Of a name: the longest of ImageNet's has 121.
+# The most characters of a name; ImageNet's longest has 121.
 MOST_CHARACTERS = 300
-# Controls, ends of lines, marks that turn the direction of what follows, and halves of a surrogate pair.
+# Control characters, line ends, marks that change the direction of text, and lone surrogates.
 _NOT_PLAIN = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
 def is_plain(text: object) -> bool:
-    """Say whether this is text of at most 300 characters that JSON, a terminal and a page show as it is."""
+    """Return whether this is text of at most 300 characters that JSON, terminals and pages show unchanged."""
     return isinstance(text, str) and len(text) <= MOST_CHARACTERS and not _NOT_PLAIN.search(text)
 
 
 def escape(text: str, kept: str = "") -> str:
-    r"""Return text with what is not plain in it written as Python writes it: `\x1b`, `\ud800`.
+    r"""Return text with everything else than plain characters escaped as Python does: `\x1b`, `\ud800`.
 
     Args:
         text: any.

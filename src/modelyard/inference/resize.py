@@ -1,12 +1,12 @@
-"""The bilinear resize of TensorFlow, in the three ways that networks were trained with."""
+"""TensorFlow's bilinear resize, in the three variants that networks were trained with."""
 
 from typing import Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-# What lies on the same point in both pictures: their upper left pixels (TensorFlow 1), the pixels at all four
-# corners (its align_corners), or the corners of the pictures themselves (TensorFlow 2).
+# Which points of both pictures coincide: their upper left pixels (TensorFlow 1), their four corner pixels
+# (align_corners), or the corners of the pictures themselves (TensorFlow 2).
 Aligned: TypeAlias = Literal["origin", "corners", "centres"]
 
 
@@ -15,7 +15,7 @@ def resize_bilinear(
 ) -> NDArray[np.float32]:
     """Resize as TensorFlow's op ResizeBilinear does.
 
-    No antialiasing: each output is made of four input pixels, however much smaller the output is.
+    Without antialiasing: each output pixel depends on four input pixels, however much smaller the output is.
 
     Args:
         pixels: (h, w, c).
@@ -34,7 +34,7 @@ def resize_bilinear(
     starts, ends = ((places[:, None] * channels + channel).ravel() for places in (left, right))
     # Flat rows (h, w*c): copying single numbers is faster here than copying groups of three.
     flat = pixels.reshape(pixels.shape[0], -1)
-    # Rows first where that leaves fewer of them, so that no copy on the way is larger than picture or result.
+    # Rows first if that leaves fewer of them, so that no copy is larger than both picture and result.
     if len(rows) < len(flat):
         flat = flat.take(rows, axis=0)
         start, wide = (flat.take(places, axis=1).astype(np.float32) for places in (starts, ends))
@@ -57,9 +57,9 @@ def resize_bilinear(
 def _neighbours(
     size: int, new_size: int, aligned: Aligned
 ) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.float32]]:
-    """For each output place: the places before and after it in the input, and the share of the one after.
+    """Return for each output place the input places before and after it, and the weight of the one after.
 
-    In float32 throughout, since TensorFlow rounds so.
+    All in float32, because TensorFlow rounds that way.
     """
     corners = aligned == "corners" and new_size > 1
     step = np.float32(size - corners) / np.float32(new_size - corners)

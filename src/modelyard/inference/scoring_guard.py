@@ -1,6 +1,6 @@
-"""What stands before MLflow's scoring server: refuses what would stall it, and answers errors in one line.
+"""Guards MLflow's scoring server: refuses requests that would stall it, and shortens its errors to one line.
 
-MLflow reads a body of any size, and puts it into its errors.
+MLflow reads a body of any size, and repeats it in its errors.
 """
 
 import json
@@ -15,13 +15,13 @@ Receive: TypeAlias = Callable[[], Awaitable[Message]]
 Send: TypeAlias = Callable[[Message], Awaitable[None]]
 Application: TypeAlias = Callable[[Message, Receive, Send], Awaitable[None]]
 
-# In the JSON of an error: its message is the model's own, one line without anything of the input.
+# This code marks an error of the model itself, whose message is one line and repeats nothing of the input.
 OWN = "modelyard"
 _UNCLEAR = f"expected images in one of MLflow's forms: {', '.join(SHAPES)}"
 
 
 def guard_next_application() -> None:
-    """Put a `Guard` into the FastAPI application that MLflow's server makes once the model is loaded.
+    """Add a `Guard` to the FastAPI application that MLflow's server creates after it has loaded the model.
 
     Checked with MLflow 3.17, which takes the name `FastAPI` out of the package `fastapi` for that. Where it
     does not, its server runs on without a guard.
@@ -49,7 +49,7 @@ class Guard:
         self._app = app
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
-        """Answer as ASGI asks for."""
+        """Handle one ASGI connection."""
         if scope["type"] != "http" or scope["method"] != "POST" or not scope["path"].endswith("/invocations"):
             await self._app(scope, receive, send)
             return
@@ -90,14 +90,14 @@ async def _refuse(refused: Refused, send: Send) -> None:
 async def _answer(send: Send, status: int, kind: str, body: bytes) -> None:
     headers = [(b"content-type", kind.encode()), (b"content-length", str(len(body)).encode())]
     if status == 413:
-        # The rest of the body is not read.
+        # The rest of the body stays unread.
         headers.append((b"connection", b"close"))
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body})
 
 
 class _Replay:
-    """Gives a body that has been read once more, then what comes after it."""
+    """Replays a body that has been read, then passes on what follows it."""
 
     def __init__(self, body: bytes, receive: Receive) -> None:
         self._body: bytes | None = body
@@ -111,7 +111,7 @@ class _Replay:
 
 
 class _Shortened:
-    """Passes answers on as they come, and of an error only one line, without the input."""
+    """Passes answers on unchanged, and reduces an error to one line without the input."""
 
     def __init__(self, send: Send) -> None:
         self._send = send
@@ -130,7 +130,7 @@ class _Shortened:
 
 
 def shorten_error(status: int, body: bytes) -> bytes:
-    """Return MLflow's error object with the model's message, or one that holds nothing of MLflow's."""
+    """Return MLflow's error object with the model's message, or a general one if the message is MLflow's."""
     try:
         error = json.loads(body)
         if error.pop(OWN, False):

@@ -1,6 +1,6 @@
-"""What MLflow's scoring server may be given: JSON with images, and no more of anything than they need.
+"""The requests that MLflow's scoring server accepts: JSON with images, within limits.
 
-MLflow itself turns any JSON into a DataFrame of whatever size.
+MLflow itself turns any JSON into a DataFrame of any size.
 """
 
 import json
@@ -8,17 +8,17 @@ from typing import Any
 
 JSON = "application/json"
 SHAPES = ("dataframe_split", "dataframe_records", "instances", "inputs")
-# As `modelyard serve` has them by default.
+# The defaults of `modelyard serve`.
 MOST_BODY_BYTES = 16_000_000
 MOST_IMAGES = 256
 _MOST_NODES = MOST_IMAGES * 2_000
-# Objects and lists in each other: an image of numbers under a name needs seven.
+# Nesting of objects and lists: a named image given as numbers needs seven levels.
 _MOST_DEPTH = 10
 _NO_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
 _MOST_KEYS, _MOST_KEY = 20, 100
 # An image and its key have four.
 _MOST_IMAGE_QUOTES = 4 * MOST_IMAGES
-# A key of this length is refused, as the longer one that it stands for would be.
+# A key of this length is refused; longer texts are shortened to it.
 _LONG = b"-" * (_MOST_KEY + 1)
 
 
@@ -31,7 +31,7 @@ class Refused(Exception):  # noqa: N818  # a status is chosen, nothing failed
 
 
 def check_type(content_type: str) -> None:
-    """Refuse all but JSON in UTF-8: without a type MLflow fails, and it reads no images from tables.
+    """Refuse everything but JSON in UTF-8: MLflow fails without a type, and cannot read images from tables.
 
     Raises:
         Refused: 415, or 400 for a table.
@@ -44,10 +44,10 @@ def check_type(content_type: str) -> None:
 
 
 def check_body(body: bytes) -> None:
-    """Refuse JSON that costs MLflow more than images do, or has parameters of another type.
+    """Refuse JSON that costs MLflow more than images do, or has parameters of the wrong type.
 
     Raises:
-        Refused: 413 for too much of anything, else 400.
+        Refused: 413 if there is too much of something, else 400.
     """
     if len(body) > _MOST_NODES and sum(map(body.count, (b",", b"[", b"{"))) > _MOST_NODES:
         raise Refused(
@@ -64,9 +64,9 @@ def check_body(body: bytes) -> None:
 
 
 def _shorten_texts(body: bytes) -> bytes:
-    """Return the same JSON with short texts in the place of images, which json reads letter by letter.
+    """Return the same JSON with short texts instead of images, which `json` would read letter by letter.
 
-    MLflow reads them; what is wrong within them is its to find.
+    MLflow reads the images themselves, and reports what is wrong in them.
     """
     if len(body) < 4096 or b"\\" in body or b"\0" in body or body.count(b'"') > _MOST_IMAGE_QUOTES:
         return body
@@ -89,7 +89,7 @@ def _load(body: bytes) -> dict[str, Any]:
 
 
 def _check_depth(body: bytes) -> None:
-    """Refuse lists in lists before json reads them; brackets in a text count, as no image has any."""
+    """Refuse deep nesting before `json` reads it. Brackets in a text count too, since no image has any."""
     depth = 0
     for bracket in body.translate(None, _NO_BRACKETS):
         depth += 1 if bracket in b"[{" else -1
@@ -98,7 +98,7 @@ def _check_depth(body: bytes) -> None:
 
 
 def _check_keys(node: dict[str, Any]) -> dict[str, Any]:
-    """A key becomes a column: MLflow takes half a minute for 400,000 of them."""
+    """Refuse many or long keys: each becomes a column, and MLflow takes half a minute for 400,000 of them."""
     if len(node) > _MOST_KEYS or any(len(key) > _MOST_KEY for key in node):
         raise Refused(400, f"expected objects of at most {_MOST_KEYS} keys of {_MOST_KEY} characters")
     return node
@@ -108,7 +108,7 @@ _DECODER = json.JSONDecoder(object_hook=_check_keys)
 
 
 def _check_rows(value: Any) -> None:
-    """Rows, columns and images in lists; a list of numbers may be one image."""
+    """Refuse too many rows, columns or images; a list of numbers may be one image."""
     lists = value.values() if isinstance(value, dict) else [value]
     for items in lists:
         if isinstance(items, list) and len(items) > MOST_IMAGES and not isinstance(items[0], int | float):
@@ -116,7 +116,7 @@ def _check_rows(value: Any) -> None:
 
 
 def _check_params(params: Any) -> None:
-    """MLflow puts the picture into its answer to a parameter of another type."""
+    """Refuse parameters of the wrong type: MLflow would repeat the picture in its error."""
     if params is None:
         return
     if not isinstance(params, dict):

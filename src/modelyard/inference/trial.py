@@ -1,7 +1,7 @@
-"""A bundle, tried in a process of its own: what makes LiteRT crash there ends nobody else.
+"""Tries a bundle in a process of its own, so that a crash of LiteRT ends no other.
 
-LiteRT believes most of what a file says of its tensors, and some damaged files end the process that loads
-them. `python -m modelyard.inference.trial` reads folders, one a line, and says of each what is wrong with it.
+LiteRT trusts most of what a file states about its tensors, and some damaged files end the process that loads
+them. `python -m modelyard.inference.trial` reads folders, one a line, and prints what is wrong with each.
 """
 
 import contextlib
@@ -17,14 +17,14 @@ from typing import Any
 from modelyard.inference.bundle import BundleError, read_bundle
 from modelyard.inference.plain_text import show
 
-# A model that takes longer would hold up the service too; Inception takes half a second.
+# A model that takes longer would also hold up the service; Inception takes half a second.
 TIME_LIMIT_S = 60
-# A model may take its size in memory so many times, and this much beside it.
+# The memory that a trial may use: a multiple of the model's size, and this much in addition.
 MEMORY_TIMES, MEMORY_BYTES = 16, 2 << 30
 
 
 def try_bundle(folder: Path) -> None:
-    """Load a bundle and let it answer, in a process of its own, which takes 0.3 s.
+    """Load a bundle and ask it once, in a process of its own, which takes 0.3 s.
 
     Raises:
         BundleError: the bundle cannot answer, or ended that process.
@@ -37,7 +37,7 @@ class Trials:
     """One process for many trials, each in a fork of it (15 ms); a context manager."""
 
     def __enter__(self) -> "Trials":
-        # The same packages as here, wherever they were found; not those of the working directory.
+        # The child finds the same packages as this process, and none in the working directory.
         environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
         self._process = subprocess.Popen(
             [sys.executable, "-P", "-m", "modelyard.inference.trial"],
@@ -46,7 +46,7 @@ class Trials:
             stderr=subprocess.DEVNULL,
             text=True,
             env=environment,
-            # What a terminal sends to stop the command is no crash of a model.
+            # A signal from the terminal that stops the command is not a crash of a model.
             start_new_session=True,
         )
         return self
@@ -82,7 +82,7 @@ def main() -> None:
 
 
 def _fork(folder: Path) -> Any:
-    """Return message and reason of what is wrong with a bundle, None where nothing is."""
+    """Return message and reason of what is wrong with a bundle, None if nothing is."""
     reader, writer = os.pipe()
     pid = os.fork()
     if pid == 0:
@@ -91,7 +91,7 @@ def _fork(folder: Path) -> Any:
             os.write(writer, json.dumps(_load(folder)).encode())
             os._exit(0)
         finally:
-            # Whatever was raised: this is a copy, and must never go on with the work of the process it is of.
+            # Whatever was raised: this process is a fork, and must never go on with its parent's work.
             os._exit(1)
     os.close(writer)
     with os.fdopen(reader, "rb") as pipe:
@@ -119,7 +119,7 @@ def _load(folder: Path) -> tuple[str, str] | None:
 
 
 def _limit(folder: Path) -> None:
-    """Let a trial neither take the machine's memory or time, nor leave a dump of its crash."""
+    """Bound a trial's memory and time, and let its crash leave no core dump."""
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
     signal.alarm(TIME_LIMIT_S)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
@@ -127,7 +127,7 @@ def _limit(folder: Path) -> None:
         size_bytes = sum(file.stat().st_size for file in folder.iterdir())
         most = MEMORY_BYTES + MEMORY_TIMES * size_bytes
         resource.setrlimit(resource.RLIMIT_DATA, (most, most))
-    # Where memory is short all the same, Linux ends this process first.
+    # If memory is short all the same, Linux ends this process first.
     with contextlib.suppress(OSError):
         Path("/proc/self/oom_score_adj").write_text("1000")
 

@@ -1,4 +1,4 @@
-"""A grey picture given as numbers in the place of a file."""
+"""A grey picture given as numbers instead of a file."""
 
 from typing import Any, TypeAlias
 
@@ -9,7 +9,7 @@ Shape: TypeAlias = tuple[int, ...]
 
 
 def read_array(array: Any, height: int, width: int) -> NDArray[np.uint8]:
-    """Read a grey picture of a model's own size given as numbers; the dtype says their range.
+    """Read a grey picture of the model's input size given as numbers; the dtype says their range.
 
     Args:
         array: (height, width), (height, width, 1) or (height * width,), as an array or nested lists; whole
@@ -28,7 +28,7 @@ def read_array(array: Any, height: int, width: int) -> NDArray[np.uint8]:
     if not whole and values.dtype.kind != "f":
         raise ValueError(f"an array of {values.dtype.name}, expected whole numbers 0..255 or floats 0..1")
     most = 255 if whole else 1
-    # Said so that NaN is refused too.
+    # Written this way, so that NaN is refused too.
     if not (values.min() >= 0 and values.max() <= most):
         raise ValueError(f"an array of {values.dtype.name} with numbers outside 0..{most}")
     levels = values if whole else np.rint(values.astype(np.float64) * 255)
@@ -36,9 +36,9 @@ def read_array(array: Any, height: int, width: int) -> NDArray[np.uint8]:
 
 
 def _read_lists(lists: Any, shapes: tuple[Shape, ...]) -> NDArray[Any]:
-    """Make an array of nested lists, which is cheap whatever they hold.
+    """Make an array of nested lists, at a low cost whatever they hold.
 
-    NumPy by itself gives every cell the room of the longest text among them.
+    NumPy alone would give every cell as much memory as the longest text among them.
     """
     try:
         cells = np.array(lists, dtype=object, ndmax=3)

@@ -1,4 +1,4 @@
-"""What a caller hands over as an image becomes the bytes of a PNG or JPEG file: base64 undone, sizes kept."""
+"""Turns what a caller passes as an image into the bytes of a PNG or JPEG file, or decodes its base64."""
 
 import binascii
 
@@ -9,11 +9,11 @@ _BLANK = b" \t\r\n"
 
 
 class EncodingError(ValueError):
-    """The reason why no PNG or JPEG file was found, without its place in a batch."""
+    """The reason why something is not a PNG or JPEG file, without its index in a batch."""
 
 
 def read_file_bytes(image: bytes | str, max_bytes: int) -> bytes:
-    """Return the bytes of a PNG or JPEG file; only its first bytes are looked at.
+    """Return the bytes of a PNG or JPEG file; only its first bytes are checked.
 
     Args:
         image: the file's bytes, or its base64 text as str or bytes: standard or URL-safe, with or without a
@@ -25,7 +25,7 @@ def read_file_bytes(image: bytes | str, max_bytes: int) -> bytes:
     """
     if isinstance(image, bytes) and image.startswith(MAGICS):
         return _within(image, max_bytes)
-    # Four letters for three bytes; the rest is room for line breaks and a prefix.
+    # Four letters encode three bytes; the rest leaves room for line breaks and a prefix.
     if len(image) > max_bytes * 3 // 2 + 1024:
         raise EncodingError(f"more than {max_bytes} bytes")
     text = _to_ascii(image)

@@ -1,4 +1,4 @@
-"""The formats of images that are read, a line each: whoever needs one of them looks here."""
+"""The table of image formats that can be read, with all that is known about each."""
 
 from collections.abc import Callable
 from typing import BinaryIO, NamedTuple
@@ -9,20 +9,20 @@ from modelyard.inference.decoding.jpeg_structure import clean_jpeg
 from modelyard.inference.decoding.png_structure import clean_png
 from modelyard.inference.decoding.structure import Clean, Limits
 
-# The longest of the first bytes by which a file is known.
+# The length of the longest magic number.
 START_BYTES = 64
 
 
 class Format(NamedTuple):
-    """How files of a format are known, named and read.
+    """How files of a format are recognized, named and read.
 
     Attributes:
         name: for people.
         magic: the first bytes of every file.
-        suffix: of a file's name, with its dot.
-        media_types: of a request's body, the official one first.
-        clean: leaves of a file what its pixels need, within limits; raises StructureError.
-        open: Pillow's own for it: no other format is tried, and Pillow's warning about size is not met.
+        suffix: of a file name, with its dot.
+        media_types: those of a request's body, the official one first.
+        clean: reduces a file to what its pixels need, within limits; raises StructureError.
+        open: Pillow's plugin for it, which tries no other format and never warns about size.
     """
 
     name: str
@@ -46,7 +46,7 @@ FORMATS = (PNG, JPEG)
 MAGICS = tuple(one.magic for one in FORMATS)
 NAMES = " or ".join(one.name for one in FORMATS)
 NEITHER = f"neither {' nor '.join(one.name for one in FORMATS)}"
-# The first bytes of what people send instead, for the reason they are told.
+# Magic numbers of other formats that people send, so that the error can name them.
 OTHERS = {
     b"GIF8": "a GIF",
     b"<svg": "an SVG",
@@ -63,11 +63,11 @@ OTHERS = {
 
 
 def find_format(file: bytes) -> Format | None:
-    """Return the format that a file begins as, None where it is another."""
+    """Return the format of a file by its first bytes, None if it is not one of these."""
     return next((one for one in FORMATS if file.startswith(one.magic)), None)
 
 
 def name_other(file: bytes) -> str | None:
-    """Name what a file or text of another format is, None where that is not known."""
+    """Name the format of a file or text that cannot be read, None if it is unknown."""
     start = file[:START_BYTES].lstrip()
     return next((name for magic, name in OTHERS.items() if start.startswith(magic)), None)

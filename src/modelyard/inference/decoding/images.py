@@ -1,4 +1,4 @@
-"""Images from outside become pixels: PNG and JPEG only, limits first, whatever is wrong told by its place."""
+"""Decodes PNG and JPEG files from outside. Limits are checked first, and errors give the image's index."""
 
 import io
 import math
@@ -16,7 +16,7 @@ from modelyard.inference.decoding.pixels import read_pixels
 from modelyard.inference.decoding.structure import Limits as Limits
 from modelyard.inference.decoding.structure import StructureError
 
-# What is odd in a file is its sender's affair; Pillow would print it for each of them.
+# Pillow would print a warning for each odd file, which only its sender can mend.
 warnings.filterwarnings("ignore", module=r"PIL\.")
 
 
@@ -24,8 +24,8 @@ class ImageError(ValueError):
     """An image cannot be read.
 
     Attributes:
-        index: its place in the batch, from 0.
-        reason: one line, without anything of the image in it.
+        index: its index in the batch, from 0.
+        reason: one line, which repeats nothing of the image.
     """
 
     def __init__(self, reason: str, index: int = 0) -> None:
@@ -34,26 +34,27 @@ class ImageError(ValueError):
         self.reason = reason
 
     def at(self, index: int) -> "ImageError":
-        """Return the same error for another place."""
+        """Return the same error with another index."""
         return ImageError(self.reason, index)
 
 
 def decode(image: Any, limits: Limits, grey: bool = False, ends_at: float = math.inf) -> NDArray[np.uint8]:
     """Decode a PNG or JPEG, turned upright by its EXIF orientation.
 
-    Transparency is put over white; of 16 bits the upper 8 are kept; an animation gives its first picture.
+    Transparent pixels are blended with white, 16-bit levels keep their upper 8 bits, and an animation gives
+    its first picture.
 
     Args:
         image: the file's bytes, or its base64 text (see `read_file_bytes`).
         limits: checked before decoding.
         grey: one channel by ITU-R 601 luma, instead of RGB.
-        ends_at: `time.monotonic()` at which to give up, looked at between pieces of the work.
+        ends_at: the `time.monotonic()` at which to give up, checked between pieces of the work.
 
     Returns:
         uint8 (h, w), or (h, w, 3) in RGB.
 
     Raises:
-        ImageError: anything else than a whole PNG or JPEG within the limits; its index is 0.
+        ImageError: anything but a complete PNG or JPEG within the limits; its index is 0.
         TimeoutError: it is past `ends_at`.
     """
     if isinstance(image, bytearray | memoryview):

@@ -1,7 +1,7 @@
-"""Whether a JPEG file can be a whole picture, what of it makes the pixels, and how much work its scans are.
+"""The structure of a JPEG file: whether it is complete, what makes up its pixels, what its scans cost.
 
-libjpeg skips by length what it knows. At every other marker it gives up, or looks for the next one byte by
-byte. Only what it skips by length is let through, so that both read the same segments.
+libjpeg skips known segments by their length. At any other marker it gives up, or searches for the next one
+byte by byte. Only segments that it skips by length pass, so that both read the same segments.
 """
 
 import itertools
@@ -10,24 +10,25 @@ from typing import NamedTuple
 
 from modelyard.inference.decoding.structure import Clean, Limits, StructureError
 
-# What a real file never has: encoders write some 10 scans.
+# More than any real file has: encoders write about 10 scans.
 MOST_SEGMENTS = 1_000
 MOST_SCANS = 100
-# An encoder's ten scans go through some 14 samples a pixel, of CMYK 24. So the largest JPEG of CMYK with ten
-# scans, like the largest PNG, is decoded within a second by one core of an EPYC without AVX512-VNNI.
+# An encoder's ten scans read about 14 samples a pixel, or 24 for CMYK. With this limit the largest CMYK JPEG
+# of ten scans, like the largest PNG, is decoded within a second by one core of an EPYC without AVX512-VNNI.
 _SAMPLES_A_PIXEL = 20
-# Neither a byte that is stuffed (FF00) nor a restart ends a scan; TEM (FF01) has no length, and no meaning.
+# Neither a stuffed byte (FF00) nor a restart ends a scan; TEM (FF01) has no length and no meaning.
 _MARKER = re.compile(rb"\xff([\x02-\xcf\xd8-\xfe])")
 _PROGRESSIVE, _END, _SCAN, _QUANTIZATION, _EXIF = 0xC2, 0xD9, 0xDA, 0xDB, 0xE1
-# Baseline, extended and progressive with Huffman codes. Arithmetic codes may be far slower than their bytes
-# tell, and no browser shows them.
+# Baseline, extended and progressive with Huffman codes. Arithmetic codes can take far more time than their
+# size suggests, and no browser shows them.
 _FRAMES = (0xC0, 0xC1, _PROGRESSIVE)
-# Beside frame and scans: Huffman and quantization tables, restart interval, JFIF, Adobe's kind of colours.
+# Kept beside frame and scans: Huffman and quantization tables, restart interval, JFIF, Adobe's colour
+# transform.
 _MAKE_PIXELS = (*_FRAMES, 0xC4, _SCAN, _QUANTIZATION, 0xDD, 0xE0, 0xEE)
-# DNL, the applications' own segments, comments.
+# Dropped: DNL, application segments, comments.
 _DROPPED = (0xDC, *range(0xE1, 0xEE), 0xEF, 0xFE)
 _MOST_QUANTIZATION_BYTES = 2 + 4 * 129
-# A decoder that is fed in pieces begins such a stretch anew with each.
+# A decoder that is fed in pieces starts such a stretch again with each piece.
 _FILL = b"\xff" * 1_000
 
 
@@ -37,8 +38,8 @@ class JpegFrame(NamedTuple):
     Attributes:
         width: in pixels.
         height: in pixels.
-        blocks: of 8x8 samples, of each component by its id.
-        is_progressive: a scan may hold a part of each block.
+        blocks: the number of 8x8 blocks of each component, by its id.
+        is_progressive: whether a scan may hold a part of each block.
     """
 
     width: int
@@ -56,7 +57,7 @@ class Segment(NamedTuple):
 
 
 def clean_jpeg(jpeg: bytes, limits: Limits) -> Clean:
-    """Keep what makes the pixels of a JPEG.
+    """Keep the parts of a JPEG that make up the pixels.
 
     Raises:
         StructureError: it has no end mark, no data for many of its blocks, a coding that no browser knows, or
@@ -137,7 +138,8 @@ def _check_scan(jpeg: bytes, frame: JpegFrame, segment: Segment, end: int) -> tu
     if len(data) < 6 or not set(ids) <= frame.blocks.keys():
         raise StructureError("a broken JPEG: a scan's header")
     blocks = sum(frame.blocks[name] for name in ids)
-    # A code has a bit at least. A whole block needs two of them, and its mean one; the rest may be left out.
+    # A code has at least one bit. A complete block needs two codes, and its mean one; the rest may be left
+    # out.
     least_bits = (1 if data[-3] == 0 else 0) if frame.is_progressive else 2
     if (end - segment.end) * 8 < blocks * least_bits:
         raise StructureError("a truncated JPEG: a scan has too little data for its blocks")

@@ -1,14 +1,14 @@
-"""The one thing of EXIF that a picture's pixels depend on: which way is up."""
+"""The orientation of a picture, the only part of EXIF that its pixels depend on."""
 
 import struct
 
 from PIL import Image
 
 _ORIENTATION = 0x0112
-# Bytes of TIFF's types SHORT, which EXIF asks for, and LONG.
+# Sizes in bytes of TIFF's types SHORT, which EXIF requires, and LONG.
 _WHOLE_NUMBERS = {3: 2, 4: 4}
 _ORDERS = {b"II": "<", b"MM": ">"}
-# EXIF's eight orientations, and what turns each upright.
+# EXIF's eight orientations, and the transposition that turns each upright.
 _UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -21,13 +21,13 @@ _UPRIGHT = {
 
 
 def find_turn(exif: bytes) -> Image.Transpose | None:
-    """Return what turns a picture upright, None where it is upright or its EXIF does not say.
+    """Return the transposition that turns a picture upright, None if it is upright or its EXIF does not say.
 
-    Cameras write broken EXIF. The pixels are whole then, so the picture is taken as upright.
+    Some cameras write broken EXIF beside good pixels. Such a picture counts as upright.
 
     Args:
-        exif: a TIFF header and what follows it, as in a PNG's eXIf; its first directory is read, and no more
-            of it than 12 bytes an entry.
+        exif: a TIFF header and what follows it, as in a PNG's eXIf. Only its first directory is read, 12
+            bytes an entry.
     """
     order = _ORDERS.get(exif[:2])
     if order is None or len(exif) < 8:

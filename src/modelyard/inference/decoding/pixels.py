@@ -1,4 +1,4 @@
-"""A decoded picture becomes numbers: one kind of colour, on white paper, as (h, w) or (h, w, 3)."""
+"""Turns a decoded picture into an array: grey or RGB, transparency over white, as (h, w) or (h, w, 3)."""
 
 from collections.abc import Callable
 
@@ -6,12 +6,12 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-# Converted at once: a picture in its widest form takes up to 20 bytes a pixel on the way.
+# Pixels that are converted at once; the conversion takes up to 20 bytes a pixel.
 _BAND_PIXELS = 1 << 19
 
 
 def read_pixels(picture: Image.Image, grey: bool, check_time: Callable[[], None]) -> NDArray[np.uint8]:
-    """Read a picture, in bands of rows where it is large: no pixel depends on another one.
+    """Read a picture, in bands of rows if it is large, since no pixel depends on another.
 
     Args:
         picture: loaded, in any mode of a PNG or JPEG.
@@ -19,7 +19,7 @@ def read_pixels(picture: Image.Image, grey: bool, check_time: Callable[[], None]
         check_time: called between the bands, and may raise.
 
     Returns:
-        uint8 (h, w), or (h, w, 3) in RGB; transparency over white, of 16 bits the upper 8.
+        uint8 (h, w), or (h, w, 3) in RGB, with transparency over white and the upper 8 of 16 bits.
     """
     width, height = picture.size
     rows = max(1, _BAND_PIXELS // width)

@@ -1,4 +1,4 @@
-"""Whether a PNG file is whole, and what of it makes the pixels."""
+"""The structure of a PNG file: whether it is complete, and which parts make up the pixels."""
 
 import zlib
 from collections.abc import Iterator
@@ -6,11 +6,11 @@ from typing import NamedTuple
 
 from modelyard.inference.decoding.structure import Clean, Limits, StructureError
 
-# What a real file never has: encoders write chunks of 8 kB or more.
+# More than any real file has: encoders write chunks of 8 kB or more.
 MOST_CHUNKS = 20_000
-# RGB of 8 bits; a pixel of more bits, for transparency or of 16 bits, counts as more pixels.
+# RGB of 8 bits. A pixel of more bits, because of transparency or 16-bit levels, counts as more pixels.
 _BITS_A_PIXEL = 24
-# Of a chunk beside its data: length, kind and checksum.
+# The bytes of a chunk beside its data: length, kind and checksum.
 _FRAME_BYTES = 12
 _PALETTE = 3
 _CHANNELS = {0: 1, 2: 3, _PALETTE: 1, 4: 2, 6: 4}
@@ -25,9 +25,9 @@ class PngHeader(NamedTuple):
     Attributes:
         width: in pixels.
         height: in pixels.
-        bits: of a pixel, 1 to 64.
-        colour: its type: 0 grey, 2 RGB, 3 palette, 4 grey with alpha, 6 RGBA.
-        unpacked_bytes: of all rows, with their filter bytes.
+        bits: per pixel, 1 to 64.
+        colour: its type, 0 grey, 2 RGB, 3 palette, 4 grey with alpha, 6 RGBA.
+        unpacked_bytes: of all rows, including their filter bytes.
     """
 
     width: int
@@ -41,7 +41,7 @@ def read_png_header(png: bytes) -> PngHeader:
     """Read a PNG's header.
 
     Raises:
-        StructureError: it is cut off, or is none.
+        StructureError: the header is cut off, or it is not one.
     """
     if len(png) < 33:
         raise StructureError("a truncated PNG")
@@ -62,10 +62,10 @@ def read_png_header(png: bytes) -> PngHeader:
 
 
 def clean_png(png: bytes, limits: Limits) -> Clean:
-    """Keep what makes the pixels of a whole PNG: it has checksums, palette, the data of every row, end mark.
+    """Keep the parts of a PNG that make up the pixels; checksums, palette, rows and end mark are checked.
 
-    Its data become one chunk. Of an animation that is the picture for those who know none; texts and profiles
-    are dropped as they are, still packed.
+    The data become one chunk. An animation keeps its default image. Texts and profiles are dropped without
+    being unpacked.
 
     Raises:
         StructureError: something is missing, broken, or beyond the limits.
@@ -108,7 +108,7 @@ def _frame(kind: bytes, data: list[memoryview]) -> Iterator[bytes | memoryview]:
 
 
 def _walk_chunks(png: bytes) -> Iterator[tuple[bytes, int, int]]:
-    """Yield kind, start and end of each chunk's data up to the end mark; what follows it is left alone."""
+    """Yield kind, start and end of each chunk's data up to the end mark; what follows it is ignored."""
     place, kind = 8, b""
     while kind != b"IEND":
         start = place + 8
@@ -126,11 +126,11 @@ def _count(length: int, first: int, step: int) -> int:
 
 
 def _check_rows(data: list[memoryview], missing: int) -> None:
-    """Unpack as many bytes as all rows have, and keep none."""
+    """Check that the data unpack to all rows; nothing is kept."""
     unpacker = zlib.decompressobj()
     try:
         for packed in data:
-            # In pieces, since what is left of each is copied.
+            # In pieces, because zlib copies the unused rest of each.
             for start in range(0, len(packed), _PIECE_BYTES):
                 rest: bytes | memoryview = packed[start : start + _PIECE_BYTES]
                 while rest and missing and not unpacker.eof:

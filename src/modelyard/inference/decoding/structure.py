@@ -1,7 +1,7 @@
-"""What a PNG or JPEG file is built of, seen before a decoder works on it.
+"""The structure of a PNG or JPEG file, checked before a decoder reads it.
 
-Pillow shows what is missing as black, and takes as much time and memory as a file's chunks, segments and
-scans ask for. So a decoder is given a clean file: of what was sent, only what makes the pixels.
+Pillow shows missing data as black, and spends as much time and memory as a file's chunks, segments and scans
+ask for. So the decoder gets a clean file with only the parts that make up the pixels.
 """
 
 from dataclasses import dataclass
@@ -13,11 +13,11 @@ class StructureError(ValueError):
 
 
 class Clean(NamedTuple):
-    """A file without anything that its pixels do not need.
+    """A file reduced to what its pixels need.
 
     Attributes:
-        file: the same pixels, to every decoder.
-        exif: the first EXIF block as TIFF, empty where there is none.
+        file: its bytes, with the same pixels for every decoder.
+        exif: the first EXIF block as TIFF, empty if there is none.
     """
 
     file: bytes
@@ -31,9 +31,10 @@ class Limits:
     Attributes:
         max_bytes: of the file, after base64; checked first.
         max_pixels: width times height in the file's header; checked before anything is decoded. A PNG of
-            more than 24 bits a pixel, or a JPEG of many scans, counts as a larger picture: it costs as much.
-        max_side: width or height, in pixels. What resizes a picture needs memory for the product of one side
-            of it with one of the result.
+            more than 24 bits a pixel, or a JPEG with many scans, counts as a larger picture, since it costs
+            as much.
+        max_side: width or height, in pixels. A resize needs memory for one side of the picture times one
+            side of the result.
     """
 
     max_bytes: int = 10_000_000

@@ -1,9 +1,9 @@
-"""A picture of one digit, drawn, photographed or printed, made into what MNIST holds.
+"""Turns a picture of one digit, drawn, photographed or printed, into a picture like MNIST's.
 
-MNIST's own were black on white, in a box of 20x20 pixels that keeps their proportions, and lie in 28x28 with
-their centre of mass in the middle (https://yann.lecun.com/exdb/mnist/). So the digit is looked for first: on
-paper of any shade, beside lines, frames, dirt and noise. Whole numbers decide where it goes, so that every
-machine makes the same of a picture.
+MNIST's digits were scaled into a box of 20x20 pixels without changing their proportions, then placed in 28x28
+with their centre of mass in the middle (https://yann.lecun.com/exdb/mnist/). So the digit is first found on
+its paper, which may have any shade, and lines, frames, dirt and noise beside it. Its place is computed with
+integers, so that every machine gets the same result.
 """
 
 import numpy as np
@@ -22,20 +22,20 @@ from modelyard.inference.digits.parts import keep_digit
 
 Pixels = NDArray[np.uint8]
 SIDE, BOX, MIDDLE = 28, 20, 14
-# A digit is looked for in a copy of at most this side; a larger one tells no more about 20 pixels.
+# The digit is searched for in a copy with at most this side; more detail would not show in 20 pixels.
 _WORK_SIDE = 160
 # Of 255: MNIST's darkest pixels have 254 at least; what is paler than the other is no ink.
 _DARKEST, _FAINTEST = 250, 6.0
 
 
 def fit_digit(grey: Pixels) -> Pixels:
-    """Fit a digit as MNIST's own were; one that lies as they do is returned as it is.
+    """Fit a digit as MNIST's were; a picture that already lies like them is returned unchanged.
 
     Args:
         grey: (h, w), 0..255, dark on light or light on dark.
 
     Returns:
-        uint8 (28, 28), 0 where there is no ink; all 0 where nothing stands out of the paper.
+        uint8 (28, 28), 0 where there is no ink; all 0 if nothing stands out from the paper.
     """
     if _lies_as_mnists(grey):
         return grey
@@ -44,7 +44,7 @@ def fit_digit(grey: Pixels) -> Pixels:
 
 
 def _lies_as_mnists(grey: Pixels) -> bool:
-    """Say whether the longer side is 19 or 20, and the centre of mass within half a pixel of the middle."""
+    """Return whether the longer side is 19 or 20, and the centre of mass within half a pixel of 14."""
     if grey.shape != (SIDE, SIDE) or grey.max() < _DARKEST:
         return False
     for axis in (0, 1):
@@ -61,10 +61,10 @@ def _reduce(grey: Pixels) -> Levels:
 
 
 def _find_ink(levels: Levels) -> Pixels | None:
-    """Return the digit's ink, 0..255, cropped to it; None where there is none."""
+    """Return the digit's ink, 0..255, cropped to the digit; None if there is none."""
     contrast = subtract_paper(levels)
     border = read_ring(contrast, 0)
-    # The standard deviation, by the median: ink at the border does not count.
+    # The standard deviation, estimated by the median so that ink at the border does not count.
     noise = 1.4826 * find_share(np.abs(border - find_share(border, 0.5)), 0.5)
     contrast = drop_lines(contrast, noise)
     mask = contrast > max(4 * noise, 0.35 * float(contrast.max()), _FAINTEST)
@@ -82,7 +82,7 @@ def _find_ink(levels: Levels) -> Pixels | None:
 
 
 def _shrink(ink: Pixels) -> Pixels:
-    """Bring the longer side to 20 pixels, and most of the ink to full strength: thin strokes turn pale."""
+    """Scale the longer side to 20 pixels, and most of the ink to full strength, which scaling takes away."""
     height, width = ink.shape
     scale = BOX / max(height, width)
     size = (max(1, round(width * scale)), max(1, round(height * scale)))
@@ -93,7 +93,7 @@ def _shrink(ink: Pixels) -> Pixels:
 
 
 def _centre(ink: Pixels) -> Pixels:
-    """Put ink of at most 20x20 so into 28x28 that its centre of mass is in the middle, as far as it fits."""
+    """Place ink of at most 20x20 in 28x28, with its centre of mass as near to the middle as it fits."""
     field = np.zeros((SIDE, SIDE), np.uint8)
     places = [_find_centre(ink.sum(axis=axis, dtype=np.int64)) for axis in (1, 0)]
     top, left = (

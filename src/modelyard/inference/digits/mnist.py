@@ -1,4 +1,4 @@
-"""A picture of one handwritten digit, made into what MNIST holds: 28x28, light on dark, centred by mass.
+"""Turns a picture of one handwritten digit into one like MNIST's: 28x28, light on dark, centred by mass.
 
 Source: https://yann.lecun.com/exdb/mnist/ : "The original black and white (bilevel) images from NIST were
 size normalized to fit in a 20x20 pixel box while preserving their aspect ratio. [...] the images were
@@ -12,18 +12,18 @@ from PIL import Image
 
 SIDE = 28
 BOX = 20
-# Paler than this share of the darkest stroke is paper, not ink.
+# Pixels paler than this share of the darkest stroke are paper, not ink.
 FAINTEST = 0.2
 
 
 def fit_digit(grey: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Fit a digit as MNIST's own were; a 28x28 image that is light on dark is returned as it is.
+    """Fit a digit as MNIST's were; a 28x28 image that is light on dark is returned unchanged.
 
     Args:
         grey: (h, w), 0..255, dark on light or light on dark.
 
     Returns:
-        uint8 (28, 28), 0 where there is no ink; all 0 where the image has one colour.
+        uint8 (28, 28), 0 where there is no ink; all 0 if the image has one colour.
     """
     dark_on_light = _is_light(grey)
     if grey.shape == (SIDE, SIDE) and not dark_on_light:
@@ -36,7 +36,7 @@ def fit_digit(grey: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 def _is_light(grey: NDArray[np.uint8]) -> bool:
-    """Say whether most of the border lies in the lighter half of what the image holds."""
+    """Return whether most of the border is in the lighter half of the image's range."""
     border = np.concatenate([grey[0], grey[-1], grey[:, 0], grey[:, -1]])
     if not border.any():
         # As MNIST's own are: half of nothing is not lighter than anything.
@@ -52,7 +52,7 @@ def _find_ink(light_on_dark: NDArray[np.uint8]) -> NDArray[np.uint8]:
     paper = float(np.median(np.concatenate(border)))
     darkest = float(light_on_dark.max()) - paper
     share = light_on_dark - np.float32(paper)
-    # In place: a large picture has room for one such copy, not for four.
+    # In place, because a large picture leaves memory for one such copy, not for four.
     share /= np.float32(max(darkest, 1.0))
     share[share < FAINTEST] = 0
     share *= 255
@@ -60,9 +60,9 @@ def _find_ink(light_on_dark: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 def _shrink(ink: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Bring the longer side to 20 pixels, with antialiasing, and the darkest stroke back to 255.
+    """Scale the longer side to 20 pixels with antialiasing, and the darkest stroke back to 255.
 
-    A thin stroke of a large picture would be pale otherwise; MNIST's are not.
+    Otherwise thin strokes of a large picture would be pale, and MNIST's are not.
     """
     height, width = ink.shape
     scale = BOX / max(height, width)
@@ -73,7 +73,7 @@ def _shrink(ink: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 def _centre(ink: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Put ink of at most 20x20 so into 28x28 that its centre of mass is in the middle, as far as it fits."""
+    """Place ink of at most 20x20 in 28x28, with its centre of mass as near to the middle as it fits."""
     field = np.zeros((SIDE, SIDE), np.uint8)
     top = _offset(ink.sum(axis=1, dtype=np.float64))
     left = _offset(ink.sum(axis=0, dtype=np.float64))

@@ -1,4 +1,4 @@
-"""The paper that a digit stands on: its shade, frames and lines are told from ink."""
+"""The paper under a digit: tells its shade, frames and lines from ink."""
 
 from typing import TypeAlias
 
@@ -9,12 +9,12 @@ from PIL import Image, ImageFilter
 Levels: TypeAlias = NDArray[np.float32]
 # Paper's brightness changes slowly: it is estimated on a copy of this side, in windows wider than a stroke.
 _PAPER_SIDE, _PAPER_WINDOW = 40, 15
-# Frames lie this near to the edge.
+# A frame is at most this far from the edge.
 _FRAME_SHARE = 0.12
 
 
 def peel_frame(levels: Levels) -> Levels:
-    """Take off a frame: rings of one level around the picture that is not the paper's."""
+    """Remove a frame: rings around the picture that have one level, which is not the paper's."""
     deepest = max(1, int(min(levels.shape) * _FRAME_SHARE))
     if min(levels.shape) < 4 * deepest or deepest < 2:
         return levels
@@ -24,7 +24,7 @@ def peel_frame(levels: Levels) -> Levels:
     # All but a twentieth at either end.
     even = [ring[ring.size * 19 // 20] - ring[ring.size // 20] < 2 * contrast for ring in rings]
     framed = np.flatnonzero(even & (np.abs(medians - medians[-2:].mean()) > contrast))
-    # A shade of the paper changes from ring to ring; a frame begins or ends at once.
+    # The paper's shade changes gradually from ring to ring; a frame starts and ends abruptly.
     steps = np.abs(np.diff(medians)) > contrast / 2
     if not framed.size or not steps.any():
         return levels
@@ -33,7 +33,7 @@ def peel_frame(levels: Levels) -> Levels:
 
 
 def subtract_paper(levels: Levels) -> Levels:
-    """Return how much each pixel stands out of the paper, 0..255, whichever of both is darker."""
+    """Return how much each pixel differs from the paper, 0..255, for dark ink or light ink."""
     border, lowest, highest = read_ring(levels, 0), float(levels.min()), float(levels.max())
     paper: Levels = np.full_like(levels, find_share(border, 0.5))
     if paper[0, 0] <= (lowest + highest) / 2:
@@ -47,7 +47,7 @@ def subtract_paper(levels: Levels) -> Levels:
 
 
 def drop_lines(contrast: Levels, noise: float) -> Levels:
-    """Take away thin lines that run from edge to edge, across and down; strokes that cross them stay.
+    """Remove thin horizontal and vertical lines that run from edge to edge; strokes that cross them stay.
 
     Args:
         contrast: (h, w) from `subtract_paper`.
@@ -59,25 +59,25 @@ def drop_lines(contrast: Levels, noise: float) -> Levels:
 
 
 def read_ring(levels: Levels, depth: int) -> Levels:
-    """Return the pixels that lie `depth` away from the nearest edge."""
+    """Return the pixels at a distance of `depth` from the nearest edge."""
     inner = levels[depth : levels.shape[0] - depth, depth : levels.shape[1] - depth]
     return np.concatenate([inner[0], inner[-1], inner[1:-1, 0], inner[1:-1, -1]])
 
 
 def find_share(values: Levels | NDArray[np.uint8], share: float) -> float:
-    """Return the level that a share of the values lies below: NumPy's percentile, in a tenth of its time."""
+    """Return the level below which a share of the values lies; ten times as fast as NumPy's percentile."""
     return float(np.sort(values, axis=None)[int((values.size - 1) * share)])
 
 
 def _is_uneven(border: Levels, contrast: float) -> bool:
-    # A picture so small is no photo of paper.
+    # A picture this small is not a photo of paper.
     if border.size < 4 * _PAPER_SIDE:
         return False
     return find_share(border, 0.9) - find_share(border, 0.1) > 0.1 * contrast
 
 
 def _estimate_paper(levels: Levels) -> Levels:
-    """A grey closing: strokes are thinner than its window and vanish, the shade of the paper stays."""
+    """Close the grey levels: strokes are thinner than the window and vanish, the shade of the paper stays."""
     size = levels.shape[1], levels.shape[0]
     factor = max(1, max(size) // _PAPER_SIDE)
     small = Image.fromarray(np.clip(levels, 0, 255).astype(np.uint8)).reduce(factor)
@@ -90,7 +90,7 @@ def _drop_rows(contrast: Levels, noise: float) -> Levels:
     reach = contrast.shape[0] // 40 + 1
     if reach == 1:
         return contrast
-    # Most of a line's row is line, and little of it ink.
+    # In the row of a line most pixels belong to the line, and few to ink.
     rows = np.sort(contrast, axis=1)[:, contrast.shape[1] * 3 // 10]
     padded = np.pad(rows, reach, mode="edge")
     lines = rows - np.maximum(padded[: -2 * reach], padded[2 * reach :])

@@ -1,4 +1,4 @@
-"""The connected parts of a picture, and those of them that make up the digit."""
+"""The connected parts of a picture, and which of them belong to the digit."""
 
 from typing import NamedTuple, TypeAlias
 
@@ -20,7 +20,7 @@ class Part(NamedTuple):
 
 
 def keep_digit(mask: Mask) -> Mask:
-    """Keep the largest connected part, and what is large and near enough to belong to it."""
+    """Keep the largest connected part, and the parts that are large and near enough to belong to it."""
     joined = _dilate(mask, max(1, max(mask.shape) // 80)) if max(mask.shape) > 40 else mask
     labels = _label(joined)
     parts = _measure_parts(np.where(mask, labels, 0))
@@ -58,7 +58,7 @@ def _measure_parts(labels: NDArray[np.int32]) -> list[Part]:
 
 
 def _dilate(mask: Mask, radius: int) -> Mask:
-    """Let the mask grow to all sides."""
+    """Grow the mask in all directions."""
     for _ in range(radius):
         for _ in range(2):
             grown = mask.copy()
@@ -69,7 +69,7 @@ def _dilate(mask: Mask, radius: int) -> Mask:
 
 
 def _label(mask: Mask) -> NDArray[np.int32]:
-    """Number the connected parts, corners count, from 1; 0 is what is not in the mask.
+    """Number the connected parts from 1, corners included; 0 is outside the mask.
 
     Each row is cut into runs; runs of neighbouring rows that touch get the same number.
     """
