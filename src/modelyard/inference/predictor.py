@@ -71,8 +71,7 @@ class Predictor:
         """Return an image's pixels before any resize: grey (h, w) or RGB (h, w, 3), as the model wants them.
 
         Args:
-            image: the bytes of a PNG or JPEG, or their base64 text; for a model of grey pictures also numbers
-                (see `arrays.read_array`).
+            image: the bytes of a PNG or JPEG, their base64 text, or numbers (see `arrays.read_array`).
             ends_at: `time.monotonic()` at which to give up.
 
         Raises:
@@ -80,10 +79,10 @@ class Predictor:
             TimeoutError: it is past `ends_at`.
         """
         how = self.bundle.preprocessing
-        if how.channels != 1 or not isinstance(image, np.ndarray | list | tuple):
+        if not isinstance(image, np.ndarray | list | tuple):
             return decode(image, self.limits, how.channels == 1, ends_at)
         try:
-            return read_array(image, how.height, how.width)
+            return read_array(image, how.height, how.width, how.channels)
         except ValueError as error:
             raise ImageError(str(error)) from None
 

@@ -28,6 +28,11 @@ from modelyard.service.http.plain import make_plain, shorten
 from modelyard.service.models.models import Models, ServedVersion
 from modelyard.service.page.routes import PAGE, make_page_routes
 from modelyard.service.protocols.mlflow import MlflowDialect
+from modelyard.service.protocols.open_inference import (
+    PLACES,
+    OpenInferenceDialect,
+    make_open_inference_routes,
+)
 from modelyard.service.protocols.openapi import make_document
 from modelyard.service.protocols.own import JSON, OwnDialect
 from modelyard.service.protocols.predictions import Choose, Dialect, Predictions, explain
@@ -77,6 +82,8 @@ def create_app(
             answer("/invocations", MlflowDialect(), _choose_default, at_once=True),
             answer("/models/{name}/versions/{version:version}/predict", own, _choose_named),
             answer("/models/{name}/aliases/{alias}/predict", own, _choose_named),
+            *(answer(f"{place}/infer", OpenInferenceDialect(), _choose_named) for place in PLACES),
+            *make_open_inference_routes(models, settings.deadline_s),
             *_make_information_routes(models, metrics, draining, settings),
             *make_documentation_routes(),
             *make_page_routes(),
@@ -141,6 +148,8 @@ def _make_information_routes(
         "/models/{name}/versions/{version:version}/samples": list_samples,
         "/livez": livez,
         "/readyz": readyz,
+        "/v2/health/live": livez,
+        "/v2/health/ready": readyz,
         "/metrics": read_metrics,
         "/openapi.json": describe_api,
     }

@@ -1,4 +1,4 @@
-"""A grey picture given as numbers instead of a file."""
+"""A picture given as numbers instead of a file."""
 
 from typing import Any, TypeAlias
 
@@ -8,22 +8,29 @@ from numpy.typing import NDArray
 Shape: TypeAlias = tuple[int, ...]
 
 
-def read_array(array: Any, height: int, width: int) -> NDArray[np.uint8]:
-    """Read a grey picture of the model's input size given as numbers; the dtype says their range.
+def read_array(array: Any, height: int, width: int, channels: int = 1) -> NDArray[np.uint8]:
+    """Read a picture of the model's input size given as numbers; the dtype says their range.
 
     Args:
-        array: (height, width), (height, width, 1) or (height * width,), as an array or nested lists; whole
-            numbers are 0..255, floats are 0..1 (and rounded to 256 levels).
+        array: (height, width, channels), or for a grey picture (height, width) or (height * width,), as an
+            array or nested lists; whole numbers are 0..255, floats are 0..1 (and rounded to 256 levels).
         height: in pixels.
         width: in pixels.
+        channels: 1 (grey) or 3 (RGB).
+
+    Returns:
+        (height, width) if it is grey, else (height, width, 3).
 
     Raises:
         ValueError: another shape, type or range; the message is the reason.
     """
-    shapes = ((height, width), (height, width, 1), (height * width,))
+    shapes: tuple[Shape, ...] = ((height, width, channels),)
+    if channels == 1:
+        shapes = ((height, width), (height * width,), *shapes)
     values = array if isinstance(array, np.ndarray) else _read_lists(array, shapes)
     if values.shape not in shapes:
-        raise ValueError(f"an array of shape {values.shape}, expected {shapes[0]} or {shapes[2]}")
+        expected = " or ".join(map(str, shapes[:2]))
+        raise ValueError(f"an array of shape {values.shape}, expected {expected}")
     whole = values.dtype.kind in "ui"
     if not whole and values.dtype.kind != "f":
         raise ValueError(f"an array of {values.dtype.name}, expected whole numbers 0..255 or floats 0..1")
@@ -32,7 +39,7 @@ def read_array(array: Any, height: int, width: int) -> NDArray[np.uint8]:
     if not (values.min() >= 0 and values.max() <= most):
         raise ValueError(f"an array of {values.dtype.name} with numbers outside 0..{most}")
     levels = values if whole else np.rint(values.astype(np.float64) * 255)
-    return levels.reshape(height, width).astype(np.uint8)
+    return levels.reshape(shapes[0]).astype(np.uint8)
 
 
 def _read_lists(lists: Any, shapes: tuple[Shape, ...]) -> NDArray[Any]:

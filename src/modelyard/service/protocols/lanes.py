@@ -8,6 +8,8 @@ import binascii
 import math
 from typing import Any
 
+import numpy as np
+
 from modelyard.inference.decoding.formats import PNG
 from modelyard.inference.fits import SLOW
 from modelyard.inference.predictor import SMALL_BYTES, Predictor
@@ -47,6 +49,8 @@ def _count_pixels(image: Any) -> float:
         head = image[:32].encode("ascii", "replace")
     elif isinstance(image, bytes):
         head = image[:32]
+    elif isinstance(image, np.ndarray):
+        return image.size
     else:
         # The numbers of a whole body are read in a millisecond.
         return 0 if isinstance(image, list | int | float | None) else math.inf

@@ -5,14 +5,14 @@ without a Content-Type is a 415, where MLflow's server fails with a 500.
 """
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import orjson
 
 from modelyard.service.http.refusals import Refusal
 from modelyard.service.models.models import ServedVersion
-from modelyard.service.protocols.own import JSON, Payload, check_count, check_nodes
+from modelyard.service.protocols.own import JSON, Answers, Drawn, Payload, Written, check_count, check_nodes
 
 COLUMN = "image"
 TABLES = ("text/csv", "application/vnd.apache.parquet")
@@ -24,13 +24,13 @@ _CODES = {500: "INTERNAL_ERROR", 503: "TEMPORARILY_UNAVAILABLE", 504: "DEADLINE_
 class MlflowDialect:
     """Reads requests and writes answers as MLflow's scoring server does."""
 
-    def parse(self, content_type: str, query: str, body: bytes, max_items: int) -> Payload:  # noqa: ARG002
+    def parse(self, headers: Mapping[bytes, bytes], query: str, body: bytes, max_items: int) -> Payload:  # noqa: ARG002
         """Read one of the four JSON shapes with its params.
 
         Raises:
             Refusal: another type (415), too many images (413), or no images in one of these shapes (400).
         """
-        _check_type(content_type)
+        _check_type(headers.get(b"content-type", b"").decode("latin-1"))
         check_nodes(body, max_items)
         fields = _load(body)
         given = fields.keys() & _SHAPES.keys()
@@ -38,12 +38,12 @@ class MlflowDialect:
             raise Refusal(400, f"expected exactly one of {', '.join(_SHAPES)}, got {len(given)} of them")
         shape = given.pop()
         images = _SHAPES[shape](fields[shape])
-        check_count(images, max_items)
+        check_count(len(images), max_items)
         return Payload(images, **_read_params(fields.get("params")))
 
-    def write(self, served: ServedVersion, answers: list[Any], inputs: list[str | None]) -> bytes:  # noqa: ARG002
+    def write(self, served: ServedVersion, payload: Payload, answers: Answers, inputs: Drawn) -> Written:  # noqa: ARG002
         """Write the answers alone, as MLflow does."""
-        return orjson.dumps({"predictions": answers})
+        return Written(orjson.dumps({"predictions": answers}))
 
     def refuse(self, refusal: Refusal) -> tuple[bytes, str]:
         """Write MLflow's error object; a 415 is plain text."""

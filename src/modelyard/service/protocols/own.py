@@ -1,7 +1,9 @@
 """The protocol of /models/...: raw bytes, multipart or JSON become images and their options."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from types import MappingProxyType
+from typing import Any, NamedTuple
 from urllib.parse import parse_qsl
 
 import orjson
@@ -23,25 +25,40 @@ MOST_SHOWN = 16
 _KEYS = {"images", "image", "top_k", "on_error"}
 
 
+Answers = list[Any]
+# PNGs in base64, None for an image that cannot be read.
+Drawn = list[str | None]
+
+
 @dataclass(frozen=True)
 class Payload:
     """Images and options for `Predictor.predict`, which checks `top_k` and `on_error`.
 
-    With `shows_input` the answers come with a picture of each input of the model.
+    With `shows_input` the answers come with a picture of each input of the model. `form` is what the dialect
+    needs to know again when it writes the answers.
     """
 
     images: list[Any]
     top_k: Any = DEFAULT_TOP_K
     on_error: Any = "raise"
     shows_input: bool = False
+    form: Any = None
 
 
-def check_count(images: list[Any], max_items: int) -> None:
+class Written(NamedTuple):
+    """The body of a 200, its content type, and headers beside it."""
+
+    body: bytes
+    kind: str = JSON
+    headers: Mapping[str, str] = MappingProxyType({})
+
+
+def check_count(count: int, max_items: int) -> None:
     """Refuse a request without images (400), or with too many of them (413)."""
-    if not images:
+    if count < 1:
         raise Refusal(400, "no images")
-    if len(images) > max_items:
-        raise too_large(f"{len(images)} images, at most {max_items} are allowed in a request")
+    if count > max_items:
+        raise too_large(f"{count} images, at most {max_items} are allowed in a request")
 
 
 def check_nodes(body: bytes, max_items: int) -> None:
@@ -56,12 +73,13 @@ def check_nodes(body: bytes, max_items: int) -> None:
 class OwnDialect:
     """The service's own protocol, of /models/...: raw bytes, multipart or JSON."""
 
-    def parse(self, content_type: str, query: str, body: bytes, max_items: int) -> Payload:
+    def parse(self, headers: Mapping[bytes, bytes], query: str, body: bytes, max_items: int) -> Payload:
         """Read images and options; options in the body override those in the query.
 
         Raises:
             Refusal: another type (415), too many images (413), or a body that does not match its type (400).
         """
+        content_type = headers.get(b"content-type", b"").decode("latin-1")
         kind = content_type.partition(";")[0].strip().lower()
         options = _read_query(query) if query else {}
         if kind in RAW:
@@ -75,15 +93,15 @@ class OwnDialect:
         else:
             raise Refusal(415, f"expected {_OFFICIAL}, {MULTIPART} or {JSON}, got {_show(kind)}")
         shown = options.get("shows_input", False)
-        check_count(images, min(max_items, MOST_SHOWN) if shown else max_items)
+        check_count(len(images), min(max_items, MOST_SHOWN) if shown else max_items)
         return Payload(images, **options)
 
-    def write(self, served: ServedVersion, answers: list[Any], inputs: list[str | None]) -> bytes:
+    def write(self, served: ServedVersion, payload: Payload, answers: Answers, inputs: Drawn) -> Written:  # noqa: ARG002
         """Write the answers with their version, and with pictures of its inputs, if there are any."""
         answer: dict[str, Any] = {"model": served.name, "version": served.version, "predictions": answers}
         if inputs:
             answer["inputs"] = inputs
-        return orjson.dumps(answer)
+        return Written(orjson.dumps(answer))
 
     def refuse(self, refusal: Refusal) -> tuple[bytes, str]:
         """Write the reason, and the index of the image at fault."""

@@ -3,7 +3,7 @@
 import asyncio
 import time
 from base64 import b64encode
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -20,10 +20,9 @@ from modelyard.service.http.front import RECORD, Record, send_answer
 from modelyard.service.http.refusals import Refusal, busy, too_large
 from modelyard.service.models.models import Models, ServedVersion, Unavailable, UnknownModel
 from modelyard.service.protocols.lanes import is_quick
-from modelyard.service.protocols.own import Payload
+from modelyard.service.protocols.own import Answers, Drawn, Payload, Written
 from modelyard.service.settings import Settings
 
-Answers = list[Any]
 # This much JSON is read in a fraction of a millisecond.
 _QUICKLY_PARSED_BYTES = 262_144
 
@@ -31,11 +30,11 @@ _QUICKLY_PARSED_BYTES = 262_144
 class Dialect(Protocol):
     """How one protocol reads requests and writes answers."""
 
-    def parse(self, content_type: str, query: str, body: bytes, max_items: int) -> Payload:
+    def parse(self, headers: Mapping[bytes, bytes], query: str, body: bytes, max_items: int) -> Payload:
         """Read a request, or raise a Refusal."""
 
-    def write(self, served: ServedVersion, answers: Answers, inputs: list[str | None]) -> bytes:
-        """Write the body of a 200; `inputs` are PNGs in base64, if they were asked for."""
+    def write(self, served: ServedVersion, payload: Payload, answers: Answers, inputs: Drawn) -> Written:
+        """Write a 200; `inputs` are PNGs in base64, if they were asked for."""
 
     def refuse(self, refusal: Refusal) -> tuple[bytes, str]:
         """Return the body of any other status, and its content type."""
@@ -68,7 +67,7 @@ class Predictions:
         try:
             with self.admission.admit():
                 async with asyncio.timeout(self.settings.deadline_s):
-                    body = await self._answer(scope, receive, record)
+                    written = await self._answer(scope, receive, record)
         except ClientGoneError:
             return
         except Exception as error:
@@ -76,9 +75,9 @@ class Predictions:
             body, kind = self.dialect.refuse(refusal)
             await send_answer(send, refusal.status, body, kind, refusal.headers)
         else:
-            await send_answer(send, 200, body)
+            await send_answer(send, 200, *written)
 
-    async def _answer(self, scope: Scope, receive: Receive, record: Record) -> bytes:
+    async def _answer(self, scope: Scope, receive: Receive, record: Record) -> Written:
         ends_at = time.monotonic() + self.settings.deadline_s
         served = await self._choose(scope.get("path_params", {}))
         record.model, record.version = served.name, served.version
@@ -86,11 +85,10 @@ class Predictions:
         check_encoding(headers.get(b"content-encoding", b""))
         body = await read_body(receive, headers.get(b"content-length"), self.settings.max_body_bytes)
         record.body_bytes = len(body)
-        content_type = headers.get(b"content-type", b"").decode("latin-1")
         query = scope["query_string"].decode("latin-1")
 
         def parse() -> Payload:
-            payload = self.dialect.parse(content_type, query, body, self.settings.max_items)
+            payload = self.dialect.parse(headers, query, body, self.settings.max_items)
             record.images = len(payload.images)
             return payload
 
@@ -102,12 +100,12 @@ class Predictions:
 
         if len(body) > _QUICKLY_PARSED_BYTES:
             # Both in one slot: parsed JSON may be twenty times as large, and must not wait in the queue.
-            answers = await self.admission.run(lambda: predict(parse()))
+            payload, answers = await self.admission.run(lambda: (payload := parse(), predict(payload)))
         elif not (payload := parse()).shows_input and is_quick(served.predictor, payload.images, len(body)):
             answers = predict(payload)
         else:
             answers = await self.admission.run(predict, payload)
-        return self.dialect.write(served, answers, inputs)
+        return self.dialect.write(served, payload, answers, inputs)
 
     async def _choose(self, path: dict[str, Any]) -> ServedVersion:
         if self.chooses_at_once:
