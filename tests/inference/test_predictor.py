@@ -154,8 +154,14 @@ def test_bytes_base64_and_numbers_of_one_digit_give_one_answer(digits: Predictor
     assert first(answers) == ["3"] * 5
 
 
-def test_numbers_are_no_photo(photos: Predictor) -> None:
-    with pytest.raises(ImageError, match="image 0: expected bytes or base64 text, got ndarray"):
+def test_numbers_of_a_photo_are_answered_as_its_file(photos: Predictor) -> None:
+    photo = np.random.default_rng(0).integers(0, 256, (32, 48, 3), np.uint8)
+    files, numbers = photos.predict([encode(photo)]), photos.predict([photo, photo.tolist(), photo / 255])
+    assert numbers == files * 3
+
+
+def test_numbers_of_another_size_are_no_photo(photos: Predictor) -> None:
+    with pytest.raises(ImageError, match=r"image 0: .* shape \(28, 28\), expected \(32, 48, 3\)"):
         photos.predict([np.zeros((28, 28), np.uint8)])
 
 

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import kubernetes_validate
-import mlflow.models.container
 import pytest
 import yaml
 
@@ -43,7 +42,8 @@ DEPLOYMENT = MANIFESTS["Deployment"]
 POD = DEPLOYMENT["spec"]["template"]
 [CONTAINER] = POD["spec"]["containers"]
 PROBES = [CONTAINER[name]["httpGet"] for name in ("startupProbe", "readinessProbe", "livenessProbe")]
-PREDICTOR = read_manifests("kserve")["InferenceService"]["spec"]["predictor"]
+KSERVE = read_manifests("kserve")
+RUNTIME = KSERVE["ServingRuntime"]
 
 
 @pytest.mark.parametrize("kind", MANIFESTS)
@@ -190,21 +190,28 @@ def test_secrets_are_named_and_not_written() -> None:
     assert {"configMapRef": {"name": MANIFESTS["ConfigMap"]["metadata"]["name"]}} in CONTAINER["envFrom"]
 
 
-def test_the_predictor_of_kserve_is_a_pod_that_asks_what_mlflows_image_answers() -> None:
-    own = {"minReplicas", "maxReplicas"}
-    spec = {name: value for name, value in PREDICTOR.items() if name not in own}
+def test_the_runtime_of_kserve_is_a_pod_that_runs_and_asks_the_service() -> None:
+    spec = {name: RUNTIME["spec"][name] for name in ("containers", "volumes")}
     pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "mnist"}, "spec": spec}
     kubernetes_validate.validate(pod, VERSIONS[-1], strict=True)
-    [container] = PREDICTOR["containers"]
+    [container] = RUNTIME["spec"]["containers"]
+    assert container["image"] == CONTAINER["image"]
+    assert container["volumeMounts"] == CONTAINER["volumeMounts"]
+    assert container["readinessProbe"]["httpGet"]["path"] == CONTAINER["readinessProbe"]["httpGet"]["path"]
     [port] = container["ports"]
-    probe = container["readinessProbe"]["httpGet"]
-    nginx = Path(mlflow.models.container.__file__).parent / "scoring_server" / "nginx.conf"
-    configured = nginx.read_text()
-    assert re.search(rf"listen {port['containerPort']}\b", configured)
-    assert port["containerPort"] == probe["port"] == mlflow.models.container.DEFAULT_NGINX_SERVER_PORT
-    [passed_on] = re.findall(r"location ~ (\S+)", configured)
-    assert re.match(passed_on, probe["path"])
-    assert not re.match(passed_on, "/readyz")
+    assert port["containerPort"] == container["readinessProbe"]["httpGet"]["port"]
+    options = [one for one in container["args"] if not one.startswith("--model=")]
+    assert set(options) <= set(CONTAINER["args"])
+    assert "--model={{.Name}}" in container["args"]
+
+
+def test_the_inference_service_asks_for_what_the_runtime_offers() -> None:
+    asked = KSERVE["InferenceService"]["spec"]["predictor"]["model"]
+    offered = RUNTIME["spec"]
+    assert asked["runtime"] == RUNTIME["metadata"]["name"]
+    assert asked["protocolVersion"] in offered["protocolVersions"]
+    assert asked["modelFormat"] in offered["supportedModelFormats"]
+    assert KSERVE["InferenceService"]["metadata"]["name"] == MANIFESTS["ConfigMap"]["data"]["MODEL"]
 
 
 def test_the_image_has_the_versions_that_the_tests_run_with_and_no_tensorflow() -> None:
