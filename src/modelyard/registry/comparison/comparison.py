@@ -19,6 +19,8 @@ Side: TypeAlias = Literal["first", "second"]
 Kept: TypeAlias = tuple[Predictions, tuple[str, ...]]
 
 DATA = ("data.digest", "source", "licence", "stand_in_for", "evaluation.dataset", "evaluation.digest")
+# Parameters of older runs that nobody has chosen.
+RECORDS = "modelyard."
 CODE = ("git.commit", "git.dirty")
 # A smaller p-value is called significant, by convention.
 SIGNIFICANCE = 0.05
@@ -34,12 +36,6 @@ class Measure:
     first_interval: Interval | None
     second_interval: Interval | None
     better: Side | None  # None if the numbers are equal, or neither direction is better
-
-    def of(self, side: Side) -> tuple[float | None, Interval | None]:
-        """Return the value and the interval of one version."""
-        if side == "first":
-            return self.first, self.first_interval
-        return self.second, self.second_interval
 
 
 @dataclass(frozen=True)
@@ -199,7 +195,8 @@ def _line_up(
 def _params(evidence: Evidence) -> dict[str, str]:
     """Return a run's parameters and how the version was packaged, which a run packaged twice cannot say."""
     packaged = {"package.precision": evidence.tags["precision"]} if "precision" in evidence.tags else {}
-    return {**evidence.params, **packaged}
+    chosen = {name: value for name, value in evidence.params.items() if not name.startswith(RECORDS)}
+    return {**chosen, **packaged}
 
 
 def _libraries(evidence: Evidence) -> dict[str, str]:
