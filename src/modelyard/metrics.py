@@ -46,6 +46,9 @@ CATALOGUE = {
     "test/calibration_error": Metric(
         "calibration error (0: answers with a score of 0.9 are right 9 times in 10)", "lower", "{:.4f}"
     ),
+    "robustness/mean_accuracy": _share("accuracy on corrupted pictures, mean of the kinds"),
+    "robustness/worst_accuracy": _share("accuracy on corrupted pictures, the worst kind"),
+    "robustness/answers": Metric("corrupted pictures", None, "{:,.0f}"),
     "agreement/same_first": _share("same first answer as its source"),
     "agreement/max_difference": Metric(
         "largest difference to a probability of its source", "lower", "{:.1e}"
