@@ -1,8 +1,8 @@
 """Made corruptions: what happens to pictures outside the lab, each in three strengths.
 
-The kinds are chosen from MNIST-C (Mu and Gilmer, 2019) and ImageNet-C (Hendrycks and Dietterich, 2019), for grey
-and colour pictures of any size. What a name and a strength make of a picture must not change: versions that were
-measured earlier are compared with later ones.
+The kinds are chosen from MNIST-C (Mu and Gilmer, 2019) and ImageNet-C (Hendrycks and Dietterich, 2019), for
+pictures of any size, grey or in colour. What a name and a strength make of a picture must not change, since
+versions are compared that were measured years apart.
 """
 
 import io

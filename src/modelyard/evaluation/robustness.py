@@ -68,7 +68,7 @@ class Robustness:
         }
 
     def write(self, path: Path) -> None:
-        """Write a CSV: `kind`, `strength` (1 to 3), `pictures`, `right` and `accuracy`; first those unchanged."""
+        """Write a CSV with `kind`, `strength`, `pictures`, `right`, `accuracy`; `none` is no corruption."""
         with replace_file(path) as new, new.open("w", newline="", encoding="utf-8") as file:
             writer = csv.writer(file, lineterminator="\n")
             writer.writerow(("kind", "strength", "pictures", "right", "accuracy"))

@@ -9,6 +9,7 @@ from modelyard.evaluation.source_evaluation import SourceEvaluation
 from modelyard.inference.bundle import Bundle
 from modelyard.plots.charts import plot_confusion, plot_reliability
 from modelyard.plots.gallery import AnsweredPicture, plot_answers, plot_mistakes
+from modelyard.plots.robustness import plot_robustness
 
 # Browsers cannot show a larger picture.
 MOST_ANSWERED = 12
@@ -28,6 +29,17 @@ def plot_labelled(folder: Path, evaluation: LabelledEvaluation) -> None:
     plot_mistakes(folder / "mistakes.png", pictures, evaluation.worst, wrong, subject)
     write_confusion(folder / "confusion.csv", probabilities, labels, classes)
     write_reliability(folder / "reliability.csv", curve)
+
+
+def show_robustness(folder: Path, evaluation: LabelledEvaluation) -> None:
+    """Write the table and the picture of corruptions; nothing if they were not asked for."""
+    found, pictures = evaluation.robustness, evaluation.pictures
+    if found is not None:
+        folder.mkdir(parents=True, exist_ok=True)
+        test = f"{len(pictures):,} test images of {evaluation.dataset.name}"
+        found.write(folder / "accuracy.csv")
+        subject = f"{_name(evaluation.served.bundle)} on the {test}"
+        plot_robustness(folder / "accuracy.png", found, pictures, subject)
 
 
 def plot_source(folder: Path, evaluation: SourceEvaluation) -> None:
