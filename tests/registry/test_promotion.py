@@ -64,6 +64,7 @@ def test_what_passes_every_rule_becomes_champion(registry: SmallRegistry, store:
         "size_bytes",
         "latency/p50_ms",
         "max_accuracy_drop",
+        "max_robustness_drop",
         "clean_tree",
     ]
     assert registry.client.get_model_version_by_alias("mnist", "champion").version == 2

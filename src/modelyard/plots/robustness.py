@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 # In inches. From left to right: the kinds' names, their accuracies, what they look like.
-WIDTH, ROW, TITLE, FOOT = 9.4, 0.62, 0.95, 0.5
+WIDTH, ROW, TITLE, FOOT = 9.4, 0.62, 0.75, 0.5
 NAMES, CHART = 2.35, 4.6
 # In pixels, of a sample with the gap beside it.
 CELL, GAP = 120, 8
@@ -48,9 +48,11 @@ def plot_robustness(path: Path, robustness: Robustness, pictures: Pictures, subj
 def _draw_accuracies(axes: "Axes", robustness: Robustness, order: list[str]) -> None:
     unchanged = float(robustness.unchanged.mean())
     axes.axvline(unchanged, color=GREY, linestyle=(0, (4, 3)), linewidth=1)
+    lowest = unchanged
     for row, kind in enumerate(order):
         counts = [robustness.count(kind, strength) for strength in range(1, STRENGTHS + 1)]
         shares = [right / asked for right, asked in counts if asked]
+        lowest = min(lowest, *shares)
         colours = [colour for (_, asked), colour in zip(counts, COLOURS, strict=True) if asked]
         axes.plot([min(shares), max(shares)], [row, row], color=PALE_GREY, linewidth=3, zorder=1)
         axes.scatter(
@@ -62,7 +64,8 @@ def _draw_accuracies(axes: "Axes", robustness: Robustness, order: list[str]) -> 
     axes.set_yticks(range(len(order)), names)
     axes.get_yticklabels()[0].set_color(VERMILION)
     axes.set_ylim(len(order) - 0.5, -0.5)
-    axes.set_xlim(0, 1)
+    # Whole tenths, with room on the left.
+    axes.set_xlim(max(0.0, np.floor(10 * lowest - 0.5) / 10), 1)
     axes.xaxis.set_major_formatter(lambda share, _: f"{100 * share:.0f} %")
     axes.grid(axis="x", color=PALE_GREY, linewidth=0.8)
     axes.set_axisbelow(True)
