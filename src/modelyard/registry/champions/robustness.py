@@ -19,7 +19,7 @@ def check_robustness(
 
     A champion without that number, from before it was measured, is not held against a version.
     """
-    wanted = f"on corrupted pictures right less often than the champion by at most {max_drop:.2%}"
+    wanted = f"as often right on corrupted pictures as the champion, or less often by at most {max_drop:.2%}"
     if read_champion is None:
         return RuleResult(RULE, True, wanted, "there is no champion yet")
     try:
