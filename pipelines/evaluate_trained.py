@@ -10,7 +10,7 @@ from modelyard.images.dataset import read_dataset
 from modelyard.images.pictures import read_pictures
 from modelyard.images.samples import choose_samples
 from modelyard.params import Params
-from modelyard.plots.evaluations import plot_labelled
+from modelyard.plots.evaluations import plot_labelled, show_robustness
 from modelyard.plots.small_samples import MOST, keep_samples
 from modelyard.stage import run_stage
 
@@ -25,6 +25,7 @@ def evaluate_trained(paths: Namespace, params: Params) -> None:
             metrics[bundle.name] = evaluation.metrics()
             report = reports / bundle.name
             plot_labelled(report / "plots", evaluation)
+            show_robustness(report / "robustness", evaluation)
             keep_samples(report, choose_samples(pictures, MOST))
             write_predictions(report / "predictions.npz", evaluation.predictions)
             write_json(report / "report.json", evaluation.report())

@@ -70,6 +70,32 @@ def test_the_better_number_is_named_where_there_is_a_better_one(registry: Evalua
     assert (turned["test/accuracy"], turned["test/errors"]) == ("first", "first")
 
 
+def test_numbers_on_corrupted_pictures_are_told_apart_where_both_were_asked_as_many(
+    registry: EvaluatedRegistry,
+) -> None:
+    registry.evaluate()
+    registry.evaluate()
+    first, second = (
+        read_evidence(registry.tracking, find_version(registry.client, "mnist", n)) for n in "12"
+    )
+
+    def better(mean: float | None, answers: int) -> str | None:
+        ours = {"robustness/mean_accuracy": 0.9, "robustness/answers": 150.0}
+        theirs = {} if mean is None else {"robustness/mean_accuracy": mean, "robustness/answers": answers}
+        sides = [
+            replace(one, metrics={**one.metrics, **more}) for one, more in ((first, ours), (second, theirs))
+        ]
+        compared = compare(registry.tracking, *sides)
+        assert "robustness/mean_accuracy" in draw_table(compared, 120)
+        (row,) = [one for one in compared.measures if one.name.startswith("robustness/")]
+        assert (row.first, row.second) == (0.9, mean)
+        return row.better
+
+    assert better(0.95, 150) == "second"
+    assert better(0.95, 15) is None
+    assert better(None, 0) is None
+
+
 def test_only_what_differs_is_listed(comparison: Comparison) -> None:
     assert comparison.params == (Setting("model.name", "cnn", "mlp"), Setting("train.epochs", "2", "5"))
     assert comparison.data == ()

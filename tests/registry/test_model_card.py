@@ -26,6 +26,9 @@ METRICS = {
     **{f"class/{digit}/precision": 0.99 for digit in range(10)},
     **{f"class/{digit}/recall": 975 / 980 for digit in range(10)},
     **{f"class/{digit}/f1": 0.98 for digit in range(10)},
+    "robustness/mean_accuracy": 0.9381,
+    "robustness/worst_accuracy": 0.6247,
+    "robustness/answers": 15_000,
     "latency/p50_ms": 0.094,
     "latency/p99_ms": 0.122,
     "load_ms": 4.4,
@@ -48,6 +51,7 @@ FACTS = {
     "images_per_class": {str(digit): 980 for digit in range(10)},
     "latency": {"input": "one PNG of 28x28 pixels", "runs": 200},
     "processor": "EPYC",
+    "robustness": {"worst": {"kind": "line", "title": "crossed by a line"}},
     "mistakes": [{"index": 3520, "name": "image 3520", "truth": "6", "answer": "4", "score": 0.99965}],
 }
 LIBRARIES = "tensorflow 2.21.0, keras 3.15.1, ai-edge-litert 2.3.0, numpy 2.4.6, pillow 13.0.0, mlflow 3.17.2"
@@ -141,6 +145,15 @@ def test_a_card_of_digits_has_every_class_with_the_interval_of_its_recall(digits
     # Of 975 in 980, by Wilson's formula.
     assert "\n| 7 | 980 | 99.00% | 99.49% | 98.81% to 99.78% | 98.00% |" in digits.readme()
     assert digits.readme().count("98.81% to 99.78%") == 10
+
+
+def test_a_card_tells_the_accuracy_on_corrupted_images_or_that_it_was_not_measured(
+    digits: ModelCard, photos: ModelCard
+) -> None:
+    assert "| on corrupted images | 93.81%, worst 62.47% (crossed by a line) |" in digits.readme()
+    facts = {key: value for key, value in FACTS.items() if key != "robustness"}
+    assert "| on corrupted images | not measured |" in replace(digits, facts=facts).readme()
+    assert "corrupted" not in photos.readme()
 
 
 def test_a_card_of_digits_tells_its_surest_mistake_and_its_training(digits: ModelCard) -> None:

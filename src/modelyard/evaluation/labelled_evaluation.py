@@ -17,6 +17,7 @@ from modelyard.evaluation.measures import (
     measure_classes,
 )
 from modelyard.evaluation.reports import Predictions, describe_bundle, packaging_proof
+from modelyard.evaluation.robustness import Robustness, measure_robustness
 from modelyard.evaluation.served import Served, ask_bundle
 from modelyard.images.dataset import Dataset
 from modelyard.images.pictures import Pictures
@@ -56,6 +57,7 @@ class LabelledEvaluation:
     pictures: Pictures
     dataset: Dataset
     evaluate: Evaluate
+    robustness: Robustness | None = None  # None if conf/evaluate asks for none
 
     @property
     def predictions(self) -> Predictions:
@@ -79,6 +81,7 @@ class LabelledEvaluation:
         return {
             "test": measure_answers(probabilities, labels, self.evaluate.bins),
             "class": measure_classes(confusion_matrix(probabilities, labels), self.dataset.classes),
+            **({"robustness": self.robustness.metrics()} if self.robustness else {}),
             **self.served.costs(),
             **({"agreement": proof} if proof else {}),
         }
@@ -96,6 +99,7 @@ class LabelledEvaluation:
             },
             "images_per_class": dict(zip(self.dataset.classes, scores.support.tolist(), strict=True)),
             **self.served.circumstances(),
+            **({"robustness": self.robustness.report()} if self.robustness else {}),
             "mistakes": [
                 {**asdict(mistake), "name": self.pictures.name(mistake.index)} for mistake in self.worst
             ],
@@ -108,7 +112,16 @@ class LabelledEvaluation:
             f"{self.served.bundle.name} ({self.served.bundle.precision}): {test['accuracy']:.2%} of "
             f"{len(self.pictures):,} test images (95 % interval {test['accuracy_low']:.2%} to "
             f"{test['accuracy_high']:.2%}; {test['majority']:.2%} are of one class), "
-            f"{self.served.latency.p50_ms:.2f} ms an image"
+            f"{self.served.latency.p50_ms:.2f} ms an image{self._summarize_robustness()}"
+        )
+
+    def _summarize_robustness(self) -> str:
+        if self.robustness is None:
+            return ""
+        found = self.robustness.metrics()
+        return (
+            f"; {found['mean_accuracy']:.1%} on corrupted ones, worst {found['worst_accuracy']:.1%} "
+            f"({self.robustness.worst})"
         )
 
 
@@ -122,4 +135,5 @@ def evaluate_labelled(
             than the dataset, or cannot answer.
     """
     served = ask_bundle(folder, pictures, evaluate, classes=dataset.classes)
-    return LabelledEvaluation(served, pictures, dataset, evaluate)
+    robustness = measure_robustness(served, pictures, evaluate.corruptions)
+    return LabelledEvaluation(served, pictures, dataset, evaluate, robustness)

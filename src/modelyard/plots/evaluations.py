@@ -11,6 +11,7 @@ from modelyard.inference.origin import describe_origin
 from modelyard.plots.charts import plot_confusion, plot_reliability
 from modelyard.plots.contact_sheet import AnsweredPicture, count_right, plot_contact_sheet
 from modelyard.plots.gallery import plot_mistakes
+from modelyard.plots.robustness import plot_robustness
 
 # Nobody looks at more.
 MOST_ANSWERED = 12
@@ -29,6 +30,17 @@ def plot_labelled(folder: Path, evaluation: LabelledEvaluation) -> None:
     plot_mistakes(folder / "mistakes.png", pictures, evaluation.worst, wrong, subject)
     write_confusion(folder / "confusion.csv", probabilities, labels, classes)
     write_reliability(folder / "reliability.csv", curve)
+
+
+def show_robustness(folder: Path, evaluation: LabelledEvaluation) -> None:
+    """Write the table and the picture of corruptions; nothing if they were not asked for."""
+    found, pictures = evaluation.robustness, evaluation.pictures
+    if found is not None:
+        folder.mkdir(parents=True, exist_ok=True)
+        found.write(folder / "accuracy.csv")
+        tested = f"{len(pictures):,} test images of {evaluation.dataset.name}"
+        subject = f"{describe_origin(evaluation.served.bundle)}, on {tested}"
+        plot_robustness(folder / "accuracy.png", found, pictures, subject)
 
 
 def plot_source(folder: Path, evaluation: SourceEvaluation) -> None:

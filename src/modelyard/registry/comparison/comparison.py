@@ -172,8 +172,15 @@ def _line_up_measures(
     for name in sorted(filter(is_comparable, {*first.metrics, *second.metrics}), key=importance):
         values = first.metrics.get(name), second.metrics.get(name)
         bounds = intervals[0].get(name), intervals[1].get(name)
-        measures.append(Measure(name, *values, *bounds, _better(name, *values)))
+        better = _better(name, *values) if _is_fair(name, first, second) else None
+        measures.append(Measure(name, *values, *bounds, better))
     return tuple(measures)
+
+
+def _is_fair(name: str, first: Evidence, second: Evidence) -> bool:
+    """Tell numbers on corrupted pictures apart only where both versions were asked for as many."""
+    asked = (one.metrics.get("robustness/answers") for one in (first, second))
+    return not name.startswith("robustness/") or len(set(asked)) == 1
 
 
 def _better(name: str, first: float | None, second: float | None) -> Side | None:

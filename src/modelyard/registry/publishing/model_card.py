@@ -32,7 +32,13 @@ IN_OTHER_ROWS = (
 )
 # Parameters that are off, or as in most networks, are left out.
 OFF = ("None", "none", "0.0")
-PLAIN = {"model.members": "1", "model.crop": "0", "model.first_filters": "learned"}
+PLAIN = {
+    "model.input": "pixels",
+    "model.members": "1",
+    "model.crop": "0",
+    "model.first_filters": "learned",
+    "train.precision": "float32",
+}
 # MLflow shows an artifact of a logged model at this address, followed by its path.
 ARTIFACTS = "ajax-api/2.0/mlflow/logged-models/{model_id}/artifacts/files?artifact_file_path="
 
@@ -105,10 +111,18 @@ class ModelCard:
         if "test/accuracy" in metrics:
             interval = f"{metrics['test/accuracy_low']:.2%} to {metrics['test/accuracy_high']:.2%}"
             yield "accuracy", f"{metrics['test/accuracy']:.2%} (95 % interval {interval})"
+            yield "on corrupted images", self._tell_robustness()
         for name, metric in CATALOGUE.items():
             if name in metrics and name.startswith(("test/", "agreement/")) and name not in IN_OTHER_ROWS:
                 note = compared if name == "agreement/same_first" else ""
                 yield f"{metric.title}{note}", metric.show(metrics[name])
+
+    def _tell_robustness(self) -> str:
+        found = self.facts.get("robustness")
+        if not found:
+            return "not measured"
+        mean, worst = (self.metrics[f"robustness/{of}_accuracy"] for of in ("mean", "worst"))
+        return f"{mean:.2%}, worst {worst:.2%} ({found['worst']['title']})"
 
     def _classes(self) -> Iterator[tuple[float, tuple[str, ...]]]:
         classes = self.facts.get("images_per_class", {})
