@@ -18,8 +18,8 @@ from modelyard.tracking.mlflow_types import MlflowClient
 SHOWN = {"display": True, "isReordered": True, "deleted": False, "isGenerated": False}
 # Each section's name, how many charts stand side by side, and their height in pixels.
 SECTIONS = {
-    "measured": ("Measured of each version", 2, 220),
-    "parameters": ("Parameters that differ", 1, 300),
+    "measured": ("Measured of each version", 4, 220),
+    "parameters": ("Parameters that differ", 1, 280),
     "mistakes": ("Their surest mistakes", 1, 480),
     "confusion": ("What they take for what", 1, 480),
     "answers": ("Their answers to the sample pictures", 1, 480),
@@ -130,7 +130,7 @@ def make_state(view: View) -> dict[str, Any]:
             if key in used
         ],
         "viewMaximized": False,
-        "runListHidden": False,
+        "runListHidden": True,
         "isAccordionReordered": True,
         "useGroupedValuesInCharts": False,
         "hideEmptyCharts": True,

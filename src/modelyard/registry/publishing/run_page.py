@@ -9,9 +9,9 @@ from modelyard.tracking.lineage import digest
 from modelyard.tracking.mlflow_types import MlflowClient, ModelVersion
 from modelyard.tracking.store import NOTE, Tracking
 
-ERRORS, ERROR = "Errors", "Error in per cent"
-LATENCY, SIZE = "Latency in microseconds", "Size in MB"
-SAME = "Same first answer in per cent"
+ERRORS, ERROR = "Errors", "Error pct"
+LATENCY, SIZE = "Time in us", "Size in MB"
+SAME = "Same answer pct"
 # MLflow's charts print two decimals. Capitals stand before all other metrics of a run.
 CHARTED = {
     ERRORS: ("test/errors", 1.0),
