@@ -3,7 +3,7 @@
 from argparse import Namespace
 
 from modelyard.evaluation.labelled_evaluation import evaluate_labelled
-from modelyard.evaluation.reports import write_predictions
+from modelyard.evaluation.reports import write_classes, write_predictions
 from modelyard.evaluation.served import find_bundles
 from modelyard.files import replace_folder, write_json
 from modelyard.images.dataset import read_dataset
@@ -28,6 +28,7 @@ def evaluate_trained(paths: Namespace, params: Params) -> None:
             show_robustness(report / "robustness", evaluation)
             keep_samples(report, choose_samples(pictures, MOST))
             write_predictions(report / "predictions.npz", evaluation.predictions)
+            write_classes(report / "classes.csv", evaluation.scores, dataset.classes)
             write_json(report / "report.json", evaluation.report())
             print(evaluation.summarize())
     write_json(paths.metrics, metrics)

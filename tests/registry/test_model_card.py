@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 
-from modelyard.evaluation.measures import name_classes
 from modelyard.inference.bundle import Bundle, Label, Preprocessing
 from modelyard.nesting import flatten
 from modelyard.params import Params
@@ -23,9 +22,6 @@ METRICS = {
     "test/macro_f1": 0.9928,
     "test/log_loss": 0.02,
     "test/calibration_error": 0.0014,
-    **{f"class/{digit}/precision": 0.99 for digit in range(10)},
-    **{f"class/{digit}/recall": 975 / 980 for digit in range(10)},
-    **{f"class/{digit}/f1": 0.98 for digit in range(10)},
     "robustness/mean_accuracy": 0.9381,
     "robustness/worst_accuracy": 0.6247,
     "robustness/answers": 15_000,
@@ -49,6 +45,7 @@ OF_PHOTOS = {
 }
 FACTS = {
     "images_per_class": {str(digit): 980 for digit in range(10)},
+    "classes": {str(digit): {"precision": 0.99, "recall": 975 / 980, "f1": 0.98} for digit in range(10)},
     "latency": {"input": "one PNG of 28x28 pixels", "runs": 200},
     "processor": "EPYC",
     "robustness": {"worst": {"kind": "line", "title": "crossed by a line"}},
@@ -115,10 +112,9 @@ def _bundle(name: str, precision: str, preprocessing: Preprocessing, provenance:
 def test_what_others_called_a_class_or_a_picture_is_text(digits: ModelCard) -> None:
     name = "![x](http://e)|\x1b[2J\ud800\n# <b>"
     mistake = {"index": 1, "name": name, "truth": "6", "answer": name, "score": 0.9}
-    facts = {**FACTS, "images_per_class": {name: 980}, "mistakes": [mistake]}
-    (known,) = name_classes([name])
-    metrics = METRICS | {f"class/{known}/{kind}": 0.5 for kind in KINDS}
-    card = replace(digits, facts=facts, metrics=metrics)
+    scores = {name: dict.fromkeys(("precision", "recall", "f1"), 0.5)}
+    facts = {**FACTS, "images_per_class": {name: 980}, "classes": scores, "mistakes": [mistake]}
+    card = replace(digits, facts=facts)
     for text in (card.readme(), card.description()):
         assert text.encode()
         assert "\x1b" not in text
@@ -128,16 +124,17 @@ def test_what_others_called_a_class_or_a_picture_is_text(digits: ModelCard) -> N
 
 def test_a_description_begins_with_a_plain_sentence(digits: ModelCard, photos: ModelCard) -> None:
     assert digits.description().splitlines()[0] == (
-        "Right on 99.29% of 10,000 test images (95 % interval 99.11% to 99.44%), 0.09 ms an image, 1.7 MB "
-        "(float32)."
+        "cnn, 99.29 %, 71 errors of 10,000 test images (95 % interval 99.11% to 99.44%), "
+        "0.09 ms an image, 1.7 MB (float32)."
     )
     assert photos.description().splitlines()[0] == (
-        "Differs from its source by at most 1.3e-04 in a probability, 14.60 ms an image, 22.7 MB (int8)."
+        "inception-v3-content-safety int8, at most 1.3e-04 from its source, "
+        "14.60 ms an image, 22.7 MB (int8)."
     )
     varied = replace(photos, metrics={**OF_PHOTOS, "agreement/answers": 41})
     assert varied.description().splitlines()[0] == (
-        "Gives its source's first answer on 100% of 60 pictures, largest difference in a probability "
-        "1.3e-04, 14.60 ms an image, 22.7 MB (int8)."
+        "inception-v3-content-safety int8, its source's first answer on 100 % of 60 pictures, "
+        "largest difference in a probability 1.3e-04, 14.60 ms an image, 22.7 MB (int8)."
     )
 
 
@@ -229,12 +226,11 @@ def test_times_are_told_with_the_processor(digits: ModelCard) -> None:
 
 def test_of_many_classes_a_card_has_those_that_are_known_worst(digits: ModelCard) -> None:
     names = [f"kind & {place}" for place in range(100)]
-    metrics = {
-        f"class/kind _ {place} {place}/{measure}": (place + 1) / 200
-        for place in range(100)
-        for measure in ("precision", "recall", "f1")
+    scores = {
+        name: dict.fromkeys(("precision", "recall", "f1"), (place + 1) / 200)
+        for place, name in enumerate(names)
     }
-    card = replace(digits, metrics=METRICS | metrics, facts={"images_per_class": dict.fromkeys(names, 10)})
+    card = replace(digits, facts={"images_per_class": dict.fromkeys(names, 10), "classes": scores})
     assert "The 20 of its 100 classes that it knows worst, by F1:" in card.readme()
     assert card.readme().count("| kind & ") == 20
     assert "| kind & 0 | 10 | 0.50%" in card.readme()

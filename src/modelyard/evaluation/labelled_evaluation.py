@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 
 from modelyard.evaluation.measures import (
+    ClassScores,
     Floats,
     Integers,
     check_answers,
     class_scores,
     confusion_matrix,
     measure_answers,
-    measure_classes,
 )
 from modelyard.evaluation.reports import Predictions, describe_bundle, packaging_proof
 from modelyard.evaluation.robustness import Robustness, measure_robustness
@@ -66,6 +66,11 @@ class LabelledEvaluation:
         return Predictions(self.pictures.labels, self.served.probabilities, self.pictures.digest, names)
 
     @property
+    def scores(self) -> ClassScores:
+        """Precision, recall and F1, class by class: for a table, not among the metrics."""
+        return class_scores(confusion_matrix(self.served.probabilities, self.pictures.labels))
+
+    @property
     def worst(self) -> Sequence[Mistake]:
         """The mistakes to show, the most confident first."""
         probabilities, labels = self.served.probabilities, self.pictures.labels
@@ -80,7 +85,6 @@ class LabelledEvaluation:
         proof = packaging_proof(self.served.bundle)
         return {
             "test": measure_answers(probabilities, labels, self.evaluate.bins),
-            "class": measure_classes(confusion_matrix(probabilities, labels), self.dataset.classes),
             **({"robustness": self.robustness.metrics()} if self.robustness else {}),
             **self.served.costs(),
             **({"agreement": proof} if proof else {}),
@@ -88,7 +92,7 @@ class LabelledEvaluation:
 
     def report(self) -> dict[str, Any]:
         """What was measured on what, and the worst mistakes."""
-        scores = class_scores(confusion_matrix(self.served.probabilities, self.pictures.labels))
+        scores = self.scores
         return {
             "bundle": describe_bundle(self.served.bundle),
             "dataset": {
@@ -98,6 +102,7 @@ class LabelledEvaluation:
                 "images": len(self.pictures),
             },
             "images_per_class": dict(zip(self.dataset.classes, scores.support.tolist(), strict=True)),
+            "classes": scores.by_class(self.dataset.classes),
             **self.served.circumstances(),
             **({"robustness": self.robustness.report()} if self.robustness else {}),
             "mistakes": [

@@ -12,7 +12,7 @@ from modelyard.evaluation.measures import Integers, confusion_matrix
 from modelyard.evaluation.paired import PairedTest, mcnemar
 from modelyard.evaluation.reports import Predictions
 from modelyard.metrics import find_metric, importance, is_comparable
-from modelyard.registry.evidence import Evidence, read_kept_predictions
+from modelyard.registry.evidence import Evidence, add_classes, read_kept_predictions
 from modelyard.tracking.store import Store
 
 Side: TypeAlias = Literal["first", "second"]
@@ -136,6 +136,7 @@ def compare(store: Store, first: Evidence, second: Evidence) -> Comparison:
     kept = None
     if any("test/accuracy" in one.metrics for one in (first, second)):
         kept = read_kept_predictions(store, first), read_kept_predictions(store, second)
+        first, second = add_classes(first, *kept[0]), add_classes(second, *kept[1])
     return Comparison(
         first,
         second,

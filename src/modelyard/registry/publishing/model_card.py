@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from modelyard.evaluation.measures import name_classes, wilson_interval
+from modelyard.evaluation.measures import wilson_interval
 from modelyard.inference.bundle import Bundle
 from modelyard.inference.plain_text import escape
 from modelyard.metrics import CATALOGUE
 from modelyard.params import Card
+from modelyard.registry.publishing.headline import write_headline
 from modelyard.registry.publishing.markdown import GAP, bullets, compress, table, words
 from modelyard.tracking.runs import Dataset
 
@@ -55,7 +56,7 @@ class ModelCard:
     dataset: Dataset  # what they were measured on
     # The evaluation's report.json: images of each class, mistakes, what was timed on which machine.
     facts: Mapping[str, Any]
-    tags: Mapping[str, str]  # the version's
+    tags: Mapping[str, str]  # the version's, and what its version.json says
     picture: Path | None  # a file with a name in PICTURES; None if the evaluation left none
     samples: Path | None = None  # a folder of pictures to try the version with
 
@@ -94,6 +95,7 @@ class ModelCard:
             vars(self),
             artifacts=artifacts,
             catalogue=CATALOGUE,
+            headline=write_headline(self.bundle, self.metrics),
             classes=[row for _, row in (worst if len(classes) > MOST_CLASSES else classes)],
             classes_measured=len(classes),
             measures=list(self._measures()),
@@ -126,10 +128,9 @@ class ModelCard:
 
     def _classes(self) -> Iterator[tuple[float, tuple[str, ...]]]:
         classes = self.facts.get("images_per_class", {})
-        for (name, images), known in zip(classes.items(), name_classes(list(classes)), strict=True):
-            kinds = [f"class/{known}/{measure}" for measure in ("precision", "recall", "f1")]
-            if all(kind in self.metrics for kind in kinds):
-                precision, recall, f1 = (self.metrics[kind] for kind in kinds)
+        for name, images in classes.items():
+            if scores := self.facts.get("classes", {}).get(name):
+                precision, recall, f1 = (scores[measure] for measure in ("precision", "recall", "f1"))
                 low, high = wilson_interval(round(recall * images), images)
                 shares = f"{precision:.2%}", f"{recall:.2%}", f"{low:.2%} to {high:.2%}", f"{f1:.2%}"
                 yield f1, (words(name), f"{images:,}", *shares)
