@@ -51,7 +51,7 @@ def decode(
         limits: checked before decoding.
         grey: one channel by ITU-R 601 luma, instead of RGB.
         ends_at: the `time.monotonic()` at which to give up, checked between pieces of the work.
-        drawing: of a grey picture that is blank over white, return its transparency (see `pixels.read_pixels`).
+        drawing: return the transparency of a grey picture that is blank over white (see `read_pixels`).
 
     Returns:
         uint8 (h, w), or (h, w, 3) in RGB.
