@@ -3,14 +3,14 @@
 from argparse import Namespace
 
 from modelyard.evaluation.labelled_evaluation import evaluate_labelled
-from modelyard.evaluation.reports import write_predictions
+from modelyard.evaluation.reports import write_classes, write_predictions
 from modelyard.evaluation.served import find_bundles
 from modelyard.files import replace_folder, write_json
 from modelyard.images.dataset import read_dataset
 from modelyard.images.pictures import read_pictures
 from modelyard.images.samples import choose_samples
 from modelyard.params import Params
-from modelyard.plots.evaluations import plot_labelled
+from modelyard.plots.evaluations import plot_labelled, show_robustness
 from modelyard.plots.small_samples import MOST, keep_samples
 from modelyard.stage import run_stage
 
@@ -25,8 +25,10 @@ def evaluate_trained(paths: Namespace, params: Params) -> None:
             metrics[bundle.name] = evaluation.metrics()
             report = reports / bundle.name
             plot_labelled(report / "plots", evaluation)
+            show_robustness(report / "robustness", evaluation)
             keep_samples(report, choose_samples(pictures, MOST))
             write_predictions(report / "predictions.npz", evaluation.predictions)
+            write_classes(report / "classes.csv", evaluation.scores, dataset.classes)
             write_json(report / "report.json", evaluation.report())
             print(evaluation.summarize())
     write_json(paths.metrics, metrics)

@@ -27,7 +27,7 @@ def register(paths: Namespace, params: Params) -> None:
                     "version": int(version.version),
                     "content_key": version.tags["content_key"],
                     "run_id": version.run_id,
-                    "stand_in_for": version.tags.get("stand_in_for"),
+                    "stand_in_for": publication.bundle.provenance.get("source", {}).get("stand_in_for"),
                 }
                 print(f"{role}/{precision} is models:/{version.name}/{version.version}")
     if not registered:

@@ -1,4 +1,4 @@
-"""One picture: validation accuracy against seconds of fitting, and the test accuracy at the end."""
+"""One picture: validation accuracy against seconds of training, and the test accuracy at the end."""
 
 from pathlib import Path
 from typing import Any
@@ -17,8 +17,8 @@ SECONDS = (0.5, 1, 2, 5, 10, 20, 60, 120, 300, 600, 1800, 3600)
 # No accuracy is drawn above the first, nor below the second, unless it is a final network's: averaged
 # weights are poor in their first epochs, which would squeeze all that follows.
 MOST, LEAST = 0.9995, 0.93
-DOTS = "dots: the final network on test images (faint: each seed, large: their median)"
-LINES = "lines: validation images after each epoch, medians"
+DOTS = "large dot: the finished network on test images, the median of its runs (pale dots)"
+LINES = "line: on validation images, after each pass over the training images"
 
 
 def plot_runs(path: Path, frame: Frame) -> None:
@@ -66,7 +66,7 @@ def _scale(axes: Any) -> None:
     axes.yaxis.set_major_formatter(FuncFormatter(lambda error, _: f"{100 * (1 - error):.4g} %"))
     for axis in (axes.xaxis, axes.yaxis):
         axis.set_minor_locator(NullLocator())
-    axes.set_xlabel(f"seconds of fitting (less is better)\n\n{DOTS}; {LINES}")
+    axes.set_xlabel(f"seconds of training (less is better)\n\n{DOTS}\n{LINES}")
     axes.set_ylabel("accuracy (more is better)")
     axes.grid(color=PALE_GREY, linewidth=0.8)
     axes.set_axisbelow(True)

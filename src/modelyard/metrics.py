@@ -44,8 +44,11 @@ CATALOGUE = {
     "test/macro_f1": _share("F1, mean of the classes"),
     "test/log_loss": Metric("log loss", "lower", "{:.4f}"),
     "test/calibration_error": Metric(
-        "calibration error (0: answers with a score of 0.9 are right 9 times in 10)", "lower", "{:.4f}"
+        "calibration error (0: a score of 0.9 is right 9 times in 10)", "lower", "{:.4f}"
     ),
+    "robustness/mean_accuracy": _share("accuracy on corrupted pictures, mean of the kinds"),
+    "robustness/worst_accuracy": _share("accuracy on corrupted pictures, the worst kind"),
+    "robustness/answers": Metric("corrupted pictures", None, "{:,.0f}"),
     "agreement/same_first": _share("same first answer as its source"),
     "agreement/max_difference": Metric(
         "largest difference to a probability of its source", "lower", "{:.1e}"

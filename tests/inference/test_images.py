@@ -79,6 +79,37 @@ def test_a_transparent_colour_is_white() -> None:
     assert decode(file, LIMITS).tolist() == [[[255, 255, 255]]]
 
 
+def draw_white_on_nothing(kind: str) -> bytes:
+    alpha = Image.new("L", (4, 3), 0)
+    alpha.putpixel((1, 2), 255)
+    if kind == "transparency":
+        return save(alpha, "PNG", transparency=0)
+    white = Image.new("RGBA", alpha.size, "white")
+    white.putalpha(alpha.point(lambda level: level // 2) if kind == "pale" else alpha)
+    return save(white.convert(kind) if kind == "LA" else white, "PNG")
+
+
+@pytest.mark.parametrize(("kind", "stroke"), [("RGBA", 0), ("LA", 0), ("transparency", 0), ("pale", 128)])
+def test_white_strokes_on_nothing_are_dark_ones_on_white_where_drawings_are_read(
+    kind: str, stroke: int
+) -> None:
+    file = draw_white_on_nothing(kind)
+    drawn = np.full((3, 4), 255)
+    drawn[2, 1] = stroke
+    assert decode(file, LIMITS, grey=True, drawing=True).tolist() == drawn.tolist()
+    assert (decode(file, LIMITS, grey=True) == 255).all()
+    assert (decode(file, LIMITS, drawing=True) == 255).all()
+
+
+def test_what_shows_over_white_stays_as_it_is_where_drawings_are_read() -> None:
+    image = Image.new("RGBA", (3, 1), (0, 0, 0, 255))
+    image.putpixel((1, 0), (255, 255, 255, 0))
+    transparent, black = save(image, "PNG"), save(Image.new("L", (3, 1), 0), "PNG")
+    for file in (transparent, black, make_png(2, 1, 16, 0, b"\0" + bytes([0x12, 0xFF] * 2))):
+        plain = decode(file, LIMITS, grey=True)
+        assert np.array_equal(decode(file, LIMITS, grey=True, drawing=True), plain)
+
+
 def test_of_16_bits_the_upper_8_are_kept() -> None:
     grey = make_png(2, 1, 16, 0, b"\0" + bytes([0x12, 0xFF, 0xFE, 0x01]))
     assert decode(grey, LIMITS)[0, :, 0].tolist() == [0x12, 0xFE]

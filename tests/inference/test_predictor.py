@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from modelyard.inference import interpreters
 from modelyard.inference.bundle import BundleError, Label, read_bundle, write_bundle
@@ -46,6 +47,21 @@ def digits(tmp_path_factory: pytest.TempPathFactory) -> Predictor:
 @pytest.fixture(scope="module")
 def photos(tmp_path_factory: pytest.TempPathFactory) -> Predictor:
     return Predictor(photo_bundle(tmp_path_factory.mktemp("photo bundle") / "colours"))
+
+
+def test_a_fit_for_drawings_sees_white_strokes_on_a_transparent_ground(tmp_path: Path) -> None:
+    bundle = digit_bundle(tmp_path / "mnist")
+    strokes = Image.fromarray(draw_band(3)).resize((280, 280))
+    drawing = Image.new("RGBA", strokes.size, "white")
+    drawing.putalpha(strokes)
+    for fit, sees in (("digit", True), ("mnist", False)):
+        made = replace(bundle, preprocessing=replace(bundle.preprocessing, fit=fit))
+        predictor = Predictor(made)
+        seen = predictor.preprocess(encode(np.asarray(drawing)))
+        assert bool(seen.any()) is sees
+        if sees:
+            ink = 255 - np.asarray(strokes)
+            np.testing.assert_array_equal(seen, predictor.preprocess(encode(ink)))
 
 
 def colour(red: int, green: int, blue: int) -> bytes:

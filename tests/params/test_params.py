@@ -112,14 +112,24 @@ def test_filters_that_cannot_be_computed_are_refused(
 
 def test_features_which_are_computed_once_cannot_be_augmented(values: dict[str, Any]) -> None:
     values["model"] |= {"input": "features", "convolutions": [], "head": "flatten"}
+    values["train"]["augmentation"] = dict.fromkeys(values["train"]["augmentation"], 0.0)
     validate_params(values)
     values["train"]["augmentation"]["shift_pixels"] = 2.0
     with pytest.raises(ModelyardError, match=r"\n  train\.augmentation: expected 0\.0 throughout"):
         validate_params(values)
 
 
+def test_no_more_pictures_than_there_are_can_be_filtered(values: dict[str, Any]) -> None:
+    values["train"]["augmentation"] |= {"thicken": 0.4, "thin": 0.3, "blur": 0.2, "coarsen": 0.1}
+    validate_params(values)
+    values["train"]["augmentation"]["coarsen"] = 0.2
+    with pytest.raises(ModelyardError, match=r"blur and coarsen: expected at most 1 together, got 1\.1"):
+        validate_params(values)
+
+
 def test_pictures_need_not_fit_layers_that_see_features(values: dict[str, Any]) -> None:
     values["model"] |= {"input": "features", "convolutions": []}
+    values["train"]["augmentation"] = dict.fromkeys(values["train"]["augmentation"], 0.0)
     values["data"]["input"] = {"fit": "smooth", "height": 1, "width": 1, "channels": 1}
     assert validate_params(values).data.input.height == 1
 

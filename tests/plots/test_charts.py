@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import matplotlib as mpl
@@ -13,18 +14,15 @@ from modelyard.evaluation.labelled_evaluation import Mistake, worst_mistakes
 from modelyard.evaluation.measures import Calibration, calibration, confusion_matrix
 from modelyard.images.pictures import Pictures, PixelPictures
 from modelyard.plots.charts import PALE_BLUE, picture, plot_confusion, plot_reliability, shorten, wrap
-from modelyard.plots.gallery import AnsweredPicture, plot_answers, plot_mistakes
+from modelyard.plots.gallery import plot_mistakes
 from modelyard.plots.thumbnails import make_thumbnail
 from picture_folders import hold_files
+from picture_texts import watch_texts
 from tflite_models import encode
 
 NAMES = tuple("0123456789")
 LONG = ("Norwegian Forest Cat", "West Highland White Terrier")
 SUBJECT = "mnist (float32) on the 601 test images of mnist"
-ANSWERS = [
-    {"label": "giant panda", "score": 0.89, "id": 169},
-    {"label": "costs $5 or $6", "score": 0.01, "id": 1},
-]
 
 
 @pytest.fixture
@@ -48,6 +46,12 @@ def images(labels: np.ndarray) -> Pictures:
 @pytest.fixture
 def curve(probabilities: np.ndarray, labels: np.ndarray) -> Calibration:
     return calibration(probabilities, labels, bins=15)
+
+
+@pytest.fixture
+def drawn(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """All texts of the pictures that are drawn."""
+    return watch_texts(monkeypatch)
 
 
 @pytest.fixture
@@ -80,8 +84,7 @@ def test_the_same_drawing_gives_the_same_bytes_whatever_a_person_has_set(
         plot_confusion(folder / "a.png", confusion_matrix(probabilities, labels), NAMES, SUBJECT)
         plot_reliability(folder / "b.png", curve, SUBJECT)
         plot_mistakes(folder / "c.png", images, mistakes, 99, SUBJECT)
-        plot_answers(folder / "d.png", [AnsweredPicture("x.jpg", images.pixels(0, False), ANSWERS)], SUBJECT)
-        return [(folder / name).read_bytes() for name in ("a.png", "b.png", "c.png", "d.png")]
+        return [(folder / name).read_bytes() for name in ("a.png", "b.png", "c.png")]
 
     first = draw(tmp_path / "1")
     with mpl.rc_context({"font.size": 20, "axes.facecolor": "black", "savefig.dpi": 50}):
@@ -130,6 +133,14 @@ def test_a_model_that_is_always_sure_has_a_diagram_too(tmp_path: Path) -> None:
     sure = calibration(np.eye(4), np.arange(4), bins=10)
     plot_reliability(tmp_path / "sure.png", sure, "sure")
     assert pixels(tmp_path / "sure.png").min() < 60
+
+
+def test_the_reliability_diagram_says_in_words_what_its_error_means(
+    tmp_path: Path, curve: Calibration, drawn: list[str]
+) -> None:
+    plot_reliability(tmp_path / "curve.png", replace(curve, error=0.0312), SUBJECT)
+    title = next(text for text in drawn if text.startswith(SUBJECT[:20]))
+    assert "scores are off by 3.12 percentage points on average" in " ".join(title.split())
 
 
 def test_the_worst_mistakes_come_first_and_ties_in_the_order_of_the_images() -> None:
@@ -199,19 +210,6 @@ def test_no_mistakes_at_all_make_a_page_that_says_so(tmp_path: Path, images: Pic
     page = pixels(tmp_path / "none.png")
     assert page.shape[1] > 2 * page.shape[0]
     assert page.min() < 60
-
-
-def test_every_photo_stands_beside_its_answers(tmp_path: Path) -> None:
-    red = np.zeros((40, 60, 3), np.uint8)
-    red[..., 0] = 255
-    photos = [AnsweredPicture("red.png", red, ANSWERS), AnsweredPicture("red too.png", red, ANSWERS[:1])]
-    heights = []
-    for count in (1, 2):
-        plot_answers(tmp_path / "top5.png", photos[:count], "inception-v3 (int8): the best answers")
-        heights.append(pixels(tmp_path / "top5.png").shape[0])
-        left = pixels(tmp_path / "top5.png")[:, :300]
-        assert (left == [255, 0, 0]).all(axis=2).sum() > count * 10_000
-    assert heights[1] > 1.5 * heights[0]
 
 
 def test_a_drawing_that_fails_leaves_the_old_picture(tmp_path: Path) -> None:

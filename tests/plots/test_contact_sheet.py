@@ -7,8 +7,8 @@ import pytest
 from PIL import Image
 from scipy.ndimage import label
 
-from modelyard.plots.contact_sheet import plot_contact_sheet, show_share
-from modelyard.plots.gallery import AnsweredPicture
+from modelyard.plots.contact_sheet import AnsweredPicture, count_right, plot_contact_sheet, show_share
+from picture_texts import watch_texts
 
 GREEN = (0, 200, 0)
 # Of right and of wrong answers: Okabe and Ito's.
@@ -53,7 +53,10 @@ def test_a_picture_of_any_size_is_drawn_and_a_long_name_leaves_it_its_room(tmp_p
 
 @pytest.mark.parametrize(
     ("score", "shown"),
-    [(1.0, "> 99.99%"), (0.99991, "> 99.99%"), (0.9999, "99.99%"), (0.98694, "98.69%"), (0.0012, "0.12%")],
+    [
+        *[(1.0, "> 99.99 %"), (0.99991, "> 99.99 %"), (0.9999, "99.99 %")],
+        *[(0.98694, "98.69 %"), (0.0012, "0.12 %")],
+    ],
 )
 def test_no_score_is_called_certain(score: float, shown: str) -> None:
     assert show_share(score) == shown
@@ -71,3 +74,33 @@ def test_right_and_wrong_answers_have_colours_of_their_own(tmp_path: Path) -> No
             name for name, shade in (("blue", BLUE), ("red", RED)) if (seen == shade).all(1).any()
         }
     assert shades == {"cat": {"blue"}, "dog": {"red"}, None: set()}
+
+
+def test_runners_up_are_written_from_a_thousandth_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    texts = watch_texts(monkeypatch)
+    scores = {"cat": 0.9, "dog": 0.098, "cow": 0.00101, "hen": 0.00099}
+    answers = [{"label": label, "score": score} for label, score in scores.items()]
+    one = AnsweredPicture("1.png", np.zeros((8, 8), np.uint8), answers, "dog")
+    plot_contact_sheet(tmp_path / "top.png", [("pets", [one])], runners_up=4)
+    written = ["pets", "cat ✗", "90.00 %, not dog", "then dog, 9.80 %", "then cow, 0.10 %"]
+    assert [text for text in texts if text] == written
+    texts.clear()
+    plot_contact_sheet(tmp_path / "one.png", [("pets", [one])])
+    assert [text for text in texts if text] == written[:-1]
+
+
+def test_a_few_photos_fill_the_width_and_many_stand_in_even_rows(tmp_path: Path) -> None:
+    for count, rows in ((2, 1), (4, 1), (6, 2), (10, 2), (12, 3)):
+        pictures = [
+            AnsweredPicture("x", np.full((20, 30, 3), GREEN, np.uint8), [{"label": "a", "score": 1.0}])
+        ]
+        plot_contact_sheet(tmp_path / "sheet.png", [("photos", pictures * count)])
+        seen = (np.asarray(Image.open(tmp_path / "sheet.png").convert("RGB")) == GREEN).all(axis=2)
+        assert seen.any(axis=0).mean() > 0.85
+        assert label(seen.any(axis=1))[1] == rows
+
+
+def test_the_title_counts_what_is_right_where_that_is_known() -> None:
+    pixels, answers = np.zeros((8, 8), np.uint8), [{"label": "cat", "score": 0.7}]
+    pictures = [AnsweredPicture("1.png", pixels, answers, truth) for truth in ("cat", "dog", None)]
+    assert (count_right(pictures), count_right(pictures[2:])) == (": 1 of 2 right", "")

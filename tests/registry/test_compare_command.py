@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from dataclasses import replace
@@ -54,7 +55,9 @@ def registry(compared: Compared, monkeypatch: pytest.MonkeyPatch) -> Compared:
 def test_the_command_prints_a_table(registry: Compared) -> None:
     ended = run("compare", "mnist", "1", "challenger", MLFLOW_TRACKING_URI=registry.uri, COLUMNS="200")
     assert (ended.returncode, ended.stderr) == (0, "")
-    assert ended.stdout.startswith("mnist: version 1 beside version 2 (challenger), on mnist-test\n")
+    assert ended.stdout.startswith(
+        "mnist: version 1 (float32) beside version 2 (float32, challenger), on mnist-test\n"
+    )
     assert "Traceback" not in ended.stdout
     assert ended.stdout.endswith("alone (McNemar's exact test, p = 1.00).\n")
 
@@ -76,7 +79,7 @@ def test_help_imports_nothing_heavy() -> None:
         "finally:\n    print(sorted({'mlflow', 'numpy', 'PIL', 'scipy', 'sklearn'} & set(sys.modules)))"
     )
     ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
-    assert ended.stdout.startswith("usage: modelyard compare [-h] [--json] [--html FILE] NAME A B")
+    assert ended.stdout.startswith("usage: modelyard compare [-h] [--json] [--html FILE] NAME A B [B ...]")
     assert ended.stdout.endswith("[]\n")
 
 
@@ -91,12 +94,31 @@ def test_numbers_aliases_and_runs_name_the_same_versions(
         assert found["same_images"]["only_first"] == 1
 
 
+def test_several_versions_are_each_compared_with_the_first(
+    registry: Compared,
+    repository: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("COLUMNS", "160")
+    assert main(["compare", "mnist", "2", "1", "4", "--html", "three.html", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert [(one["first"]["version"], one["second"]["version"]) for one in found] == [(2, 1), (2, 4)]
+    page = (repository / "three.html").read_text()
+    assert page.count('<table class="matrix">') == 3
+    assert main(["compare", "mnist", "2", "1", "4"]) == 0
+    printed = capsys.readouterr().out
+    assert re.search(r"^ +version 2 +version 1 +version 4$", printed, re.MULTILINE)
+    assert re.search(r"^test/errors +1 .*\* 0 .*\* 0 ", printed, re.MULTILINE)
+    assert printed.count("McNemar's") == 2
+
+
 def test_a_page_is_written_with_the_images_of_the_repository(
     registry: Compared, repository: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     write_pictures(repository / "data" / "test.npz", PICTURES)
     assert main(["compare", "mnist", "1", "2", "--html", "pages/one.html"]) == 0
-    assert "mnist: version 1 beside" in capsys.readouterr().out
+    assert "mnist: version 1 (float32) beside" in capsys.readouterr().out
     page = (repository / "pages" / "one.html").read_text()
     assert page.count("data:image/png;base64,") == 1
 

@@ -16,11 +16,12 @@ from evaluated_registry import PICTURES, RIGHT, EvaluatedRegistry
 from modelyard.errors import ModelyardError
 from modelyard.evaluation.paired import PairedTest
 from modelyard.images.pictures import write_pictures
+from modelyard.registry.comparison.columns import Columns
 from modelyard.registry.comparison.comparison import Comparison, Measure, Setting, compare
 from modelyard.registry.comparison.page import draw_page, write_page
 from modelyard.registry.comparison.table import draw_table
 from modelyard.registry.comparison.test_split import find_test_split
-from modelyard.registry.comparison.words import give_verdict, show_p_value, show_value
+from modelyard.registry.comparison.words import give_verdict, show_p_value, show_setting, show_value
 from modelyard.registry.evidence import read_evidence
 from modelyard.registry.versions import find_version
 from picture_folders import hold_files
@@ -42,7 +43,9 @@ def comparison(tmp_path_factory: pytest.TempPathFactory) -> Comparison:
     """Two versions that disagree on three images, with other parameters and commits."""
     registry = EvaluatedRegistry(tmp_path_factory.mktemp("compared"))
     for answers, epochs, tags in zip((FIRST, SECOND), "25", COMMITS, strict=True):
-        run_id = registry.start_run({"train.epochs": epochs, "train.seed": "0"})
+        network = {"2": "cnn", "5": "mlp"}[epochs]
+        params = {"model.name": network, "train.epochs": epochs, "train.seed": "0", "modelyard.x": epochs}
+        run_id = registry.start_run(params)
         libraries = {"libraries": f"numpy 2.4.{epochs}, mlflow 3.17.2"}
         registry.evaluate(answers, run_id=run_id, tags={**tags, **libraries})
     registry.point(1, "champion")
@@ -67,8 +70,34 @@ def test_the_better_number_is_named_where_there_is_a_better_one(registry: Evalua
     assert (turned["test/accuracy"], turned["test/errors"]) == ("first", "first")
 
 
+def test_numbers_on_corrupted_pictures_are_told_apart_where_both_were_asked_as_many(
+    registry: EvaluatedRegistry,
+) -> None:
+    registry.evaluate()
+    registry.evaluate()
+    first, second = (
+        read_evidence(registry.tracking, find_version(registry.client, "mnist", n)) for n in "12"
+    )
+
+    def better(mean: float | None, answers: int) -> str | None:
+        ours = {"robustness/mean_accuracy": 0.9, "robustness/answers": 150.0}
+        theirs = {} if mean is None else {"robustness/mean_accuracy": mean, "robustness/answers": answers}
+        sides = [
+            replace(one, metrics={**one.metrics, **more}) for one, more in ((first, ours), (second, theirs))
+        ]
+        compared = compare(registry.tracking, *sides)
+        assert "robustness/mean_accuracy" in draw_table(compared, 120)
+        (row,) = [one for one in compared.measures if one.name.startswith("robustness/")]
+        assert (row.first, row.second) == (0.9, mean)
+        return row.better
+
+    assert better(0.95, 150) == "second"
+    assert better(0.95, 15) is None
+    assert better(None, 0) is None
+
+
 def test_only_what_differs_is_listed(comparison: Comparison) -> None:
-    assert comparison.params == (Setting("train.epochs", "2", "5"),)
+    assert comparison.params == (Setting("model.name", "cnn", "mlp"), Setting("train.epochs", "2", "5"))
     assert comparison.data == ()
     assert comparison.libraries == (Setting("numpy", "2.4.2", "2.4.5"),)
     assert comparison.code == (
@@ -152,7 +181,7 @@ def test_models_without_labels_are_compared_by_what_there_is(registry: Evaluated
     assert found.same_images is None
     assert [one.better for one in found.measures if one.name == "latency/p50_ms"] == ["second"]
     assert "no accuracy to compare" in give_verdict(found)
-    assert "no accuracy to compare" in draw_page(found, None)
+    assert "no accuracy to compare" in draw_page([found], None)
     assert found.to_json()["same_images"] is None
 
 
@@ -195,7 +224,7 @@ def test_numbers_are_shown_with_their_units() -> None:
 def test_the_table_marks_the_better_number(registry: EvaluatedRegistry) -> None:
     registry.evaluate(FIRST)
     registry.evaluate(RIGHT)
-    lines = draw_table(compare_versions(registry, "1", "2"), columns=100).splitlines()
+    lines = draw_table([compare_versions(registry, "1", "2")], columns=100).splitlines()
     [errors] = [line.split() for line in lines if line.startswith("test/errors")]
     assert errors == ["test/errors", "2", "(1-5)", "*", "0", "(0-3)"]
 
@@ -203,7 +232,7 @@ def test_the_table_marks_the_better_number(registry: EvaluatedRegistry) -> None:
 def test_the_table_is_no_wider_than_the_terminal(comparison: Comparison) -> None:
     long = replace(comparison, params=(Setting("model.layers", "[1, 2, 3] " * 20, None),))
     for columns in (80, 120):
-        text = draw_table(long, columns)
+        text = draw_table([long], columns)
         assert max(map(len, text.splitlines())) <= columns
         assert text.count("3]") == 20
     assert "git.commit" in text
@@ -212,7 +241,7 @@ def test_the_table_is_no_wider_than_the_terminal(comparison: Comparison) -> None
 
 
 def test_the_page_stands_alone_and_is_well_formed(comparison: Comparison) -> None:
-    page = draw_page(comparison, PICTURES)
+    page = draw_page([comparison], PICTURES)
     reader = read_page(page)
     assert reader.open == []
     assert all(source.startswith("data:image/png;base64,") for source in reader.sources)
@@ -222,28 +251,92 @@ def test_the_page_stands_alone_and_is_well_formed(comparison: Comparison) -> Non
 
 
 def test_the_page_shows_the_very_images_in_dispute(comparison: Comparison) -> None:
-    reader = read_page(draw_page(comparison, PICTURES))
+    reader = read_page(draw_page([comparison], PICTURES))
     shown = [decode(source) for source in reader.sources]
-    # By who is right: the first, the second, neither.
-    for pixels, index in zip(shown, (2, 0, 1), strict=True):
+    # By who is right: the second, which is newer, the first, neither.
+    for pixels, index in zip(shown, (0, 2, 1), strict=True):
         np.testing.assert_array_equal(pixels, PICTURES.levels[index])
-    assert reader.alternatives == [f"image {index}, labelled {index}" for index in (2, 0, 1)]
+    assert reader.alternatives == [f"image {index}, labelled {index}" for index in (0, 2, 1)]
 
 
 def test_the_page_shows_both_confusion_matrices(comparison: Comparison) -> None:
-    page = draw_page(comparison, PICTURES)
+    page = draw_page([comparison], PICTURES)
     first, second = re.findall(r'<table class="matrix">(.*?)</table>', page, re.DOTALL)
-    assert "version 1 (champion): 2 of 12 wrong" in first
-    assert "version 2: 2 of 12 wrong" in second
+    assert "version 1 (cnn, champion): 2 of 12 wrong" in first
+    assert "version 2 (mlp): 2 of 12 wrong" in second
     assert (first.count('class="wrong"'), first.count('class="right"')) == (2, 10)
 
 
+def test_both_confusion_matrices_have_one_scale_of_colours(comparison: Comparison) -> None:
+    same = comparison.same_images
+    assert same is not None
+    few, many = np.diag([9] * 10), np.diag([9] * 10)
+    few[0, 1], many[0, 1], many[2, 3] = 5, 5, 400
+    page = draw_page(
+        [replace(comparison, same_images=replace(same, first_confusion=few, second_confusion=many))], None
+    )
+    heats = re.findall(r'style="--heat:([\d.]+)">(\d+)<', page)
+    assert heats == [("0.27", "5"), ("0.27", "5"), ("1.00", "400")]
+
+
+def test_what_was_done_differently_stands_before_the_pictures(comparison: Comparison) -> None:
+    page = draw_page([comparison], PICTURES)
+    assert "<h1>mnist: version 1 (cnn, champion) and version 2 (mlp)</h1>" in page
+    order = [
+        page.index(mark)
+        for mark in ("train.<wbr>epochs", 'class="matrix"', "Only version 2", "Only version 1")
+    ]
+    assert order == sorted(order)
+
+
+def test_twenty_pictures_of_a_group_are_shown_and_the_rest_is_folded(comparison: Comparison) -> None:
+    same = comparison.same_images
+    assert same is not None
+    many = replace(same, disagreements=same.disagreements[:1] * 23 + same.disagreements[1:])
+    page = draw_page([replace(comparison, same_images=many)], PICTURES)
+    shown, folded = re.split("<details><summary>3 more</summary>", page)
+    assert shown.count("<li>") == 20
+    assert folded.partition("</details>")[0].count("<li>") == 3
+    assert page.count("<li>") == 25
+
+
+def test_several_versions_stand_in_columns_beside_the_first(registry: EvaluatedRegistry) -> None:
+    for answers, epochs in ((FIRST, "2"), (RIGHT, "2"), (SECOND, "5")):
+        registry.evaluate(answers, run_id=registry.start_run({"train.epochs": epochs}))
+    both = [compare_versions(registry, "1", other) for other in "23"]
+    columns = Columns(both)
+    assert [one.version for one in columns.versions] == [1, 2, 3]
+    errors = columns.measures()["test/errors"]
+    assert [(cell.value, cell.best) for cell in errors] == [(2, False), (0, True), (2, False)]
+    assert columns.settings()["parameters"] == {"train.epochs": ["2", "2", "5"]}
+    page = draw_page(both, PICTURES)
+    assert read_page(page).open == []
+    assert page.count('<table class="matrix">') == 3
+    assert "Version 1 and version 3 on the same 12 images" in page
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        (
+            "[{'filters': 16, 'kernel': 5, 'stride': 1, 'padding': 'valid', 'pool': 2}, "
+            "{'filters': 32, 'kernel': 3, 'stride': 2, 'padding': 'same', 'pool': 1}]",
+            "16 filters of 5x5, pooled by 2; 32 filters of 3x3, every 2 pixels, with a margin",
+        ),
+        *[("[]", "none"), ("[128, 64]", "128, 64"), ("None", "none"), ("True", "yes"), ("0.010", "0.010")],
+        *[("[{'rate': None}]", "rate none"), ("[1, 2", "[1, 2"), ("(x)", "(x)"), ("cosine", "cosine")],
+    ],
+)
+def test_parameters_are_written_in_words(value: str, shown: str) -> None:
+    assert show_setting(value) == shown
+
+
 def test_without_the_images_the_page_says_how_to_get_them_and_lists_them(comparison: Comparison) -> None:
-    page = draw_page(comparison, None)
+    page = draw_page([comparison], None)
     assert read_page(page).sources == []
     assert "<code>dvc pull</code> or <code>make repro</code>" in page
     assert (
-        '<th scope="row">image 1</th><td>1</td><td>6 <small>0.91</small></td><td>7 <small>0.91</small>'
+        '<th scope="row">image 1</th><td>1</td><td>6 <small>91.00 %</small></td><td>7 <small>91.00 %</small>'
         in page
     )
 
@@ -255,7 +348,7 @@ def test_files_are_shown_small_with_their_names_and_what_is_gone_says_so(
     files = [encode(large) for _ in PICTURES.labels]
     pictures = hold_files(tmp_path, files, PICTURES.labels, PICTURES.classes)
     (tmp_path / pictures.name(2)).unlink()
-    page = draw_page(comparison, pictures)
+    page = draw_page([comparison], pictures)
     reader = read_page(page)
     assert [decode(source).shape for source in reader.sources] == [(43, 128, 3)] * 2
     assert all(source.startswith("data:image/jpeg;base64,") for source in reader.sources)
@@ -270,7 +363,7 @@ def test_of_many_classes_the_page_shows_those_with_the_most_mistakes(comparison:
     many[700, 3] = 5
     names = tuple(f"class {place}" for place in range(1000))
     large = replace(same, classes=names, first_confusion=many, second_confusion=many)
-    page = draw_page(replace(comparison, same_images=large), None)
+    page = draw_page([replace(comparison, same_images=large)], None)
     assert "The 960 classes with the fewest mistakes are left out." in page
     first, _ = re.findall(r'<table class="matrix long">(.*?)</table>', page, re.DOTALL)
     assert '<th scope="row">class 700</th>' in first
@@ -283,17 +376,17 @@ def test_what_comes_from_others_is_text_on_the_page(comparison: Comparison) -> N
     second = replace(comparison.second, aliases=(hostile,))
     measures = (*comparison.measures, Measure(hostile, 1.0, 2.0, None, None, None))
     params = (Setting(hostile, hostile, hostile + "2"),)
-    page = draw_page(replace(comparison, second=second, measures=measures, params=params), None)
+    page = draw_page([replace(comparison, second=second, measures=measures, params=params)], None)
     assert "<script" not in page
     assert "alert(&#39;x&#39;)" in page
 
 
 def test_a_page_that_cannot_be_drawn_leaves_the_old_one(comparison: Comparison, tmp_path: Path) -> None:
     path = tmp_path / "page.html"
-    write_page(path, comparison, None)
+    write_page(path, [comparison], None)
     before = path.read_bytes()
     with pytest.raises(IndexError):
-        write_page(path, comparison, PICTURES.take(np.arange(1)))
+        write_page(path, [comparison], PICTURES.take(np.arange(1)))
     assert path.read_bytes() == before
     assert list(tmp_path.glob(".page*")) == []
 

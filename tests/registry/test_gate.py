@@ -166,6 +166,48 @@ def test_what_cannot_be_compared_fails() -> None:
     assert (rule.passed, rule.found) == (False, "expected two versions tested on the same images")
 
 
+@pytest.mark.parametrize(
+    ("ours", "theirs", "passed", "found"),
+    [
+        ((0.92, 15_000), (0.94, 15_000), True, "92.00% right, the champion 94.00%"),
+        ((0.9199, 15_000), (0.94, 15_000), False, "91.99% right, the champion 94.00%"),
+        ((0.99, 15_000), (0.94, 15_000), True, "99.00% right, the champion 94.00%"),
+        (
+            (0.1, 150),
+            (0.94, 15_000),
+            True,
+            "not compared: it was asked for 150 corrupted pictures, the champion",
+        ),
+        (None, (0.94, 15_000), False, "it was not measured"),
+        ((0.1, 15_000), None, True, "version 2, the champion, was not measured on corrupted pictures"),
+        (None, None, True, "version 2, the champion, was not measured on corrupted pictures"),
+    ],
+)
+def test_it_may_be_so_much_worse_than_the_champion_on_corrupted_pictures(
+    ours: tuple[float, int] | None, theirs: tuple[float, int] | None, passed: bool, found: str
+) -> None:
+    gate = OPEN.model_copy(update={"max_robustness_drop": 0.02})
+    versions = [evidence(metrics=robustness(*one) if one else {}) for one in (ours, theirs)]
+    rule = ask_gate(gate, versions[0], lambda: None, None, lambda: versions[1])[1]
+    assert (rule.rule, rule.passed) == ("max_robustness_drop", passed)
+    assert rule.found.startswith(found)
+
+
+def test_without_a_champion_that_can_be_read_nothing_is_compared_on_corrupted_pictures() -> None:
+    def gone() -> Evidence:
+        raise ModelyardError("there is no version 1")
+
+    gate, ours = OPEN.model_copy(update={"max_robustness_drop": 0.0}), evidence(metrics=robustness(0.9, 150))
+    first = ask_gate(gate, ours, lambda: None, None, None)[1]
+    assert (first.passed, first.found) == (True, "there is no champion yet")
+    lost = ask_gate(gate, ours, lambda: None, None, gone)[1]
+    assert (lost.passed, lost.found) == (False, "there is no version 1")
+
+
+def robustness(mean: float, answers: int) -> dict[str, float]:
+    return {"robustness/mean_accuracy": mean, "robustness/answers": answers}
+
+
 def ask(gate: Gate, **known: Any) -> tuple[RuleResult, ...]:
     return ask_gate(gate, evidence(**known), lambda: None, None)
 

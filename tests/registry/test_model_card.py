@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 
-from modelyard.evaluation.measures import name_classes
 from modelyard.inference.bundle import Bundle, Label, Preprocessing
 from modelyard.nesting import flatten
 from modelyard.params import Params
@@ -23,9 +22,9 @@ METRICS = {
     "test/macro_f1": 0.9928,
     "test/log_loss": 0.02,
     "test/calibration_error": 0.0014,
-    **{f"class/{digit}/precision": 0.99 for digit in range(10)},
-    **{f"class/{digit}/recall": 975 / 980 for digit in range(10)},
-    **{f"class/{digit}/f1": 0.98 for digit in range(10)},
+    "robustness/mean_accuracy": 0.9381,
+    "robustness/worst_accuracy": 0.6247,
+    "robustness/answers": 15_000,
     "latency/p50_ms": 0.094,
     "latency/p99_ms": 0.122,
     "load_ms": 4.4,
@@ -46,8 +45,10 @@ OF_PHOTOS = {
 }
 FACTS = {
     "images_per_class": {str(digit): 980 for digit in range(10)},
+    "classes": {str(digit): {"precision": 0.99, "recall": 975 / 980, "f1": 0.98} for digit in range(10)},
     "latency": {"input": "one PNG of 28x28 pixels", "runs": 200},
     "processor": "EPYC",
+    "robustness": {"worst": {"kind": "line", "title": "crossed by a line"}},
     "mistakes": [{"index": 3520, "name": "image 3520", "truth": "6", "answer": "4", "score": 0.99965}],
 }
 LIBRARIES = "tensorflow 2.21.0, keras 3.15.1, ai-edge-litert 2.3.0, numpy 2.4.6, pillow 13.0.0, mlflow 3.17.2"
@@ -111,10 +112,9 @@ def _bundle(name: str, precision: str, preprocessing: Preprocessing, provenance:
 def test_what_others_called_a_class_or_a_picture_is_text(digits: ModelCard) -> None:
     name = "![x](http://e)|\x1b[2J\ud800\n# <b>"
     mistake = {"index": 1, "name": name, "truth": "6", "answer": name, "score": 0.9}
-    facts = {**FACTS, "images_per_class": {name: 980}, "mistakes": [mistake]}
-    (known,) = name_classes([name])
-    metrics = METRICS | {f"class/{known}/{kind}": 0.5 for kind in KINDS}
-    card = replace(digits, facts=facts, metrics=metrics)
+    scores = {name: dict.fromkeys(("precision", "recall", "f1"), 0.5)}
+    facts = {**FACTS, "images_per_class": {name: 980}, "classes": scores, "mistakes": [mistake]}
+    card = replace(digits, facts=facts)
     for text in (card.readme(), card.description()):
         assert text.encode()
         assert "\x1b" not in text
@@ -124,16 +124,17 @@ def test_what_others_called_a_class_or_a_picture_is_text(digits: ModelCard) -> N
 
 def test_a_description_begins_with_a_plain_sentence(digits: ModelCard, photos: ModelCard) -> None:
     assert digits.description().splitlines()[0] == (
-        "Right on 99.29% of 10,000 test images (95 % interval 99.11% to 99.44%), 0.09 ms an image, 1.7 MB "
-        "(float32)."
+        "cnn, 99.29 %, 71 errors of 10,000 test images (95 % interval 99.11% to 99.44%), "
+        "0.09 ms an image, 1.7 MB (float32)."
     )
     assert photos.description().splitlines()[0] == (
-        "Differs from its source by at most 1.3e-04 in a probability, 14.60 ms an image, 22.7 MB (int8)."
+        "inception-v3-content-safety int8, at most 1.3e-04 from its source, "
+        "14.60 ms an image, 22.7 MB (int8)."
     )
     varied = replace(photos, metrics={**OF_PHOTOS, "agreement/answers": 41})
     assert varied.description().splitlines()[0] == (
-        "Gives its source's first answer on 100% of 60 pictures, largest difference in a probability "
-        "1.3e-04, 14.60 ms an image, 22.7 MB (int8)."
+        "inception-v3-content-safety int8, its source's first answer on 100 % of 60 pictures, "
+        "largest difference in a probability 1.3e-04, 14.60 ms an image, 22.7 MB (int8)."
     )
 
 
@@ -141,6 +142,15 @@ def test_a_card_of_digits_has_every_class_with_the_interval_of_its_recall(digits
     # Of 975 in 980, by Wilson's formula.
     assert "\n| 7 | 980 | 99.00% | 99.49% | 98.81% to 99.78% | 98.00% |" in digits.readme()
     assert digits.readme().count("98.81% to 99.78%") == 10
+
+
+def test_a_card_tells_the_accuracy_on_corrupted_images_or_that_it_was_not_measured(
+    digits: ModelCard, photos: ModelCard
+) -> None:
+    assert "| on corrupted images | 93.81%, worst 62.47% (crossed by a line) |" in digits.readme()
+    facts = {key: value for key, value in FACTS.items() if key != "robustness"}
+    assert "| on corrupted images | not measured |" in replace(digits, facts=facts).readme()
+    assert "corrupted" not in photos.readme()
 
 
 def test_a_card_of_digits_tells_its_surest_mistake_and_its_training(digits: ModelCard) -> None:
@@ -216,12 +226,11 @@ def test_times_are_told_with_the_processor(digits: ModelCard) -> None:
 
 def test_of_many_classes_a_card_has_those_that_are_known_worst(digits: ModelCard) -> None:
     names = [f"kind & {place}" for place in range(100)]
-    metrics = {
-        f"class/kind _ {place} {place}/{measure}": (place + 1) / 200
-        for place in range(100)
-        for measure in ("precision", "recall", "f1")
+    scores = {
+        name: dict.fromkeys(("precision", "recall", "f1"), (place + 1) / 200)
+        for place, name in enumerate(names)
     }
-    card = replace(digits, metrics=METRICS | metrics, facts={"images_per_class": dict.fromkeys(names, 10)})
+    card = replace(digits, facts={"images_per_class": dict.fromkeys(names, 10), "classes": scores})
     assert "The 20 of its 100 classes that it knows worst, by F1:" in card.readme()
     assert card.readme().count("| kind & ") == 20
     assert "| kind & 0 | 10 | 0.50%" in card.readme()

@@ -64,8 +64,11 @@ def test_what_passes_every_rule_becomes_champion(registry: SmallRegistry, store:
         "size_bytes",
         "latency/p50_ms",
         "max_accuracy_drop",
+        "max_robustness_drop",
         "clean_tree",
     ]
+    found = {rule.rule: rule.found for rule in second.rules}
+    assert found["max_robustness_drop"].startswith("version 1, the champion, was not measured on corrupted")
     assert registry.client.get_model_version_by_alias("mnist", "champion").version == 2
     assert History(store, "mnist").read().decisions == (first, second)
 

@@ -30,6 +30,7 @@ from modelyard.registry.champions.history import History
 from modelyard.registry.evidence import read_evidence, read_kept_predictions
 from modelyard.registry.publishing.publication import Publication, Role, read_publications
 from modelyard.registry.publishing.registration import publish, publishing
+from modelyard.registry.version_facts import FACTS, read_version_facts
 from modelyard.registry.versions import create_version, list_versions, resolve_version, use_stand_in
 from modelyard.tracking.runs import training_run
 from modelyard.tracking.store import Tracking, open_tracking
@@ -70,12 +71,19 @@ def test_a_version_says_where_it_came_from_and_how_good_it_is(tracking: Tracking
     publish(tracking, publication)
     version = resolve_version(tracking.client, "models:/mnist/1")
     assert version.tags["content_key"] == publication.bundle.content_key
-    assert (
-        version.tags["data.digest"] == publication.bundle.provenance["training"]["run"]["tags"]["data.digest"]
-    )
-    assert version.tags["licence"] == "CC BY-SA 3.0"
+    # The decision that made it champion is not of its publication.
+    assert version.tags.keys() - {"champion_by"} == {
+        "content_key",
+        "model_id",
+        "precision",
+        "size_bytes",
+        "published",
+    }
+    facts = read_version_facts(tracking, version)
+    assert facts["data.digest"] == publication.bundle.provenance["training"]["run"]["tags"]["data.digest"]
+    assert facts["licence"] == "CC BY-SA 3.0"
     assert version.description.startswith(
-        "Right on 99.00% of 67 test images (95 % interval 98.00% to 99.50%)"
+        "cnn, 99.00 %, 1 error of 67 test images (95 % interval 98.00% to 99.50%)"
     )
     assert "1,651,929 bytes" in version.description
     assert tracking.client.get_registered_model("mnist").description == publication.card.about
@@ -90,7 +98,7 @@ def test_the_card_and_its_picture_lie_beside_the_model(tracking: Tracking, make:
     version = publish(tracking, publication)
     model = fetch_bundle(tracking, version).folder.parent.parent
     assert (model / "MLmodel").is_file()
-    assert (model / "README.md").read_text().startswith("# mnist, version 1\n\nRight on 99.00%")
+    assert (model / "README.md").read_text().startswith("# mnist, version 1\n\ncnn, 99.00 %, 1 error of")
     assert "(mistakes.png)" in (model / "README.md").read_text()
     assert (model / "mistakes.png").read_bytes() == b"a picture"
 
@@ -143,7 +151,7 @@ def test_metrics_are_linked_to_run_model_and_dataset(tracking: Tracking, make: M
     accuracy = next(metric for metric in model.metrics if metric.key == "test/accuracy")
     assert (accuracy.value, accuracy.dataset_name, accuracy.dataset_digest) == (0.99, "mnist-test", "d" * 36)
     folder = f"evaluation/float32-{publication.bundle.content_key[:8]}"
-    assert version.tags["evaluation.artifacts"] == folder
+    assert read_version_facts(tracking, version)["evaluation.artifacts"] == folder
     pictures = tracking.client.list_artifacts(version.run_id, f"{folder}/plots")
     assert [picture.path for picture in pictures] == [f"{folder}/plots/confusion_matrix.png"]
 
@@ -160,14 +168,26 @@ def test_a_version_of_before_gets_a_folder_of_its_own_when_it_is_registered_agai
     tracking: Tracking, make: Make
 ) -> None:
     version = publish(tracking, make())
-    folder = version.tags["evaluation.artifacts"]
-    for tag in ("evaluation.artifacts", "evaluation.record"):
-        tracking.client.delete_model_version_tag("mnist", version.version, tag)
+    facts = read_version_facts(tracking, version)
+    folder = facts["evaluation.artifacts"]
+    forget_facts(tracking, version)
+    for tag in facts.keys() - version.tags.keys() - {"evaluation.artifacts", "evaluation.record"}:
+        tracking.client.set_model_version_tag("mnist", version.version, tag, facts[tag])
+    tracking.client.set_model_version_tag("mnist", version.version, "git.commit", "c" * 40)
     kept = mlflow.artifacts.download_artifacts(run_id=version.run_id, artifact_path="evaluation")
     shutil.rmtree(kept)
     publish(tracking, make())
     found = resolve_version(tracking.client, "models:/mnist/1")
-    assert found.tags["evaluation.artifacts"] == folder
+    told = read_version_facts(tracking, found)
+    assert (told["evaluation.artifacts"], told["git.commit"]) == (folder, "c" * 40)
+    # What was a tag of it is in the file.
+    assert found.tags.keys() - {"champion_by"} == {
+        "content_key",
+        "model_id",
+        "precision",
+        "size_bytes",
+        "published",
+    }
     assert first_score(tracking, found) == 0.20
 
 
@@ -181,8 +201,8 @@ def test_what_is_measured_anew_takes_the_place_of_what_was(
     again = make(trained=False, name="inception-v3")
     publish(tracking, again)
     found = resolve_version(tracking.client, "models:/inception-v3/1")
-    assert found.tags["evaluation.digest"] == "e" * 64
     evidence = read_evidence(tracking, found)
+    assert evidence.dataset_digest == "e" * 64
     assert (evidence.metrics["load_ms"], evidence.metrics["extra"]) == (7.0, 1.0)
     assert tracking.client.get_run(version.run_id).data.metrics["load_ms"] == 7.0
     assert read_kept_predictions(tracking, evidence)[0].digest == "e" * 64
@@ -199,7 +219,15 @@ def test_what_was_measured_already_is_not_written_again(
     publish(tracking, make(training=training))
     publish(tracking, make())
     writes = Mock(side_effect=AssertionError("written"))
-    for name in ("log_batch", "log_artifacts", "set_model_version_tag", "update_model_version", "set_tag"):
+    for name in (
+        "log_batch",
+        "log_artifacts",
+        "log_model_artifact",
+        "log_image",
+        "set_model_version_tag",
+        "update_model_version",
+        "set_tag",
+    ):
         monkeypatch.setattr(type(tracking.client), name, writes)
     publish(tracking, make(training=training))
     writes.assert_not_called()
@@ -218,7 +246,7 @@ def test_an_evaluation_that_was_cut_off_is_kept_by_the_next_register(
     publish(tracking, make(training=training))
     found = resolve_version(tracking.client, "models:/mnist/1")
     assert "7.00 ms" in found.description
-    assert found.tags["evaluation.record"] == make(training=training).evaluated
+    assert read_version_facts(tracking, found)["evaluation.record"] == make(training=training).evaluated
 
 
 def test_a_thousand_classes_are_logged_in_batches_that_mlflow_takes(
@@ -530,6 +558,12 @@ def test_a_stand_in_is_used_only_where_the_real_one_is_missing(
 def test_a_register_that_does_not_end_is_not_waited_for_for_ever(repository: Path) -> None:
     with publishing(1), pytest.raises(ModelyardError, match="another register still runs"), publishing(0.05):
         pass
+
+
+def forget_facts(tracking: Tracking, version: ModelVersion) -> None:
+    """Leave a version without its file, as older modelyards registered it."""
+    model = tracking.client.get_logged_model(version.tags["model_id"])
+    Path(model.artifact_location.removeprefix("file://"), FACTS).unlink()
 
 
 def first_score(tracking: Tracking, version: ModelVersion) -> float:

@@ -41,6 +41,7 @@ from benchmarks.serving.servers import (
 from benchmarks.serving.summary import list_rates, summarise
 from conftest import ROOT
 from modelyard.errors import ModelyardError
+from picture_texts import watch_texts
 
 TOLD = {
     "requests": 6000,
@@ -275,11 +276,15 @@ def test_the_picture_grows_with_the_servers_and_shows_this_projects_in_blue(tmp_
     assert (pixels == [0x00, 0x72, 0xB2]).all(axis=2).sum() > 300
 
 
-def test_the_committed_figures_can_be_shown_and_drawn_again(tmp_path: Path) -> None:
+def test_the_committed_figures_can_be_shown_and_drawn_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     committed = pd.read_csv(ROOT / RESULTS / "serving.csv")
     report = report_of(committed, *judge(committed, [], None))
+    texts = watch_texts(monkeypatch)
     plot_rows(tmp_path / "serving.png", committed, MODEL_TITLES)
     assert (tmp_path / "serving.png").stat().st_size > 10_000
+    assert all(told in " ".join(texts) for told in ("(more is better)", "(less is better)"))
     page = (ROOT / RESULTS / "serving.md").read_text()
     rates = re.findall(r"^\| .*\| (?:1|8|32) \| (.*)$", page, re.MULTILINE)
     assert len(rates) == len(committed)

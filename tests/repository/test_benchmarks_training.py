@@ -35,6 +35,7 @@ from modelyard.images.pictures import write_pictures
 from modelyard.networks.layers import build_network, join_members
 from modelyard.params import Input, Params
 from modelyard.training.augmentation import changes_pictures
+from picture_texts import watch_texts
 
 PEAK = 100e9
 
@@ -336,10 +337,14 @@ def test_the_csv_has_a_line_for_every_run(tmp_path: Path) -> None:
         assert csv.DictReader(committed).fieldnames == list(textbook)
 
 
-def test_the_committed_figures_can_be_shown_and_drawn_again(tmp_path: Path) -> None:
+def test_the_committed_figures_can_be_shown_and_drawn_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     committed = pd.read_csv(ROOT / RESULTS / "training.csv")
+    texts = watch_texts(monkeypatch)
     plot_runs(tmp_path / "training.png", committed)
     assert (tmp_path / "training.png").stat().st_size > 10_000
+    assert all(told in " ".join(texts) for told in ("(more is better)", "(less is better)"))
     page = (ROOT / RESULTS / "training.md").read_text().splitlines()
     shown = [line for line in page if line.startswith(("| cnn |", "| ensemble of 3", "| textbook |"))]
     report = report_of(committed.astype({"seed": "Int64"}))

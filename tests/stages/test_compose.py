@@ -130,7 +130,7 @@ def test_queued_experiments_all_run_with_their_own_values(pipeline: Path) -> Non
 def test_a_hand_edit_is_refused_with_what_to_do_and_not_lost(
     pipeline: Path, command: tuple[str, ...]
 ) -> None:
-    edited = (pipeline / "params.yaml").read_text().replace("epochs: 2", "epochs: 9")
+    edited = (pipeline / "params.yaml").read_text().replace("epochs: 3", "epochs: 9")
     (pipeline / "params.yaml").write_text(edited)
     refused = _run(pipeline, *command, expect=255)
     assert "train.epochs=9 (conf/ says 2)" in refused.stderr
@@ -140,7 +140,7 @@ def test_a_hand_edit_is_refused_with_what_to_do_and_not_lost(
 
 def test_a_hand_edit_that_conf_follows_is_accepted(pipeline: Path) -> None:
     _set_epochs_in_conf(pipeline, 9)
-    edited = (pipeline / "params.yaml").read_text().replace("epochs: 2", "epochs: 9")
+    edited = (pipeline / "params.yaml").read_text().replace("epochs: 3", "epochs: 9")
     (pipeline / "params.yaml").write_text(edited)
     _run(pipeline, "dvc", "repro", "-q")
     assert (pipeline / "fitted").read_text().strip() == "9"
@@ -155,7 +155,7 @@ def test_a_wrong_value_in_conf_leaves_params_as_they_were(pipeline: Path) -> Non
 
 
 def _set_epochs_in_conf(folder: Path, epochs: int) -> None:
-    _replace(folder / "conf/model/cnn.yaml", "epochs: 2", f"epochs: {epochs}")
+    _replace(folder / "conf/model/cnn.yaml", "epochs: 3", f"epochs: {epochs}")
 
 
 def _replace(file: Path, old: str, new: str) -> None:

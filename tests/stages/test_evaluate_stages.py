@@ -58,6 +58,7 @@ Run = Callable[[str, dict[str, str]], str]
 def run(repository: Path, values: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> Run:
     """Run a script in the repository, and give the message it stops with: none when all is well."""
     values["evaluate"] |= {"latency_runs": 12, "latency_warmup": 1, "mistakes": 1}
+    values["evaluate"]["corruptions"]["pictures"] = 0
     (repository / "params.yaml").write_text(yaml.safe_dump(values))
 
     def run_script(script: str, paths: dict[str, str]) -> str:
@@ -153,8 +154,14 @@ def test_a_bundle_is_measured_on_every_test_picture_as_a_file(
     assert metrics["test/accuracy_low"] < 65 / 67 < metrics["test/accuracy_high"]
     assert metrics["test/majority"] == 8 / 67
     # A two has the label 5: seven of eight fives are found, six of seven answers "2" are right.
-    assert metrics["class/5/recall"] == pytest.approx(7 / 8)
-    assert metrics["class/2/precision"] == pytest.approx(6 / 7)
+    classes = read_report(repository, "trained")["classes"]
+    assert classes["5"]["recall"] == pytest.approx(7 / 8)
+    assert classes["2"]["precision"] == pytest.approx(6 / 7)
+    table = (repository / "reports/trained/float32/classes.csv").read_text().splitlines()
+    assert table[0] == "class,images,precision,recall,f1"
+    assert table[6].startswith("5,8,")
+    # They are many, and would stand before what matters.
+    assert not [name for name in metrics if name.startswith("class/")]
     assert metrics["latency/p50_ms"] <= metrics["latency/p99_ms"]
     assert metrics["load_ms"] > 0
     content = ("model.tflite", "labels.json", "preprocessing.json")
@@ -243,6 +250,27 @@ def test_the_plots_are_three_pictures_and_two_tables(repository: Path, pictures:
     assert sum(row["actual"] != row["predicted"] for row in rows) == len(WRONG)
     with (folder / "reliability.csv").open() as file:
         assert sum(int(row["images"]) for row in csv.DictReader(file)) == PICTURES
+
+
+def test_corrupted_pictures_leave_a_few_metrics_a_table_and_a_picture(
+    repository: Path, pictures: Pictures, run: Run, values: dict[str, Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    # A tenth of 65, since they are files.
+    values["evaluate"]["corruptions"] |= {"pictures": 65, "kinds": ["jpeg", "line"]}
+    (repository / "params.yaml").write_text(yaml.safe_dump(values))
+    assert run("evaluate_trained.py", TRAINED) == ""
+    folder, report = repository / "reports/trained/float32/robustness", read_report(repository, "trained")
+    metrics, found = read_metrics(repository, "trained"), report["robustness"]
+    assert (found["pictures"], metrics["robustness/answers"]) == (7, 14)
+    assert metrics["robustness/worst_accuracy"] == found["kinds"][found["worst"]["kind"]]
+    assert metrics["robustness/mean_accuracy"] == sum(found["kinds"].values()) / 2
+    with (folder / "accuracy.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [(row["kind"], row["strength"]) for row in rows][:2] == [("none", "0"), ("jpeg", "1")]
+    assert sum(int(row["pictures"]) for row in rows) == 7 + 14
+    with Image.open(folder / "accuracy.png") as picture:
+        assert picture.format == "PNG"
+    assert "on corrupted ones, worst " in capsys.readouterr().out
 
 
 def test_a_bundle_with_other_labels_than_the_datasets_classes_is_refused_before_it_is_asked(

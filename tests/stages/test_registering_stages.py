@@ -16,6 +16,7 @@ from conftest import ROOT
 from modelyard.evaluation.reports import describe_bundle
 from modelyard.files import write_json
 from modelyard.inference.bundle import Bundle, write_bundle
+from picture_texts import watch_texts
 
 REGISTER = {"bundles": "bundles", "reports": "reports", "models": "models", "registered": "registered.json"}
 SERVE = {
@@ -49,7 +50,7 @@ def run(repository: Path, values: dict[str, Any], monkeypatch: pytest.MonkeyPatc
 def made(repository: Path) -> None:
     """What earlier stages leave: a trained bundle, and the stand-in in two precisions, int8 the faster."""
     source = {"source": "npm", "licence": "MIT", "stand_in_for": "inception-v3"}
-    leave_bundle("trained", "float32", "mnist", {"source": {"source": "here"}})
+    leave_bundle("trained", "float32", "mnist", {"source": {"source": "here", "name": "small"}})
     for precision, p50_ms in (("float32", 9.0), ("int8", 3.0)):
         leave_bundle("imported", precision, STAND_IN, {"source": source}, p50_ms)
     for folder in (SERVE["trained"], SERVE["imported"]):
@@ -85,8 +86,9 @@ def leave_bundle(
 
 
 def test_bundles_of_both_roles_become_versions_and_the_champions_answer(
-    made: None, run: Run, capsys: pytest.CaptureFixture[str]
+    made: None, run: Run, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    texts = watch_texts(monkeypatch)
     assert run("register.py", REGISTER) == ""
     registered = json.loads(Path("registered.json").read_text())
     assert list(registered) == ["trained/float32", "imported/float32", "imported/int8"]
@@ -100,6 +102,7 @@ def test_bundles_of_both_roles_become_versions_and_the_champions_answer(
     assert answers[f"models:/{STAND_IN}/2"]["a red field.jpg"][0]["label"] == "red"
     with Image.open("served/contact_sheet.png") as sheet:
         assert sheet.format == "PNG"
+    assert {"mnist v1, small, champion: 1 of 1 right", f"{STAND_IN} v2, int8, champion"} <= set(texts)
 
 
 def test_nothing_to_register_is_an_error(repository: Path, run: Run) -> None:

@@ -10,7 +10,7 @@ from scipy import ndimage
 from modelyard.params import Augmentation
 from modelyard.training.augmentation import augment, changes_pictures, displace, sample
 
-NOTHING = {"shift_pixels": 0.0, "rotate_degrees": 0.0, "scale": 0.0, "elastic_pixels": 0.0}
+NOTHING = dict.fromkeys(Augmentation.model_fields, 0.0)
 SEED = tf.constant([1, 2], tf.int64)
 
 
@@ -34,7 +34,7 @@ def test_nothing_asked_changes_nothing(pictures: Any) -> None:
 
 @pytest.mark.parametrize("amount", NOTHING)
 def test_every_amount_changes_pictures_by_itself(pictures: Any, amount: str) -> None:
-    how = asked(**{amount: 0.5 if amount == "scale" else 3.0})
+    how = asked(**{amount: 3.0 if amount in ("shift_pixels", "rotate_degrees", "elastic_pixels") else 0.5})
     assert changes_pictures(how)
     changed = augment(pictures, how, SEED).numpy()
     assert changed.shape == pictures.shape
@@ -67,6 +67,14 @@ def test_a_turn_is_a_turn_around_the_middle() -> None:
     radius = np.hypot(np.asarray(rows) - 14, np.asarray(columns) - 14)
     expected = np.hypot(np.arange(29)[:, None] - 14, np.arange(29)[None, :] - 14)
     np.testing.assert_allclose(radius, np.broadcast_to(expected, radius.shape), atol=1e-3)
+
+
+def test_a_sheared_row_moves_by_its_distance_from_the_middle() -> None:
+    rows, columns = displace(tf.constant([64, 29, 29, 1]), asked(shear=0.2), SEED)
+    np.testing.assert_array_equal(rows, np.broadcast_to(np.arange(29)[:, None], rows.shape))
+    slants = (np.asarray(columns)[:, 28] - np.arange(29)) / 14
+    assert 0.15 < np.abs(slants).max() <= 0.2
+    np.testing.assert_allclose(np.asarray(columns)[:, 0] - np.arange(29), -14 * slants, atol=1e-4)
 
 
 def test_sampling_is_bilinear_with_background_outside(pictures: Any) -> None:

@@ -12,11 +12,19 @@ from modelyard.images.examples import Examples
 from modelyard.inference.fits import fit_pixels
 from modelyard.params import Params, validate_params
 from modelyard.training.batches import training_batches
+from modelyard.training.filters import FILTERS
 from modelyard.training.members import fit_members
 from modelyard.training.task import Task
 from modelyard.training.whitening import whiten_patches
 
-AMOUNTS = {"shift_pixels": 1.0, "rotate_degrees": 5.0, "scale": 0.05, "elastic_pixels": 0.5}
+AMOUNTS = {
+    "shift_pixels": 1.0,
+    "rotate_degrees": 5.0,
+    "scale": 0.05,
+    "shear": 0.05,
+    "elastic_pixels": 0.5,
+    **dict.fromkeys(FILTERS, 0.1),
+}
 
 
 def make_colours(classes: int, count: int, height: int = 20, width: int = 24) -> Examples:

@@ -19,6 +19,7 @@ EXAMPLES = make_examples(64)
 def make_task(values: dict[str, Any], precision: str, start: Path | None = None) -> Task:
     layer = {"filters": 2, "kernel": 3, "stride": 2, "padding": "same", "pool": 2}
     values["model"] |= {"name": "small", "convolutions": [layer], "dense": [8]}
+    values["train"]["augmentation"] = dict.fromkeys(values["train"]["augmentation"], 0.0)
     values["train"] |= {"epochs": 2, "batch_size": 16, "precision": precision}
     params: Params = validate_params(values)
     return Task(params.model, params.train, EXAMPLES, EXAMPLES, start)

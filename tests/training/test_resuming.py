@@ -58,7 +58,8 @@ def inputs(repository: Path, values: dict[str, Any]) -> dict[str, Any]:
     write_pictures(repository / "train.npz", make_digits(67))
     write_pictures(repository / "validation.npz", make_digits(40, seed=1))
     write_record(repository / "dataset.json", validate_params(values).data, make_digits(67))
-    amounts = {"shift_pixels": 2.0, "rotate_degrees": 10.0, "scale": 0.1, "elastic_pixels": 1.0}
+    amounts = {"shift_pixels": 2.0, "rotate_degrees": 10.0, "scale": 0.1, "elastic_pixels": 1.0, "blur": 0.2}
+    amounts = values["train"]["augmentation"] | amounts
     values["model"] = DRAWING
     values["train"] |= {"epochs": 5, "batch_size": 16, "augmentation": amounts, "ema_momentum": 0.9}
     values["train"]["label_smoothing"] = 0.1

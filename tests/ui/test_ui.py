@@ -3,12 +3,14 @@
 import base64
 import json
 import os
+import signal
 import sqlite3
 import subprocess
 import sys
 import time
 import zlib
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,13 +25,16 @@ from made_training import describe
 from modelyard.evaluation.measures import measure_answers
 from modelyard.nesting import flatten
 from modelyard.params import Params
+from modelyard.registry.publishing.run_page import IMAGES, chart_metrics
 from modelyard.tracking.lineage import lineage_tags
 from modelyard.tracking.runs import training_run
 from modelyard.tracking.store import Tracking, open_tracking
 from modelyard.ui.browser import ELSEWHERE, has_screen
-from modelyard.ui.view import FILTER, TAG, comparison_link, make_state, store_view
+from modelyard.ui.view import imported_versions, make_state, store_view, trained_versions, view_link
 from small_registry import leave_database
-from tracking_server import find_free_port, wait_until_healthy
+from tracking_server import find_free_port
+
+VIEW = trained_versions("mnist")
 
 
 @pytest.fixture(scope="module")
@@ -49,35 +54,36 @@ def tracking(database: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.Fi
 
 def stored_state(tracking: Tracking) -> dict[str, Any]:
     """Return the state that MLflow's page would read: the tag's JSON, and in it JSON, deflated."""
-    view = json.loads(tracking.client.get_experiment(tracking.experiment_id).tags[TAG])
+    view = json.loads(tracking.client.get_experiment(tracking.experiment_id).tags[VIEW.tag])
     form, packed = view["state"].split(";")
-    assert (form, view["name"]) == ("deflate", "Versions compared")
+    assert (form, view["name"]) == ("deflate", "Trained on mnist")
     state: dict[str, Any] = json.loads(zlib.decompress(base64.b64decode(packed)))
     return state
 
 
 def test_the_link_opens_the_stored_view_in_the_training_mode_with_charts() -> None:
     plain = "http://127.0.0.1:5000/#/experiments/7/runs?workflowType=machine_learning&compareRunsMode=CHART"
-    assert comparison_link("http://127.0.0.1:5000/", "7", stored=False) == plain
-    link = comparison_link("http://127.0.0.1:5000/", "7", stored=True)
-    assert link == f"{plain}&viewStateShareKey={TAG.removeprefix('mlflow.sharedViewState.')}"
+    assert view_link("http://127.0.0.1:5000/", "7", None) == plain
+    link = view_link("http://127.0.0.1:5000/", "7", VIEW)
+    assert link == f"{plain}&viewStateShareKey=trained-mnist"
+    assert VIEW.tag == "mlflow.sharedViewState.trained-mnist"
 
 
 def test_the_view_is_stored_once(tracking: Tracking) -> None:
-    assert store_view(tracking.client, tracking.experiment_id)
-    first = tracking.client.get_experiment(tracking.experiment_id).tags[TAG]
-    assert stored_state(tracking) == make_state()
+    assert store_view(tracking.client, tracking.experiment_id, VIEW)
+    first = tracking.client.get_experiment(tracking.experiment_id).tags[VIEW.tag]
+    assert stored_state(tracking) == make_state(VIEW)
     # MLflow takes no longer tag.
     assert len(first) < 5000
-    assert store_view(tracking.client, tracking.experiment_id)
-    assert tracking.client.get_experiment(tracking.experiment_id).tags[TAG] == first
+    assert store_view(tracking.client, tracking.experiment_id, VIEW)
+    assert tracking.client.get_experiment(tracking.experiment_id).tags[VIEW.tag] == first
 
 
 def test_a_view_of_an_older_modelyard_is_brought_up_to_date(tracking: Tracking) -> None:
-    old = json.dumps({"name": "Versions compared", "createdAt": 1, "updatedAt": 1, "state": "{}"})
-    tracking.client.set_experiment_tag(tracking.experiment_id, TAG, old)
-    assert store_view(tracking.client, tracking.experiment_id)
-    assert stored_state(tracking) == make_state()
+    old = json.dumps({"name": "Trained on mnist", "createdAt": 1, "updatedAt": 1, "state": "{}"})
+    tracking.client.set_experiment_tag(tracking.experiment_id, VIEW.tag, old)
+    assert store_view(tracking.client, tracking.experiment_id, VIEW)
+    assert stored_state(tracking) == make_state(VIEW)
 
 
 def test_a_store_that_takes_no_changes_is_a_warning(
@@ -90,7 +96,7 @@ def test_a_store_that_takes_no_changes_is_a_warning(
             "BEGIN SELECT RAISE(ABORT, 'this store is read-only'); END"
         )
     capsys.readouterr()
-    assert not store_view(tracking.client, tracking.experiment_id)
+    assert not store_view(tracking.client, tracking.experiment_id, VIEW)
     warning = capsys.readouterr().err
     assert warning.startswith("warning: ")
     assert "this store is read-only" in warning
@@ -103,28 +109,33 @@ def test_columns_and_charts_name_what_the_runs_have(tracking: Tracking, params: 
         training.log_epoch(0, {"loss": 0.5, "accuracy": 0.8, "val_loss": 0.6, "val_accuracy": 0.7})
     data = tracking.client.get_run(training.run_id).data
     test = measure_answers(np.eye(2), np.arange(2), bins=5)
-    measured = flatten({"test": test, "latency": {"p50_ms": 1.0}, "size_bytes": 1}, "/")
+    costs = {"latency": {"p50_ms": 1.0}, "size_bytes": 1, "agreement": {"same_first": 1.0}}
+    measured = flatten({"test": test, **costs}, "/")
     known = {
-        "metrics": {*data.metrics, *measured},
-        "params": set(data.params),
+        "metrics": {*data.metrics, *measured, *chart_metrics(measured)},
+        "params": {*data.params, "package.precision"},
+        "attributes": {"Models"},
         "tags": {*data.tags, *lineage_tags(ROOT)},
     }
-    state = make_state()
-    for column in state["selectedColumns"]:
-        kind, name = column.rstrip("`").split(".`")
-        assert name in known[kind]
+    states = [make_state(VIEW), make_state(imported_versions())]
+    for state in states:
+        for column in state["selectedColumns"]:
+            kind, name = column.rstrip("`").split(".`")
+            assert name in known[kind]
     charted = {
         metric
-        for chart in state["compareRunCharts"]
+        for chart in states[0]["compareRunCharts"] + states[1]["compareRunCharts"]
         for metric in chart.get("selectedMetricKeys", [chart["metricKey"]])
         if metric
     }
     assert charted <= known["metrics"]
-    assert {"test/errors", "validation/loss"} <= charted
+    assert {"Errors", "Error pct", "Time in us", "Size in MB", "validation/loss"} <= charted
+    shown = {key for state in states for one in state["compareRunCharts"] for key in one.get("imageKeys", ())}
+    assert shown == set(IMAGES)
 
 
 def test_every_chart_stands_in_a_section_that_there_is_under_a_key_of_its_own() -> None:
-    state = make_state()
+    state = make_state(VIEW)
     sections = [section["uuid"] for section in state["compareRunSections"]]
     charts = state["compareRunCharts"]
     assert [
@@ -134,11 +145,33 @@ def test_every_chart_stands_in_a_section_that_there_is_under_a_key_of_its_own() 
     assert len({chart["uuid"] for chart in charts}) == len(charts)
 
 
-def test_the_filter_finds_trainings_and_imports_but_no_histories(tracking: Tracking) -> None:
-    for kind in ("training", "import", "history"):
-        tracking.client.create_run(tracking.experiment_id, tags={"kind": kind})
-    found = tracking.client.search_runs([tracking.experiment_id], FILTER)
-    assert sorted(run.data.tags["kind"] for run in found) == ["import", "training"]
+def test_the_views_find_versions_trained_on_the_dataset_and_imported_ones(
+    tracking: Tracking, params: Params
+) -> None:
+    client, description = tracking.client, describe(params)
+    runs = {}
+    for name in ("mnist", "other"):
+        dataset = replace(description.dataset, name=name)
+        with training_run(tracking, replace(description, dataset=dataset)) as training:
+            runs[name] = training.run_id
+        client.log_metric(training.run_id, "Errors", 5)
+    with training_run(tracking, replace(description, dataset=replace(dataset, name="mnist"))):
+        pass  # no version yet
+    for kind in ("import", "history"):
+        runs[kind] = client.create_run(tracking.experiment_id, tags={"kind": kind}).info.run_id
+    client.log_metric(runs["import"], "Size in MB", 5)
+    for view, expected in ((VIEW, "mnist"), (imported_versions(), "import")):
+        found = client.search_runs([tracking.experiment_id], view.filter, order_by=["metrics.`Errors` ASC"])
+        assert [run.info.run_id for run in found] == [runs[expected]]
+
+
+def test_two_decimals_tell_charted_metrics_apart() -> None:
+    first, second = (
+        chart_metrics({"test/errors": wrong, "test/accuracy": 1 - wrong / 10_000, "latency/p50_ms": time_ms})
+        for wrong, time_ms in ((78, 0.094), (79, 0.095))
+    )
+    assert [f"{value:.2f}" for value in first.values()] == ["78.00", "94.00", "0.78"]
+    assert all(f"{first[key]:.2f}" != f"{second[key]:.2f}" for key in first)
 
 
 @pytest.mark.parametrize("screen", [{"DISPLAY": ":0"}, {"WAYLAND_DISPLAY": "wayland-0"}])
@@ -175,12 +208,13 @@ def test_the_ui_opens_the_view_of_the_experiment_where_there_is_a_screen(
     try:
         server = f"http://127.0.0.1:{port}"
         assert process.stdout is not None
-        link = process.stdout.readline().removeprefix("Compare versions at ").strip()
-        assert link == comparison_link(server, experiment, stored=True)
-        wait_until_healthy(server)
+        link = process.stdout.readline().strip()
+        assert link == view_link(server, experiment, VIEW)
+        # It is printed when the page is there.
+        requests.get(f"{server}/health", timeout=10).raise_for_status()
         api = f"{server}/ajax-api/2.0/mlflow/experiments/get"
         answer = requests.get(api, params={"experiment_id": experiment}, timeout=10).json()
-        assert TAG in [tag["key"] for tag in answer["experiment"]["tags"]]
+        assert VIEW.tag in [tag["key"] for tag in answer["experiment"]["tags"]]
         for _ in range(120):
             if opened.exists():
                 break
@@ -189,6 +223,11 @@ def test_the_ui_opens_the_view_of_the_experiment_where_there_is_a_screen(
         running = [" ".join(one.cmdline()) for one in psutil.Process(process.pid).children(recursive=True)]
         assert any("mlflow" in command for command in running)
         assert not any("mlflow.server.jobs" in command for command in running)
+        process.send_signal(signal.SIGINT)
+        for one in psutil.Process(process.pid).children():
+            one.send_signal(signal.SIGINT)
+        # The link is there once, and nothing after it.
+        assert process.communicate(timeout=60)[0] == ""
     finally:
         subprocess.run(["pkill", "-P", str(process.pid)], check=False)
         process.terminate()

@@ -8,15 +8,16 @@ from typing import Any
 import numpy as np
 
 from modelyard.evaluation.measures import (
+    ClassScores,
     Floats,
     Integers,
     check_answers,
     class_scores,
     confusion_matrix,
     measure_answers,
-    measure_classes,
 )
 from modelyard.evaluation.reports import Predictions, describe_bundle, packaging_proof
+from modelyard.evaluation.robustness import Robustness, measure_robustness
 from modelyard.evaluation.served import Served, ask_bundle
 from modelyard.images.dataset import Dataset
 from modelyard.images.pictures import Pictures
@@ -56,12 +57,18 @@ class LabelledEvaluation:
     pictures: Pictures
     dataset: Dataset
     evaluate: Evaluate
+    robustness: Robustness | None = None  # None if conf/evaluate asks for none
 
     @property
     def predictions(self) -> Predictions:
         """What is kept to compare this bundle with another."""
         names = tuple(self.pictures.name(place) for place in range(len(self.pictures)))
         return Predictions(self.pictures.labels, self.served.probabilities, self.pictures.digest, names)
+
+    @property
+    def scores(self) -> ClassScores:
+        """Precision, recall and F1, class by class: for a table, not among the metrics."""
+        return class_scores(confusion_matrix(self.served.probabilities, self.pictures.labels))
 
     @property
     def worst(self) -> Sequence[Mistake]:
@@ -78,14 +85,14 @@ class LabelledEvaluation:
         proof = packaging_proof(self.served.bundle)
         return {
             "test": measure_answers(probabilities, labels, self.evaluate.bins),
-            "class": measure_classes(confusion_matrix(probabilities, labels), self.dataset.classes),
+            **({"robustness": self.robustness.metrics()} if self.robustness else {}),
             **self.served.costs(),
             **({"agreement": proof} if proof else {}),
         }
 
     def report(self) -> dict[str, Any]:
         """What was measured on what, and the worst mistakes."""
-        scores = class_scores(confusion_matrix(self.served.probabilities, self.pictures.labels))
+        scores = self.scores
         return {
             "bundle": describe_bundle(self.served.bundle),
             "dataset": {
@@ -95,7 +102,9 @@ class LabelledEvaluation:
                 "images": len(self.pictures),
             },
             "images_per_class": dict(zip(self.dataset.classes, scores.support.tolist(), strict=True)),
+            "classes": scores.by_class(self.dataset.classes),
             **self.served.circumstances(),
+            **({"robustness": self.robustness.report()} if self.robustness else {}),
             "mistakes": [
                 {**asdict(mistake), "name": self.pictures.name(mistake.index)} for mistake in self.worst
             ],
@@ -108,7 +117,16 @@ class LabelledEvaluation:
             f"{self.served.bundle.name} ({self.served.bundle.precision}): {test['accuracy']:.2%} of "
             f"{len(self.pictures):,} test images (95 % interval {test['accuracy_low']:.2%} to "
             f"{test['accuracy_high']:.2%}; {test['majority']:.2%} are of one class), "
-            f"{self.served.latency.p50_ms:.2f} ms an image"
+            f"{self.served.latency.p50_ms:.2f} ms an image{self._summarize_robustness()}"
+        )
+
+    def _summarize_robustness(self) -> str:
+        if self.robustness is None:
+            return ""
+        found = self.robustness.metrics()
+        return (
+            f"; {found['mean_accuracy']:.1%} on corrupted ones, worst {found['worst_accuracy']:.1%} "
+            f"({self.robustness.worst})"
         )
 
 
@@ -122,4 +140,5 @@ def evaluate_labelled(
             than the dataset, or cannot answer.
     """
     served = ask_bundle(folder, pictures, evaluate, classes=dataset.classes)
-    return LabelledEvaluation(served, pictures, dataset, evaluate)
+    robustness = measure_robustness(served, pictures, evaluate.corruptions)
+    return LabelledEvaluation(served, pictures, dataset, evaluate, robustness)

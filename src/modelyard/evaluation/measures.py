@@ -51,6 +51,14 @@ class ClassScores:
     support: Integers
     macro_f1: float
 
+    def by_class(self, names: Sequence[str]) -> dict[str, dict[str, float]]:
+        """Return `{"7": {"precision": 0.99, "recall": 0.98, "f1": 0.985}}`, in the order of `names`."""
+        columns = {"precision": self.precision, "recall": self.recall, "f1": self.f1}
+        return {
+            name: {measure: float(column[place]) for measure, column in columns.items()}
+            for place, name in enumerate(names)
+        }
+
 
 def check_probabilities(probabilities: Floats, origin: str = "the probabilities") -> None:
     """Raise ModelyardError unless this is (n, classes), not empty, finite, 0..1, each row with the sum 1."""
@@ -197,13 +205,8 @@ def measure_answers(probabilities: Floats, labels: Integers, bins: int) -> dict[
 
 
 def measure_classes(confusion: Integers, names: Sequence[str]) -> dict[str, dict[str, float]]:
-    """Return the section `class` of metrics.json: precision, recall and F1 of every class."""
-    scores = class_scores(confusion)
-    columns = {"precision": scores.precision, "recall": scores.recall, "f1": scores.f1}
-    return {
-        name: {measure: float(column[index]) for measure, column in columns.items()}
-        for index, name in enumerate(name_classes(names))
-    }
+    """Return precision, recall and F1 of every class, under its name within a metric's."""
+    return class_scores(confusion).by_class(name_classes(names))
 
 
 def name_classes(names: Sequence[str]) -> tuple[str, ...]:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from modelyard.errors import ModelyardError
-from modelyard.evaluation.measures import Calibration, Floats, Integers, check_answers
+from modelyard.evaluation.measures import Calibration, ClassScores, Floats, Integers, check_answers
 from modelyard.files import replace_file
 from modelyard.inference.bundle import Bundle
 
@@ -68,6 +68,13 @@ def write_reliability(path: Path, curve: Calibration) -> None:
     rows = zip(curve.confidence, curve.accuracy, curve.counts, strict=True)
     lines = [(f"{confidence:.6f}", f"{accuracy:.6f}", count) for confidence, accuracy, count in rows if count]
     _write_csv(path, ("confidence", "accuracy", "images"), lines)
+
+
+def write_classes(path: Path, scores: ClassScores, names: Sequence[str]) -> None:
+    """Write a CSV with `class`, `images`, `precision`, `recall` and `f1`, a row for each class."""
+    rows = zip(names, scores.support, scores.precision, scores.recall, scores.f1, strict=True)
+    lines = [(name, images, *(f"{share:.4f}" for share in shares)) for name, images, *shares in rows]
+    _write_csv(path, ("class", "images", "precision", "recall", "f1"), lines)
 
 
 def describe_bundle(bundle: Bundle) -> dict[str, Any]:

@@ -1,7 +1,6 @@
 """A bundle asked, and timed, as a server asks it: one file at a time, through the same predictor."""
 
 import platform
-import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -9,12 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from tqdm import tqdm
 
 from modelyard.errors import ModelyardError
+from modelyard.evaluation.asking import Files, ask_for_all
 from modelyard.evaluation.measures import Floats
-from modelyard.images.crops import Samples
-from modelyard.images.pictures import LIMITS, Pictures
+from modelyard.images.pictures import LIMITS
 from modelyard.inference.bundle import Bundle, BundleError, read_bundle
 from modelyard.inference.decoding.formats import find_format
 from modelyard.inference.decoding.images import ImageError
@@ -22,8 +20,6 @@ from modelyard.inference.interpreters import ModelError
 from modelyard.inference.predictor import Predictor
 from modelyard.params import Evaluate
 
-# After this many seconds, progress is shown.
-PATIENCE_S = 2.0
 MOST_NAMED = 10
 FEWEST_RUNS = 10
 
@@ -79,7 +75,7 @@ def find_bundles(folder: Path) -> list[Path]:
 
 
 def ask_bundle(
-    folder: Path, files: Pictures | Samples, evaluate: Evaluate, *, classes: Sequence[str] | None = None
+    folder: Path, files: Files, evaluate: Evaluate, *, classes: Sequence[str] | None = None
 ) -> Served:
     """Load the bundle in `folder`, time it with the first file, and ask it for every file.
 
@@ -97,7 +93,9 @@ def ask_bundle(
     )
     height, width = predictor.decode(first).shape[:2]
     what = f"one {kind.name if (kind := find_format(first)) else 'file'} of {width}x{height} pixels"
-    return Served(predictor, _answer_files(predictor, files), load_ms, latency, what)
+    seconds = len(files) * latency.p50_ms / 1000
+    given = ask_for_all(_answer_file, predictor, files, range(len(files)), "asking", seconds)
+    return Served(predictor, np.stack(given), load_ms, latency, what)
 
 
 def _load_predictor(folder: Path, image: bytes, classes: Sequence[str] | None) -> tuple[Predictor, float]:
@@ -118,23 +116,10 @@ def _load_predictor(folder: Path, image: bytes, classes: Sequence[str] | None) -
     return predictor, (time.perf_counter_ns() - start_ns) / 1e6
 
 
-def _answer_files(predictor: Predictor, files: Pictures | Samples) -> Floats:
-    """Return the probabilities (n, outputs), float32, with one file in memory at a time."""
-    given = np.empty((len(files), len(predictor.bundle.labels)), np.float32)
-    # Nothing is shown unless stderr is a terminal.
-    places = tqdm(
-        range(len(files)), "asking", unit="picture", file=sys.stderr, delay=PATIENCE_S, disable=None
-    )
-    for place in places:
-        try:
-            given[place] = predictor.probabilities(predictor.preprocess(files.file(place))[None])[0]
-        except ImageError as error:
-            raise ModelyardError(
-                f"{files.name(place)}: expected a PNG or JPEG, got {error.reason}"
-            ) from error
-        except ModelError as error:
-            raise ModelyardError(f"{predictor.bundle.folder}: {error}: package it again") from error
-    return given
+def _answer_file(predictor: Predictor, files: Files, place: int) -> Floats:
+    """Return the probabilities (outputs,), float32, of one file."""
+    probabilities: Floats = predictor.probabilities(predictor.preprocess(files.file(place))[None])[0]
+    return probabilities
 
 
 def measure_latency(answer: Callable[[], object], runs: int, warmup: int, budget_s: float = 3.0) -> Latency:

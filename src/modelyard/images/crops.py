@@ -35,8 +35,8 @@ class Samples:
         """Return the file's name, with a number for a cut-out."""
         return self.cuts[place][0]
 
-    def pixels(self, place: int, grey: bool) -> NDArray[np.uint8]:
-        """Return the pixels in RGB, or in grey (h, w) as decoding the file in grey gives them."""
+    def pixels(self, place: int, grey: bool, _drawing: bool = False) -> NDArray[np.uint8]:
+        """Return the pixels in RGB, or in grey (h, w) as decoding `file` in grey gives them."""
         colours = self.cuts[place][1]
         return np.asarray(Image.fromarray(colours).convert("L")) if grey else colours
 

@@ -10,13 +10,14 @@ from modelyard.images.crops import Samples
 from modelyard.images.pictures import Pictures
 from modelyard.images.threads import work_through
 from modelyard.inference.bundle import Preprocessing
-from modelyard.inference.fits import Fitted, fit_pixels
+from modelyard.inference.fits import OF_DRAWINGS, Fitted, fit_pixels
 from modelyard.params import Input
 
 
 def fit_picture(pictures: Pictures | Samples, place: int, how: Input | Preprocessing) -> Fitted:
     """Return what a network sees of one picture: (height, width, channels), 0..255, uint8 or float32."""
-    return fit_pixels(how.fit, pictures.pixels(place, how.channels == 1), how.height, how.width)
+    pixels = pictures.pixels(place, how.channels == 1, how.fit in OF_DRAWINGS)
+    return fit_pixels(how.fit, pixels, how.height, how.width)
 
 
 def fit_pictures(pictures: Pictures, how: Input, title: str) -> NDArray[Any]:

@@ -84,8 +84,8 @@ class PixelPictures(_Labelled):
         """Return a digest of shape and levels, which only copies share."""
         return digest_arrays(self.levels[place])
 
-    def pixels(self, place: int, grey: bool) -> NDArray[np.uint8]:
-        """Return the levels, (h, w); in RGB three times the same, (h, w, 3)."""
+    def pixels(self, place: int, grey: bool, _drawing: bool = False) -> NDArray[np.uint8]:
+        """Return the levels, (h, w), which have no transparency; in RGB three times the same, (h, w, 3)."""
         levels: NDArray[np.uint8] = self.levels[place]
         return levels if grey else np.repeat(levels[:, :, None], 3, axis=2)
 
@@ -131,10 +131,10 @@ class PictureFiles(_Labelled):
         """Return the file's SHA-256."""
         return self.sha256[place]
 
-    def pixels(self, place: int, grey: bool) -> NDArray[np.uint8]:
+    def pixels(self, place: int, grey: bool, drawing: bool = False) -> NDArray[np.uint8]:
         """Decode the file, as `inference.decoding.images.decode` does: (h, w) in grey, or (h, w, 3)."""
         try:
-            return decode(self.file(place), LIMITS, grey)
+            return decode(self.file(place), LIMITS, grey, drawing=drawing)
         except ImageError as error:
             raise ModelyardError(f"{self.folder / self.paths[place]}: {error.reason}") from None
 

@@ -86,6 +86,8 @@ _OF_DIGITS: dict[str, Callable[[Pixels], Pixels]] = {
 }
 # These take a millisecond or more for a small picture, too.
 SLOW = frozenset({"digit"})
+# These read the transparency of a picture that over white is blank (see `decoding.pixels.read_pixels`).
+OF_DRAWINGS = frozenset({"digit"})
 FITS: dict[str, Fit] = {
     **{name: _of_one_channel(fit) for name, fit in _OF_DIGITS.items()},
     # The whole picture, proportions lost: antialiased, as Pillow's bilinear filter does it.

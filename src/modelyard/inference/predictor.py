@@ -15,7 +15,7 @@ from PIL import Image
 from modelyard.inference.bundle import Bundle, BundleError
 from modelyard.inference.decoding.arrays import read_array
 from modelyard.inference.decoding.images import ImageError, Limits, decode
-from modelyard.inference.fits import fit_pixels
+from modelyard.inference.fits import OF_DRAWINGS, fit_pixels
 from modelyard.inference.interpreters import ModelError, Pool
 
 Answer = list[dict[str, Any]]
@@ -80,7 +80,7 @@ class Predictor:
         """
         how = self.bundle.preprocessing
         if not isinstance(image, np.ndarray | list | tuple):
-            return decode(image, self.limits, how.channels == 1, ends_at)
+            return decode(image, self.limits, how.channels == 1, ends_at, how.fit in OF_DRAWINGS)
         try:
             return read_array(image, how.height, how.width, how.channels)
         except ValueError as error:

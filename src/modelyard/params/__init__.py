@@ -12,7 +12,7 @@ from modelyard.params.groups.data import (
     NpmSource,
     NpzSource,
 )
-from modelyard.params.groups.evaluate import Evaluate
+from modelyard.params.groups.evaluate import Corruptions, Evaluate
 from modelyard.params.groups.model import Convolution, Model
 from modelyard.params.groups.package import Int8, Package, Precision
 from modelyard.params.groups.pretrained import Fallback, File, Pretrained
@@ -26,6 +26,7 @@ __all__ = [
     "Augmentation",
     "Card",
     "Convolution",
+    "Corruptions",
     "Data",
     "Dimension",
     "EarlyStopping",

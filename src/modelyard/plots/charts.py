@@ -95,7 +95,7 @@ def plot_confusion(path: Path, confusion: Integers, names: Sequence[str], subjec
             _colour_mistakes(axes, wrong)
         if classes <= MOST_WRITTEN_CLASSES:
             for row, column in np.argwhere(confusion > 0):
-                count = f"{confusion[row, column]}"
+                count = f"{confusion[row, column]:,}"
                 axes.text(column, row, count, ha="center", va="center", color=INK, fontsize=9)
         _name_classes(axes, confusion, names)
         mistakes, images = int(confusion.sum() - confusion.trace()), int(confusion.sum())
@@ -110,7 +110,8 @@ def plot_reliability(path: Path, curve: Calibration, subject: str) -> None:
     """
     with picture(path, 6.4, 6.8) as figure:
         above, below = figure.subplots(2, 1, sharex=True, height_ratios=[3, 1])
-        above.set_title(f"{wrap(subject, 6)}\nexpected calibration error {curve.error:.4f}", pad=12)
+        off = f"scores are off by {100 * curve.error:.2f} percentage points on average"
+        above.set_title(f"{wrap(subject, 6)}\n{wrap(off, 6)}", pad=12)
         _draw_accuracy(above, curve)
         _draw_counts(below, curve)
 
@@ -163,9 +164,8 @@ def _draw_accuracy(axes: "Axes", curve: Calibration) -> None:
     ]
     reach = abs(np.array(bounds).T - accuracy)
     axes.plot([0, 1], [0, 1], color=GREY, linestyle=(0, (4, 3)), linewidth=1)
-    axes.text(
-        0.99, 0.02, "dashed: as often right as it says", color=GREY, fontsize=9, ha="right", va="bottom"
-    )
+    told = "dashed: as often right as the score says\nbelow it: too sure of itself"
+    axes.text(0.99, 0.02, told, color=GREY, fontsize=9, ha="right", va="bottom")
     axes.errorbar(
         confidence, accuracy, yerr=reach, fmt="o", color=BLUE, elinewidth=1.2, clip_on=False, zorder=3
     )
@@ -187,7 +187,7 @@ def _draw_counts(axes: "Axes", curve: Calibration) -> None:
     axes.set_ylim(0.7, max(10, int(curve.counts.max())) * 4)
     for place in np.flatnonzero(curve.counts) if len(curve.counts) <= MOST_WRITTEN_CLASSES else ():
         centre, count = curve.edges[place] + width / 2, int(curve.counts[place])
-        axes.text(centre, count * 1.2, f"{count}", ha="center", va="bottom", fontsize=8)
+        axes.text(centre, count * 1.2, f"{count:,}", ha="center", va="bottom", fontsize=8)
     axes.set_xlim(0, 1)
     axes.set_xlabel("score of the first answer")
     axes.set_ylabel("images")

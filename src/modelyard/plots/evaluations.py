@@ -5,12 +5,15 @@ from pathlib import Path
 from modelyard.evaluation.labelled_evaluation import LabelledEvaluation
 from modelyard.evaluation.measures import calibration, confusion_matrix
 from modelyard.evaluation.reports import write_confusion, write_reliability
-from modelyard.evaluation.source_evaluation import SourceEvaluation
-from modelyard.inference.bundle import Bundle
+from modelyard.evaluation.source_evaluation import ANSWERS, SourceEvaluation
+from modelyard.images.samples import read_label
+from modelyard.inference.origin import describe_origin
 from modelyard.plots.charts import plot_confusion, plot_reliability
-from modelyard.plots.gallery import AnsweredPicture, plot_answers, plot_mistakes
+from modelyard.plots.contact_sheet import AnsweredPicture, count_right, plot_contact_sheet
+from modelyard.plots.gallery import plot_mistakes
+from modelyard.plots.robustness import plot_robustness
 
-# Browsers cannot show a larger picture.
+# Nobody looks at more.
 MOST_ANSWERED = 12
 
 
@@ -18,8 +21,7 @@ def plot_labelled(folder: Path, evaluation: LabelledEvaluation) -> None:
     """Write confusion matrix, reliability and worst mistakes."""
     pictures, probabilities = evaluation.pictures, evaluation.served.probabilities
     labels, classes = pictures.labels, evaluation.dataset.classes
-    test = f"{len(labels):,} test images of {evaluation.dataset.name}"
-    subject = f"{_name(evaluation.served.bundle)} on the {test}"
+    subject = f"{describe_origin(evaluation.served.bundle)}, on {len(labels):,} test images"
     confusion = confusion_matrix(probabilities, labels)
     curve = calibration(probabilities, labels, evaluation.evaluate.bins)
     wrong = int(confusion.sum() - confusion.trace())
@@ -30,12 +32,24 @@ def plot_labelled(folder: Path, evaluation: LabelledEvaluation) -> None:
     write_reliability(folder / "reliability.csv", curve)
 
 
+def show_robustness(folder: Path, evaluation: LabelledEvaluation) -> None:
+    """Write the table and the picture of corruptions; nothing if they were not asked for."""
+    found, pictures = evaluation.robustness, evaluation.pictures
+    if found is not None:
+        folder.mkdir(parents=True, exist_ok=True)
+        found.write(folder / "accuracy.csv")
+        tested = f"{len(pictures):,} test images of {evaluation.dataset.name}"
+        subject = f"{describe_origin(evaluation.served.bundle)}, on {tested}"
+        plot_robustness(folder / "accuracy.png", found, pictures, subject)
+
+
 def plot_source(folder: Path, evaluation: SourceEvaluation) -> None:
     """Write a picture of the sample pictures beside their answers."""
-    pairs = zip(evaluation.samples.cuts, evaluation.answers(), strict=False)
-    pictures = [AnsweredPicture(*cut, answers) for cut, answers in pairs][:MOST_ANSWERED]
-    plot_answers(folder / "top5.png", pictures, f"{_name(evaluation.served.bundle)}: the best answers")
-
-
-def _name(bundle: Bundle) -> str:
-    return f"{bundle.name} ({bundle.precision})"
+    bundle = evaluation.served.bundle
+    names = [label.name for label in bundle.labels if label.name is not None]
+    pictures = [
+        AnsweredPicture(name, pixels, answers, read_label(name, names))
+        for (name, pixels), answers in zip(evaluation.samples.cuts, evaluation.answers(), strict=False)
+    ][:MOST_ANSWERED]
+    title = f"{describe_origin(bundle)}{count_right(pictures)}"
+    plot_contact_sheet(folder / "top5.png", [(title, pictures)], ANSWERS - 1)

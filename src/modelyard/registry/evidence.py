@@ -3,16 +3,19 @@
 import json
 import sys
 import tempfile
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 from modelyard.errors import ModelyardError
+from modelyard.evaluation.measures import confusion_matrix, measure_classes
 from modelyard.evaluation.reports import Predictions, read_predictions
-from modelyard.registry.versions import CONTENT_KEY, EVALUATION, MODEL_ID
+from modelyard.nesting import flatten
+from modelyard.registry.version_facts import find_logged_model, read_facts
+from modelyard.registry.versions import CONTENT_KEY, EVALUATION
 from modelyard.tracking.calls import INVALID, MISSING, ask
-from modelyard.tracking.mlflow_types import ModelVersion
+from modelyard.tracking.mlflow_types import LoggedModel, ModelVersion
 from modelyard.tracking.store import Store
 
 PREDICTIONS, REPORT = "predictions.npz", "report.json"
@@ -32,7 +35,7 @@ class Evidence:
     version: int
     run_id: str | None  # None if it was registered without a run
     aliases: tuple[str, ...]  # those that point at it now, sorted
-    tags: Mapping[str, str]  # its own, not its run's
+    tags: Mapping[str, str]  # its own, not its run's, and what its version.json says in words
     params: Mapping[str, str]  # those of its run: what it was trained or packaged with
     # The latest finite numbers under MLflow's names: what was measured of this version on the data of
     # `dataset_digest`, and what its training reported.
@@ -68,8 +71,9 @@ class Evidence:
 def read_evidence(store: Store, version: ModelVersion) -> Evidence:
     """Read what the registry, the version's run and its logged model say of it; no artifact is fetched."""
     run_params, run_metrics = _read_run(store, version.run_id)
-    tags = dict(version.tags)
-    metrics = {**run_metrics, **_read_measurements(store, tags)}
+    model = find_logged_model(store, version)
+    tags = {**version.tags, **(read_facts(store, model) if model else {})}
+    metrics = {**run_metrics, **_read_measurements(model, tags)}
     return Evidence(
         name=version.name,
         version=int(version.version),
@@ -80,6 +84,12 @@ def read_evidence(store: Store, version: ModelVersion) -> Evidence:
         metrics={key: value for key, value in sorted(metrics.items()) if abs(value) < INFINITE},
         created=datetime.fromtimestamp(version.creation_timestamp / 1000, UTC),
     )
+
+
+def add_classes(evidence: Evidence, predictions: Predictions, classes: Sequence[str]) -> Evidence:
+    """Add the metrics of each class, `class/7/recall`, which are no metrics in MLflow: too many to read."""
+    measured = measure_classes(confusion_matrix(predictions.probabilities, predictions.labels), classes)
+    return replace(evidence, metrics={**evidence.metrics, **flatten({"class": measured}, "/")})
 
 
 def read_kept_predictions(store: Store, evidence: Evidence) -> tuple[Predictions, tuple[str, ...]]:
@@ -126,8 +136,7 @@ def _read_run(store: Store, run_id: str | None) -> tuple[dict[str, str], dict[st
     return dict(run.data.params), {key: metrics[key] for key in metrics if key.startswith(training)}
 
 
-def _read_measurements(store: Store, tags: Mapping[str, str]) -> dict[str, float]:
-    model = ask(store.client.get_logged_model, tags[MODEL_ID]) if MODEL_ID in tags else None
+def _read_measurements(model: LoggedModel | None, tags: Mapping[str, str]) -> dict[str, float]:
     # The same bundle may have been measured again, even on other data.
     digest = tags.get("evaluation.digest", "")[:SHORT_DIGEST]
     metrics = (model.metrics if model else None) or []

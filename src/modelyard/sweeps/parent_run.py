@@ -4,7 +4,7 @@ import json
 
 from modelyard.params import Params
 from modelyard.sweeps.study import FINISHED, Study
-from modelyard.tracking.store import Tracking
+from modelyard.tracking.store import NOTE, Tracking
 
 PARENT = "mlflow.parentRunId"
 BEST = "sweep/best_accuracy"
@@ -20,7 +20,8 @@ def open_parent(tracking: Tracking, study: Study, params: Params, tags: dict[str
             run_id = str(found[0].info.run_id)
             client.update_run(run_id, status="RUNNING")
             return run_id
-        own = {"kind": "sweep", "study": study.name, "study_id": study.id}
+        note = f"A sweep: the trials below it look for the best {', '.join(params.sweep.space)}."
+        own = {"kind": "sweep", "study": study.name, "study_id": study.id, NOTE: note}
         run = client.create_run(tracking.experiment_id, run_name=study.name, tags={**tags, **own})
     for name, dimension in params.sweep.space.items():
         values = dimension.model_dump(mode="json", exclude_defaults=True)

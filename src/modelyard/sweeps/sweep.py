@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 # Separate from the trainings, whose newest twenty runs are compared.
 EXPERIMENT = "modelyard sweeps"
+ABOUT = "`modelyard sweep`: a run for each study, and below it a run for each trial of parameters."
 Say = Callable[[str], None]
 
 
@@ -78,7 +79,7 @@ def _prepare(study: Study, space: Space, params: Params, data: TrainingData) -> 
     from modelyard.tracking.runs import describe_training
     from modelyard.tracking.store import open_tracking
 
-    tracking = open_tracking(EXPERIMENT)
+    tracking = open_tracking(EXPERIMENT, ABOUT)
     plain = describe_training(params, data.training, data.dataset)
     own = {"mlflow.source.name": "modelyard sweep", "study": study.name}
     description = replace(plain, tags={**plain.tags, **own})

@@ -14,7 +14,7 @@ from modelyard.sweeps.space import Space
 from modelyard.sweeps.training_data import TrainingData
 from modelyard.tracking.lineage import digest
 from modelyard.tracking.runs import RunDescription, TrainingRun, training_run
-from modelyard.tracking.store import Tracking
+from modelyard.tracking.store import NOTE, Tracking
 from modelyard.training.checkpoints import Metrics
 from modelyard.training.members import fit_members
 from modelyard.training.task import Task
@@ -66,7 +66,9 @@ class Trials:
         return accuracy
 
     def _describe(self, trial: "optuna.Trial", values: dict[str, object]) -> RunDescription:
-        own = {PARENT: self.parent, "kind": "trial", "trial": str(trial.number)}
+        chosen = ", ".join(f"{name} {value}" for name, value in sorted(trial.params.items()))
+        note = f"Trial {trial.number} of a sweep: {chosen}."
+        own = {PARENT: self.parent, "kind": "trial", "trial": str(trial.number), NOTE: note}
         return replace(
             self.description,
             name=f"trial {trial.number}",

@@ -8,6 +8,8 @@ from modelyard.tracking.mlflow_types import MlflowClient
 T = TypeVar("T")
 
 MISSING, INVALID, EXISTS = "RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE", "RESOURCE_ALREADY_EXISTS"
+# Of a database or a server that this user may only read.
+READ_ONLY = "BAD_REQUEST", "PERMISSION_DENIED"
 WRITE_ATTEMPTS = 5
 
 

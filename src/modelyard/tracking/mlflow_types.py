@@ -4,9 +4,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
-    from mlflow.entities import Run
+    from mlflow.entities import LoggedModel, Run
     from mlflow.entities.model_registry import ModelVersion, RegisteredModel
 else:
-    MlflowClient = ModelVersion = RegisteredModel = Run = Any
+    LoggedModel = MlflowClient = ModelVersion = RegisteredModel = Run = Any
 
-__all__ = ["MlflowClient", "ModelVersion", "RegisteredModel", "Run"]
+__all__ = ["LoggedModel", "MlflowClient", "ModelVersion", "RegisteredModel", "Run"]

@@ -19,7 +19,7 @@ from modelyard.processes import is_running
 from modelyard.tracking.calls import run_exists, write_past_others
 from modelyard.tracking.lineage import digest, lineage_tags
 from modelyard.tracking.mlflow_types import MlflowClient
-from modelyard.tracking.store import Tracking
+from modelyard.tracking.store import NOTE, Tracking
 
 
 @dataclass(frozen=True)
@@ -198,7 +198,9 @@ def _create_run(tracking: Tracking, description: RunDescription, tags: Mapping[s
     from mlflow.entities import Param
 
     client = tracking.client
-    own = {**description.tags, **tags}
+    data = f"{description.dataset.images:,} pictures of {description.dataset.name}"
+    note = f"{description.name}: trained on {data}. Once it is a version, this says how good it is."
+    own = {NOTE: note, **description.tags, **tags}
     run = client.create_run(tracking.experiment_id, run_name=description.name, tags=own)
     run_id = str(run.info.run_id)
     client.log_batch(run_id, params=[Param(key, value) for key, value in description.params.items()])

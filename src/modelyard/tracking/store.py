@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from modelyard.errors import ModelyardError
 from modelyard.imports import without_collecting
 from modelyard.tracking.address import database_file, tracking_uri
-from modelyard.tracking.calls import EXISTS, ask
+from modelyard.tracking.calls import EXISTS, READ_ONLY, ask
 from modelyard.tracking.database import check_tables, first_use
 from modelyard.tracking.mlflow_types import MlflowClient
 from modelyard.tracking.tuning import PATIENCE, QUIET, set_defaults
@@ -14,6 +14,9 @@ from modelyard.tracking.tuning import PATIENCE, QUIET, set_defaults
 # A database's artifacts lie in this folder beside it.
 ARTIFACTS = "mlartifacts"
 SERVER_TIMEOUT_S = 5
+# MLflow's tag for what a page shows as its description.
+NOTE = "mlflow.note.content"
+ABOUT_RUNS = "Every training and every imported network is a run here; registered ones are versions."
 
 
 @dataclass(frozen=True)
@@ -53,8 +56,8 @@ def open_store() -> Store:
         return Store(_open_client(uri), uri)
 
 
-def open_tracking(experiment: str) -> Tracking:
-    """Open the store; create its database and the experiment if they are missing.
+def open_tracking(experiment: str, about: str = ABOUT_RUNS) -> Tracking:
+    """Open the store; create its database and the experiment, which `about` describes, if they are missing.
 
     Raises:
         ModelyardError: the server does not answer, the database cannot be opened, the experiment was deleted.
@@ -64,17 +67,20 @@ def open_tracking(experiment: str) -> Tracking:
     database = database_file(uri)
     with without_collecting(), nullcontext() if database is None else first_use(database):
         client = _open_client(uri)
-        return Tracking(client, uri, ensure_experiment(client, uri, experiment))
+        return Tracking(client, uri, ensure_experiment(client, uri, experiment, about))
 
 
-def ensure_experiment(client: MlflowClient, uri: str, name: str) -> str:
-    """Return the id of an experiment, created if it is missing; raise ModelyardError if it was deleted."""
+def ensure_experiment(client: MlflowClient, uri: str, name: str, about: str) -> str:
+    """Return the id of an experiment, created if it is missing; raise ModelyardError if it was deleted.
+
+    `about` becomes the description of one that has none.
+    """
     experiment = client.get_experiment_by_name(name)
     if experiment is None:
         database = database_file(uri)
         artifacts = database.with_name(ARTIFACTS).as_uri() if database else None
         # This kind opens on the training view, where runs can be compared.
-        kind = {"mlflow.experimentKind": "custom_model_development"}
+        kind = {"mlflow.experimentKind": "custom_model_development", NOTE: about}
         # Another process may create it first.
         ask(client.create_experiment, name, artifacts, kind, refusals=(EXISTS,))
         experiment = client.get_experiment_by_name(name)
@@ -83,6 +89,8 @@ def ensure_experiment(client: MlflowClient, uri: str, name: str) -> str:
             f"the experiment {name!r} was deleted in MLflow: restore it there, or choose another name in "
             "conf/registry"
         )
+    if NOTE not in experiment.tags:
+        ask(client.set_experiment_tag, experiment.experiment_id, NOTE, about, refusals=READ_ONLY)
     return str(experiment.experiment_id)
 
 

@@ -1,13 +1,15 @@
-"""Augmentation: every picture is randomly shifted, rotated, scaled and distorted each time it is used.
+"""Augmentation: every picture is randomly moved, bent and restroked each time it is used.
 
-All changes form one map from each pixel of the new picture to a place in the old one, so each picture is
-sampled only once. The TensorFlow operations work on a whole batch, in parallel with the training steps.
+Shift, rotation, scale, shear and elastic distortion form one map from each pixel of the new picture to a
+place in the old one, so each picture is sampled only once; filters then change a share of the pictures. The
+TensorFlow operations work on a whole batch, in parallel with the training steps.
 """
 
 import math
 from typing import TYPE_CHECKING
 
 from modelyard.params import Augmentation
+from modelyard.training.filters import FILTERS, filter_some
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -18,7 +20,7 @@ GRID = 5
 
 def changes_pictures(how: Augmentation) -> bool:
     """Return whether any change is configured."""
-    return any((how.shift_pixels, how.rotate_degrees, how.scale, how.elastic_pixels))
+    return any(how.model_dump().values())
 
 
 def augment(pictures: "tf.Tensor", how: Augmentation, seed: "tf.Tensor") -> "tf.Tensor":
@@ -29,9 +31,11 @@ def augment(pictures: "tf.Tensor", how: Augmentation, seed: "tf.Tensor") -> "tf.
     """
     import tensorflow as tf
 
-    rows, columns = displace(tf.shape(pictures), how, seed)
-    sampled = sample(tf.cast(pictures, tf.float32), rows, columns)
-    return tf.cast(tf.round(sampled), tf.uint8) if pictures.dtype == tf.uint8 else sampled
+    seeds = tf.unstack(tf.random.split(seed, 2))
+    rows, columns = displace(tf.shape(pictures), how, seeds[0])
+    changed = sample(tf.cast(pictures, tf.float32), rows, columns)
+    changed = filter_some(changed, {name: getattr(how, name) for name in FILTERS}, seeds[1])
+    return tf.cast(tf.round(changed), tf.uint8) if pictures.dtype == tf.uint8 else changed
 
 
 def displace(shape: "tf.Tensor", how: Augmentation, seed: "tf.Tensor") -> tuple["tf.Tensor", "tf.Tensor"]:
@@ -40,13 +44,13 @@ def displace(shape: "tf.Tensor", how: Augmentation, seed: "tf.Tensor") -> tuple[
 
     count, height, width = shape[0], shape[1], shape[2]
     seeds = tf.unstack(tf.random.split(seed, 2))
-    amounts = tf.random.stateless_uniform((count, 5, 1, 1), seeds[0], -1.0, 1.0)
-    turn, larger, wider, down, right = tf.unstack(amounts, axis=1)
+    amounts = tf.random.stateless_uniform((count, 6, 1, 1), seeds[0], -1.0, 1.0)
+    turn, larger, wider, slant, down, right = tf.unstack(amounts, axis=1)
     angle = turn * math.radians(how.rotate_degrees)
     cosine, sine = tf.cos(angle), tf.sin(angle)
     middle = tf.cast(tf.stack([height - 1, width - 1]), tf.float32) / 2
     row = (tf.range(height, dtype=tf.float32) - middle[0])[None, :, None]
-    column = (tf.range(width, dtype=tf.float32) - middle[1])[None, None, :]
+    column = (tf.range(width, dtype=tf.float32) - middle[1])[None, None, :] + slant * how.shear * row
     scale_y, scale_x = 1 + larger * how.scale, 1 + wider * how.scale
     rows = (cosine * row - sine * column) * scale_y + middle[0] + down * how.shift_pixels
     columns = (sine * row + cosine * column) * scale_x + middle[1] + right * how.shift_pixels

@@ -17,8 +17,8 @@ def has_screen(environment: Mapping[str, str], platform: str) -> bool:
     return platform == "darwin" or any(environment.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY"))
 
 
-def open_when_up(server: str, link: str) -> None:
-    """Open the link once the server answers; give up in silence after a minute."""
+def wait_for(server: str) -> bool:
+    """Return whether the server answers, now or within a minute."""
     import requests
 
     end = time.monotonic() + PATIENCE_S
@@ -26,6 +26,11 @@ def open_when_up(server: str, link: str) -> None:
         # Until it listens, it refuses connections.
         with contextlib.suppress(requests.ConnectionError):
             if requests.get(f"{server.rstrip('/')}/health", timeout=PATIENCE_S).ok:
-                webbrowser.open(link)
-                return
+                return True
         time.sleep(0.3)
+    return False
+
+
+def open_page(link: str) -> None:
+    """Open a link in the person's browser."""
+    webbrowser.open(link)

@@ -1,4 +1,4 @@
-"""The view of the MLflow UI that compares the project's runs: its columns and charts, and the link to it.
+"""Views of the MLflow UI that compare versions: their columns and charts, and the links to them.
 
 MLflow keeps a view as an experiment's tag. Its form is the web page's own, not an API (as of 3.17.2).
 """
@@ -7,93 +7,130 @@ import base64
 import json
 import time
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from modelyard.failures import warn
-from modelyard.metrics import find_metric
+from modelyard.registry.publishing.run_page import ERROR, ERRORS, LATENCY, SAME, SIZE
 from modelyard.tracking.mlflow_types import MlflowClient
 
-KEY, NAME = "comparison", "Versions compared"
-TAG = f"mlflow.sharedViewState.{KEY}"
-# Runs of other kinds have nothing to compare.
-FILTER = "tags.kind != 'history'"
-# The table's columns, with their width in pixels.
-COLUMNS = {
-    "metrics.`test/accuracy`": 125,
-    "metrics.`test/errors`": 105,
-    "metrics.`latency/p50_ms`": 140,
-    "metrics.`size_bytes`": 105,
-    "params.`model.name`": 115,
-    "params.`train.epochs`": 120,
-    "tags.`git.commit`": 120,
-    "tags.`git.dirty`": 90,
-}
-# Each with its name, how many charts stand side by side, and their height in pixels.
+SHOWN = {"display": True, "isReordered": True, "deleted": False, "isGenerated": False}
+# Each section's name, how many charts stand side by side, and their height in pixels.
 SECTIONS = {
-    "measured": ("Measured of each version", 2, 260),
-    "parameters": ("What differs in the parameters", 1, 300),
+    "measured": ("Measured of each version", 4, 220),
+    "parameters": ("Parameters that differ", 1, 280),
+    "mistakes": ("Their surest mistakes", 1, 480),
+    "confusion": ("What they take for what", 1, 480),
+    "answers": ("Their answers to the sample pictures", 1, 480),
     "training": ("Training, epoch by epoch", 2, 300),
 }
-SHOWN = {"display": True, "isReordered": True, "deleted": False, "isGenerated": False}
-# Charts show two decimals: accuracies look alike where errors do not.
-BARS = ("test/errors", "test/accuracy", "latency/p50_ms", "size_bytes")
 CURVES = (("train/loss", "validation/loss"), ("train/accuracy", "validation/accuracy"))
 
 
-def comparison_link(server: str, experiment_id: str, *, stored: bool) -> str:
-    """Return the address that shows all runs side by side, in the stored view or with every chart."""
+@dataclass(frozen=True)
+class View:
+    """What is compared with what."""
+
+    key: str  # of the tag, and in the link
+    name: str
+    filter: str  # of the runs
+    bars: tuple[str, ...]  # metrics, which are columns of the table too
+    order: str  # the metric that the runs are sorted by
+    ascending: bool
+    columns: Mapping[str, int]  # beside the bars, with their width in pixels
+    images: tuple[str, ...]  # the keys of images that stand side by side
+    curves: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def tag(self) -> str:
+        """The experiment's tag that holds it."""
+        return f"mlflow.sharedViewState.{self.key}"
+
+
+def trained_versions(dataset: str) -> View:
+    """Return the view of the versions that were trained on a dataset, the best one first."""
+    return View(
+        f"trained-{dataset}",
+        f"Trained on {dataset}",
+        # Trainings that are no version yet have no errors.
+        f"tags.kind = 'training' AND dataset.name = '{dataset}' AND metrics.{ERRORS} >= 0",
+        (ERRORS, ERROR, LATENCY, SIZE),
+        ERRORS,
+        True,
+        {"params.`model.name`": 100, "params.`train.epochs`": 100, "tags.`git.commit`": 100},
+        ("mistakes", "confusion"),
+        CURVES,
+    )
+
+
+def imported_versions() -> View:
+    """Return the view of the versions of imported networks, the closest to its source first."""
+    columns = {"params.`package.precision`": 120, "tags.`source`": 200, "tags.`git.commit`": 100}
+    kind = f"tags.kind = 'import' AND metrics.`{SIZE}` >= 0"
+    return View(
+        "imported", "Imported", kind, (SAME, "latency/p50_ms", SIZE), SAME, False, columns, ("answers",)
+    )
+
+
+def view_link(server: str, experiment_id: str, view: View | None) -> str:
+    """Return the address that shows runs side by side, in a stored view or, for None, with every chart."""
     # MLflow opens in its GenAI view without the first of them.
-    view = "workflowType=machine_learning&compareRunsMode=CHART"
-    if stored:
-        view += f"&viewStateShareKey={KEY}"
-    return f"{server.rstrip('/')}/#/experiments/{experiment_id}/runs?{view}"
+    query = "workflowType=machine_learning&compareRunsMode=CHART"
+    if view is not None:
+        query += f"&viewStateShareKey={view.key}"
+    return f"{server.rstrip('/')}/#/experiments/{experiment_id}/runs?{query}"
 
 
-def store_view(client: MlflowClient, experiment_id: str) -> bool:
+def store_view(client: MlflowClient, experiment_id: str, view: View) -> bool:
     """Store the view with the experiment, or warn that the store refuses it; return whether it is there."""
     from mlflow.exceptions import MlflowException
 
-    state = "deflate;" + base64.b64encode(zlib.compress(json.dumps(make_state()).encode())).decode()
-    kept = client.get_experiment(experiment_id).tags.get(TAG)
+    state = "deflate;" + base64.b64encode(zlib.compress(json.dumps(make_state(view)).encode(), 9)).decode()
+    kept = client.get_experiment(experiment_id).tags.get(view.tag)
     if kept and json.loads(kept)["state"] == state:
         return True
     now = int(time.time() * 1000)
-    view = {"name": NAME, "createdAt": now, "updatedAt": now, "state": state}
+    stored = {"name": view.name, "createdAt": now, "updatedAt": now, "state": state}
     try:
-        client.set_experiment_tag(experiment_id, TAG, json.dumps(view))
+        client.set_experiment_tag(experiment_id, view.tag, json.dumps(stored))
     except MlflowException as error:
         reason = str(error).splitlines()[0]
-        warn(f"the view {NAME!r} could not be stored, so all charts are shown: {reason}")
+        warn(f"the view {view.name!r} could not be stored, so all charts are shown: {reason}")
         return False
     return True
 
 
-def make_state() -> dict[str, Any]:
+def make_state(view: View) -> dict[str, Any]:
     """Return the page's complete state: the page lacks what is left out here."""
+    bars = {f"metrics.`{metric}`": 110 for metric in view.bars}
+    columns = {"attributes.`Models`": 110, **bars, **view.columns}
+    charts = list(_charts(view))
+    used = {chart["metricSectionId"] for chart in charts}
     return {
-        "searchFilter": FILTER,
-        "orderByKey": "attributes.start_time",
-        "orderByAsc": False,
+        "searchFilter": view.filter,
+        "orderByKey": f"metrics.`{view.order}`",
+        "orderByAsc": view.ascending,
         "startTime": "ALL",
         "lifecycleFilter": "Active",
         "datasetsFilter": [],
         "modelVersionFilter": "All Runs",
-        "selectedColumns": list(COLUMNS),
-        "columnOrder": list(COLUMNS),
-        "columnWidths": dict(COLUMNS),
+        "selectedColumns": list(columns),
+        "columnOrder": list(columns),
+        "columnWidths": columns,
         "runsExpanded": {},
         "runsPinned": [],
         "runsHidden": [],
         "runsVisibilityMap": {},
         "runsHiddenMode": "FIRST_20_RUNS",
-        "compareRunCharts": list(_charts()),
+        "compareRunCharts": charts,
         "compareRunSections": [
             {"uuid": key, "name": name, "columns": columns, "cardHeight": height_px, **SHOWN}
             for key, (name, columns, height_px) in SECTIONS.items()
+            if key in used
         ],
         "viewMaximized": False,
-        "runListHidden": False,
+        "runListHidden": True,
         "isAccordionReordered": True,
         "useGroupedValuesInCharts": False,
         "hideEmptyCharts": True,
@@ -104,9 +141,9 @@ def make_state() -> dict[str, Any]:
     }
 
 
-def _charts() -> Iterator[dict[str, Any]]:
-    for metric in BARS:
-        yield {**_chart("BAR", "measured", metric), "displayName": find_metric(metric).title}
+def _charts(view: View) -> Iterator[dict[str, Any]]:
+    for metric in view.bars:
+        yield {**_chart("BAR", "measured", metric), "displayName": metric}
     yield {
         **_chart("DIFFERENCE", "parameters", ""),
         "chartName": "Parameters that differ",
@@ -115,7 +152,9 @@ def _charts() -> Iterator[dict[str, Any]]:
         "showDifferencesOnly": True,
         "baselineColumnUuid": "",
     }
-    for metrics in CURVES:
+    for key in view.images:
+        yield {**_chart("IMAGE", key, ""), "imageKeys": [key], "step": 0}
+    for metrics in view.curves:
         yield {
             **_chart("LINE", "training", metrics[0]),
             "selectedMetricKeys": list(metrics),

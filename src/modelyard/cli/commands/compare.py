@@ -1,7 +1,8 @@
-"""Set two versions of a model side by side.
+"""Set versions of a model side by side.
 
-Set two versions of a model side by side: metrics with 95 % intervals, McNemar's exact test on the same test
-images, size, latency, and the parameters, data and commits that differ.
+Set two or more versions of a model side by side, the first with each of the others: metrics with 95 %
+intervals, McNemar's exact test on the same test images, size, latency, and the parameters, data and commits
+that differ.
 """
 
 import argparse
@@ -16,10 +17,10 @@ from modelyard.errors import ModelyardError
 def add_arguments(command: argparse.ArgumentParser) -> None:
     """Add the arguments of the command."""
     add_name(command)
-    for place, letter in (("first", "A"), ("second", "B")):
-        command.add_argument(place, metavar=letter, help="number, alias, or run id of a version")
-    add_json(command, "print JSON, with every metric and every image")
-    page = "write a page with both confusion matrices and the images on which they disagree"
+    command.add_argument("first", metavar="A", help="number, alias, or run id of a version")
+    command.add_argument("others", metavar="B", nargs="+", help="likewise")
+    add_json(command, "print JSON, with every metric and every image: a list if there is more than one B")
+    page = "write a page with the confusion matrices and the images on which they disagree"
     command.add_argument("--html", type=Path, metavar="FILE", help=page)
 
 
@@ -34,15 +35,17 @@ def run(given: argparse.Namespace) -> None:
     from modelyard.tracking.store import open_store
 
     store = open_store()
-    versions = [find_version(store.client, given.name, one) for one in (given.first, given.second)]
-    comparison = compare(store, *[read_evidence(store, version) for version in versions])
+    versions = [find_version(store.client, given.name, one) for one in (given.first, *given.others)]
+    first, *others = (read_evidence(store, version) for version in versions)
+    comparisons = [compare(store, first, other) for other in others]
     if given.html:
         try:
-            write_page(given.html, comparison, find_test_split(comparison.first.dataset_digest))
+            write_page(given.html, comparisons, find_test_split(first.dataset_digest))
         except OSError as error:
             raise ModelyardError(f"--html {given.html}: expected a file to write: {error.strerror}") from None
     if given.json:
-        say_json(comparison.to_json(), indent=2)
+        found = [one.to_json() for one in comparisons]
+        say_json(found if len(found) > 1 else found[0], indent=2)
     else:
-        for line in draw_table(comparison, shutil.get_terminal_size().columns).split("\n"):
+        for line in draw_table(comparisons, shutil.get_terminal_size().columns).split("\n"):
             say(line)

@@ -38,7 +38,9 @@ class ImageError(ValueError):
         return ImageError(self.reason, index)
 
 
-def decode(image: Any, limits: Limits, grey: bool = False, ends_at: float = math.inf) -> NDArray[np.uint8]:
+def decode(
+    image: Any, limits: Limits, grey: bool = False, ends_at: float = math.inf, drawing: bool = False
+) -> NDArray[np.uint8]:
     """Decode a PNG or JPEG, turned upright by its EXIF orientation.
 
     Transparent pixels are blended with white, 16-bit levels keep their upper 8 bits, and an animation gives
@@ -49,6 +51,7 @@ def decode(image: Any, limits: Limits, grey: bool = False, ends_at: float = math
         limits: checked before decoding.
         grey: one channel by ITU-R 601 luma, instead of RGB.
         ends_at: the `time.monotonic()` at which to give up, checked between pieces of the work.
+        drawing: return the transparency of a grey picture that is blank over white (see `read_pixels`).
 
     Returns:
         uint8 (h, w), or (h, w, 3) in RGB.
@@ -65,10 +68,10 @@ def decode(image: Any, limits: Limits, grey: bool = False, ends_at: float = math
         data = read_file_bytes(image, limits.max_bytes)
     except EncodingError as error:
         raise ImageError(str(error)) from None
-    return _decode_file(data, limits, grey, ends_at)
+    return _decode_file(data, limits, grey, ends_at, drawing)
 
 
-def _decode_file(data: bytes, limits: Limits, grey: bool, ends_at: float) -> NDArray[np.uint8]:
+def _decode_file(data: bytes, limits: Limits, grey: bool, ends_at: float, drawing: bool) -> NDArray[np.uint8]:
     kind = find_format(data)
     assert kind is not None  # noqa: S101  # `read_file_bytes` lets nothing else through
     try:
@@ -77,7 +80,8 @@ def _decode_file(data: bytes, limits: Limits, grey: bool, ends_at: float) -> NDA
         with kind.open(file) as picture:
             picture.load()
             turn = find_turn(clean.exif)
-            return read_pixels(picture if turn is None else picture.transpose(turn), grey, file.check_time)
+            upright = picture if turn is None else picture.transpose(turn)
+            return read_pixels(upright, grey, file.check_time, drawing)
     except TimeoutError:
         raise
     except StructureError as error:

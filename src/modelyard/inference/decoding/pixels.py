@@ -10,17 +10,30 @@ from PIL import Image
 _BAND_PIXELS = 1 << 19
 
 
-def read_pixels(picture: Image.Image, grey: bool, check_time: Callable[[], None]) -> NDArray[np.uint8]:
+def read_pixels(
+    picture: Image.Image, grey: bool, check_time: Callable[[], None], drawing: bool = False
+) -> NDArray[np.uint8]:
     """Read a picture, in bands of rows if it is large, since no pixel depends on another.
 
     Args:
         picture: loaded, in any mode of a PNG or JPEG.
         grey: one channel by ITU-R 601 luma, instead of RGB.
         check_time: called between the bands, and may raise.
+        drawing: if a grey picture is blank over white, return its transparency instead, opaque as black; so
+            white strokes on a transparent ground can be read.
 
     Returns:
         uint8 (h, w), or (h, w, 3) in RGB, with transparency over white and the upper 8 of 16 bits.
     """
+    pixels = _read_bands(picture, grey, check_time)
+    if drawing and grey and _is_transparent(picture) and pixels.min() == pixels.max():
+        check_time()
+        alpha = picture if picture.mode in ("LA", "RGBA") else picture.convert("RGBA")
+        return np.asarray(255 - np.asarray(alpha.getchannel("A")))
+    return pixels
+
+
+def _read_bands(picture: Image.Image, grey: bool, check_time: Callable[[], None]) -> NDArray[np.uint8]:
     width, height = picture.size
     rows = max(1, _BAND_PIXELS // width)
     if rows >= height:
@@ -40,10 +53,15 @@ def _convert(picture: Image.Image, grey: bool) -> Image.Image:
     if picture.mode.startswith("I"):
         high = np.asarray(picture).astype(np.uint16) >> 8
         return Image.fromarray(high.astype(np.uint8)).convert(mode)
-    if picture.mode in ("LA", "PA", "RGBA") or "transparency" in picture.info:
+    if _is_transparent(picture):
         ink, paper = picture.convert("RGBA"), Image.new("RGB", picture.size, "white")
         paper.paste(ink, mask=ink)
         return paper.convert(mode)
     if picture.mode in ("P", "CMYK"):
         return picture.convert("RGB").convert(mode)
     return picture.convert(mode)
+
+
+def _is_transparent(picture: Image.Image) -> bool:
+    with_alpha = picture.mode in ("LA", "PA", "RGBA")
+    return with_alpha or ("transparency" in picture.info and not picture.mode.startswith("I"))

@@ -1,10 +1,42 @@
 """evaluate: how a bundle is measured."""
 
-from typing import Annotated
+from typing import Annotated, Literal, TypeAlias
 
 from pydantic import Field
 
-from modelyard.params.group import Group
+from modelyard.params.group import Group, Several
+
+Corruption: TypeAlias = Literal[
+    "noise",
+    "impulse_noise",
+    "blur",
+    "motion_blur",
+    "pixelate",
+    "jpeg",
+    "brightness",
+    "contrast",
+    "fog",
+    "rotate",
+    "shear",
+    "scale",
+    "translate",
+    "spatter",
+    "line",
+]
+
+
+class Corruptions(Group):
+    """How a bundle is measured on corrupted test pictures.
+
+    Attributes:
+        pictures: how many of each kind, a tenth of them where pictures are files; 0 measures none.
+        kinds: which; None takes all.
+        seed: another one takes other pictures, and another course of chance.
+    """
+
+    pictures: Annotated[int, Field(ge=0, le=1_000_000)]
+    kinds: Annotated[tuple[Corruption, ...], Several, Field(min_length=1)] | None
+    seed: Annotated[int, Field(ge=0)]
 
 
 class Evaluate(Group):
@@ -14,3 +46,4 @@ class Evaluate(Group):
     mistakes: Annotated[int, Field(ge=1, le=400)]
     latency_runs: Annotated[int, Field(ge=10, le=100_000)]
     latency_warmup: Annotated[int, Field(ge=0, le=10_000)]
+    corruptions: Corruptions

@@ -31,11 +31,13 @@ class Gate(Group):
         metrics: limits by the metrics' names in the catalogue (`modelyard.metrics`). A limit of a latency
             holds for one kind of machine only.
         max_accuracy_drop: the largest drop of test accuracy below the champion's, 0..1.
+        max_robustness_drop: the same on corrupted pictures, the mean of their kinds.
         allow_dirty: whether it may come from a work tree with uncommitted changes.
     """
 
     metrics: dict[str, Limit | None]
     max_accuracy_drop: Share | None
+    max_robustness_drop: Share | None = None
     allow_dirty: bool
 
     @model_validator(mode="after")

@@ -4,7 +4,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from modelyard.params.group import Group, Positive, VersionUri
+from modelyard.params.group import Group, Positive, Share, VersionUri
 
 KerasFile = Annotated[str, Field(pattern=r"^.+\.keras$")]
 
@@ -48,16 +48,34 @@ class Schedule(Group):
 
 
 class Augmentation(Group):
-    """The largest random change of a picture each time it is used; 0 changes nothing.
+    """The random changes of a picture each time it is used; 0 changes nothing.
 
-    Shifts are in both directions, rotations to either side. `scale` is the relative change of height and of
-    width, `elastic_pixels` the displacement of a point, different in each part of the picture.
+    The first five are the largest amount, for every picture. Shifts are in both directions, rotations and
+    shears to either side. `scale` is the relative change of height and of width, `shear` the columns that a
+    row moves for each row of distance from the middle, `elastic_pixels` the displacement of a point, which
+    differs from part to part of the picture.
+
+    The last four are the shares of the pictures whose light strokes on black become thicker, thinner, blurred
+    or coarse, each by a random amount; a picture is changed by one of them at most.
     """
 
     shift_pixels: Annotated[float, Field(ge=0, le=2000)]
     rotate_degrees: Annotated[float, Field(ge=0, le=180)]
     scale: Annotated[float, Field(ge=0, lt=1)]
+    shear: Annotated[float, Field(ge=0, lt=1)]
     elastic_pixels: Annotated[float, Field(ge=0, le=2000)]
+    thicken: Share
+    thin: Share
+    blur: Share
+    coarsen: Share
+
+    @model_validator(mode="after")
+    def _has_no_more_than_all_pictures(self) -> Self:
+        shares = self.thicken + self.thin + self.blur + self.coarsen
+        # Decimal shares add up to 1 only nearly.
+        if shares > 1 + 1e-9:
+            raise ValueError(f"thicken, thin, blur and coarsen: expected at most 1 together, got {shares:g}")
+        return self
 
 
 class EarlyStopping(Group):

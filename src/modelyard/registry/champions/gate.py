@@ -11,6 +11,7 @@ from modelyard.metrics import find_metric
 from modelyard.params import Gate
 from modelyard.params.groups.published import MAJORITY
 from modelyard.registry.champions.decisions import RuleResult
+from modelyard.registry.champions.robustness import check_robustness
 from modelyard.registry.evidence import Evidence
 
 SIGNIFICANT = 0.05
@@ -21,14 +22,24 @@ BUNDLE = "bundle"
 
 
 def ask_gate(
-    gate: Gate, evidence: Evidence, check: Callable[[], object], compare: Callable[[], PairedTest] | None
+    gate: Gate,
+    evidence: Evidence,
+    check: Callable[[], object],
+    compare: Callable[[], PairedTest] | None,
+    read_champion: Callable[[], Evidence] | None = None,
 ) -> tuple[RuleResult, ...]:
     """Check a version against all rules of the gate, even after one has failed.
 
     `check` raises a ModelyardError if its artifacts are missing or changed. `compare` tests its answers
-    against the champion's, image by image, the version first, or raises one; it is None without a champion.
+    against the champion's, image by image, the version first, or raises one; `read_champion` returns what is
+    known of the champion. Both are None without one.
     """
-    return (_check_bundle(check), *_check_limits(gate, evidence), *_check_others(gate, evidence, compare))
+    return (
+        _check_bundle(check),
+        *_check_limits(gate, evidence),
+        *_check_drops(gate, evidence, compare, read_champion),
+        *_check_tree(gate, evidence),
+    )
 
 
 def _check_bundle(check: Callable[[], object]) -> RuleResult:
@@ -67,11 +78,19 @@ def _check_majority(name: str, evidence: Evidence) -> RuleResult:
     return RuleResult(name, low > majority, wanted, found)
 
 
-def _check_others(
-    gate: Gate, evidence: Evidence, compare: Callable[[], PairedTest] | None
+def _check_drops(
+    gate: Gate,
+    evidence: Evidence,
+    compare: Callable[[], PairedTest] | None,
+    read_champion: Callable[[], Evidence] | None,
 ) -> Iterator[RuleResult]:
     if gate.max_accuracy_drop is not None:
         yield _check_champion(gate.max_accuracy_drop, compare)
+    if gate.max_robustness_drop is not None:
+        yield check_robustness(gate.max_robustness_drop, evidence, read_champion)
+
+
+def _check_tree(gate: Gate, evidence: Evidence) -> Iterator[RuleResult]:
     if not gate.allow_dirty:
         dirty = evidence.tags.get("git.dirty")
         found = {"false": "no uncommitted changes", "true": "uncommitted changes"}.get(dirty or "", "unknown")

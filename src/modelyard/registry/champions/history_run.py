@@ -11,6 +11,7 @@ from modelyard.tracking.mlflow_types import MlflowClient, RegisteredModel, Run
 from modelyard.tracking.store import Store, ensure_experiment
 
 EXPERIMENT = "modelyard decisions"
+ABOUT = "Which version was champion when, and why: a run for each model; `modelyard history NAME` tells it."
 # A registered model's tag with the id of its run.
 HISTORY_RUN = "history_run"
 # A parameter of the run of a model's first version, which names the history's run while there is no tag.
@@ -107,7 +108,7 @@ class HistoryRun:
         experiment = self._client.get_experiment_by_name(EXPERIMENT)
         if experiment is not None:
             self._restore_experiment(experiment.experiment_id)
-        experiment_id = ensure_experiment(self._client, self._store.uri, EXPERIMENT)
+        experiment_id = ensure_experiment(self._client, self._store.uri, EXPERIMENT, ABOUT)
         note = (
             f"Who was champion of {self._name}, and why: each decision is a parameter, which MLflow never "
             f"lets change, and a file. `modelyard history {self._name}` tells it."

@@ -2,6 +2,7 @@
 
 import random
 import time
+from contextlib import suppress
 
 from modelyard.errors import ModelyardError, UsageError
 from modelyard.evaluation.paired import PairedTest, mcnemar
@@ -12,7 +13,7 @@ from modelyard.registry.champions.decisions import Decision, Kind, RuleResult
 from modelyard.registry.champions.gate import BUNDLE, ask_gate
 from modelyard.registry.champions.history import History, OvertakenError
 from modelyard.registry.champions.record import Record
-from modelyard.registry.evidence import read_evidence, read_kept_predictions
+from modelyard.registry.evidence import Evidence, add_classes, read_evidence, read_kept_predictions
 from modelyard.registry.versions import CONTENT_KEY, find_version, list_versions
 from modelyard.tracking.mlflow_types import ModelVersion
 from modelyard.tracking.store import Store
@@ -52,12 +53,19 @@ def promote(
         return None
     evidence = read_evidence(store, version)
 
+    def read_champion() -> Evidence:
+        return read_evidence(store, find_version(store.client, name, str(past.champion)))
+
     def compare() -> PairedTest:
-        other = read_evidence(store, find_version(store.client, name, str(past.champion)))
-        (ours, _), (theirs, _) = (read_kept_predictions(store, one) for one in (evidence, other))
+        (ours, _), (theirs, _) = (read_kept_predictions(store, one) for one in (evidence, read_champion()))
         return mcnemar(ours, theirs)
 
-    rules = ask_gate(gate, evidence, lambda: check_bundle(store, version), compare if past.champion else None)
+    if any(name.startswith("class/") for name, limit in gate.metrics.items() if limit):
+        # Without its predictions it counts as not measured.
+        with suppress(ModelyardError):
+            evidence = add_classes(evidence, *read_kept_predictions(store, evidence))
+    others = (compare, read_champion) if past.champion else (None, None)
+    rules = ask_gate(gate, evidence, lambda: check_bundle(store, version), *others)
     failed = [rule.rule for rule in rules if not rule.passed]
     forced = force and bool(failed) and BUNDLE not in failed
     decision = past.decide(

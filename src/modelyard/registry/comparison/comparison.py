@@ -12,13 +12,15 @@ from modelyard.evaluation.measures import Integers, confusion_matrix
 from modelyard.evaluation.paired import PairedTest, mcnemar
 from modelyard.evaluation.reports import Predictions
 from modelyard.metrics import find_metric, importance, is_comparable
-from modelyard.registry.evidence import Evidence, read_kept_predictions
+from modelyard.registry.evidence import Evidence, add_classes, read_kept_predictions
 from modelyard.tracking.store import Store
 
 Side: TypeAlias = Literal["first", "second"]
 Kept: TypeAlias = tuple[Predictions, tuple[str, ...]]
 
 DATA = ("data.digest", "source", "licence", "stand_in_for", "evaluation.dataset", "evaluation.digest")
+# Parameters of older runs that nobody has chosen.
+RECORDS = "modelyard."
 CODE = ("git.commit", "git.dirty")
 # A smaller p-value is called significant, by convention.
 SIGNIFICANCE = 0.05
@@ -34,12 +36,6 @@ class Measure:
     first_interval: Interval | None
     second_interval: Interval | None
     better: Side | None  # None if the numbers are equal, or neither direction is better
-
-    def of(self, side: Side) -> tuple[float | None, Interval | None]:
-        """Return the value and the interval of one version."""
-        if side == "first":
-            return self.first, self.first_interval
-        return self.second, self.second_interval
 
 
 @dataclass(frozen=True)
@@ -140,6 +136,7 @@ def compare(store: Store, first: Evidence, second: Evidence) -> Comparison:
     kept = None
     if any("test/accuracy" in one.metrics for one in (first, second)):
         kept = read_kept_predictions(store, first), read_kept_predictions(store, second)
+        first, second = add_classes(first, *kept[0]), add_classes(second, *kept[1])
     return Comparison(
         first,
         second,
@@ -176,8 +173,15 @@ def _line_up_measures(
     for name in sorted(filter(is_comparable, {*first.metrics, *second.metrics}), key=importance):
         values = first.metrics.get(name), second.metrics.get(name)
         bounds = intervals[0].get(name), intervals[1].get(name)
-        measures.append(Measure(name, *values, *bounds, _better(name, *values)))
+        better = _better(name, *values) if _is_fair(name, first, second) else None
+        measures.append(Measure(name, *values, *bounds, better))
     return tuple(measures)
+
+
+def _is_fair(name: str, first: Evidence, second: Evidence) -> bool:
+    """Tell numbers on corrupted pictures apart only where both versions were asked for as many."""
+    asked = (one.metrics.get("robustness/answers") for one in (first, second))
+    return not name.startswith("robustness/") or len(set(asked)) == 1
 
 
 def _better(name: str, first: float | None, second: float | None) -> Side | None:
@@ -199,7 +203,8 @@ def _line_up(
 def _params(evidence: Evidence) -> dict[str, str]:
     """Return a run's parameters and how the version was packaged, which a run packaged twice cannot say."""
     packaged = {"package.precision": evidence.tags["precision"]} if "precision" in evidence.tags else {}
-    return {**evidence.params, **packaged}
+    chosen = {name: value for name, value in evidence.params.items() if not name.startswith(RECORDS)}
+    return {**chosen, **packaged}
 
 
 def _libraries(evidence: Evidence) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""A comparison as one self-contained HTML page: both confusion matrices, and the images in dispute."""
+"""Comparisons as one self-contained HTML page: confusion matrices, and the images in dispute."""
 
 import base64
 import functools
@@ -19,14 +19,18 @@ from modelyard.evaluation.measures import Integers
 from modelyard.files import replace_file
 from modelyard.images.pictures import Pictures
 from modelyard.inference.plain_text import escape
+from modelyard.plots.contact_sheet import show_share
 from modelyard.plots.thumbnails import make_thumbnail
-from modelyard.registry.comparison.comparison import Comparison, Disagreement, SameImages, Setting, Side
+from modelyard.registry.comparison.columns import Columns
+from modelyard.registry.comparison.comparison import Comparison, Disagreement, SameImages, Side
 from modelyard.registry.comparison.test_split import TEST_SPLIT
 from modelyard.registry.comparison.words import (
     count_both_wrong,
     give_verdict,
+    join,
     name_version,
     show_interval,
+    show_setting,
     show_value,
 )
 from modelyard.registry.evidence import Evidence
@@ -36,42 +40,37 @@ if TYPE_CHECKING:
 
 TEMPLATE = "page.html"
 # Nobody looks through ten thousand pictures, and JSON has them all.
-MOST_SHOWN = 2000
+MOST_SHOWN, MOST_UNFOLDED = 2000, 20
 # Nor is a matrix of a thousand classes.
 MOST_CLASSES = 40
 # Longer names stand upright over their columns.
 SHORT_NAME = 3
 
 
-def write_page(path: Path, comparison: Comparison, pictures: Pictures | None) -> None:
+def write_page(path: Path, comparisons: Sequence[Comparison], pictures: Pictures | None) -> None:
     """Write the page, whole or not at all; without `pictures` it says how to get the test images."""
     with replace_file(path) as new:
-        new.write_text(draw_page(comparison, pictures), encoding="utf-8")
+        new.write_text(draw_page(comparisons, pictures), encoding="utf-8")
 
 
-def draw_page(comparison: Comparison, pictures: Pictures | None) -> str:
-    """Return the page's HTML."""
-    first, second, same = comparison.first, comparison.second, comparison.same_images
-    of_classes = [one for one in comparison.measures if one.name.startswith("class/")]
+def draw_page(comparisons: Sequence[Comparison], pictures: Pictures | None) -> str:
+    """Return the page's HTML; all comparisons have the same first version."""
+    columns = Columns(comparisons)
+    measures, kinds = columns.measures(), ("class/",)
     given = {
-        "title": f"{first.name}: {name_version(first)} and {name_version(second)}",
-        "verdict": give_verdict(comparison),
-        "versions": (first, second),
-        "measures": [one for one in comparison.measures if one not in of_classes],
-        "class_measures": of_classes,
-        "differences": {
-            "Parameters": comparison.params,
-            "Data": comparison.data,
-            "Libraries": comparison.libraries,
-            "Code": comparison.code,
-        },
-        "origin": _list_origin(first, second),
-        "same": same,
+        "title": f"{columns.versions[0].name}: {join([*map(name_version, columns.versions)])}",
+        "verdicts": [give_verdict(one) for one in comparisons],
+        "versions": columns.versions,
+        "measures": {name: row for name, row in measures.items() if not name.startswith(kinds)},
+        "class_measures": {name: row for name, row in measures.items() if name.startswith(kinds)},
+        "differences": columns.settings(),
+        "origin": _list_origin(columns.versions),
         "has_pictures": pictures is not None,
         "test_split": TEST_SPLIT,
+        "unfolded": MOST_UNFOLDED,
+        **_describe_matrices(columns),
+        **_describe_pairs(comparisons, pictures),
     }
-    if same:
-        given |= _describe_images(comparison, same) | _describe_disputes(comparison, same, pictures)
     return _open_templates().get_template(TEMPLATE).render(given)
 
 
@@ -92,6 +91,8 @@ def _open_templates() -> "Environment":
         "breakable": _break_name,
         "name_version": name_version,
         "show_interval": show_interval,
+        "show_setting": show_setting,
+        "show_share": show_share,
         "show_value": show_value,
     }
     return templates
@@ -102,66 +103,92 @@ def _break_name(name: str) -> str:
     from markupsafe import Markup
     from markupsafe import escape as escape_html
 
-    return Markup(re.sub("([/._])", r"\1<wbr>", escape_html(escape(name))))  # noqa: S704  # escaped just before
+    # As a plain string: what re.sub puts into Markup would be escaped once more.
+    text = str(escape_html(escape(name)))
+    return Markup(re.sub("([/._])", r"\1<wbr>", text))  # noqa: S704  # escaped just before
 
 
-def _describe_images(comparison: Comparison, same: SameImages) -> dict[str, Any]:
-    """Return the counts of right and wrong images, and both confusion matrices."""
-    test, both_wrong = same.test, count_both_wrong(same)
-    both_right = same.images - both_wrong - test.only_first - test.only_second
-    places = _choose_classes(same)
-    labels = [same.classes[place] for place in places]
-    confusions = ((comparison.first, same.first_confusion), (comparison.second, same.second_confusion))
+def _describe_matrices(columns: Columns) -> dict[str, Any]:
+    """Return every version's confusion matrix: a count and a heat for each pair of label and answer.
+
+    The heat of the mistakes grows with the logarithm of their count, on one scale for all versions; right
+    answers have none.
+    """
+    looked = [one.same_images for one in columns.comparisons if one.same_images]
+    if not looked:
+        return {"matrices": ()}
+    confusions = [looked[0].first_confusion, *(one.second_confusion for one in looked)]
+    mistakes = [confusion - np.diag(confusion.diagonal()) for confusion in confusions]
+    scale = math.log(max(10, *(int(one.max()) for one in mistakes)))
+    places = _choose_classes(np.sum(mistakes, axis=0))
+    labels = [looked[0].classes[place] for place in places]
+
+    def heat(row: int, column: int, count: int) -> float | None:
+        return None if row == column else math.log(max(1, count)) / scale
+
+    def describe(version: Evidence, confusion: Integers) -> dict[str, Any]:
+        counts = [[(row, column, int(confusion[row, column])) for column in places] for row in places]
+        rows = [[(cell[2], heat(*cell)) for cell in row] for row in counts]
+        images, right = int(confusion.sum()), int(confusion.trace())
+        return {"title": name_version(version), "wrong": images - right, "images": images, "rows": rows}
+
     return {
-        "counts": (("right", (both_right, test.only_first)), ("wrong", (test.only_second, both_wrong))),
         "labels": labels,
         "long_names": max(map(len, labels)) > SHORT_NAME,
-        "classes_left_out": len(same.classes) - len(places),
-        "matrices": [_describe_matrix(evidence, confusion, places) for evidence, confusion in confusions],
+        "classes_left_out": len(looked[0].classes) - len(places),
+        "matrices": [describe(*one) for one in zip(columns.versions, confusions, strict=True)],
     }
 
 
-def _choose_classes(same: SameImages) -> Sequence[int]:
+def _choose_classes(mistakes: Integers) -> Sequence[int]:
     """Return the places of the classes to show, in order: of many, those with the most mistakes."""
-    wrong = same.first_confusion + same.second_confusion
-    mistakes = wrong.sum(axis=0) + wrong.sum(axis=1) - 2 * wrong.diagonal()
-    most: list[int] = np.argsort(-mistakes, kind="stable")[:MOST_CLASSES].tolist()
-    return sorted(most)
+    most: list[int] = np.argsort(-(mistakes.sum(axis=0) + mistakes.sum(axis=1)), kind="stable").tolist()
+    return sorted(most[:MOST_CLASSES])
 
 
-def _describe_matrix(evidence: Evidence, confusion: Integers, places: Sequence[int]) -> dict[str, Any]:
-    """Return a count and a heat for each pair of label and answer; right answers have no heat.
+def _describe_pairs(comparisons: Sequence[Comparison], pictures: Pictures | None) -> dict[str, Any]:
+    """Return for each two versions the counts of right and wrong images, and those in dispute."""
+    pairs, room = [], MOST_SHOWN
+    for one in comparisons:
+        if same := one.same_images:
+            groups = _group_disputes(one, same, pictures, room)
+            shown = sum(len(group["shown"]) for group in groups)
+            room -= shown
+            pair = {"versions": (one.first, one.second), "images": same.images, "groups": groups}
+            disputes = len(same.disagreements)
+            pair |= {"counts": _count(same), "disputes": disputes, "not_shown": disputes - shown}
+            pairs.append(pair)
+    return {"pairs": pairs}
 
-    The heat grows with the logarithm of the count, as in the evaluation's own picture.
+
+def _count(same: SameImages) -> Sequence[tuple[str, tuple[int, int]]]:
+    """Count the images for what the first version is, and then for the second right and wrong."""
+    test, both_wrong = same.test, count_both_wrong(same)
+    both_right = same.images - both_wrong - test.only_first - test.only_second
+    return ("right", (both_right, test.only_first)), ("wrong", (test.only_second, both_wrong))
+
+
+def _group_disputes(
+    comparison: Comparison, same: SameImages, pictures: Pictures | None, room: int
+) -> list[dict[str, Any]]:
+    """Return at most `room` images in dispute in three groups, the most confident wrong answer first.
+
+    What only the newer version answers rightly comes first.
     """
-    mistakes = confusion * (1 - np.eye(len(confusion), dtype=np.int64))
-    scale = math.log(max(10, int(mistakes.max())))
-
-    def heat(row: int, column: int) -> float | None:
-        return None if row == column else math.log(max(1, confusion[row, column])) / scale
-
-    rows = [[(int(confusion[row, column]), heat(row, column)) for column in places] for row in places]
-    wrong, images = int(mistakes.sum()), int(confusion.sum())
-    return {"title": name_version(evidence), "wrong": wrong, "images": images, "rows": rows}
-
-
-def _describe_disputes(comparison: Comparison, same: SameImages, pictures: Pictures | None) -> dict[str, Any]:
-    """Return the images in dispute in three groups, the most confident wrong answer first."""
-    first, second = comparison.first.version, comparison.second.version
+    numbers: dict[Side, int] = {"first": comparison.first.version, "second": comparison.second.version}
     titles: dict[Side | None, str] = {
-        "first": f"Only version {first} is right",
-        "second": f"Only version {second} is right",
-        None: "Both are wrong, each in its own way",
+        side: f"Only version {numbers[side]} is right"
+        for side in sorted(numbers, key=lambda one: -numbers[one])
     }
-    groups, room = [], MOST_SHOWN
-    for right, title in titles.items():
+    groups = []
+    for right, title in {**titles, None: "Both are wrong, each in its own way"}.items():
         found = [one for one in same.disagreements if one.right == right]
         found.sort(key=lambda one: -max(score for answer, score in one.answers if answer != one.label))
         shown = [_describe_dispute(one, pictures) for one in found[:room]]
         room -= len(shown)
         if found:
             groups.append({"title": title, "count": len(found), "shown": shown})
-    return {"groups": groups, "not_shown": len(same.disagreements) - (MOST_SHOWN - room)}
+    return groups
 
 
 def _describe_dispute(one: Disagreement, pictures: Pictures | None) -> dict[str, Any]:
@@ -181,11 +208,11 @@ def _embed(pixels: npt.NDArray[np.uint8]) -> str:
     return f"data:image/{kind};base64," + base64.b64encode(stream.getvalue()).decode()
 
 
-def _list_origin(first: Evidence, second: Evidence) -> list[Setting]:
+def _list_origin(versions: Sequence[Evidence]) -> dict[str, list[str | None]]:
     rows: dict[str, Callable[[Evidence], str | None]] = {
         "registered": lambda one: f"{one.created:%Y-%m-%d %H:%M} UTC",
         "run": lambda one: one.run_id,
         "content key": lambda one: one.content_key,
         "measured on": lambda one: f"{one.dataset} {one.dataset_digest[:12]}",
     }
-    return [Setting(name, tell(first), tell(second)) for name, tell in rows.items()]
+    return {name: [tell(one) for one in versions] for name, tell in rows.items()}

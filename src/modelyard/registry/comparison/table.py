@@ -1,11 +1,18 @@
-"""A comparison as lines for a terminal."""
+"""Comparisons as lines for a terminal."""
 
 import textwrap
 from collections.abc import Iterator, Sequence
 
-from modelyard.registry.comparison.comparison import Comparison, Measure, Setting, Side
-from modelyard.registry.comparison.words import give_verdict, name_version, show_interval, show_value
-from modelyard.registry.evidence import Evidence
+from modelyard.registry.comparison.columns import Cell, Columns
+from modelyard.registry.comparison.comparison import Comparison
+from modelyard.registry.comparison.words import (
+    give_verdict,
+    join,
+    name_version,
+    show_interval,
+    show_setting,
+    show_value,
+)
 
 MARK = "*"
 NARROWEST = 18
@@ -14,57 +21,52 @@ SHORT_DIGEST = 12
 LEFT_OUT = "class/"
 
 
-def draw_table(comparison: Comparison, columns: int) -> str:
-    """Draw the comparison at most `columns` wide, unless that is too narrow to read."""
-    sections = list(_sections(comparison))
+def draw_table(comparisons: Sequence[Comparison], columns: int) -> str:
+    """Draw a column for each version, at most `columns` wide, unless that is too narrow to read.
+
+    All comparisons have the same first version.
+    """
+    lined_up = Columns(comparisons)
+    sections = list(_sections(lined_up))
     names = max(len(name) for _, rows in sections for name, *_ in rows)
     longest = max(len(cell) for _, rows in sections for _, *cells in rows for cell in cells)
-    width = min(longest, max(NARROWEST, (columns - names - 2) // 2))
+    count = len(lined_up.versions)
+    width = min(longest, max(NARROWEST, (columns - names - count) // count))
     lines: list[str] = []
     for title, rows in sections:
         lines += ["", title] if title else []
         for row in rows:
             lines += _lay_out(row, names, width)
-    first, second = comparison.first, comparison.second
-    title = f"{first.name}: {name_version(first)} beside {name_version(second)}, on {first.dataset}"
-    return "\n".join([*_wrap(title, columns), "", *lines, "", *_closing(comparison, columns)])
+    first, *others = map(name_version, lined_up.versions)
+    title = f"{lined_up.versions[0].name}: {first} beside {join(others)}, on {lined_up.versions[0].dataset}"
+    return "\n".join([*_wrap(title, columns), "", *lines, "", *_closing(comparisons, columns)])
 
 
-def _sections(comparison: Comparison) -> Iterator[tuple[str, list[tuple[str, str, str]]]]:
-    first, second = comparison.first, comparison.second
-    measures = [measure for measure in comparison.measures if not measure.name.startswith(LEFT_OUT)]
+def _sections(columns: Columns) -> Iterator[tuple[str, list[tuple[str, ...]]]]:
     head = [
-        ("", f"  version {first.version}", f"  version {second.version}"),
-        ("registered", _time(first), _time(second)),
+        ("", *(f"  version {one.version}" for one in columns.versions)),
+        ("registered", *(f"  {one.created:%Y-%m-%d %H:%M} UTC" for one in columns.versions)),
     ]
-    yield "", head + [(one.name, _cell(one, "first"), _cell(one, "second")) for one in measures]
-    kinds = {"parameters": comparison.params, "data": comparison.data, "libraries": comparison.libraries}
+    measures = [(name, row) for name, row in columns.measures().items() if not name.startswith(LEFT_OUT)]
+    yield "", head + [(name, *(_cell(name, cell) for cell in row)) for name, row in measures]
+    kinds = columns.settings()
     for kind, settings in kinds.items():
         if settings:
-            yield f"different {kind}", [_setting(setting) for setting in settings]
+            rows = [(name, *(_setting(name, value) for value in row)) for name, row in settings.items()]
+            yield kind if kind == "code" else f"different {kind}", rows
     if alike := [kind for kind, settings in kinds.items() if not settings]:
         yield f"the same {' and '.join(alike)}", []
-    yield "code", [_setting(setting) for setting in comparison.code]
 
 
-def _cell(measure: Measure, side: Side) -> str:
-    value, interval = measure.of(side)
-    bounds = f" ({show_interval(measure.name, interval, '-')})" if interval else ""
-    return f"{MARK if measure.better == side else ' '} {show_value(measure.name, value)}{bounds}"
+def _cell(name: str, cell: Cell) -> str:
+    bounds = f" ({show_interval(name, cell.interval, '-')})" if cell.interval else ""
+    return f"{MARK if cell.best else ' '} {show_value(name, cell.value)}{bounds}"
 
 
-def _time(evidence: Evidence) -> str:
-    return f"  {evidence.created:%Y-%m-%d %H:%M} UTC"
-
-
-def _setting(setting: Setting) -> tuple[str, str, str]:
-    return setting.name, f"  {_shorten(setting, setting.first)}", f"  {_shorten(setting, setting.second)}"
-
-
-def _shorten(setting: Setting, value: str | None) -> str:
+def _setting(name: str, value: str | None) -> str:
     if value is None:
-        return "none"
-    return value[:SHORT_DIGEST] if setting.name.endswith((".digest", ".commit")) else value
+        return "  none"
+    return f"  {value[:SHORT_DIGEST] if name.endswith(('.digest', '.commit')) else show_setting(value)}"
 
 
 def _lay_out(row: Sequence[str], names: int, width: int) -> Iterator[str]:
@@ -75,23 +77,22 @@ def _lay_out(row: Sequence[str], names: int, width: int) -> Iterator[str]:
     name, *cells = row
     wrapped = [textwrap.wrap(cell, width, subsequent_indent="  ") for cell in cells]
     for place in range(max(map(len, wrapped))):
-        parts = [lines[place] if place < len(lines) else "" for lines in wrapped]
-        label = name if place == 0 else ""
-        yield f"{label:<{names}} {parts[0]:<{width}} {parts[1]}".rstrip()
+        parts = [f"{lines[place] if place < len(lines) else '':<{width}}" for lines in wrapped]
+        yield " ".join([f"{'' if place else name:<{names}}", *parts]).rstrip()
 
 
-def _closing(comparison: Comparison, columns: int) -> Iterator[str]:
+def _closing(comparisons: Sequence[Comparison], columns: int) -> Iterator[str]:
     yield from _wrap(f"{MARK} the better number; in brackets its 95 % interval.", columns)
-    same = comparison.same_images
-    if same and same.disagreements:
-        both_wrong = sum(one.right is None for one in same.disagreements)
-        yield from _wrap(
-            f"{len(same.disagreements):,} images are answered differently, {both_wrong:,} of them wrongly by "
-            "both; --html FILE shows them.",
-            columns,
-        )
-    yield ""
-    yield from _wrap(give_verdict(comparison), columns)
+    for one in comparisons:
+        yield ""
+        if one.same_images and (disputes := one.same_images.disagreements):
+            both_wrong = sum(dispute.right is None for dispute in disputes)
+            told = (
+                f"Version {one.first.version} and version {one.second.version} answer {len(disputes):,} of "
+            )
+            told += f"the images differently, {both_wrong:,} of them wrongly by both; --html FILE shows them."
+            yield from _wrap(told, columns)
+        yield from _wrap(give_verdict(one), columns)
 
 
 def _wrap(text: str, columns: int) -> list[str]:

@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from modelyard.evaluation.measures import name_classes, wilson_interval
+from modelyard.evaluation.measures import wilson_interval
 from modelyard.inference.bundle import Bundle
 from modelyard.inference.plain_text import escape
 from modelyard.metrics import CATALOGUE
 from modelyard.params import Card
+from modelyard.registry.publishing.headline import write_headline
 from modelyard.registry.publishing.markdown import GAP, bullets, compress, table, words
 from modelyard.tracking.runs import Dataset
 
@@ -32,7 +33,13 @@ IN_OTHER_ROWS = (
 )
 # Parameters that are off, or as in most networks, are left out.
 OFF = ("None", "none", "0.0")
-PLAIN = {"model.members": "1", "model.crop": "0", "model.first_filters": "learned"}
+PLAIN = {
+    "model.input": "pixels",
+    "model.members": "1",
+    "model.crop": "0",
+    "model.first_filters": "learned",
+    "train.precision": "float32",
+}
 # MLflow shows an artifact of a logged model at this address, followed by its path.
 ARTIFACTS = "ajax-api/2.0/mlflow/logged-models/{model_id}/artifacts/files?artifact_file_path="
 
@@ -49,7 +56,7 @@ class ModelCard:
     dataset: Dataset  # what they were measured on
     # The evaluation's report.json: images of each class, mistakes, what was timed on which machine.
     facts: Mapping[str, Any]
-    tags: Mapping[str, str]  # the version's
+    tags: Mapping[str, str]  # the version's, and what its version.json says
     picture: Path | None  # a file with a name in PICTURES; None if the evaluation left none
     samples: Path | None = None  # a folder of pictures to try the version with
 
@@ -88,6 +95,7 @@ class ModelCard:
             vars(self),
             artifacts=artifacts,
             catalogue=CATALOGUE,
+            headline=write_headline(self.bundle, self.metrics),
             classes=[row for _, row in (worst if len(classes) > MOST_CLASSES else classes)],
             classes_measured=len(classes),
             measures=list(self._measures()),
@@ -105,17 +113,24 @@ class ModelCard:
         if "test/accuracy" in metrics:
             interval = f"{metrics['test/accuracy_low']:.2%} to {metrics['test/accuracy_high']:.2%}"
             yield "accuracy", f"{metrics['test/accuracy']:.2%} (95 % interval {interval})"
+            yield "on corrupted images", self._tell_robustness()
         for name, metric in CATALOGUE.items():
             if name in metrics and name.startswith(("test/", "agreement/")) and name not in IN_OTHER_ROWS:
                 note = compared if name == "agreement/same_first" else ""
                 yield f"{metric.title}{note}", metric.show(metrics[name])
 
+    def _tell_robustness(self) -> str:
+        found = self.facts.get("robustness")
+        if not found:
+            return "not measured"
+        mean, worst = (self.metrics[f"robustness/{of}_accuracy"] for of in ("mean", "worst"))
+        return f"{mean:.2%}, worst {worst:.2%} ({found['worst']['title']})"
+
     def _classes(self) -> Iterator[tuple[float, tuple[str, ...]]]:
         classes = self.facts.get("images_per_class", {})
-        for (name, images), known in zip(classes.items(), name_classes(list(classes)), strict=True):
-            kinds = [f"class/{known}/{measure}" for measure in ("precision", "recall", "f1")]
-            if all(kind in self.metrics for kind in kinds):
-                precision, recall, f1 = (self.metrics[kind] for kind in kinds)
+        for name, images in classes.items():
+            if scores := self.facts.get("classes", {}).get(name):
+                precision, recall, f1 = (scores[measure] for measure in ("precision", "recall", "f1"))
                 low, high = wilson_interval(round(recall * images), images)
                 shares = f"{precision:.2%}", f"{recall:.2%}", f"{low:.2%} to {high:.2%}", f"{f1:.2%}"
                 yield f1, (words(name), f"{images:,}", *shares)

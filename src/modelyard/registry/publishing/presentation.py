@@ -7,25 +7,26 @@ from pathlib import Path
 
 from modelyard.registry.publishing.model_card import ModelCard
 from modelyard.registry.sample_artifacts import SAMPLES
-from modelyard.registry.versions import tag_version
 from modelyard.tracking.calls import write_past_others
 from modelyard.tracking.lineage import digest
 from modelyard.tracking.mlflow_types import MlflowClient, ModelVersion
 
-# A version's tag, set last: the digest of the words and figures on its card.
+# What a version's file says last: the digest of the words and figures on its card.
 CARD = "card.digest"
 
 
-def present_version(client: MlflowClient, version: ModelVersion, card: ModelCard, evaluated: str) -> None:
-    """Write a version's card, unless it has one with the same words and of the same evaluation.
+def present_version(
+    client: MlflowClient, version: ModelVersion, card: ModelCard, evaluated: str, present: str | None
+) -> str:
+    """Write a version's card, unless its digest is that of the `present` one; return its digest.
 
     README.md, its picture and the sample pictures go beside MLmodel, among the artifacts of the logged model.
     """
     from mlflow.utils.mlflow_tags import MLFLOW_MODEL_VERSIONS
 
     words = digest({"words": card.text.model_dump(mode="json"), "evaluation": evaluated})
-    if version.tags.get(CARD) == words:
-        return
+    if present == words:
+        return words
     with tempfile.TemporaryDirectory() as folder:
         Path(folder, "README.md").write_text(card.readme(), encoding="utf-8")
         if card.picture:
@@ -38,4 +39,4 @@ def present_version(client: MlflowClient, version: ModelVersion, card: ModelCard
     # Links the logged model's page to its version, as `mlflow.register_model` does.
     versions = json.dumps([{"name": version.name, "version": int(version.version)}])
     write_past_others(client.set_logged_model_tags, card.model_id, {MLFLOW_MODEL_VERSIONS: versions})
-    tag_version(client, version.name, version.version, CARD, words)
+    return words

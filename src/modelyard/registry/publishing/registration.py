@@ -1,6 +1,5 @@
 """A measured bundle becomes a version: run, logged model, metrics, pictures, registry."""
 
-import json
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
@@ -15,17 +14,21 @@ from modelyard.params import Gate
 from modelyard.registry.champions.promotion import RefusedError, promote, register_champion
 from modelyard.registry.publishing.logged_model import model_arguments
 from modelyard.registry.publishing.model_card import PICTURES, ModelCard
-from modelyard.registry.publishing.presentation import present_version
+from modelyard.registry.publishing.presentation import CARD, present_version
 from modelyard.registry.publishing.publication import Publication
+from modelyard.registry.publishing.run_page import show_run
 from modelyard.registry.sample_artifacts import SAMPLES
+from modelyard.registry.version_facts import OURS, keep_facts, read_version_facts, write_facts
 from modelyard.registry.versions import (
     CONTENT_KEY,
     EVALUATED,
     EVALUATION,
     MODEL_ID,
     NETWORK_ARTIFACT,
+    PRECISION,
     PUBLISHED,
     SAME_BUNDLE_AS,
+    SIZE_BYTES,
     create_version,
     keep_first,
     list_versions,
@@ -80,11 +83,14 @@ def publish(tracking: Tracking, publication: Publication) -> ModelVersion:
     version = known or _register(tracking, publication, run_id)
     if version.run_id != run_id:
         _follow(tracking, publication, version, run_id)
-    if version.tags.get(EVALUATED) != publication.evaluated:
+    known = read_version_facts(tracking, version)
+    if known.get(EVALUATED) != publication.evaluated:
         _log_evaluation(tracking, publication, version.run_id, version.tags[MODEL_ID])
-        for key, value in _evaluation_tags(publication).items():
-            tag_version(client, version.name, version.version, key, value)
-    present_version(client, version, _make_card(publication, version), publication.evaluated)
+    facts = _list_facts(publication, known)
+    card = _make_card(publication, version, facts)
+    facts[CARD] = present_version(client, version, card, publication.evaluated, known.get(CARD))
+    keep_facts(client, version, facts, known)
+    show_run(tracking, version, bundle, publication.metrics, publication.report / "plots")
     if version.tags.get(PUBLISHED):
         return version
     update_challenger(client, bundle.name)
@@ -99,7 +105,14 @@ def _register(tracking: Tracking, publication: Publication, run_id: str) -> Mode
     model_id = _log_model(tracking, publication, run_id)
     _log_evaluation(tracking, publication, run_id, model_id)
     _log_network(tracking, publication, run_id)
-    tags = {**_tags(publication), MODEL_ID: model_id, **_evaluation_tags(publication)}
+    write_facts(tracking.client, model_id, _list_facts(publication, {}))
+    bundle = publication.bundle
+    tags = {
+        CONTENT_KEY: bundle.content_key,
+        MODEL_ID: model_id,
+        PRECISION: bundle.precision,
+        SIZE_BYTES: str(bundle.size_bytes),
+    }
     name = publication.bundle.name
     return create_version(tracking.client, name, run_id, tags, publication.card.about)
 
@@ -121,11 +134,13 @@ def _follow(tracking: Tracking, publication: Publication, version: ModelVersion,
         return
     _log_evaluation(tracking, publication, run_id, version.tags[MODEL_ID])
     _log_network(tracking, publication, run_id)
+    plots = publication.report / "plots"
+    show_run(tracking, version, publication.bundle, publication.metrics, plots, again=run_id)
     client.set_tag(run_id, SAME_BUNDLE_AS, f"models:/{version.name}/{version.version}")
     client.set_tag(run_id, EVALUATED, publication.evaluated)
 
 
-def _make_card(publication: Publication, version: ModelVersion) -> ModelCard:
+def _make_card(publication: Publication, version: ModelVersion, facts: Mapping[str, str]) -> ModelCard:
     plots, samples = publication.report / "plots", publication.report / SAMPLES
     return ModelCard(
         bundle=publication.bundle,
@@ -135,7 +150,7 @@ def _make_card(publication: Publication, version: ModelVersion) -> ModelCard:
         metrics=publication.metrics,
         dataset=publication.dataset,
         facts=publication.facts,
-        tags=version.tags,
+        tags={**facts, **version.tags},
         picture=next((plots / name for name in PICTURES if (plots / name).is_file()), None),
         samples=samples if samples.is_dir() else None,
     )
@@ -160,7 +175,8 @@ def _find_run(tracking: Tracking, publication: Publication) -> str:
     found = client.search_runs([tracking.experiment_id], query, max_results=1)
     if found:
         return str(found[0].info.run_id)
-    name, tags = f"{bundle.name} {bundle.precision}", {**_tags(publication), "kind": "import"}
+    name = f"{bundle.name} {bundle.precision}"
+    tags = {**_origin(publication), CONTENT_KEY: bundle.content_key, "kind": "import"}
     run = client.create_run(tracking.experiment_id, run_name=name, tags=tags)
     client.log_param(run.info.run_id, "package.precision", bundle.precision)
     client.set_terminated(run.info.run_id, "FINISHED")
@@ -203,9 +219,11 @@ def _log_network(tracking: Tracking, publication: Publication, run_id: str) -> N
         tracking.client.log_artifact(run_id, str(publication.network), folder)
 
 
-def _evaluation_tags(publication: Publication) -> dict[str, str]:
-    """Return the tags of an evaluation; the last one is set when the others are true."""
+def _list_facts(publication: Publication, known: Mapping[str, str]) -> dict[str, str]:
+    """Return what a version's file says: its origin, as it is `known`, and this evaluation."""
     return {
+        **{key: value for key, value in _origin(publication).items() if not key.startswith("mlflow.")},
+        **{key: known[key] for key in OURS if key in known},
         "evaluation.dataset": publication.dataset.name,
         "evaluation.digest": publication.dataset.digest,
         EVALUATION: evaluation_folder(publication.bundle),
@@ -213,7 +231,8 @@ def _evaluation_tags(publication: Publication) -> dict[str, str]:
     }
 
 
-def _tags(publication: Publication) -> dict[str, str]:
+def _origin(publication: Publication) -> dict[str, str]:
+    """Return where a bundle came from: code, data, parameters, libraries."""
     bundle = publication.bundle
     training: Mapping[str, str] = bundle.provenance.get("training", {}).get("run", {}).get("tags", {})
     origin: Mapping[str, Any] = bundle.provenance.get("source", training)
@@ -223,10 +242,6 @@ def _tags(publication: Publication) -> dict[str, str]:
         "params.digest": publication.params_digest,
         # If it was trained here, the commit that trained it, not the one that registers it.
         **{key: training[key] for key in OF_TRAINING if key in training},
-        CONTENT_KEY: bundle.content_key,
-        "precision": bundle.precision,
-        "size_bytes": str(bundle.size_bytes),
         **{key: origin.get(key) or "" for key in ("source", "licence", "homepage", "stand_in_for")},
-        "proof": json.dumps(bundle.provenance.get("proof", {})),
     }
     return {key: escape(str(value), "\n") for key, value in tags.items() if value}

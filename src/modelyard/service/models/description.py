@@ -4,13 +4,10 @@ from typing import Any
 from urllib.parse import quote
 
 from modelyard.inference.bundle import Bundle
-from modelyard.inference.plain_text import is_plain
+from modelyard.inference.origin import name_network
 from modelyard.registry.versions import CHAMPION
 from modelyard.service.models.memory import Memory
 from modelyard.service.models.registry_state import PRECISION, RegisteredModel, RegisteredVersion
-
-# Where a bundle's provenance has the name of its network.
-_NETWORK = (("training", "run", "params", "model.name"), ("source", "name"))
 
 
 def describe_model(model: RegisteredModel, memory: Memory, mlflow: str | None) -> dict[str, Any]:
@@ -39,7 +36,7 @@ def _describe_version(
         "metrics": dict(version.metrics),
         "precision": version.tags.get(PRECISION),
         "content_key": version.content_key,
-        "network": _name_network(loaded.predictor.bundle) if loaded else None,
+        "network": name_network(loaded.predictor.bundle) if loaded else None,
         "input": _describe_input(loaded.predictor.bundle) if loaded else None,
         "card": f"{mlflow}/#/models/{quote(name, safe='')}/versions/{version.version}" if mlflow else None,
     }
@@ -48,16 +45,3 @@ def _describe_version(
 def _describe_input(bundle: Bundle) -> dict[str, int]:
     how = bundle.preprocessing
     return {"height": how.height, "width": how.width, "channels": how.channels}
-
-
-def _name_network(bundle: Bundle) -> str | None:
-    """Return the name in conf/ of the trained or imported network; None if it is unknown."""
-    found = (_dig(bundle.provenance, *path) for path in _NETWORK)
-    return next((name for name in found if isinstance(name, str) and is_plain(name)), None)
-
-
-def _dig(value: Any, *keys: str) -> Any:
-    """Return the value below nested keys, else None; anybody may have written the provenance."""
-    for key in keys:
-        value = value.get(key) if isinstance(value, dict) else None
-    return value

@@ -1,0 +1,96 @@
+"""A bundle asked for many pictures, by several processes where one would take long."""
+
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import ExitStack
+from multiprocessing import get_context, parent_process
+from pathlib import Path
+from typing import Any, TypeAlias, TypeVar
+
+from tqdm import tqdm
+
+from modelyard.errors import ModelyardError
+from modelyard.images.crops import Samples
+from modelyard.images.pictures import LIMITS, Pictures
+from modelyard.images.threads import count_processors
+from modelyard.inference.bundle import read_bundle
+from modelyard.inference.decoding.images import ImageError
+from modelyard.inference.interpreters import ModelError
+from modelyard.inference.predictor import Predictor
+
+Files: TypeAlias = Pictures | Samples
+R = TypeVar("R")
+# A function of a module, or a `functools.partial` of one: another process has to find it.
+Ask: TypeAlias = Callable[[Predictor, Files, int], R]
+# After this many seconds, progress is shown; and work that takes no longer is not worth other processes.
+PATIENCE_S = 2.0
+# Each holds the network's weights once more.
+MOST_PROCESSES = 4
+PORTION = 32
+
+
+def ask_for_all(
+    ask: Ask[R], predictor: Predictor, files: Files, places: Sequence[int], title: str, seconds: float
+) -> list[R]:
+    """Return what `ask` makes of each of the places, in their order.
+
+    `seconds` is what this process alone would take, more or less; the answers do not depend on it.
+
+    Raises:
+        ModelyardError: a file cannot be read, the bundle cannot answer, or a process was ended from outside.
+    """
+    processes = min(count_processors(), MOST_PROCESSES) if seconds > PATIENCE_S else 1
+    with ExitStack() as stack:
+        given: Iterable[R] = (_ask_one(ask, predictor, files, place) for place in places)
+        if processes > 1:
+            setting = (ask, predictor.bundle.folder, files)
+            # Spawned, since a forked process may hang on a lock that a thread of this one held.
+            pool = ProcessPoolExecutor(processes, get_context("spawn"), _set_up, setting)
+            given = stack.enter_context(pool).map(_ask_here, places, chunksize=PORTION)
+        # Nothing is shown unless stderr is a terminal.
+        bar = tqdm(given, title, len(places), unit="picture", file=sys.stderr, delay=PATIENCE_S, disable=None)
+        try:
+            return list(bar)
+        except BrokenProcessPool:
+            raise ModelyardError(
+                f"{predictor.bundle.folder}: a process that asked it was ended from outside, perhaps for "
+                "want of memory: close other programs and run again"
+            ) from None
+
+
+_setting: Any = None
+
+
+def _set_up(ask: Ask[Any], folder: Path, files: Files) -> None:
+    global _setting  # this process's own
+    # Ctrl-C reaches every process of a terminal; the first one ends the others.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    _setting = ask, Predictor(read_bundle(folder), limits=LIMITS), files
+    # Nothing else tells a process that the first one was killed.
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    parent = parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
+
+
+def _ask_here(place: int) -> Any:
+    ask, predictor, files = _setting
+    return _ask_one(ask, predictor, files, place)
+
+
+def _ask_one(ask: Ask[R], predictor: Predictor, files: Files, place: int) -> R:
+    try:
+        return ask(predictor, files, place)
+    except ImageError as error:
+        raise ModelyardError(f"{files.name(place)}: expected a PNG or JPEG, got {error.reason}") from error
+    except ModelError as error:
+        raise ModelyardError(f"{predictor.bundle.folder}: {error}: package it again") from error

@@ -1,0 +1,104 @@
+"""A version's file version.json beside MLmodel: where it came from, and what was measured.
+
+Its tags are few, for people read them. Versions that older modelyards registered have these facts as tags.
+"""
+
+import json
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from modelyard.errors import ModelyardError
+from modelyard.registry.bundle_artifacts import local_folder
+from modelyard.registry.versions import EVALUATED, EVALUATION, MODEL_ID
+from modelyard.tracking.calls import ask
+from modelyard.tracking.mlflow_types import LoggedModel, MlflowClient, ModelVersion
+from modelyard.tracking.store import Store
+
+FACTS = "version.json"
+MOST_BYTES = 200_000
+# What it says. Older modelyards set these as tags, and those in DROPPED too.
+OURS = frozenset(
+    {
+        *("git.commit", "git.dirty", "dvc.stage", "dvc.experiment", "dvc.baseline", "libraries"),
+        *("data.digest", "params.digest", "features.trunk"),
+        *("source", "licence", "homepage", "stand_in_for"),
+        *("evaluation.dataset", "evaluation.digest", EVALUATION, EVALUATED, "card.digest"),
+    }
+)
+SOURCE = "mlflow.source"
+DROPPED = frozenset({"proof", "mlflow.user", f"{SOURCE}.git.commit", f"{SOURCE}.name", f"{SOURCE}.type"})
+
+
+def read_facts(store: Store, model: LoggedModel) -> dict[str, str]:
+    """Return what the file of a version's logged model says in words; nothing where there is no file.
+
+    Raises:
+        ModelyardError: the file cannot be fetched, or is none of modelyard's.
+    """
+    from mlflow.exceptions import MlflowException
+
+    try:
+        text = _read(str(model.artifact_location), store.uri)
+        found = json.loads(text) if text else {}
+        return {str(key): value for key, value in found.items() if isinstance(value, str)}
+    except (MlflowException, OSError, ValueError, AttributeError, RecursionError) as error:
+        raise ModelyardError(
+            f"{model.name}, logged model {model.model_id}: expected a {FACTS} with names and values, got "
+            f"{type(error).__name__}: publish its bundle again with `make repro`"
+        ) from None
+
+
+def keep_facts(
+    client: MlflowClient, version: ModelVersion, facts: Mapping[str, str], known: Mapping[str, str]
+) -> None:
+    """Write the file of a version unless all of it is `known`; remove tags that it replaces."""
+    old = version.tags.keys() & (OURS | DROPPED)
+    if old or any(known.get(key) != value for key, value in facts.items()):
+        write_facts(client, version.tags[MODEL_ID], facts)
+    for key in sorted(old):
+        ask(client.delete_model_version_tag, version.name, str(version.version), key)
+
+
+def write_facts(client: MlflowClient, model_id: str, facts: Mapping[str, str]) -> None:
+    """Write the file of a logged model, in the place of an older one."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, FACTS)
+        path.write_text(json.dumps(facts, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+        client.log_model_artifact(model_id, str(path))
+
+
+def read_version_facts(store: Store, version: ModelVersion) -> dict[str, str]:
+    """Return a version's tags, and over them what its file says."""
+    model = find_logged_model(store, version)
+    return {**version.tags, **(read_facts(store, model) if model else {})}
+
+
+def find_logged_model(store: Store, version: ModelVersion) -> LoggedModel | None:
+    """Return the logged model that a version was made of; None if it is gone, or others made the version."""
+    model_id = version.tags.get(MODEL_ID)
+    return ask(store.client.get_logged_model, model_id) if model_id else None
+
+
+def _read(location: str, uri: str) -> str:
+    folder = local_folder(location)
+    if folder is not None:
+        path = folder / FACTS
+        return _read_file(path) if path.is_file() and not path.is_symlink() else ""
+    import mlflow
+
+    listed: Any = mlflow.artifacts.list_artifacts(artifact_uri=location, tracking_uri=uri)
+    if not any(PurePosixPath(one.path).name == FACTS for one in listed):
+        return ""
+    with tempfile.TemporaryDirectory(prefix="modelyard-") as target:
+        mlflow.artifacts.download_artifacts(f"{location}/{FACTS}", dst_path=target, tracking_uri=uri)
+        return _read_file(Path(target, FACTS))
+
+
+def _read_file(path: Path) -> str:
+    with path.open("rb") as file:
+        content = file.read(MOST_BYTES + 1)
+    if len(content) > MOST_BYTES:
+        raise ValueError(f"expected at most {MOST_BYTES} bytes")
+    return content.decode()
