@@ -3,21 +3,13 @@
 import base64
 import hashlib
 import json
-import os
 import re
-import signal
-import subprocess
-import sys
-import time
-from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
-import requests
 from pyarrow import parquet
 
 from modelyard.inference.bundle import read_bundle
