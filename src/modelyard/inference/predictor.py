@@ -229,9 +229,12 @@ class Predictor:
 
     def rank(self, scores: NDArray[np.float32], count: int) -> Answer:
         """Return the `count` best labels for the scores (outputs,) of an image, as `predict` does."""
-        known = scores[self._answered]
-        best = self._answered[np.argsort(-known, kind="stable")[:count]]
+        best = self.find_best(scores, count)
         return [self._describe(int(place), float(scores[place])) for place in best]
+
+    def find_best(self, scores: NDArray[np.float32], count: int) -> NDArray[np.int64]:
+        """Return the `count` best outputs (..., count) for scores (..., outputs), in the order of `rank`."""
+        return self._answered[np.argsort(-scores[..., self._answered], kind="stable")[..., :count]]
 
     def _read(self, image: Any, ends_at: float) -> tuple[NDArray[np.float32], tuple[int, ...]]:
         """Return the model's input, and the shape of its pixels, which themselves may take much memory."""

@@ -18,6 +18,8 @@ from modelyard.service.models.models import ServedVersion
 from modelyard.service.recording.answered import Answered
 
 ARRAY = "array"
+# Labels, best first, and their scores.
+Rank = tuple[list[str | None], list[float]]
 
 
 class Picture(NamedTuple):
@@ -43,15 +45,17 @@ def make_rows(requests: Iterable[Answered]) -> Iterator[Row]:
         answered = list(group)
         served = answered[0].served
         assert served is not None  # noqa: S101  # only requests with an answer come here
-        inputs = [seen.ready for request in answered for seen in request.seen]
-        figures = iter(_measure(served.predictor, inputs).tolist() if inputs else ())
-        for request in answered:
-            for seen in request.seen:
-                yield _make_row(request, served, seen, next(figures))
+        images = [(request, seen) for request in answered for seen in request.seen]
+        if not images:
+            continue
+        figures = _measure(served.predictor, [seen.ready for _, seen in images]).tolist()
+        ranks = _rank(served.predictor, [seen.scores for _, seen in images])
+        for (request, seen), rank, measured in zip(images, ranks, figures, strict=True):
+            yield _make_row(request, served, seen, rank, measured)
 
 
-def _make_row(request: Answered, served: ServedVersion, seen: Seen, figures: list[float]) -> Row:
-    best, *others = served.predictor.rank(seen.scores, 1 + NEXT_LABELS)
+def _make_row(request: Answered, served: ServedVersion, seen: Seen, rank: Rank, figures: list[float]) -> Row:
+    labels, scores = rank
     picture = describe_picture(served.predictor, seen.image)
     values = (
         request.time_us,
@@ -59,10 +63,10 @@ def _make_row(request: Answered, served: ServedVersion, seen: Seen, figures: lis
         seen.place,
         str(served.version),
         request.role,
-        best["label"],
-        best["score"],
-        [one["label"] for one in others],
-        [one["score"] for one in others],
+        labels[0],
+        scores[0],
+        labels[1:],
+        scores[1:],
         seen.seconds * 1000,
         picture.sha256,
         len(picture.file),
@@ -83,6 +87,16 @@ def describe_picture(predictor: Predictor, image: Any) -> Picture:
     kind = find_format(file)
     assert kind is not None  # noqa: S101  # it was decoded
     return Picture(hashlib.sha256(file).hexdigest(), find_mode(file), kind.suffix, file)
+
+
+def _rank(predictor: Predictor, scores: list[NDArray[np.float32]]) -> Iterator[Rank]:
+    together = np.stack(scores)
+    best = predictor.find_best(together, 1 + NEXT_LABELS)
+    names = [label.name for label in predictor.bundle.labels]
+    for outputs, found in zip(
+        best.tolist(), np.take_along_axis(together, best, axis=1).tolist(), strict=True
+    ):
+        yield [names[output] for output in outputs], found
 
 
 def _measure(predictor: Predictor, inputs: list[NDArray[np.float32]]) -> NDArray[np.float32]:
