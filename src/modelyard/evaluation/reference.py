@@ -1,4 +1,4 @@
-"""What a version answered to the test pictures, and what these look like: what live pictures are compared with."""
+"""What a version answered to the test pictures, and how these look: live pictures are compared with it."""
 
 import zipfile
 from collections.abc import Mapping, Sequence

@@ -94,7 +94,8 @@ def judge(findings: Sequence[Finding], false_alarms: float) -> list[Finding]:
 
 
 def _decide(finding: Finding, false_alarms: float) -> Finding:
-    assert finding.corrected is not None and finding.effect is not None
+    if finding.corrected is None or finding.effect is None:
+        return finding
     if finding.corrected >= false_alarms:
         return replace(finding, verdict=Verdict.ALIKE)
     beyond = finding.limit is not None and finding.effect > finding.limit
@@ -106,9 +107,8 @@ def _ask_labels(tally: Tally, reference: Reference, monitor: Monitor, enough: bo
     if not enough:
         return finding
     names = [*reference.labels, *sorted(set(tally.labels) - set(reference.labels))]
-    before, after = (
-        np.array([counts.get(name, 0) for name in names]) for counts in (reference.labels, tally.labels)
-    )
+    counted = (reference.labels, tally.labels)
+    before, after = (np.array([counts.get(name, 0) for name in names]) for counts in counted)
     shares = [counts / counts.sum() for counts in (before, after)]
     most = int(abs(shares[1] - shares[0]).argmax())
     told = [f"{names[most]}: {share[most]:.1%}" for share in shares]

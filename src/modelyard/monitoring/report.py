@@ -231,7 +231,7 @@ def _to_plain(section: Section) -> dict[str, Any]:
             other: {**asdict(pairs), "agreement": pairs.agreement, "p_value": pairs.p_value}
             for other, pairs in section.pairs.items()
         },
-        "least_sure": [{**one._asdict(), "time": one.time.isoformat()} for one in total.unsure],
+        "least_sure": [{**asdict(one), "time": one.time.isoformat()} for one in total.unsure],
     }
 
 

@@ -11,7 +11,7 @@ FEWEST_EXPECTED = 5.0
 
 
 def stability_index(before: Integers, after: Integers) -> float:
-    """Return the population stability index of two counts (k,), 0 or more: 0.1 is some change, 0.25 a large one.
+    """Return the population stability index of two counts (k,): 0.1 is some change, 0.25 a large one.
 
     Half a count is added to each, so that a category which vanishes has a finite index.
     """
@@ -40,7 +40,7 @@ def compare_counts(before: Integers, after: Integers) -> float:
 def judge_distance(distance: float, before: int, after: int) -> float:
     """Return the two-sided p-value of a Kolmogorov-Smirnov distance of two samples of these sizes.
 
-    Asymptotic, as `scipy.stats.ks_2samp` has it; where values are equal it is too large rather than too small.
+    Asymptotic, as `scipy.stats.ks_2samp` has it; where values are equal, it errs on the large side.
     """
     from scipy.stats import kstwo
 
@@ -82,8 +82,8 @@ def correct(p_values: Sequence[float]) -> list[float]:
 class Grid:
     """The distinct values of a reference sample, on which another sample is counted.
 
-    The distance of two distribution functions is largest at a value of the reference, or just below one; so the
-    counts of another sample at and between these values give it exactly, in bounded memory.
+    The distance of two distribution functions is largest at a value of the reference, or just below one; so
+    the counts of another sample at and between these values give it exactly, in bounded memory.
 
     Args:
         sample: float32 (m,), sorted, at least one: all values, or as many at equal ranks.

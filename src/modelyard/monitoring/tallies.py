@@ -32,7 +32,8 @@ class Answerer(NamedTuple):
     role: str
 
 
-class Unsure(NamedTuple):
+@dataclass(frozen=True)
+class Unsure:
     """An answer with a low score, and its label, None if nobody gave one."""
 
     score: float
@@ -82,7 +83,7 @@ def count_rows(
 ) -> Iterator[tuple[Answerer, datetime, Tally]]:
     """Yield a tally for each version, role and step of time among the rows, which begins at the given time.
 
-    `rows` have COLUMNS, `truths` a label or None for each of them. `find_grids` returns a version's reference.
+    `rows` have COLUMNS, `truths` a label or None for each. `find_grids` returns a version's reference.
     """
     columns = {name: rows[column].to_numpy() for name, column in MEASURED.items()}
     codes = {name: rows[name].combine_chunks().dictionary_encode() for name in ("version", "role", "label")}
@@ -97,9 +98,7 @@ def count_rows(
         answerer = Answerer(names["version"][of_version], names["role"][of_role])
         tally = _measure({name: each[places] for name, each in columns.items()}, find_grids(answerer.version))
         counts = np.bincount(label[places], minlength=len(names["label"])).tolist()
-        tally.labels = Counter(
-            {name: count for name, count in zip(names["label"], counts, strict=True) if count}
-        )
+        tally.labels = +Counter(dict(zip(names["label"], counts, strict=True)))
         if truth is not None:
             tally.labelled = int((truth[places] != _NONE).sum())
             tally.right = int((truth[places] == label[places]).sum())

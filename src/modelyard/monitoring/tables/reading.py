@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
@@ -36,11 +36,9 @@ class Skipped:
         if self.parts:
             some = [f"{path}: {reason}" for path, reason in list(self.parts.items())[:MOST_NAMED]]
             more = [f"and {len(self.parts) - MOST_NAMED:,} more"] if len(self.parts) > MOST_NAMED else []
-            lines.append(
-                f"skipped, parts that cannot be read ({len(self.parts):,}): {'; '.join(some + more)}"
-            )
+            lines.append(f"skipped parts, unreadable ({len(self.parts):,}): {'; '.join(some + more)}")
         if self.future_rows:
-            lines.append(f"skipped, rows that are dated in the future by a wrong clock: {self.future_rows:,}")
+            lines.append(f"skipped rows, dated in the future by a wrong clock: {self.future_rows:,}")
         return lines
 
 
@@ -143,12 +141,3 @@ def _choose_rows(rows: "pyarrow.Table", wanted: Wanted, skipped: Skipped) -> "py
     return rows.filter(
         compute.and_(compute.greater_equal(rows["time"], wanted.since), compute.invert(future))
     )
-
-
-def read_period(text: str, now: datetime) -> datetime:
-    """Return when a period as `7d`, `12h` or `30m` began; raise ValueError if the text is none."""
-    units = {"m": timedelta(minutes=1), "h": timedelta(hours=1), "d": timedelta(days=1)}
-    number, unit = text[:-1], text[-1:]
-    if not (number.isascii() and number.isdigit() and unit in units and 0 < int(number) < 1_000_000):
-        raise ValueError(text)
-    return max(now - int(number) * units[unit], datetime(1970, 1, 1, tzinfo=UTC))
