@@ -3,7 +3,10 @@
 import argparse
 import re
 from datetime import timedelta
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+if TYPE_CHECKING:
+    from modelyard.monitoring.tables.places import Place
 
 Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 
@@ -32,6 +35,15 @@ def add_tables(command: argparse.ArgumentParser) -> None:
     """Add the place of the recorded answers."""
     place = "folder or s3://bucket/prefix that `modelyard serve --record` writes (conf/monitor: tables)"
     command.add_argument("--tables", metavar="PLACE", help=place)
+
+
+def open_tables(given: str | None) -> "Place":
+    """Open the place of the recorded answers: the given one, else that of the repository's params.yaml."""
+    from modelyard.monitoring.tables.places import open_place
+    from modelyard.params import load_params
+    from modelyard.repository import find_root
+
+    return open_place(given or load_params(find_root() / "params.yaml").monitor.tables)
 
 
 def add_since(command: argparse.ArgumentParser, default: str) -> None:

@@ -9,8 +9,10 @@ from typing import Any
 
 from modelyard.cli.arguments import add_command
 from modelyard.cli.commands import (
+    collect,
     compare,
     history,
+    label,
     monitor,
     promote,
     prune,
@@ -26,7 +28,21 @@ from modelyard.errors import UsageError
 from modelyard.failures import explain
 
 # In the order of the help.
-MODULES = (compare, promote, rollback, history, verify, reconcile, prune, relocate, serve, monitor, sweep)
+MODULES = (
+    compare,
+    promote,
+    rollback,
+    history,
+    verify,
+    reconcile,
+    prune,
+    relocate,
+    serve,
+    monitor,
+    label,
+    collect,
+    sweep,
+)
 # As a shell counts it: 128 and the number of SIGPIPE.
 BROKEN_PIPE = 141
 

@@ -56,9 +56,11 @@ def pair_answers(rows: "pyarrow.Table") -> dict[tuple[str, str], Pairs]:
     """
     from pyarrow import compute
 
-    answers = _take_unique(rows.filter(compute.equal(rows["role"], ANSWER)))
     found: dict[tuple[str, str], Pairs] = {}
     shadows = rows.filter(compute.equal(rows["role"], SHADOW))
+    if not len(shadows):
+        return found
+    answers = _take_unique(rows.filter(compute.equal(rows["role"], ANSWER)))
     for version in compute.unique(shadows["version"]).to_pylist():
         shadow = _take_unique(shadows.filter(compute.equal(shadows["version"], version)))
         joined = shadow.join(answers, _KEYS, join_type="inner", left_suffix="_shadow", right_suffix="_answer")

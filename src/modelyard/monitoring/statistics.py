@@ -105,10 +105,9 @@ class Grid:
     def count(self, sample: Floats) -> Integers:
         """Count a sample (n,), without NaN: int64 (cells,)."""
         sample = np.asarray(sample, np.float32)
-        # At a value, only one of the two searches steps past it.
-        places = np.searchsorted(self._values, sample, "left") + np.searchsorted(
-            self._values, sample, "right"
-        )
+        places = np.searchsorted(self._values, sample, "left")
+        at = self._values[np.minimum(places, len(self._values) - 1)] == sample
+        places = 2 * places + at
         return np.bincount(places, minlength=self.cells)
 
     def measure_distance(self, counts: Integers) -> float:

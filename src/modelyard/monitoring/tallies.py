@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from heapq import nsmallest
-from typing import TYPE_CHECKING, Any, NamedTuple, Self
+from typing import TYPE_CHECKING, NamedTuple, Self
 
 import numpy as np
 
@@ -85,6 +85,8 @@ def count_rows(
 
     `rows` have COLUMNS, `truths` a label or None for each. `find_grids` returns a version's reference.
     """
+    if not len(rows):
+        return
     columns = {name: rows[column].to_numpy() for name, column in MEASURED.items()}
     codes = {name: rows[name].combine_chunks().dictionary_encode() for name in ("version", "role", "label")}
     names = {name: each.dictionary.to_pylist() for name, each in codes.items()}
@@ -92,9 +94,12 @@ def count_rows(
     step_us = step // timedelta(microseconds=1)
     steps = rows["time"].to_numpy().astype("datetime64[us]").astype(np.int64) // step_us
     truth = np.array([_place(names["label"], one) for one in truths]) if any(truths) else None
-    groups, of_group = np.unique(np.stack([version, role, steps], axis=1), axis=0, return_inverse=True)
-    for number, (of_version, of_role, begins) in enumerate(groups.tolist()):
-        places = np.flatnonzero(of_group == number)
+    first = int(steps.min())
+    shape = (len(names["version"]), len(names["role"]), int(steps.max()) - first + 1)
+    groups = np.ravel_multi_index((version, role, steps - first), shape)
+    for group in np.flatnonzero(np.bincount(groups)):
+        of_version, of_role, begins = (int(one) for one in np.unravel_index(group, shape))
+        places = np.flatnonzero(groups == group)
         answerer = Answerer(names["version"][of_version], names["role"][of_role])
         tally = _measure({name: each[places] for name, each in columns.items()}, find_grids(answerer.version))
         counts = np.bincount(label[places], minlength=len(names["label"])).tolist()
@@ -103,7 +108,7 @@ def count_rows(
             tally.labelled = int((truth[places] != _NONE).sum())
             tally.right = int((truth[places] == label[places]).sum())
         tally.unsure = _list_unsure(rows, columns[SCORE], truths, places, most_unsure)
-        yield answerer, _EPOCH + timedelta(microseconds=begins * step_us), tally
+        yield answerer, _EPOCH + timedelta(microseconds=(first + begins) * step_us), tally
 
 
 _NONE, _OTHER = -2, -1
@@ -134,5 +139,5 @@ def _list_unsure(
     if not count:
         return []
     lowest = places[np.argpartition(scores[places], count - 1)[:count]].tolist()
-    values: Any = rows.select(list(_LISTED)).take(lowest).to_pydict().values()
-    return [Unsure(*found, truths[place]) for place, *found in zip(lowest, *values, strict=True)]
+    listed = rows.select(list(_LISTED)).take(lowest).to_pylist()
+    return [Unsure(**row, truth=truths[place]) for place, row in zip(lowest, listed, strict=True)]

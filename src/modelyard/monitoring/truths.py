@@ -22,28 +22,34 @@ class Truths:
     by_answer: dict[tuple[str, int], tuple[datetime, str]] = field(default_factory=dict)
     by_sha256: dict[str, tuple[datetime, str]] = field(default_factory=dict)
 
-    def of(self, request_id: str, index: int, sha256: str) -> str | None:
-        """Return the label that was given last to an answer or its picture; None if there is none."""
+    def find(self, request_id: str, index: int, sha256: str) -> tuple[datetime, str] | None:
+        """Return the label that was given last to an answer or its picture, with its time."""
         found = [self.by_answer.get((request_id, index)), self.by_sha256.get(sha256)]
-        return max((one for one in found if one), default=(None, None))[1]
+        return max((one for one in found if one), default=None)
+
+    def know(self, rows: "pyarrow.Table") -> "pyarrow.ChunkedArray":
+        """Return for each row of answers whether there may be a label: a mask of bool."""
+        import pyarrow
+        from pyarrow import compute
+
+        requests = pyarrow.array({request for request, _ in self.by_answer}, pyarrow.string())
+        return compute.or_(
+            compute.is_in(rows["request_id"], requests),
+            compute.is_in(rows["sha256"], pyarrow.array(self.by_sha256, pyarrow.string())),
+        )
 
     def label(self, rows: "pyarrow.Table") -> list[str | None]:
         """Return the label of each row of answers, which have `request_id`, `index` and `sha256`."""
-        import pyarrow
         from pyarrow import compute
 
         labels: list[str | None] = [None] * len(rows)
         if not (self.by_answer or self.by_sha256):
             return labels
-        requests = pyarrow.array({request for request, _ in self.by_answer}, pyarrow.string())
-        known = compute.or_(
-            compute.is_in(rows["request_id"], requests),
-            compute.is_in(rows["sha256"], pyarrow.array(self.by_sha256, pyarrow.string())),
-        )
-        places = compute.indices_nonzero(known).to_pylist()
-        found = rows.select(["request_id", "index", "sha256"]).take(places).to_pydict()
-        for place, *keys in zip(places, *found.values(), strict=True):
-            labels[place] = self.of(*keys)
+        places = compute.indices_nonzero(self.know(rows)).to_pylist()
+        known = rows.select(["request_id", "index", "sha256"]).take(places).to_pydict()
+        for place, *keys in zip(places, *known.values(), strict=True):
+            found = self.find(*keys)
+            labels[place] = found[1] if found else None
         return labels
 
 

@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from modelyard.cli.arguments import add_json, add_name, add_since, add_tables, read_period
+from modelyard.cli.arguments import add_json, add_name, add_since, add_tables, open_tables, read_period
 from modelyard.cli.output import say, say_json
 from modelyard.errors import ModelyardError
 
@@ -49,7 +49,6 @@ def _report(given: argparse.Namespace) -> "Report":
     from modelyard.monitoring.page import draw_page, write_page
     from modelyard.monitoring.report import Question, make_report
     from modelyard.monitoring.runs import log_report
-    from modelyard.monitoring.tables.places import open_place
     from modelyard.monitoring.words import draw_report
     from modelyard.params import load_params
     from modelyard.registry.versions import get_model
@@ -57,7 +56,7 @@ def _report(given: argparse.Namespace) -> "Report":
     from modelyard.tracking.store import open_store
 
     settings = load_params(find_root() / "params.yaml").monitor
-    store, place = open_store(), open_place(given.tables or settings.tables)
+    store, place = open_store(), open_tables(given.tables)
     get_model(store.client, given.name)
     now = datetime.now(UTC)
     report = make_report(store, place, Question(given.name, given.version, now - given.since, now), settings)

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
 # Small files from a bucket take their time to come, not the processor's.
 THREADS = 8
-# Parts that are read together; at 5,000 rows each, their rows take about 50 MB.
-PARTS = 64
+# Parts that are read together; at 5,000 rows each, their rows take about 25 MB.
+PARTS = 32
 # Clocks of a cluster are this close; what is later was written by one that jumped.
 CLOCK_TOLERANCE = timedelta(minutes=5)
 MOST_NAMED = 3
