@@ -13,11 +13,13 @@ from tqdm import tqdm
 
 from modelyard.errors import ModelyardError
 from modelyard.evaluation.measures import Floats
+from modelyard.evaluation.reference import Reference, make_reference
 from modelyard.images.crops import Samples
 from modelyard.images.pictures import LIMITS, Pictures
 from modelyard.inference.bundle import Bundle, BundleError, read_bundle
 from modelyard.inference.decoding.formats import find_format
 from modelyard.inference.decoding.images import ImageError
+from modelyard.inference.input_figures import FIGURES, input_figures
 from modelyard.inference.interpreters import ModelError
 from modelyard.inference.predictor import Predictor
 from modelyard.params import Evaluate
@@ -43,6 +45,7 @@ class Served:
 
     predictor: Predictor
     probabilities: Floats  # (n, outputs), float32, of every file
+    figures: Floats  # (n, len(FIGURES)), float32, of what the model was given of each
     load_ms: float  # from reading the bundle's files to its first answer, in this process
     latency: Latency  # of one file, decoded and answered
     timed: str  # that file, in words
@@ -59,6 +62,11 @@ class Served:
             "load_ms": self.load_ms,
             "size_bytes": self.bundle.size_bytes,
         }
+
+    def reference(self) -> Reference:
+        """What the answers to live pictures are compared with."""
+        names = [label.name for label in self.bundle.labels]
+        return make_reference(self.probabilities, self.figures, names)
 
     def circumstances(self) -> dict[str, Any]:
         """What was timed on what, as in report.json."""
@@ -97,7 +105,7 @@ def ask_bundle(
     )
     height, width = predictor.decode(first).shape[:2]
     what = f"one {kind.name if (kind := find_format(first)) else 'file'} of {width}x{height} pixels"
-    return Served(predictor, _answer_files(predictor, files), load_ms, latency, what)
+    return Served(predictor, *_answer_files(predictor, files), load_ms, latency, what)
 
 
 def _load_predictor(folder: Path, image: bytes, classes: Sequence[str] | None) -> tuple[Predictor, float]:
@@ -118,23 +126,27 @@ def _load_predictor(folder: Path, image: bytes, classes: Sequence[str] | None) -
     return predictor, (time.perf_counter_ns() - start_ns) / 1e6
 
 
-def _answer_files(predictor: Predictor, files: Pictures | Samples) -> Floats:
-    """Return the probabilities (n, outputs), float32, with one file in memory at a time."""
+def _answer_files(predictor: Predictor, files: Pictures | Samples) -> tuple[Floats, Floats]:
+    """Return probabilities (n, outputs) and figures of the inputs, with one file in memory at a time."""
     given = np.empty((len(files), len(predictor.bundle.labels)), np.float32)
+    figures = np.empty((len(files), len(FIGURES)), np.float32)
+    how = predictor.bundle.preprocessing
     # Nothing is shown unless stderr is a terminal.
     places = tqdm(
         range(len(files)), "asking", unit="picture", file=sys.stderr, delay=PATIENCE_S, disable=None
     )
     for place in places:
         try:
-            given[place] = predictor.probabilities(predictor.preprocess(files.file(place))[None])[0]
+            ready = predictor.preprocess(files.file(place))[None]
+            given[place] = predictor.probabilities(ready)[0]
+            figures[place] = input_figures(ready / np.float32(how.scale) + np.float32(how.mean))[0]
         except ImageError as error:
             raise ModelyardError(
                 f"{files.name(place)}: expected a PNG or JPEG, got {error.reason}"
             ) from error
         except ModelError as error:
             raise ModelyardError(f"{predictor.bundle.folder}: {error}: package it again") from error
-    return given
+    return given, figures
 
 
 def measure_latency(answer: Callable[[], object], runs: int, warmup: int, budget_s: float = 3.0) -> Latency:
