@@ -3,6 +3,7 @@
 from argparse import Namespace
 
 from modelyard.evaluation.agreement import read_answers
+from modelyard.evaluation.reference import REFERENCE, write_reference
 from modelyard.evaluation.served import find_bundles
 from modelyard.evaluation.source_evaluation import evaluate_against_source
 from modelyard.files import replace_folder, write_json
@@ -23,6 +24,7 @@ def evaluate_imported(paths: Namespace, params: Params) -> None:
             metrics[bundle.name] = evaluation.metrics()
             plot_source(reports / bundle.name / "plots", evaluation)
             keep_samples(reports / bundle.name, ((path.name, path.read_bytes()) for path in samples.paths))
+            write_reference(reports / bundle.name / REFERENCE, evaluation.served.reference())
             write_json(reports / bundle.name / "report.json", evaluation.report())
             print(evaluation.summarize())
     write_json(paths.metrics, metrics)

@@ -3,6 +3,7 @@
 from argparse import Namespace
 
 from modelyard.evaluation.labelled_evaluation import evaluate_labelled
+from modelyard.evaluation.reference import REFERENCE, write_reference
 from modelyard.evaluation.reports import write_classes, write_predictions
 from modelyard.evaluation.served import find_bundles
 from modelyard.files import replace_folder, write_json
@@ -29,6 +30,7 @@ def evaluate_trained(paths: Namespace, params: Params) -> None:
             keep_samples(report, choose_samples(pictures, MOST))
             write_predictions(report / "predictions.npz", evaluation.predictions)
             write_classes(report / "classes.csv", evaluation.scores, dataset.classes)
+            write_reference(report / REFERENCE, evaluation.served.reference())
             write_json(report / "report.json", evaluation.report())
             print(evaluation.summarize())
     write_json(paths.metrics, metrics)

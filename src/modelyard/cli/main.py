@@ -9,8 +9,11 @@ from typing import Any
 
 from modelyard.cli.arguments import add_command
 from modelyard.cli.commands import (
+    collect,
     compare,
     history,
+    label,
+    monitor,
     promote,
     prune,
     reconcile,
@@ -18,6 +21,7 @@ from modelyard.cli.commands import (
     rollback,
     serve,
     sweep,
+    tables,
     verify,
 )
 from modelyard.cli.output import say
@@ -25,7 +29,22 @@ from modelyard.errors import UsageError
 from modelyard.failures import explain
 
 # In the order of the help.
-MODULES = (compare, promote, rollback, history, verify, reconcile, prune, relocate, serve, sweep)
+MODULES = (
+    compare,
+    promote,
+    rollback,
+    history,
+    verify,
+    reconcile,
+    prune,
+    relocate,
+    serve,
+    monitor,
+    label,
+    collect,
+    tables,
+    sweep,
+)
 # As a shell counts it: 128 and the number of SIGPIPE.
 BROKEN_PIPE = 141
 

@@ -12,10 +12,12 @@ import numpy as np
 from modelyard.errors import ModelyardError
 from modelyard.evaluation.asking import Files, ask_for_all
 from modelyard.evaluation.measures import Floats
+from modelyard.evaluation.reference import Reference, make_reference
 from modelyard.images.pictures import LIMITS
 from modelyard.inference.bundle import Bundle, BundleError, read_bundle
 from modelyard.inference.decoding.formats import find_format
 from modelyard.inference.decoding.images import ImageError
+from modelyard.inference.input_figures import input_figures
 from modelyard.inference.interpreters import ModelError
 from modelyard.inference.predictor import Predictor
 from modelyard.params import Evaluate
@@ -39,6 +41,7 @@ class Served:
 
     predictor: Predictor
     probabilities: Floats  # (n, outputs), float32, of every file
+    figures: Floats  # (n, len(FIGURES)), float32, of what the model was given of each
     load_ms: float  # from reading the bundle's files to its first answer, in this process
     latency: Latency  # of one file, decoded and answered
     timed: str  # that file, in words
@@ -55,6 +58,11 @@ class Served:
             "load_ms": self.load_ms,
             "size_bytes": self.bundle.size_bytes,
         }
+
+    def reference(self) -> Reference:
+        """What the answers to live pictures are compared with."""
+        names = [label.name for label in self.bundle.labels]
+        return make_reference(self.probabilities, self.figures, names)
 
     def circumstances(self) -> dict[str, Any]:
         """What was timed on what, as in report.json."""
@@ -95,7 +103,8 @@ def ask_bundle(
     what = f"one {kind.name if (kind := find_format(first)) else 'file'} of {width}x{height} pixels"
     seconds = len(files) * latency.p50_ms / 1000
     given = ask_for_all(_answer_file, predictor, files, range(len(files)), "asking", seconds)
-    return Served(predictor, np.stack(given), load_ms, latency, what)
+    probabilities, figures = (np.stack(found) for found in zip(*given, strict=True))
+    return Served(predictor, probabilities, figures, load_ms, latency, what)
 
 
 def _load_predictor(folder: Path, image: bytes, classes: Sequence[str] | None) -> tuple[Predictor, float]:
@@ -116,10 +125,12 @@ def _load_predictor(folder: Path, image: bytes, classes: Sequence[str] | None) -
     return predictor, (time.perf_counter_ns() - start_ns) / 1e6
 
 
-def _answer_file(predictor: Predictor, files: Files, place: int) -> Floats:
-    """Return the probabilities (outputs,), float32, of one file."""
-    probabilities: Floats = predictor.probabilities(predictor.preprocess(files.file(place))[None])[0]
-    return probabilities
+def _answer_file(predictor: Predictor, files: Files, place: int) -> tuple[Floats, Floats]:
+    """Return the probabilities of one file (outputs,), and the figures of its input, both float32."""
+    how = predictor.bundle.preprocessing
+    ready = predictor.preprocess(files.file(place))[None]
+    levels = ready / np.float32(how.scale) + np.float32(how.mean)
+    return predictor.probabilities(ready)[0], input_figures(levels)[0]
 
 
 def measure_latency(answer: Callable[[], object], runs: int, warmup: int, budget_s: float = 3.0) -> Latency:

@@ -14,6 +14,7 @@ from modelyard.params.groups.data import (
 )
 from modelyard.params.groups.evaluate import Corruptions, Evaluate
 from modelyard.params.groups.model import Convolution, Model
+from modelyard.params.groups.monitor import Monitor
 from modelyard.params.groups.package import Int8, Package, Precision
 from modelyard.params.groups.pretrained import Fallback, File, Pretrained
 from modelyard.params.groups.published import Card, Gate
@@ -40,6 +41,7 @@ __all__ = [
     "Input",
     "Int8",
     "Model",
+    "Monitor",
     "NpmSource",
     "NpzSource",
     "Optimizer",

@@ -12,6 +12,7 @@ from modelyard.params.groups.data import Data
 from modelyard.params.groups.evaluate import Evaluate
 from modelyard.params.groups.features import Features
 from modelyard.params.groups.model import Model
+from modelyard.params.groups.monitor import Monitor
 from modelyard.params.groups.package import Package
 from modelyard.params.groups.pretrained import AnyPretrained
 from modelyard.params.groups.registry import Registry
@@ -39,6 +40,7 @@ class Params(Group):
     evaluate: Evaluate
     registry: Registry
     serve: Serve
+    monitor: Monitor
     sweep: Sweep
     # By dotted key; empty without differences from conf/.
     experiment: dict[str, Difference] = Field(default_factory=dict)

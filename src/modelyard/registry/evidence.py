@@ -104,8 +104,8 @@ def read_kept_predictions(store: Store, evidence: Evidence) -> tuple[Predictions
             "evaluate the same bundle and register it again"
         )
     with tempfile.TemporaryDirectory() as folder:
-        classes = _read_classes(_fetch(store, evidence, REPORT, folder), evidence)
-        predictions = _fetch(store, evidence, PREDICTIONS, folder)
+        classes = _read_classes(fetch_kept(store, evidence, REPORT, folder), evidence)
+        predictions = fetch_kept(store, evidence, PREDICTIONS, folder)
         try:
             found = read_predictions(predictions)
         except ModelyardError as error:
@@ -145,7 +145,8 @@ def _read_measurements(model: LoggedModel | None, tags: Mapping[str, str]) -> di
     return {metric.key: float(metric.value) for metric in latest}
 
 
-def _fetch(store: Store, evidence: Evidence, name: str, folder: str) -> Path:
+def fetch_kept(store: Store, evidence: Evidence, name: str, folder: str) -> Path:
+    """Fetch a file of a version's evaluation to `folder`; raise ModelyardError if that fails."""
     import mlflow
     from mlflow.exceptions import MlflowException
 

@@ -1,8 +1,6 @@
 """Comparisons as one self-contained HTML page: confusion matrices, and the images in dispute."""
 
-import base64
 import functools
-import io
 import math
 import re
 from collections.abc import Callable, Sequence
@@ -11,8 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
-from PIL import Image
 
 from modelyard.errors import ModelyardError
 from modelyard.evaluation.measures import Integers
@@ -20,7 +16,7 @@ from modelyard.files import replace_file
 from modelyard.images.pictures import Pictures
 from modelyard.inference.plain_text import escape
 from modelyard.plots.contact_sheet import show_share
-from modelyard.plots.thumbnails import make_thumbnail
+from modelyard.plots.thumbnails import embed_pixels, make_thumbnail
 from modelyard.registry.comparison.columns import Columns
 from modelyard.registry.comparison.comparison import Comparison, Disagreement, SameImages, Side
 from modelyard.registry.comparison.test_split import TEST_SPLIT
@@ -195,17 +191,10 @@ def _describe_dispute(one: Disagreement, pictures: Pictures | None) -> dict[str,
     image, missing = None, ""
     if pictures is not None:
         try:
-            image = _embed(make_thumbnail(pictures, one.index))
+            image = embed_pixels(make_thumbnail(pictures, one.index))
         except ModelyardError as error:
             missing = str(error)
     return {**asdict(one), "answers": one.answers, "image": image, "missing": missing}
-
-
-def _embed(pixels: npt.NDArray[np.uint8]) -> str:
-    """Encode grey levels as PNG, without loss; a photo as JPEG, a sixth of the size."""
-    stream, kind = io.BytesIO(), "png" if pixels.ndim == 2 else "jpeg"
-    Image.fromarray(pixels).save(stream, kind, optimize=True)
-    return f"data:image/{kind};base64," + base64.b64encode(stream.getvalue()).decode()
 
 
 def _list_origin(versions: Sequence[Evidence]) -> dict[str, list[str | None]]:

@@ -1,0 +1,64 @@
+"""Pictures that are added to a dataset: to train on, and recent ones, which only evaluation reads."""
+
+from collections.abc import Collection, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from modelyard.errors import ModelyardError
+from modelyard.images.folders.checking import Look, look_at
+from modelyard.images.pictures import PictureFiles, label_type
+from modelyard.images.threads import work_through
+
+TRAIN, RECENT = "train", "recent"
+
+
+def name_folder(label: str) -> str:
+    """Return the name of a class's folder: its own, percent-encoded where no folder can be named so."""
+    name = label.replace("%", "%25").replace("/", "%2F")
+    return f"%2E{name[1:]}" if name.startswith(".") else name
+
+
+def read_additions(
+    folder: Path, classes: Sequence[str], kept_out: Collection[str]
+) -> tuple[PictureFiles, PictureFiles]:
+    """Return the pictures of `folder`/train and `folder`/recent, each with a folder for a class.
+
+    Copies of pictures of the dataset's other splits, whose pixels have a digest in `kept_out`, are left out,
+    as are those in train of pictures in recent. A folder that is missing has none.
+
+    Raises:
+        ModelyardError: a file is no whole PNG or JPEG, or lies in no class of the dataset.
+    """
+    recent, seen = _read_split(folder, RECENT, classes, kept_out)
+    training, _ = _read_split(folder, TRAIN, classes, {*kept_out, *seen})
+    return training, recent
+
+
+def _read_split(
+    folder: Path, split: str, classes: Sequence[str], kept_out: Collection[str]
+) -> tuple[PictureFiles, set[str]]:
+    labels = {name_folder(name): label for label, name in enumerate(classes)}
+    files = sorted(path for path in (folder / split).glob("*/*") if not path.name.startswith("."))
+    paths = [path.relative_to(folder).as_posix() for path in files]
+    if homeless := [path for path in paths if path.split("/")[1] not in labels]:
+        raise ModelyardError(
+            f"data.additions: expected {split}/CLASS/FILE, with a class of the dataset, got {homeless[0]} "
+            f"({len(homeless):,} such files): move them"
+        )
+    looks = work_through(lambda path: look_at(folder / path), paths, "reading additions")
+    kept: dict[str, tuple[str, Look]] = {}
+    for path, look in zip(paths, looks, strict=True):
+        if isinstance(look, str):
+            raise ModelyardError(f"data.additions: {path}: expected a PNG or JPEG, got {look}: remove it")
+        if look.pixels not in kept_out:
+            kept.setdefault(look.pixels, (path, look))
+    # An order independent of the classes.
+    chosen = [kept[pixels] for pixels in sorted(kept)]
+    return PictureFiles(
+        np.array([labels[path.split("/")[1]] for path, _ in chosen], label_type(len(classes))),
+        tuple(classes),
+        folder,
+        tuple(path for path, _ in chosen),
+        tuple(look.sha256 for _, look in chosen),
+    ), set(kept)

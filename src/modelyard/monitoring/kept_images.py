@@ -1,0 +1,21 @@
+"""The files of pictures that the service has kept, found by their digests."""
+
+import hashlib
+
+from modelyard.monitoring.tables.places import IMAGES, Place
+
+SUFFIXES = (".png", ".jpg")
+
+
+def read_image(place: Place, model: str, sha256: str) -> tuple[bytes, str] | None:
+    """Return a file and the end of its name; None if none was kept, or what was kept has another digest."""
+    for suffix in SUFFIXES:
+        path = f"{place.folder(IMAGES, model, sha256[:2])}/{sha256}{suffix}"
+        try:
+            with place.files.open_input_file(path) as stream:
+                content = bytes(stream.readall())
+        except FileNotFoundError:
+            continue
+        if hashlib.sha256(content).hexdigest() == sha256:
+            return content, suffix
+    return None
