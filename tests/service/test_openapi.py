@@ -17,8 +17,9 @@ TOKEN = "one-token"  # noqa: S105  # the test's own
 
 
 @pytest.fixture(scope="module")
-def service(served: Path) -> Iterator[Service]:
-    service = Service(served, drain_s=0)
+def service(served: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """It records, so that its document has all endpoints."""
+    service = Service(served, drain_s=0, recording={"place": str(tmp_path_factory.mktemp("record"))})
     yield service
     assert service.stop() == 0
 
