@@ -46,6 +46,9 @@ CATALOGUE = {
     "test/calibration_error": Metric(
         "calibration error (0: answers with a score of 0.9 are right 9 times in 10)", "lower", "{:.4f}"
     ),
+    "recent/accuracy": _share("accuracy on recent pictures"),
+    "recent/accuracy_low": _share("lower end of its 95 % interval", None),
+    "recent/accuracy_high": _share("upper end of its 95 % interval", None),
     "agreement/same_first": _share("same first answer as its source"),
     "agreement/max_difference": Metric(
         "largest difference to a probability of its source", "lower", "{:.1e}"

@@ -15,11 +15,13 @@ from modelyard.evaluation.measures import (
     confusion_matrix,
     measure_answers,
     measure_classes,
+    wilson_interval,
 )
 from modelyard.evaluation.reports import Predictions, describe_bundle, packaging_proof
-from modelyard.evaluation.served import Served, ask_bundle
+from modelyard.evaluation.served import Served, answer_files, ask_bundle
 from modelyard.images.dataset import Dataset
 from modelyard.images.pictures import Pictures
+from modelyard.inference.predictor import Predictor
 from modelyard.params import Evaluate
 
 
@@ -56,6 +58,7 @@ class LabelledEvaluation:
     pictures: Pictures
     dataset: Dataset
     evaluate: Evaluate
+    recent: Predictions | None = None  # of pictures that were collected from live answers; None without any
 
     @property
     def predictions(self) -> Predictions:
@@ -79,6 +82,7 @@ class LabelledEvaluation:
         return {
             "test": measure_answers(probabilities, labels, self.evaluate.bins),
             "class": measure_classes(confusion_matrix(probabilities, labels), self.dataset.classes),
+            **({"recent": measure_recent(self.recent)} if self.recent else {}),
             **self.served.costs(),
             **({"agreement": proof} if proof else {}),
         }
@@ -94,6 +98,7 @@ class LabelledEvaluation:
                 "source": self.dataset.source,
                 "images": len(self.pictures),
             },
+            **({"recent": _describe_recent(self.recent)} if self.recent else {}),
             "images_per_class": dict(zip(self.dataset.classes, scores.support.tolist(), strict=True)),
             **self.served.circumstances(),
             "mistakes": [
@@ -103,23 +108,49 @@ class LabelledEvaluation:
 
     def summarize(self) -> str:
         """Say in one line how good it is."""
-        test = self.metrics()["test"]
+        metrics = self.metrics()
+        test = metrics["test"]
+        recent = (
+            f"; {metrics['recent']['accuracy']:.2%} of {len(self.recent.labels):,} recent ones"
+            if self.recent
+            else ""
+        )
         return (
             f"{self.served.bundle.name} ({self.served.bundle.precision}): {test['accuracy']:.2%} of "
             f"{len(self.pictures):,} test images (95 % interval {test['accuracy_low']:.2%} to "
-            f"{test['accuracy_high']:.2%}; {test['majority']:.2%} are of one class), "
+            f"{test['accuracy_high']:.2%}; {test['majority']:.2%} are of one class){recent}, "
             f"{self.served.latency.p50_ms:.2f} ms an image"
         )
 
 
+def predict_recent(predictor: Predictor, recent: Pictures) -> Predictions:
+    """Return what a bundle answers to recent pictures, to compare it with another image by image."""
+    names = tuple(recent.name(place) for place in range(len(recent)))
+    return Predictions(recent.labels, answer_files(predictor, recent)[0], recent.digest, names)
+
+
+def measure_recent(recent: Predictions) -> dict[str, float]:
+    """Return the accuracy on recent pictures, 0..1, with its 95 % interval."""
+    right = int((recent.probabilities.argmax(axis=1) == recent.labels).sum())
+    low, high = wilson_interval(right, len(recent.labels))
+    return {"accuracy": right / len(recent.labels), "accuracy_low": low, "accuracy_high": high}
+
+
+def _describe_recent(recent: Predictions) -> dict[str, Any]:
+    return {"images": len(recent.labels), "digest": recent.digest}
+
+
 def evaluate_labelled(
-    folder: Path, pictures: Pictures, dataset: Dataset, evaluate: Evaluate
+    folder: Path, pictures: Pictures, dataset: Dataset, evaluate: Evaluate, recent: Pictures | None = None
 ) -> LabelledEvaluation:
     """Ask the bundle in `folder` for every picture, each as a file, as its users will.
+
+    `recent` are pictures that were collected from live answers, if there are any.
 
     Raises:
         ModelyardError: there are no pictures, one cannot be read, or the bundle is damaged, has other labels
             than the dataset, or cannot answer.
     """
     served = ask_bundle(folder, pictures, evaluate, classes=dataset.classes)
-    return LabelledEvaluation(served, pictures, dataset, evaluate)
+    predicted = predict_recent(served.predictor, recent) if recent is not None and len(recent) else None
+    return LabelledEvaluation(served, pictures, dataset, evaluate, predicted)

@@ -105,7 +105,7 @@ def ask_bundle(
     )
     height, width = predictor.decode(first).shape[:2]
     what = f"one {kind.name if (kind := find_format(first)) else 'file'} of {width}x{height} pixels"
-    return Served(predictor, *_answer_files(predictor, files), load_ms, latency, what)
+    return Served(predictor, *answer_files(predictor, files), load_ms, latency, what)
 
 
 def _load_predictor(folder: Path, image: bytes, classes: Sequence[str] | None) -> tuple[Predictor, float]:
@@ -126,7 +126,7 @@ def _load_predictor(folder: Path, image: bytes, classes: Sequence[str] | None) -
     return predictor, (time.perf_counter_ns() - start_ns) / 1e6
 
 
-def _answer_files(predictor: Predictor, files: Pictures | Samples) -> tuple[Floats, Floats]:
+def answer_files(predictor: Predictor, files: Pictures | Samples) -> tuple[Floats, Floats]:
     """Return probabilities (n, outputs) and figures of the inputs, with one file in memory at a time."""
     given = np.empty((len(files), len(predictor.bundle.labels)), np.float32)
     figures = np.empty((len(files), len(FIGURES)), np.float32)

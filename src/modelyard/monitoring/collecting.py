@@ -8,7 +8,7 @@ from pathlib import Path
 
 from modelyard.files import replace_file
 from modelyard.images.additions import RECENT, TRAIN, name_folder
-from modelyard.images.pictures import LIMITS, Pictures, digest_arrays
+from modelyard.images.pictures import LIMITS, digest_arrays
 from modelyard.inference.decoding.images import ImageError, decode
 from modelyard.monitoring.kept_images import read_image
 from modelyard.monitoring.tables.places import Place
@@ -85,11 +85,6 @@ def collect(place: Place, wish: Wish, test: Collection[str], out: Path) -> Colle
             _place(out, Path(split, name_folder(label), f"{sha256}{suffix}"), content)
             collected.written[split] += 1
     return collected
-
-
-def digest_pictures(pictures: Pictures) -> set[str]:
-    """Return a digest of the RGB pixels of each picture, which copies in any format share."""
-    return {digest_arrays(pictures.pixels(place, grey=False)) for place in range(len(pictures))}
 
 
 def _find_labels(

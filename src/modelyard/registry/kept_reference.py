@@ -1,12 +1,10 @@
 """What a version keeps to compare live pictures with, fetched from its run."""
 
 import tempfile
-from pathlib import Path
 
 from modelyard.errors import ModelyardError
 from modelyard.evaluation.reference import REFERENCE, Reference, make_reference, read_reference
-from modelyard.registry.evidence import Evidence, fetch_kept, read_kept_predictions
-from modelyard.tracking.calls import INVALID, MISSING, ask
+from modelyard.registry.evidence import Evidence, fetch_kept, list_kept, read_kept_predictions
 from modelyard.tracking.store import Store
 
 FIRST_ANSWERS_ONLY = "it keeps no figures of its test pictures: `make repro` evaluates it again"
@@ -20,9 +18,7 @@ def read_kept_reference(store: Store, evidence: Evidence) -> tuple[Reference, st
     Raises:
         ModelyardError: it keeps neither, or they cannot be read.
     """
-    run, refusals = (evidence.run_id, evidence.evaluation), (MISSING, INVALID)
-    kept = ask(store.client.list_artifacts, *run, refusals=refusals) if evidence.run_id else None
-    if REFERENCE not in {Path(file.path).name for file in kept or ()}:
+    if REFERENCE not in list_kept(store, evidence):
         predictions, classes = read_kept_predictions(store, evidence)
         return make_reference(predictions.probabilities, None, classes), FIRST_ANSWERS_ONLY
     with tempfile.TemporaryDirectory() as folder:

@@ -31,11 +31,13 @@ class Gate(Group):
         metrics: limits by the metrics' names in the catalogue (`modelyard.metrics`). A limit of a latency
             holds for one kind of machine only.
         max_accuracy_drop: the largest drop of test accuracy below the champion's, 0..1.
+        recent_no_worse: whether it must have as many recent pictures right as the champion, if there are any.
         allow_dirty: whether it may come from a work tree with uncommitted changes.
     """
 
     metrics: dict[str, Limit | None]
     max_accuracy_drop: Share | None
+    recent_no_worse: bool = True
     allow_dirty: bool
 
     @model_validator(mode="after")

@@ -11,8 +11,9 @@ from modelyard.registry.artifacts import check_bundle
 from modelyard.registry.champions.decisions import Decision, Kind, RuleResult
 from modelyard.registry.champions.gate import BUNDLE, ask_gate
 from modelyard.registry.champions.history import History, OvertakenError
+from modelyard.registry.champions.recent import compare_recent
 from modelyard.registry.champions.record import Record
-from modelyard.registry.evidence import read_evidence, read_kept_predictions
+from modelyard.registry.evidence import Evidence, read_evidence, read_kept_predictions
 from modelyard.registry.versions import CONTENT_KEY, find_version, list_versions
 from modelyard.tracking.mlflow_types import ModelVersion
 from modelyard.tracking.store import Store
@@ -52,12 +53,16 @@ def promote(
         return None
     evidence = read_evidence(store, version)
 
+    def read_champion() -> Evidence:
+        return read_evidence(store, find_version(store.client, name, str(past.champion)))
+
     def compare() -> PairedTest:
-        other = read_evidence(store, find_version(store.client, name, str(past.champion)))
+        other = read_champion()
         (ours, _), (theirs, _) = (read_kept_predictions(store, one) for one in (evidence, other))
         return mcnemar(ours, theirs)
 
-    rules = ask_gate(gate, evidence, lambda: check_bundle(store, version), compare if past.champion else None)
+    others = (compare, lambda: compare_recent(store, evidence, read_champion())) if past.champion else (None,)
+    rules = ask_gate(gate, evidence, lambda: check_bundle(store, version), *others)
     failed = [rule.rule for rule in rules if not rule.passed]
     forced = force and bool(failed) and BUNDLE not in failed
     decision = past.decide(
