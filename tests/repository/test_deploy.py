@@ -223,6 +223,15 @@ def test_the_image_has_the_versions_that_the_tests_run_with_and_no_tensorflow() 
     }
 
 
+def test_the_image_that_records_adds_pyarrow_as_it_is_tested_and_nothing_else() -> None:
+    tested, added = _read_pins("requirements-dev.txt"), _read_pins("deploy/record/requirements.txt")
+    assert added == {"pyarrow": tested["pyarrow"]}
+    steps = read_dockerfile((DEPLOY / "record/Dockerfile").read_text())
+    copied = [one for one in steps if one.keyword == "COPY" and "from" in one.flags]
+    assert copied[0].text.split()[1].startswith("/opt/modelyard/lib/python3.11/")
+    assert PROJECT["optional-dependencies"]["record"] == ["pyarrow>=20"]
+
+
 def test_what_lies_about_is_not_in_the_image(tmp_path: Path) -> None:
     shutil.copy(ROOT / ".dockerignore", tmp_path)
     kept = [

@@ -23,6 +23,7 @@ from modelyard.inference.decoding.images import Limits
 from modelyard.inference.predictor import Predictor
 from modelyard.service.models.loading import LoadObserver
 from modelyard.service.models.models import ServedVersion, Unavailable, UnknownModel
+from modelyard.service.recording.options import RecordingOptions
 from modelyard.service.server import serve
 from modelyard.service.settings import Settings
 
@@ -113,13 +114,16 @@ class SlowPredictor(Predictor):
 
     pause_s = 0.0
 
-    def preprocess(self, image: Any, ends_at: float = math.inf) -> Any:
+    def decode(self, image: Any, ends_at: float = math.inf) -> Any:
         time.sleep(self.pause_s)
-        return super().preprocess(image, ends_at)
+        return super().decode(image, ends_at)
 
 
 class Service:
-    """`serve` in a process; `limits` are those of an image, every attribute of `Settings` may be given."""
+    """`serve` in a process; `limits` are those of an image, `recording` is for `RecordingOptions`.
+
+    Every attribute of `Settings` may be given.
+    """
 
     def __init__(
         self,
@@ -127,9 +131,10 @@ class Service:
         workers: int = 1,
         slow_s: float = 0.3,
         limits: dict[str, int] | None = None,
+        recording: dict[str, Any] | None = None,
         **settings: Any,
     ) -> None:
-        arguments = json.dumps([str(folder), workers, slow_s, limits or {}, settings])
+        arguments = json.dumps([str(folder), workers, slow_s, limits or {}, recording, settings])
         self.process = subprocess.Popen(
             [sys.executable, __file__, arguments],
             stdout=subprocess.PIPE,
@@ -236,9 +241,10 @@ def run_serve(uri: str, copy: Path, *options: str, **environment: str) -> Iterat
 
 
 def main() -> None:
-    folder, workers, slow_s, limits, settings = json.loads(sys.argv[1])
+    folder, workers, slow_s, limits, recording, settings = json.loads(sys.argv[1])
     factory = functools.partial(FolderModels, Path(folder), slow_s, Limits(**limits))
-    serve(factory, port=0, workers=workers, settings=Settings(**settings))  # type: ignore[arg-type]
+    options = None if recording is None else RecordingOptions(**recording)
+    serve(factory, port=0, workers=workers, settings=Settings(**settings), recording=options)  # type: ignore[arg-type]
 
 
 if __name__ == "__main__":

@@ -21,6 +21,7 @@ from modelyard.cli.commands import (
     rollback,
     serve,
     sweep,
+    tables,
     verify,
 )
 from modelyard.cli.output import say
@@ -41,6 +42,7 @@ MODULES = (
     monitor,
     label,
     collect,
+    tables,
     sweep,
 )
 # As a shell counts it: 128 and the number of SIGPIPE.

@@ -5,7 +5,9 @@ from numpy.typing import NDArray
 
 # In the order of the columns of `input_figures`; nowhere else are they named.
 FIGURES = ("mean", "spread", "ink", "saturated", "edges")
-_DARKEST, _MIDDLE, _LIGHTEST = 0.0, 127.5, 255.0
+_MIDDLE, _LIGHTEST = 127.5, 255.0
+# Fractions of a level: an older bundle's scaling was undone, and rounds.
+_END = 0.5
 
 
 def input_figures(inputs: NDArray[np.float32] | NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -13,12 +15,12 @@ def input_figures(inputs: NDArray[np.float32] | NDArray[np.uint8]) -> NDArray[np
 
     Returns:
         float32 (n, 5), of pixels scaled to 0..1: their mean; spread, the standard deviation; ink, the share
-        above the middle; saturated, the share at either end of the range; edges, the mean absolute difference
-        of neighbours, side by side and one above the other (0 where there are none).
+        above the middle; saturated, the share within half a level of either end; edges, the mean absolute
+        difference of neighbours, side by side and one above the other (0 where there are none).
     """
     levels = np.asarray(inputs, np.float32)
     flat = levels.reshape(len(levels), -1)
-    saturated = (flat <= _DARKEST) | (flat >= _LIGHTEST)
+    saturated = (flat <= _END) | (flat >= _LIGHTEST - _END)
     figures = [
         flat.mean(axis=1) / _LIGHTEST,
         flat.std(axis=1) / _LIGHTEST,

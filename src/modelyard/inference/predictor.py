@@ -6,7 +6,7 @@ import operator
 import os
 import time
 from collections.abc import Callable, Iterable
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,13 +19,35 @@ from modelyard.inference.fits import fit_pixels
 from modelyard.inference.interpreters import ModelError, Pool
 
 Answer = list[dict[str, Any]]
-# Told of each image's input, float32 (h, w, c); of None where it cannot be read.
-Observe = Callable[[NDArray[np.float32] | None], None]
 DEFAULT_TOP_K = 5
 DEFAULT_LIMITS = Limits()
 SMALL_BYTES = 4_000_000
 MOST_INTERPRETERS = 4
 MISFIT = "its model does not fit its labels or its preprocessing"
+
+
+class Seen(NamedTuple):
+    """An image that was answered.
+
+    Attributes:
+        place: in the request, from 0.
+        image: as it was given.
+        shape: of its pixels: (h, w), or (h, w, 3) in RGB.
+        ready: what the model was given, float32 (h, w, c).
+        scores: what the model gave, float32 (outputs,).
+        seconds: from the image to its scores.
+    """
+
+    place: int
+    image: Any
+    shape: tuple[int, ...]
+    ready: NDArray[np.float32]
+    scores: NDArray[np.float32]
+    seconds: float
+
+
+# Told of each image after its answer; of None where it cannot be read.
+Observe = Callable[[Seen | None], None]
 
 
 class Predictor:
@@ -113,7 +135,7 @@ class Predictor:
             ImageError: the image cannot be read; its index is 0.
             TimeoutError: it is past `ends_at` (see `decode`).
         """
-        return self.prepare(self.decode(image, ends_at))
+        return self._read(image, ends_at)[0]
 
     def probabilities(self, inputs: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return what the model gives, float32 (n, outputs), for inputs (n, h, w, c) from `prepare`.
@@ -151,7 +173,7 @@ class Predictor:
             on_error: "raise" fails all for one that cannot be read; "return" puts `{"error": "image 3: ..."}`
                 in its place.
             ends_at: `time.monotonic()` at which to give up, within an image or between two.
-            observe: is told what the model is given of each image, before it answers.
+            observe: is told of each image, after it is answered.
 
         Returns:
             For each image `[{"label": "7", "score": 0.9994, "id": 7}, ...]`, best first, the lower id first
@@ -171,19 +193,22 @@ class Predictor:
             raise TypeError("expected a list of images, got a single one")
         answers: list[Answer | dict[str, str]] = []
         for index, image in enumerate(images):
-            if time.monotonic() > ends_at:
+            started = time.monotonic()
+            if started > ends_at:
                 raise TimeoutError
-            ready: NDArray[np.float32] | None = None
             try:
-                ready = self.preprocess(image, ends_at)
+                ready, shape = self._read(image, ends_at)
             except ImageError as error:
                 if on_error == "raise":
                     raise error.at(index) from error
                 answers.append({"error": str(error.at(index))})
+                if observe is not None:
+                    observe(None)
+                continue
+            [scores] = self.probabilities(ready[None])
+            answers.append(self.rank(scores, count))
             if observe is not None:
-                observe(ready)
-            if ready is not None:
-                answers.append(self._rank(self.probabilities(ready[None])[0], count))
+                observe(Seen(index, image, shape, ready, scores, time.monotonic() - started))
         return answers
 
     def warm_up(self) -> None:
@@ -202,6 +227,20 @@ class Predictor:
         except ModelError as error:
             raise BundleError(f"{self.bundle.folder}: {error}", "its model gives no answer") from None
 
+    def rank(self, scores: NDArray[np.float32], count: int) -> Answer:
+        """Return the `count` best labels for the scores (outputs,) of an image, as `predict` does."""
+        best = self.find_best(scores, count)
+        return [self._describe(int(place), float(scores[place])) for place in best]
+
+    def find_best(self, scores: NDArray[np.float32], count: int) -> NDArray[np.int64]:
+        """Return the `count` best outputs (..., count) for scores (..., outputs), in the order of `rank`."""
+        return self._answered[np.argsort(-scores[..., self._answered], kind="stable")[..., :count]]
+
+    def _read(self, image: Any, ends_at: float) -> tuple[NDArray[np.float32], tuple[int, ...]]:
+        """Return the model's input, and the shape of its pixels, which themselves may take much memory."""
+        pixels = self.decode(image, ends_at)
+        return self.prepare(pixels), pixels.shape
+
     def _check_top_k(self, top_k: Any) -> int:
         most = max(len(self._answered), DEFAULT_TOP_K)
         try:
@@ -213,11 +252,6 @@ class Predictor:
             shown = type(top_k).__name__ if count is None or isinstance(top_k, bool) else count
             raise ValueError(f"top_k must be a whole number from 1 to {most}, got {shown}")
         return count
-
-    def _rank(self, scores: NDArray[np.float32], count: int) -> Answer:
-        known = scores[self._answered]
-        best = self._answered[np.argsort(-known, kind="stable")[:count]]
-        return [self._describe(int(place), float(scores[place])) for place in best]
 
     def _describe(self, place: int, score: float) -> dict[str, Any]:
         label = self.bundle.labels[place]

@@ -31,6 +31,10 @@ from modelyard.service.protocols.mlflow import MlflowDialect
 from modelyard.service.protocols.openapi import make_document
 from modelyard.service.protocols.own import JSON, OwnDialect
 from modelyard.service.protocols.predictions import Choose, Dialect, Predictions, explain
+from modelyard.service.recording.feedback import PATH as FEEDBACK_PATH
+from modelyard.service.recording.feedback import Feedback
+from modelyard.service.recording.options import RecordingOptions
+from modelyard.service.recording.recording import Recording
 from modelyard.service.settings import Settings
 
 # Threads that load versions which are not in memory.
@@ -53,21 +57,32 @@ def create_app(
     settings: Settings,
     log_stream: BinaryIO | None = None,
     arrivals: Arrivals | None = None,
+    recording: RecordingOptions | None = None,
 ) -> ASGIApp:
     """Make the application, which starts and stops the models with itself.
 
     The access log goes to `log_stream`, by default stdout. Clients among the `arrivals` at the port are
-    accepted before it is closed.
+    accepted before it is closed. What is answered is recorded, if there are options for that.
+
+    Raises:
+        ModelyardError: the place of the record cannot be opened.
     """
     admission = Admission(settings.max_concurrent, settings.max_queued)
     loading = ThreadPoolExecutor(LOADERS, thread_name_prefix="load")
     log = AccessLog(log_stream)
-    metrics = Metrics(functools.partial(_describe, models), models.problems)
+    told_by = [models.problems]
+    problems = functools.partial(_gather, told_by)
+    metrics = Metrics(functools.partial(_describe, models), problems)
+    record = None
+    if recording is not None:
+        inside = functools.partial(getattr, admission, "inside")
+        record = Recording(recording, models, inside, metrics.own, settings.token)
+        told_by.append(record.problems)
     models.observe_loads(metrics.count_load)
     draining = Draining(settings.drain_s, arrivals)
 
     def answer(path: str, dialect: Dialect, choose: Choose, at_once: bool = False) -> Route:
-        endpoint = Predictions(models, settings, admission, loading, dialect, choose, at_once)
+        endpoint = Predictions(models, settings, admission, loading, dialect, choose, at_once, record)
         return Route(path, endpoint, methods=["POST"])
 
     own = OwnDialect()
@@ -77,11 +92,14 @@ def create_app(
             answer("/invocations", MlflowDialect(), _choose_default, at_once=True),
             answer("/models/{name}/versions/{version:version}/predict", own, _choose_named),
             answer("/models/{name}/aliases/{alias}/predict", own, _choose_named),
-            *_make_information_routes(models, metrics, draining, settings),
+            *_make_feedback_routes(models, settings, admission, loading, record),
+            *_make_information_routes(models, metrics, draining, settings, problems, record is not None),
             *make_documentation_routes(),
             *make_page_routes(),
         ],
-        lifespan=_lifespan(models, log, draining, [admission.close, lambda: loading.shutdown(wait=False)]),
+        lifespan=_lifespan(
+            models, log, draining, record, [admission.close, lambda: loading.shutdown(wait=False)]
+        ),
         exception_handlers={HTTPException: _refuse},
     )
     # A redirect would lead to whatever host the client names.
@@ -102,10 +120,31 @@ def _choose_default(models: Models, path: dict[str, Any]) -> ServedVersion:  # n
     return models.default()
 
 
-def _make_information_routes(
-    models: Models, metrics: Metrics, draining: Draining, settings: Settings
+def _gather(told_by: list[Callable[[], list[str]]]) -> list[str]:
+    return [problem for problems in told_by for problem in problems()]
+
+
+def _make_feedback_routes(
+    models: Models,
+    settings: Settings,
+    admission: Admission,
+    loading: ThreadPoolExecutor,
+    record: Recording | None,
 ) -> list[Route]:
-    document = orjson.dumps(make_document(guarded=settings.token is not None))
+    if record is None:
+        return []
+    return [Route(FEEDBACK_PATH, Feedback(models, settings, admission, loading, record), methods=["POST"])]
+
+
+def _make_information_routes(
+    models: Models,
+    metrics: Metrics,
+    draining: Draining,
+    settings: Settings,
+    problems: Callable[[], list[str]],
+    records: bool,
+) -> list[Route]:
+    document = orjson.dumps(make_document(guarded=settings.token is not None, records=records))
 
     def list_models(request: Request) -> Response:  # noqa: ARG001
         return _as_json(_describe(models))
@@ -125,9 +164,9 @@ def _make_information_routes(
         return _as_json({"live": True})
 
     async def readyz(request: Request) -> Response:  # noqa: ARG001
-        problems = ["the service is stopping"] if draining.begun else []
+        stopping = ["the service is stopping"] if draining.begun else []
         ready = models.ready and not draining.begun
-        told = shorten(problems + models.problems(), MOST_PROBLEMS, MOST_PROBLEM_CHARACTERS)
+        told = shorten(stopping + problems(), MOST_PROBLEMS, MOST_PROBLEM_CHARACTERS)
         return _as_json({"ready": ready, "problems": told}, 200 if ready else 503)
 
     def read_metrics(request: Request) -> Response:  # noqa: ARG001
@@ -157,18 +196,26 @@ def _describe(models: Models) -> list[dict[str, Any]]:
 
 
 def _lifespan(
-    models: Models, log: AccessLog, draining: Draining, closing: list[Callable[[], None]]
+    models: Models,
+    log: AccessLog,
+    draining: Draining,
+    record: Recording | None,
+    closing: list[Callable[[], None]],
 ) -> Callable[[Starlette], AbstractAsyncContextManager[None]]:
     @asynccontextmanager
     async def run(app: Starlette) -> AsyncIterator[None]:  # noqa: ARG001
         log.start()
         try:
             await run_in_threadpool(models.start)
+            if record is not None:
+                record.start()
             draining.watch()
             yield
         finally:
             for close in closing:
                 await run_in_threadpool(close)
+            if record is not None:
+                await run_in_threadpool(record.stop)
             await run_in_threadpool(models.stop)
             log.stop()
 

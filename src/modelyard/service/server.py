@@ -20,6 +20,7 @@ from modelyard.service.http.arrivals import Arrivals, turn_away
 from modelyard.service.http.connections import Connection
 from modelyard.service.http.metrics import SHARED
 from modelyard.service.models.models import Models
+from modelyard.service.recording.options import RecordingOptions
 from modelyard.service.settings import Settings
 
 LOOPBACK = "127.0.0.1"
@@ -37,11 +38,13 @@ def serve(
     port: int = 8080,
     workers: int = 1,
     settings: Settings | None = None,
+    recording: RecordingOptions | None = None,
 ) -> None:
     """Serve until SIGTERM or SIGINT; requests inside are still answered.
 
     Each worker is a process with the limits of `settings`, and its own models from `models_factory`, which
-    must be picklable if there are several. Port 0 takes a free one.
+    must be picklable if there are several. Port 0 takes a free one. Answers are recorded where `recording`
+    says so.
 
     Raises:
         ModelyardError: the port is not available, or the service does not start.
@@ -52,7 +55,8 @@ def serve(
     print(f"modelyard serves on http://{address}:{listening.getsockname()[1]}", file=sys.stderr, flush=True)
     with _share_metrics(workers):
         arrivals = Arrivals(listening, shared=workers > 1)
-        config = _configure(models_factory, settings, workers, arrivals)
+        application = functools.partial(build, models_factory, settings, arrivals, recording)
+        config = _configure(application, settings, workers)
         if workers > 1:
             _Processes(config, listening, settings.drain_s).run()
             return
@@ -82,11 +86,9 @@ class _Processes(Multiprocess):
         self._listening.close()
 
 
-def _configure(
-    models_factory: Callable[[], Models], settings: Settings, workers: int, arrivals: Arrivals
-) -> uvicorn.Config:
+def _configure(application: Callable[[], ASGIApp], settings: Settings, workers: int) -> uvicorn.Config:
     return uvicorn.Config(
-        functools.partial(build, models_factory, settings, arrivals),
+        application,
         factory=True,
         loop="uvloop",
         http=functools.partial(Connection, settings=settings),  # type: ignore[arg-type]
@@ -102,9 +104,14 @@ def _configure(
     )
 
 
-def build(models_factory: Callable[[], Models], settings: Settings, arrivals: Arrivals) -> ASGIApp:
+def build(
+    models_factory: Callable[[], Models],
+    settings: Settings,
+    arrivals: Arrivals,
+    recording: RecordingOptions | None = None,
+) -> ASGIApp:
     """Make the application of one process."""
-    return create_app(models_factory(), settings, arrivals=arrivals)
+    return create_app(models_factory(), settings, arrivals=arrivals, recording=recording)
 
 
 def _listen(host: str, port: int) -> socket.socket:

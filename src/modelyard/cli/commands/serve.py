@@ -11,11 +11,12 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from modelyard.errors import ModelyardError
+from modelyard.errors import ModelyardError, UsageError
 from modelyard.service.settings import LIMITS, TOKEN, Settings
 
 if TYPE_CHECKING:
     from modelyard.service.models.models import Models
+    from modelyard.service.recording.options import RecordingOptions
 
 
 def add_arguments(command: argparse.ArgumentParser) -> None:
@@ -34,6 +35,7 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
     )
     copy = "for the local copy of what is served (default: in the user's cache)"
     command.add_argument("--copy", type=Path, default=unset, metavar="FOLDER", help=copy)
+    _add_recording(command)
     for name, limit in LIMITS.items():
         option, default = f"--{name.replace('_', '-')}", getattr(Settings, name)
         command.add_argument(option, type=type(default), default=default, metavar="N", help=limit["about"])
@@ -64,8 +66,52 @@ def run(given: argparse.Namespace) -> None:
     # A wrong address of the registry is reported here once, not by every process.
     uri, names = tracking_uri(), tuple(vars(given).get("model", ()))
     copy = vars(given).get("copy") or _choose_copy(uri, names)
-    factory = partial(make_models, names, copy, settings.max_pixels)
-    serve(factory, host=given.host, port=given.port, workers=given.workers, settings=settings)
+    factory, recording = partial(make_models, names, copy, settings.max_pixels), _read_recording(given)
+    serve(
+        factory,
+        host=given.host,
+        port=given.port,
+        workers=given.workers,
+        settings=settings,
+        recording=recording,
+    )
+
+
+def _add_recording(command: argparse.ArgumentParser) -> None:
+    """Add the options of what is kept of answers."""
+    unset = argparse.SUPPRESS
+    place = (
+        "record each answer in this folder or s3://bucket/prefix, and take labels (default: nothing is kept)"
+    )
+    command.add_argument("--record", default=unset, metavar="PLACE", help=place)
+    share = "keep the files of this share of the pictures too, 0 to 1; they may be personal data"
+    command.add_argument("--record-images", type=_read_share, default=0.0, metavar="SHARE", help=share)
+    alias = "of versions, such as challenger, that answer the same pictures in spare time, for the record"
+    command.add_argument("--shadow", default=unset, metavar="ALIAS", help=alias)
+
+
+def _read_recording(given: argparse.Namespace) -> "RecordingOptions | None":
+    place, shadow = vars(given).get("record"), vars(given).get("shadow")
+    if place is None:
+        if given.record_images or shadow is not None:
+            raise UsageError("--record-images and --shadow add to a record: name its place with --record")
+        return None
+    from modelyard.monitoring.tables.places import open_place
+    from modelyard.service.recording.options import RecordingOptions
+
+    # What is wrong with it is reported here once, not by every process.
+    open_place(place)
+    return RecordingOptions(place, given.record_images, shadow)
+
+
+def _read_share(text: str) -> float:
+    try:
+        share = float(text)
+    except ValueError:
+        share = -1.0
+    if not 0 <= share <= 1:
+        raise argparse.ArgumentTypeError(f"expected a share from 0 to 1, got {text!r}")
+    return share
 
 
 def _choose_copy(uri: str, names: tuple[str, ...]) -> Path:

@@ -87,6 +87,11 @@ def clean_jpeg(jpeg: bytes, limits: Limits) -> Clean:
     return Clean(b"".join([*kept, b"\xff\xd9"]), exif)
 
 
+def count_components(jpeg: bytes) -> int:
+    """Count the components of a JPEG that `clean_jpeg` lets through: 1 is grey, 3 are colours, 4 inks."""
+    return next(jpeg[segment.start + 9] for segment in _list_segments(jpeg) if segment.kind in _FRAMES)
+
+
 def _list_segments(jpeg: bytes) -> list[Segment]:
     """List all segments with the end mark as the last one."""
     segments: list[Segment] = []

@@ -17,8 +17,10 @@ from modelyard.monitoring.tables.schema import Table, make_schema
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _DAY_US = 86_400_000_000
 
+Values = tuple[Any, ...]
 
-def write_rows(place: Place, table: Table, model: str, rows: Sequence[tuple[Any, ...]]) -> list[str]:
+
+def write_rows(place: Place, table: Table, model: str, rows: Sequence[Values]) -> list[str]:
     """Write rows as parts, one for each UTC day among them; return the parts' paths.
 
     Args:
@@ -29,10 +31,30 @@ def write_rows(place: Place, table: Table, model: str, rows: Sequence[tuple[Any,
             microseconds since 1970.
 
     Raises:
-        OSError: the place cannot be written; no part of it is there. Parts of earlier days may be.
+        OSError: the place cannot be written. Parts of earlier days may be there, whole.
     """
-    by_day = groupby(sorted(rows, key=_read_day), _read_day)
-    return [_write_part(place, table, model, day, list(found)) for day, found in by_day]
+    by_day = groupby(sorted(rows, key=find_day), find_day)
+    return [write_part(place, table, model, list(found), name_part()) for _, found in by_day]
+
+
+def write_part(place: Place, table: Table, model: str, rows: Sequence[Values], name: str) -> str:
+    """Write rows of one UTC day as a part; return its path.
+
+    A part with the same name is replaced: a second attempt after an error leaves no row twice, even where the
+    first one was written after all. See `write_rows` for the rest.
+    """
+    import pyarrow
+    from pyarrow import parquet
+
+    schema = make_schema(table)
+    columns = zip(zip(*rows, strict=True), schema.types, strict=True)
+    arrays = [pyarrow.array(values, kind) for values, kind in columns]
+    content = pyarrow.BufferOutputStream()
+    parquet.write_table(pyarrow.Table.from_arrays(arrays, schema=schema), content, compression="zstd")
+    date = (_EPOCH + timedelta(days=find_day(rows[0]))).date().isoformat()
+    path = f"{place.folder(table, model, f'day={date}')}/{name}"
+    write_file(place, path, content.getvalue().to_pybytes())
+    return path
 
 
 def write_file(place: Place, path: str, content: bytes) -> None:
@@ -50,28 +72,13 @@ def write_file(place: Place, path: str, content: bytes) -> None:
         stream.write(content)
 
 
-def _write_part(place: Place, table: Table, model: str, day: int, rows: list[tuple[Any, ...]]) -> str:
-    import pyarrow
-    from pyarrow import parquet
-
-    schema = make_schema(table)
-    columns = [
-        pyarrow.array(column, kind.type) for column, kind in zip(zip(*rows, strict=True), schema, strict=True)
-    ]
-    content = pyarrow.BufferOutputStream()
-    parquet.write_table(pyarrow.Table.from_arrays(columns, schema=schema), content, compression="zstd")
-    date = (_EPOCH + timedelta(days=day)).date().isoformat()
-    path = f"{place.folder(table, model, f'day={date}')}/{_name_part()}"
-    write_file(place, path, content.getvalue().to_pybytes())
-    return path
-
-
-def _name_part() -> str:
+def name_part() -> str:
     """Return a name that no other writer has: two pods may have the same host name and process number."""
     time = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
     host = "".join(sign if sign.isalnum() and sign.isascii() else "-" for sign in socket.gethostname())[:63]
     return f"part-{time}-{host}-{os.getpid()}-{secrets.token_hex(6)}.parquet"
 
 
-def _read_day(row: tuple[Any, ...]) -> int:
+def find_day(row: Values) -> int:
+    """Return the UTC day of a row, in days since 1970."""
     return int(row[0] // _DAY_US)

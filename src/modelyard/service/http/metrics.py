@@ -30,7 +30,8 @@ class Metrics:
     def __init__(
         self, describe: Callable[[], list[dict[str, Any]]], problems: Callable[[], list[str]]
     ) -> None:
-        own = CollectorRegistry()
+        # Where others may register what they count.
+        self.own = own = CollectorRegistry()
         self._requests = Counter("modelyard_requests", "Requests that were answered.", _LABELS, registry=own)
         self._seconds = Histogram(
             "modelyard_request_seconds",

@@ -4,7 +4,7 @@ import { Card, describeScore } from "./card.js";
 import { writeCurl } from "./curl.js";
 import { find, make } from "./dom.js";
 import { showTime } from "./numbers.js";
-import { ask, hasToken } from "./service.js";
+import { askWithId, hasToken } from "./service.js";
 
 const CHAMPION = "champion";
 // Up to FEW labels are all shown, in a fixed order; of more, only the BEST are, ranked.
@@ -110,11 +110,12 @@ export class Board {
     const call = (entry.call = new AbortController());
     const started = performance.now();
     try {
-      const found = await this.#send(key, call.signal);
+      const { body: found, id } = await this.#send(key, call.signal);
       entry.answer = found.predictions[0];
       const rows = this.#hasFewLabels ? entry.answer.toSorted((one, other) => one.id - other.id) : entry.answer;
       const time = showTime(performance.now() - started) + (version.loaded ? "" : ", with loading");
       card.show(entry.answer, rows, found.inputs?.[0], time);
+      if (key === CHAMPION) card.askWhetherRight(id, entry.answer[0].label, this.#model.labels);
       if (found.version !== version.version || !version.loaded) this.#onNews();
     } catch (error) {
       if (call.signal.aborted) return;
@@ -126,7 +127,7 @@ export class Board {
   async #send(key, signal) {
     const { blob } = this.#picture;
     const send = (count) =>
-      ask(`${this.#path(key)}?top_k=${count}&show=input`, {
+      askWithId(`${this.#path(key)}?top_k=${count}&show=input`, {
         method: "POST",
         body: blob,
         headers: { "Content-Type": blob.type },

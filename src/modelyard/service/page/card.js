@@ -1,6 +1,7 @@
 // One version: what it is, what it answers, and what it saw.
 
 import { make, makeButton } from "./dom.js";
+import { Feedback } from "./feedback.js";
 import { LEAST_SURE, listAccuracy, showShare, showSize } from "./numbers.js";
 
 export class Card {
@@ -11,6 +12,7 @@ export class Card {
   #rows = make("ol", "rows");
   #facts = make("dl", "facts");
   #footer = make("footer");
+  #feedback = new Feedback();
   #command = make("textarea");
   #version = null;
   #time = "";
@@ -20,7 +22,7 @@ export class Card {
     const header = make("header", "", make("div", "", this.#title, this.#network));
     if (onRemove) header.append(makeButton("Remove", "quiet", onRemove));
     const copy = makeButton("Copy as curl", "quiet", async () => this.#copy(copy, await onCopy()));
-    this.#footer.append(copy);
+    this.#footer.append(this.#feedback.element, copy);
     Object.assign(this.#command, { readOnly: true, hidden: true, rows: 4, ariaLabel: "Command" });
     this.#difference.hidden = true;
     this.element = make("article", "card", header, this.#difference, this.#verdict, this.#rows, this.#facts);
@@ -59,6 +61,11 @@ export class Card {
     this.#showRows(rows, answer[0].id);
   }
 
+  // Ask whether the answer with an id is right; `labels` are all that it could have been.
+  askWhetherRight(id, best, labels) {
+    this.#feedback.offer(id, best, labels);
+  }
+
   set differs(is) {
     this.element.classList.toggle("differs", is);
     this.#difference.textContent = is ? "Disagrees with the champion" : "";
@@ -70,6 +77,7 @@ export class Card {
     this.element.ariaBusy = "false";
     this.differs = false;
     this.#time = time;
+    this.#feedback.hide();
     this.#verdict.replaceChildren(content);
     this.#listFacts();
   }
@@ -113,7 +121,7 @@ export class Card {
   }
 
   set canCopy(can) {
-    this.#footer.querySelector("button").hidden = !can;
+    this.#footer.querySelector(":scope > button").hidden = !can;
     if (!can) this.#command.hidden = true;
   }
 }

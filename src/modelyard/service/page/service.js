@@ -19,12 +19,17 @@ export function whenTokenIsNeeded(act) {
 }
 
 export async function ask(path, options = {}) {
+  return (await askWithId(path, options)).body;
+}
+
+// Gives the answer's body, and the id under which the service knows it.
+export async function askWithId(path, options = {}) {
   const headers = new Headers(options.headers);
   if (hasToken()) headers.set("Authorization", `Bearer ${sessionStorage.getItem(KEY)}`);
   const response = await send(path, { ...options, headers });
   // A proxy in front of the service may answer with something else.
   const body = await response.json().catch((error) => (error.name === "AbortError" ? Promise.reject(error) : {}));
-  if (response.ok) return body;
+  if (response.ok) return { body, id: response.headers.get("X-Request-ID") ?? "" };
   if (response.status === 401) {
     onRefused(hasToken());
     sessionStorage.removeItem(KEY);

@@ -172,9 +172,14 @@ REFUSED = {
 }
 
 
-def make_document(guarded: bool) -> dict[str, Any]:
-    """Return the document of all endpoints in OpenAPI 3.1; `guarded` if the service asks for a token."""
-    paths = _describe_predictions() | _describe_information()
+def make_document(guarded: bool, records: bool = False) -> dict[str, Any]:
+    """Return the document of all endpoints in OpenAPI 3.1.
+
+    Args:
+        guarded: the service asks for a token.
+        records: it records its answers, and takes labels.
+    """
+    paths = _describe_predictions() | (_describe_feedback() if records else {}) | _describe_information()
     document: dict[str, Any] = {
         "openapi": "3.1.0",
         "info": {
@@ -248,6 +253,21 @@ def _describe_predictions() -> dict[str, Any]:
     )
     mlflow["responses"] |= _refuse(_OWN_ERROR, 401) | {"415": _response(REFUSED[415], _TEXT, "text/plain")}
     return {path: {"post": operation} for path, operation in {**paths, "/invocations": mlflow}.items()}
+
+
+def _describe_feedback() -> dict[str, Any]:
+    """Return the path that takes labels."""
+    fields = {"id": {**_TEXT, "description": "X-Request-ID of the answer"}, "label": _TEXT}
+    index = {**_WHOLE, "minimum": 0, "default": 0, "description": "of the image in its request"}
+    body = {JSON: {"schema": {**_object(fields, index=index), "additionalProperties": False}}}
+    taken = _object({**fields, "index": _WHOLE, "model": _TEXT, "version": _WHOLE})
+    operation = _operation(
+        "Say what an answered image really is; the last word counts.", [], body, taken, _OWN_ERROR
+    )
+    operation["tags"] = ["feedback"]
+    operation["responses"]["202"] = _response("Taken, and written within a minute.", taken)
+    del operation["responses"]["200"], operation["responses"]["500"]
+    return {"/feedback": {"post": operation}}
 
 
 def _operation(

@@ -8,19 +8,19 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-import numpy as np
-from numpy.typing import NDArray
 from starlette.types import Receive, Scope, Send
 
 from modelyard.inference.decoding.images import ImageError
 from modelyard.inference.interpreters import ModelError
-from modelyard.inference.predictor import Observe, Predictor
+from modelyard.inference.predictor import Observe, Predictor, Seen
 from modelyard.service.http.admission import Admission
 from modelyard.service.http.front import RECORD, Record, send_answer
 from modelyard.service.http.refusals import Refusal, busy, too_large
 from modelyard.service.models.models import Models, ServedVersion, Unavailable, UnknownModel
 from modelyard.service.protocols.lanes import is_quick
 from modelyard.service.protocols.own import Payload
+from modelyard.service.recording.answered import Answered
+from modelyard.service.recording.recording import Recording
 from modelyard.service.settings import Settings
 
 Answers = list[Any]
@@ -52,6 +52,7 @@ class Predictions:
         loading: threads in which versions that are not in memory may be loaded.
         choose: returns the version for the path's parameters.
         chooses_at_once: `choose` never loads, and is called on the event loop.
+        recording: is given what was answered, once that is sent; None for no record.
     """
 
     models: Models
@@ -61,14 +62,16 @@ class Predictions:
     dialect: Dialect
     choose: Choose
     chooses_at_once: bool
+    recording: Recording | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request within its deadline."""
         record: Record = scope[RECORD]
+        kept = None if self.recording is None else Answered()
         try:
             with self.admission.admit():
                 async with asyncio.timeout(self.settings.deadline_s):
-                    body = await self._answer(scope, receive, record)
+                    body = await self._answer(scope, receive, record, kept)
         except ClientGoneError:
             return
         except Exception as error:
@@ -77,8 +80,10 @@ class Predictions:
             await send_answer(send, refusal.status, body, kind, refusal.headers)
         else:
             await send_answer(send, 200, body)
+            if self.recording is not None and kept is not None:
+                self.recording.offer(kept)
 
-    async def _answer(self, scope: Scope, receive: Receive, record: Record) -> bytes:
+    async def _answer(self, scope: Scope, receive: Receive, record: Record, kept: Answered | None) -> bytes:
         ends_at = time.monotonic() + self.settings.deadline_s
         served = await self._choose(scope.get("path_params", {}))
         record.model, record.version = served.name, served.version
@@ -97,7 +102,9 @@ class Predictions:
         inputs: list[str | None] = []
 
         def predict(payload: Payload) -> Answers:
-            observe = _keep_drawn(served.predictor, inputs) if payload.shows_input else None
+            observe: Observe | None = None if kept is None else kept.keep
+            if payload.shows_input:
+                observe = _keep_drawn(served.predictor, inputs, observe)
             return served.predictor.predict(payload.images, payload.top_k, payload.on_error, ends_at, observe)
 
         if len(body) > _QUICKLY_PARSED_BYTES:
@@ -107,6 +114,9 @@ class Predictions:
             answers = predict(payload)
         else:
             answers = await self.admission.run(predict, payload)
+        if self.recording is not None and kept is not None:
+            is_own = headers.get(b"x-request-id") != record.id.encode()
+            record.id = self.recording.name(kept, served, record.id, is_own, record.images)
         return self.dialect.write(served, answers, inputs)
 
     async def _choose(self, path: dict[str, Any]) -> ServedVersion:
@@ -116,11 +126,16 @@ class Predictions:
         return await loop.run_in_executor(self.loading, self.choose, self.models, path)
 
 
-def _keep_drawn(predictor: Predictor, inputs: list[str | None]) -> Observe:
-    """Return an observer that adds each input to `inputs`: a PNG in base64, or None if it cannot be read."""
+def _keep_drawn(predictor: Predictor, inputs: list[str | None], other: Observe | None) -> Observe:
+    """Return an observer that adds each input to `inputs`: a PNG in base64, or None if it cannot be read.
 
-    def keep(ready: NDArray[np.float32] | None) -> None:
-        inputs.append(None if ready is None else b64encode(predictor.draw_input(ready)).decode())
+    The `other` observer, if there is one, is told as well.
+    """
+
+    def keep(seen: Seen | None) -> None:
+        inputs.append(None if seen is None else b64encode(predictor.draw_input(seen.ready)).decode())
+        if other is not None:
+            other(seen)
 
     return keep
 

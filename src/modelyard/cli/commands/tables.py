@@ -1,0 +1,41 @@
+"""Look after the tables of recorded answers.
+
+`prune` removes what is older than its owner wants to keep: answers and labels by their days, pictures by the
+time at which they were last written.
+"""
+
+import argparse
+from datetime import UTC, datetime
+
+from modelyard.cli.arguments import add_json, add_tables, read_period
+from modelyard.cli.output import say, say_json
+
+
+def add_arguments(command: argparse.ArgumentParser) -> None:
+    """Add the arguments of the command."""
+    actions = command.add_subparsers(required=True, metavar="ACTION")
+    prune = actions.add_parser("prune", help="remove old parts and pictures", description=__doc__)
+    add_json(prune)
+    add_tables(prune)
+    age = "such as 90d; of answers and labels only whole days (UTC) are removed"
+    prune.add_argument("--older-than", type=read_period, required=True, metavar="TIME", help=age)
+    prune.add_argument("--dry-run", action="store_true", help="only say what would be removed")
+
+
+def run(given: argparse.Namespace) -> None:
+    """Remove old files, or say which there are."""
+    from modelyard.monitoring.tables.places import open_place
+    from modelyard.monitoring.tables.pruning import find_old, remove_files
+    from modelyard.params import load_params
+    from modelyard.repository import find_root
+
+    place = open_place(given.tables or load_params(find_root() / "params.yaml").monitor.tables)
+    files = find_old(place, datetime.now(UTC) - given.older_than)
+    size = sum(file.size for file in files)
+    if not given.dry_run:
+        remove_files(place, files)
+    if given.json:
+        say_json({"files": len(files), "bytes": size, "removed": not given.dry_run})
+        return
+    done = "to remove" if given.dry_run else "removed"
+    say(f"{place.name}: {done}: {len(files):,} files, {size / 1e6:,.1f} MB")

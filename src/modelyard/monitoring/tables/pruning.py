@@ -1,0 +1,63 @@
+"""Old parts and pictures, to be removed: how long answers are kept is for their owner to say."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+from modelyard.monitoring.tables.places import IMAGES, Place
+from modelyard.monitoring.tables.schema import ANSWERS, LABELS
+
+if TYPE_CHECKING:
+    from pyarrow.fs import FileInfo
+
+_DAY = "/day="
+# Left by a process that was killed while it wrote; no process takes so long for a part.
+_LEFT, _LEFT_AFTER = ".new", timedelta(days=1)
+
+
+def find_old(place: Place, before: datetime, now: datetime | None = None) -> list["FileInfo"]:
+    """Find parts whose whole day lies before a time, and pictures that were last written before it.
+
+    What a killed process left unfinished is among them, a day after that.
+
+    Raises:
+        OSError: the place cannot be read.
+    """
+    left_before = (now or datetime.now(UTC)) - _LEFT_AFTER
+    return [
+        file
+        for folder in (ANSWERS.name, LABELS.name, IMAGES)
+        for file in _list_files(place, folder)
+        if _is_old(file, folder, before) or (file.base_name.endswith(_LEFT) and file.mtime < left_before)
+    ]
+
+
+def remove_files(place: Place, files: list["FileInfo"]) -> None:
+    """Remove files; one that is gone already is passed over.
+
+    Raises:
+        OSError: one cannot be removed.
+    """
+    for file in files:
+        try:
+            place.files.delete_file(file.path)
+        except FileNotFoundError:
+            continue
+
+
+def _list_files(place: Place, folder: str) -> Iterator["FileInfo"]:
+    from pyarrow.fs import FileSelector
+
+    selector = FileSelector(f"{place.root}/{folder}", recursive=True, allow_not_found=True)
+    return (file for file in place.files.get_file_info(selector) if file.is_file)
+
+
+def _is_old(file: "FileInfo", folder: str, before: datetime) -> bool:
+    if folder == IMAGES:
+        return bool(file.mtime < before)
+    try:
+        day = datetime.fromisoformat(file.path.rpartition(_DAY)[2].partition("/")[0]).replace(tzinfo=UTC)
+    except ValueError:
+        # Not a part of ours.
+        return False
+    return day + timedelta(days=1) <= before

@@ -1,0 +1,61 @@
+"""What /metrics says of the record."""
+
+from collections import Counter as Count
+from collections.abc import Iterable
+from typing import Any
+
+from prometheus_client import CollectorRegistry, Counter, Histogram
+
+# Series of labels for each version; all other labels are counted together.
+MOST_LABELS = 100
+OTHER = "(other)"
+SCORES = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 1.0)
+# What is recorded.
+ANSWER, SHADOW, LABEL, IMAGE = "answer", "shadow", "label", "image"
+# Why it is not: too many at once, too much in one request, a place that cannot be written for too long, no
+# spare time for a shadow, or a fault of our own.
+FULL, LARGE, PLACE, LOAD, FAILED = "queue_full", "too_large", "place", "load", "failed"
+
+
+class RecordingCounters:
+    """Counts rows that were written and dropped, and answers by their labels and scores."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._recorded = Counter(
+            "modelyard_recorded", "Rows and images in the record.", ["kind"], registry=registry
+        )
+        self._dropped = Counter(
+            "modelyard_record_dropped",
+            "Rows and images that are missing in the record, by reason.",
+            ["kind", "reason"],
+            registry=registry,
+        )
+        labels = ["model", "version"]
+        self._answers = Counter(
+            "modelyard_answers", "Images by their first label.", [*labels, "label"], registry=registry
+        )
+        self._scores = Histogram(
+            "modelyard_scores", "Scores of first labels.", labels, buckets=SCORES, registry=registry
+        )
+        self._known: dict[tuple[str, str], set[str]] = {}
+
+    def count_recorded(self, kind: str, number: int) -> None:
+        """Count rows, or images, that were written."""
+        self._recorded.labels(kind).inc(number)
+
+    def count_dropped(self, kind: str, reason: str, number: int) -> None:
+        """Count rows, or images, that will not be written."""
+        self._dropped.labels(kind, reason).inc(number)
+
+    def count_answers(self, model: str, version: str, best: Iterable[tuple[str, float]]) -> None:
+        """Count first labels with their scores; call it from one thread only."""
+        known = self._known.setdefault((model, version), set())
+        scores: Any = self._scores.labels(model, version)
+        counts: Count[str] = Count()
+        for label, score in best:
+            if label not in known and len(known) < MOST_LABELS:
+                known.add(label)
+            counts[label if label in known else OTHER] += 1
+            scores.observe(score)
+        for label, number in counts.items():
+            self._answers.labels(model, version, label).inc(number)

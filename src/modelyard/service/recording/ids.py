@@ -1,0 +1,48 @@
+"""Ids that say what they were given for: every worker and pod knows them, at once and for good."""
+
+import hashlib
+import hmac
+import re
+from collections.abc import Iterable
+from typing import NamedTuple
+
+_ID = re.compile(r"([A-Za-z0-9]{1,64})-([0-9]{1,18})-([0-9]{1,9})-([0-9a-f]{16})")
+
+
+class Given(NamedTuple):
+    """What an id was given for: a version's answer to so many images."""
+
+    model: str
+    version: int
+    images: int
+
+
+class Ids:
+    """Marks ids of answers with version, number of images, and a keyed digest over these and the model.
+
+    The key comes from the service's token, so that all its workers and pods have the same. Without a token
+    the digest guards against mistakes alone; nobody else is kept out of such a service either.
+    """
+
+    def __init__(self, token: str | None) -> None:
+        self._key = hashlib.sha256(f"modelyard feedback\n{token or ''}".encode()).digest()
+
+    def mark(self, made: str, given: Given) -> str:
+        """Return the id `made`, letters and digits, with the marks of what it is given for."""
+        head = f"{made}-{given.version}-{given.images}"
+        return f"{head}-{self._digest(head, given.model)}"
+
+    def read(self, marked: str, models: Iterable[str]) -> Given | None:
+        """Return what an id was given for by one of these models; None if it was not."""
+        found = _ID.fullmatch(marked)
+        if found is None:
+            return None
+        head = marked.rpartition("-")[0]
+        for model in models:
+            if hmac.compare_digest(self._digest(head, model), found[4]):
+                return Given(model, int(found[2]), int(found[3]))
+        return None
+
+    def _digest(self, head: str, model: str) -> str:
+        text = f"{head}\n{model}".encode("utf-8", "replace")
+        return hashlib.blake2b(text, digest_size=8, key=self._key).hexdigest()

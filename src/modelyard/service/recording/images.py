@@ -1,0 +1,64 @@
+"""The files of a share of the pictures, chosen by their digests, so that all services choose alike."""
+
+from collections import OrderedDict, deque
+
+from modelyard.monitoring.tables.places import IMAGES, Place
+from modelyard.monitoring.tables.writing import write_file
+from modelyard.service.recording.counters import FULL, IMAGE, PLACE, RecordingCounters
+from modelyard.service.recording.rows import Row
+
+MOST_WAITING_BYTES = 32_000_000
+# Pictures that were written lately, and are not written again when they come again.
+MOST_KNOWN = 10_000
+
+
+class Images:
+    """Pictures that wait to be written; used by one thread. Those that do not fit are dropped and counted."""
+
+    def __init__(self, place: Place, share: float, counters: RecordingCounters) -> None:
+        self._place, self._share, self._counters = place, share, counters
+        self._waiting: deque[tuple[str, bytes]] = deque()
+        self._waiting_bytes = 0
+        self._known: OrderedDict[str, None] = OrderedDict()
+
+    def add(self, row: Row) -> None:
+        """Add the file of a row's picture, if it is one of the share, and not there yet."""
+        picture = row.picture
+        if not picture.suffix or not is_chosen(picture.sha256, self._share):
+            return
+        folder = self._place.folder(IMAGES, row.model, picture.sha256[:2])
+        path = f"{folder}/{picture.sha256}{picture.suffix}"
+        if path in self._known:
+            self._known.move_to_end(path)
+            return
+        if self._waiting_bytes + len(picture.file) > MOST_WAITING_BYTES:
+            self._counters.count_dropped(IMAGE, FULL, 1)
+            return
+        self._know(path)
+        self._waiting.append((path, picture.file))
+        self._waiting_bytes += len(picture.file)
+
+    def write_one(self) -> bool:
+        """Write the oldest file; return whether there was one. One that cannot be written is dropped."""
+        if not self._waiting:
+            return False
+        path, file = self._waiting.popleft()
+        self._waiting_bytes -= len(file)
+        try:
+            write_file(self._place, path, file)
+        except OSError:
+            self._known.pop(path, None)
+            self._counters.count_dropped(IMAGE, PLACE, 1)
+        else:
+            self._counters.count_recorded(IMAGE, 1)
+        return True
+
+    def _know(self, path: str) -> None:
+        self._known[path] = None
+        if len(self._known) > MOST_KNOWN:
+            self._known.popitem(last=False)
+
+
+def is_chosen(sha256: str, share: float) -> bool:
+    """Say whether a picture with this digest, in hex, belongs to a share of them, 0..1."""
+    return int(sha256[:13], 16) < share * 16**13

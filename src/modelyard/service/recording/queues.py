@@ -1,0 +1,45 @@
+"""A bounded queue between two threads, neither of which waits for the other."""
+
+from collections import deque
+from typing import Generic, TypeVar
+
+T = TypeVar("T")
+
+
+class Queue(Generic[T]):
+    """One thread puts, one other takes; there is no lock for either to wait for.
+
+    Args:
+        most_rows: that wait at once.
+        most_bytes: that wait at once.
+    """
+
+    def __init__(self, most_rows: int, most_bytes: int) -> None:
+        self._most_rows, self._most_bytes = most_rows, most_bytes
+        self._items: deque[tuple[T, int, int]] = deque()
+        # Each sum is written by one of the threads only.
+        self._put_rows = self._put_bytes = self._taken_rows = self._taken_bytes = 0
+
+    def put(self, item: T, rows: int, size: int) -> bool:
+        """Add an item of so many rows and bytes; return False, and leave it, if there is no room."""
+        if (
+            self._put_rows - self._taken_rows + rows > self._most_rows
+            or self._put_bytes - self._taken_bytes + size > self._most_bytes
+        ):
+            return False
+        self._items.append((item, rows, size))
+        self._put_rows += rows
+        self._put_bytes += size
+        return True
+
+    def take(self, most_rows: int) -> list[T]:
+        """Return the oldest items, up to `most_rows` rows of them, but at least one where there is one."""
+        taken: list[T] = []
+        rows = 0
+        while self._items and (not taken or rows + self._items[0][1] <= most_rows):
+            item, more_rows, size = self._items.popleft()
+            taken.append(item)
+            rows += more_rows
+            self._taken_rows += more_rows
+            self._taken_bytes += size
+        return taken

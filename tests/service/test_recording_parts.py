@@ -1,0 +1,232 @@
+"""Rows on their way to their parts: bounds, places that fail, stops."""
+
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from prometheus_client import CollectorRegistry, generate_latest
+from pyarrow import dataset
+
+from modelyard.inference.predictor import Predictor
+from modelyard.monitoring.tables.places import open_place
+from modelyard.monitoring.tables.schema import LABELS
+from modelyard.service.models.models import ServedVersion
+from modelyard.service.recording import pending, recorder
+from modelyard.service.recording.answered import Answered
+from modelyard.service.recording.counters import MOST_LABELS, OTHER, RecordingCounters
+from modelyard.service.recording.images import is_chosen
+from modelyard.service.recording.queues import Queue
+from modelyard.service.recording.recorder import FULL_PROBLEM, Recorder
+from tflite_models import digit_bundle, draw_band, encode
+
+FILE = encode(draw_band(3))
+DAY_US = 86_400_000_000
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> ServedVersion:
+    return ServedVersion("mnist", 1, Predictor(digit_bundle(tmp_path_factory.mktemp("served") / "mnist")))
+
+
+def answer(served: ServedVersion, images: int = 1, time_us: int = 0, role: str = "answer") -> Answered:
+    answered = Answered("an-id", time_us or time.time_ns() // 1000, role, served)
+    served.predictor.predict([FILE] * images, observe=answered.keep)
+    return answered
+
+
+class Watched:
+    """A recorder with its metrics; `start` is left to the test."""
+
+    def __init__(self, place: Path, images: float = 0.0) -> None:
+        registry = CollectorRegistry()
+        self.place = place
+        self.recorder = Recorder(open_place(str(place)), images, RecordingCounters(registry))
+        self._registry = registry
+
+    def count(self, name: str, **labels: str) -> float:
+        return self._registry.get_sample_value(f"modelyard_{name}_total", labels) or 0.0
+
+    def count_rows(self) -> int:
+        if not (self.place / "answers").exists():
+            return 0
+        return int(
+            dataset.dataset(self.place / "answers", format="parquet", partitioning="hive").count_rows()
+        )
+
+    def render(self) -> str:
+        return generate_latest(self._registry).decode()
+
+
+def wait_until(holds: Any) -> None:
+    for _ in range(200):
+        if holds():
+            return
+        time.sleep(0.05)
+    raise AssertionError("it did not come true within ten seconds")
+
+
+def test_a_part_is_written_after_its_time_and_the_last_one_at_the_stop(
+    served: ServedVersion, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    watched = Watched(tmp_path)
+    watched.recorder.start()
+    watched.recorder.offer(answer(served))
+    time.sleep(0.5)
+    assert watched.count_rows() == 0
+    monkeypatch.setattr(pending, "PART_S", 0.1)
+    wait_until(lambda: watched.count_rows() == 1)
+    monkeypatch.setattr(pending, "PART_S", 60.0)
+    watched.recorder.offer(answer(served, 2))
+    watched.recorder.stop()
+    assert watched.count_rows() == watched.count("recorded", kind="answer") == 3
+
+
+def test_rows_wait_for_a_place_that_comes_back_and_none_is_lost_or_written_twice(
+    served: ServedVersion, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in (("PART_S", 0.1), ("FIRST_PAUSE_S", 0.2), ("LONGEST_PAUSE_S", 0.2)):
+        monkeypatch.setattr(pending, name, value)
+    place = tmp_path / "place"
+    place.write_text("in the way")
+    watched = Watched(place)
+    watched.recorder.start()
+    watched.recorder.offer(answer(served))
+    wait_until(watched.recorder.problems)
+    assert watched.recorder.problems() == [
+        "the record cannot be written (Not a directory); answers are not affected"
+    ]
+    watched.recorder.offer(answer(served, 2))
+    place.unlink()
+    wait_until(lambda: watched.count_rows() == 3)
+    assert watched.recorder.problems() == []
+    watched.recorder.stop()
+    assert watched.count_rows() == 3
+
+
+def test_a_place_that_stays_away_costs_the_rows_that_do_not_fit_in_memory_and_they_are_counted(
+    served: ServedVersion, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pending, "PART_S", 0.0)
+    monkeypatch.setattr(pending, "MOST_ROWS", 10)
+    (tmp_path / "answers").write_text("in the way")
+    watched = Watched(tmp_path)
+    watched.recorder.start()
+    for _ in range(4):
+        watched.recorder.offer(answer(served, 4))
+    wait_until(lambda: watched.count("record_dropped", kind="answer", reason="place") == 6)
+    assert not watched.recorder.offer_label("mnist", (0, "an-id", 0, "1", "", "3", "feedback"))
+    watched.recorder.stop()
+    assert watched.count("record_dropped", kind="answer", reason="place") == 16
+    assert watched.count("recorded", kind="answer") == 0
+
+
+def test_a_full_queue_costs_rows_and_readyz_is_told(
+    served: ServedVersion, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(recorder, "MOST_ROWS", 5)
+    watched = Watched(tmp_path)
+    for _ in range(4):
+        watched.recorder.offer(answer(served, 2))
+    assert watched.recorder.problems() == [FULL_PROBLEM]
+    assert watched.count("record_dropped", kind="answer", reason="queue_full") == 4
+    watched.recorder.start()
+    watched.recorder.stop()
+    assert watched.count_rows() == 4
+
+
+def test_the_images_of_a_huge_request_are_kept_as_far_as_they_fit(
+    served: ServedVersion, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("modelyard.service.recording.answered.MOST_BYTES", 3 * (28 * 28 * 4 + 40 + len(FILE)))
+    watched = Watched(tmp_path)
+    watched.recorder.offer(answer(served, 5))
+    watched.recorder.start()
+    watched.recorder.stop()
+    assert watched.count_rows() == 3
+    assert watched.count("record_dropped", kind="answer", reason="too_large") == 2
+
+
+def test_a_place_that_hangs_does_not_hold_up_the_stop(
+    served: ServedVersion, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(recorder, "STOP_S", 0.2)
+    monkeypatch.setattr(pending, "write_part", lambda *_: time.sleep(3))
+    watched = Watched(tmp_path)
+    watched.recorder.offer(answer(served))
+    watched.recorder.start()
+    started = time.monotonic()
+    watched.recorder.stop()
+    assert time.monotonic() - started < 2
+
+
+def test_a_clock_that_jumps_over_midnight_and_back_leaves_each_row_in_its_own_day(
+    served: ServedVersion, tmp_path: Path
+) -> None:
+    watched = Watched(tmp_path)
+    for days in (20_000, 20_001, 19_999, 20_000):
+        watched.recorder.offer(answer(served, time_us=days * DAY_US + 1))
+    watched.recorder.start()
+    watched.recorder.stop()
+    found = {path.parent.name for path in tmp_path.glob("answers/*/*/*")}
+    assert found == {"day=2024-10-03", "day=2024-10-04", "day=2024-10-05"}
+    assert watched.count_rows() == 4
+
+
+def test_a_request_that_cannot_be_made_rows_is_counted_and_the_next_is_recorded(
+    served: ServedVersion, tmp_path: Path
+) -> None:
+    watched = Watched(tmp_path)
+    watched.recorder.start()
+    broken = answer(served)
+    broken.seen[0] = broken.seen[0]._replace(image=b"no picture at all")
+    watched.recorder.offer(broken)
+    wait_until(lambda: watched.count("record_dropped", kind="answer", reason="failed") == 1)
+    watched.recorder.offer(answer(served))
+    watched.recorder.stop()
+    assert watched.count_rows() == 1
+
+
+def test_the_share_of_pictures_is_chosen_by_their_digests(served: ServedVersion, tmp_path: Path) -> None:
+    digests = [f"{number * 0x9E3779B97F4A7C15 % 2**64:016x}" for number in range(10_000)]
+    chosen = {digest for digest in digests if is_chosen(digest, 0.1)}
+    assert 900 < len(chosen) < 1100
+    assert chosen < {digest for digest in digests if is_chosen(digest, 0.2)}
+    assert all(is_chosen(digest, 1.0) and not is_chosen(digest, 0.0) for digest in digests)
+    assert is_chosen("f" * 64, 1.0)
+
+
+def test_labels_beyond_the_bound_are_counted_together() -> None:
+    registry = CollectorRegistry()
+    counters = RecordingCounters(registry)
+    counters.count_answers("many", "1", [(str(label), 0.5) for label in range(MOST_LABELS + 50)])
+    text = generate_latest(registry).decode()
+    assert f'modelyard_answers_total{{label="{OTHER}",model="many",version="1"}} 50.0' in text
+    assert text.count("modelyard_answers_total{") == MOST_LABELS + 1
+
+
+def test_a_queue_refuses_what_does_not_fit_by_rows_or_by_bytes() -> None:
+    queue: Queue[str] = Queue(3, 100)
+    assert [
+        queue.put(name, rows, size) for name, rows, size in [("a", 2, 10), ("b", 2, 10), ("c", 1, 91)]
+    ] == [
+        True,
+        False,
+        False,
+    ]
+    assert queue.put("d", 1, 90)
+    assert (queue.take(1), queue.take(9), queue.take(9)) == (["a"], ["d"], [])
+    assert queue.put("e", 3, 100)
+
+
+def test_labels_are_written_beside_the_answers(tmp_path: Path) -> None:
+    watched = Watched(tmp_path)
+    row = (20_000 * DAY_US, "an-id", 0, "1", "", "3", "feedback")
+    assert watched.recorder.offer_label("mnist", row)
+    watched.recorder.start()
+    watched.recorder.stop()
+    [found] = (
+        dataset.dataset(tmp_path / "labels", format="parquet", partitioning="hive").to_table().to_pylist()
+    )
+    assert [found[name] for name in LABELS.columns][1:] == list(row[1:])
+    assert (found["model"], found["day"]) == ("mnist", "2024-10-04")
