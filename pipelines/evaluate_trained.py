@@ -3,7 +3,7 @@
 from argparse import Namespace
 
 from modelyard.evaluation.labelled_evaluation import evaluate_labelled
-from modelyard.evaluation.reference import REFERENCE, write_reference
+from modelyard.evaluation.reference import RECENT_REFERENCE, REFERENCE, write_reference
 from modelyard.evaluation.reports import write_predictions
 from modelyard.evaluation.served import find_bundles
 from modelyard.files import replace_folder, write_json
@@ -29,8 +29,9 @@ def evaluate_trained(paths: Namespace, params: Params) -> None:
             plot_labelled(report / "plots", evaluation)
             keep_samples(report, choose_samples(pictures, MOST))
             write_predictions(report / "predictions.npz", evaluation.predictions)
-            if evaluation.recent:
+            if evaluation.recent and evaluation.recent_reference:
                 write_predictions(report / "recent.npz", evaluation.recent)
+                write_reference(report / RECENT_REFERENCE, evaluation.recent_reference)
             write_reference(report / REFERENCE, evaluation.served.reference())
             write_json(report / "report.json", evaluation.report())
             print(evaluation.summarize())

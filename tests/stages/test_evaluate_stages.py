@@ -459,5 +459,6 @@ def test_recent_pictures_are_measured_apart(run: Run, pictures: Pictures, reposi
     assert measured["test"]["accuracy"] == 1 - 2 / PICTURES
     kept = read_predictions(repository / "reports/trained/float32/recent.npz")
     assert len(kept.labels) == 10
+    assert read_reference(repository / "reports/trained/float32/recent_reference.npz").images == 10
     report = json.loads((repository / "reports/trained/float32/report.json").read_text())
     assert report["recent"] == {"images": 10, "digest": kept.digest}

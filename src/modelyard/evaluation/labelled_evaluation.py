@@ -17,6 +17,7 @@ from modelyard.evaluation.measures import (
     measure_classes,
     wilson_interval,
 )
+from modelyard.evaluation.reference import Reference, make_reference
 from modelyard.evaluation.reports import Predictions, describe_bundle, packaging_proof
 from modelyard.evaluation.served import Served, answer_files, ask_bundle
 from modelyard.images.dataset import Dataset
@@ -58,7 +59,9 @@ class LabelledEvaluation:
     pictures: Pictures
     dataset: Dataset
     evaluate: Evaluate
-    recent: Predictions | None = None  # of pictures that were collected from live answers; None without any
+    # Of pictures that were collected from live answers; None without any.
+    recent: Predictions | None = None
+    recent_reference: Reference | None = None
 
     @property
     def predictions(self) -> Predictions:
@@ -123,10 +126,13 @@ class LabelledEvaluation:
         )
 
 
-def predict_recent(predictor: Predictor, recent: Pictures) -> Predictions:
-    """Return what a bundle answers to recent pictures, to compare it with another image by image."""
+def predict_recent(predictor: Predictor, recent: Pictures) -> tuple[Predictions, Reference]:
+    """Return what a bundle answers to recent pictures: to compare it with another, and with live answers."""
     names = tuple(recent.name(place) for place in range(len(recent)))
-    return Predictions(recent.labels, answer_files(predictor, recent)[0], recent.digest, names)
+    probabilities, figures = answer_files(predictor, recent)
+    labels = [label.name for label in predictor.bundle.labels]
+    predictions = Predictions(recent.labels, probabilities, recent.digest, names)
+    return predictions, make_reference(probabilities, figures, labels)
 
 
 def measure_recent(recent: Predictions) -> dict[str, float]:
@@ -152,5 +158,5 @@ def evaluate_labelled(
             than the dataset, or cannot answer.
     """
     served = ask_bundle(folder, pictures, evaluate, classes=dataset.classes)
-    predicted = predict_recent(served.predictor, recent) if recent is not None and len(recent) else None
-    return LabelledEvaluation(served, pictures, dataset, evaluate, predicted)
+    found = predict_recent(served.predictor, recent) if recent is not None and len(recent) else (None, None)
+    return LabelledEvaluation(served, pictures, dataset, evaluate, *found)

@@ -52,6 +52,6 @@ def _ask(store: Store, champion: Evidence, pictures: Pictures) -> Predictions:
     if labels != list(pictures.classes):
         raise ModelyardError(f"{champion.uri}: expected the classes of the recent pictures, it has others")
     try:
-        return predict_recent(Predictor(bundle, limits=LIMITS), pictures)
+        return predict_recent(Predictor(bundle, limits=LIMITS), pictures)[0]
     except BundleError as error:
         raise ModelyardError(f"{champion.uri}: {error}") from None
