@@ -55,7 +55,6 @@ SLOW = (
     "service/test_connections.py",
     "service/test_draining.py",
     "inference/test_trial.py",
-    "monitoring/test_loop.py",
     "monitoring/test_monitor_command.py",
     "monitoring/test_shifts.py",
     "stages/test_registering_stages.py",
