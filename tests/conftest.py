@@ -55,6 +55,8 @@ SLOW = (
     "service/test_connections.py",
     "service/test_draining.py",
     "inference/test_trial.py",
+    "monitoring/test_monitor_command.py",
+    "monitoring/test_shifts.py",
     "stages/test_registering_stages.py",
     "stages/test_stage.py",
     "sweeps/test_sweep_space.py",

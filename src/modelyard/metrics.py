@@ -49,6 +49,9 @@ CATALOGUE = {
     "robustness/mean_accuracy": _share("accuracy on corrupted pictures, mean of the kinds"),
     "robustness/worst_accuracy": _share("accuracy on corrupted pictures, the worst kind"),
     "robustness/answers": Metric("corrupted pictures", None, "{:,.0f}"),
+    "recent/accuracy": _share("accuracy on recent pictures"),
+    "recent/accuracy_low": _share("lower end of its 95 % interval", None),
+    "recent/accuracy_high": _share("upper end of its 95 % interval", None),
     "agreement/same_first": _share("same first answer as its source"),
     "agreement/max_difference": Metric(
         "largest difference to a probability of its source", "lower", "{:.1e}"

@@ -207,3 +207,19 @@ def test_wrong_calls_are_one_line(
     with pytest.raises(SystemExit, match="2"):
         main(["monitor", "mnist", "--since", "week"])
     assert "expected a time such as 30m, 12h or 7d, got 'week'" in capsys.readouterr().err
+
+
+def test_live_pictures_are_compared_with_the_recent_ones_where_there_are_enough(
+    registry: Watched, place: Place, capsys: pytest.CaptureFixture[str]
+) -> None:
+    record(place, make_rows(blur(LIVE), "2", start=datetime.now(UTC) - HOUR))
+    assert monitor(capsys, place, expect=1)["alarms"]
+    recent = registry.kept(2) / "recent_reference.npz"
+    write_reference(recent, blur(BEFORE).reference())
+    try:
+        [version] = monitor(capsys, place)["versions"]  # type: ignore[misc]
+        assert version["compared_with"] == "recent set"
+        write_reference(recent, blur(BEFORE.take(np.arange(100))).reference())
+        assert monitor(capsys, place, expect=1)["alarms"]
+    finally:
+        recent.unlink()

@@ -14,7 +14,8 @@ PIPELINE = """
 stages:
   compose:
     cmd: >-
-      python pipelines/compose.py --conf conf --out params.yaml --source data/source --network models/source
+      python pipelines/compose.py --conf conf --out params.yaml --source data/source
+      --additions data/additions --network models/source
     deps: [conf, pipelines/compose.py]
     outs:
       - params.yaml: {cache: false, persist: true}

@@ -17,6 +17,7 @@ from PIL import Image
 import tflite_models
 from conftest import ROOT
 from modelyard.errors import ModelyardError
+from modelyard.evaluation.reference import read_reference
 from modelyard.evaluation.reports import read_predictions
 from modelyard.evaluation.served import ask_bundle, find_bundles, measure_latency, name_processor
 from modelyard.files import write_json
@@ -24,6 +25,8 @@ from modelyard.images.crops import cut_out
 from modelyard.images.pictures import Pictures, write_pictures
 from modelyard.inference.bundle import read_bundle
 from modelyard.inference.decoding.images import Limits, decode
+from modelyard.inference.fits import fit_pixels
+from modelyard.inference.input_figures import input_figures
 from modelyard.inference.predictor import Predictor
 from modelyard.nesting import flatten
 from modelyard.params import Params
@@ -38,6 +41,8 @@ TRAINED = {
     "bundles": "bundles/trained",
     "test": "data/test.npz",
     "source": "data/source",
+    "recent": "data/recent.npz",
+    "additions": "data/additions",
     "dataset": "data/dataset.json",
     "reports": "reports/trained",
     "metrics": "reports/trained.json",
@@ -92,6 +97,7 @@ def pictures(repository: Path) -> Pictures:
     ]
     held = hold_files(repository / "data/source", files, labels, CLASSES)
     write_pictures(repository / "data/test.npz", held)
+    write_pictures(repository / "data/recent.npz", held.take([]))
     write_record(repository, CLASSES)
     return held
 
@@ -456,3 +462,31 @@ def test_a_model_too_slow_for_the_budget_is_measured_ten_times() -> None:
     calls: list[int] = []
     latency = measure_latency(lambda: calls.append(1), runs=500, warmup=3, budget_s=0.0)
     assert latency.runs == len(calls) == 10
+
+
+def test_a_bundle_keeps_what_live_pictures_are_compared_with(
+    run: Run, pictures: Pictures, repository: Path
+) -> None:
+    assert run("evaluate_trained.py", TRAINED) == ""
+    reference = read_reference(repository / "reports/trained/float32/reference.npz")
+    assert reference.images == sum(reference.labels.values()) == PICTURES
+    inputs = fit_pixels("mnist", pictures.pixels(0, grey=True), 28, 28)[None]
+    assert abs(reference.samples["mean"] - input_figures(inputs)[0, 0]).min() < 1e-6
+    assert reference.samples["score"].tolist() == sorted(reference.samples["score"].tolist())
+    assert "recent" not in json.loads((repository / "reports/trained.json").read_text())["float32"]
+
+
+def test_recent_pictures_are_measured_apart(run: Run, pictures: Pictures, repository: Path) -> None:
+    (repository / "data/additions").symlink_to(repository / "data/source")
+    write_pictures(repository / "data/recent.npz", pictures.take(np.arange(10, 20)))
+    assert run("evaluate_trained.py", TRAINED) == ""
+    measured = json.loads((repository / "reports/trained.json").read_text())["float32"]
+    # One of these ten has a wrong label.
+    assert measured["recent"]["accuracy"] == 0.9
+    assert measured["recent"]["accuracy_low"] < 0.9 < measured["recent"]["accuracy_high"]
+    assert measured["test"]["accuracy"] == 1 - 2 / PICTURES
+    kept = read_predictions(repository / "reports/trained/float32/recent.npz")
+    assert len(kept.labels) == 10
+    assert read_reference(repository / "reports/trained/float32/recent_reference.npz").images == 10
+    report = json.loads((repository / "reports/trained/float32/report.json").read_text())
+    assert report["recent"] == {"images": 10, "digest": kept.digest}

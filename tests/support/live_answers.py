@@ -81,14 +81,14 @@ def invert(answered: Answered, share: float) -> Answered:
 
 def answer(levels: NDArray[np.uint8]) -> NDArray[np.float32]:
     """Answer as a network that compares a picture with the mean of each class."""
-    flat, known = levels.reshape(len(levels), -1) / 255, _class_means()
+    flat, known = levels.reshape(len(levels), -1) / 255, class_means()
     distances = ((flat[:, None] - known) ** 2).sum(axis=2)
     powers = np.exp(-(distances - distances.min(axis=1, keepdims=True)) / 8)
     return (powers / powers.sum(axis=1, keepdims=True)).astype(np.float32)
 
 
 @functools.cache
-def _class_means() -> NDArray[np.float64]:
+def class_means() -> NDArray[np.float64]:
     random = np.random.default_rng(1)
     drawn = [[_draw(digit, random) for _ in range(40)] for digit in range(10)]
     means: NDArray[np.float64] = np.array(drawn).reshape(10, 40, -1).mean(axis=1) / 255

@@ -15,12 +15,15 @@ from modelyard.evaluation.measures import (
     class_scores,
     confusion_matrix,
     measure_answers,
+    wilson_interval,
 )
+from modelyard.evaluation.reference import Reference, make_reference
 from modelyard.evaluation.reports import Predictions, describe_bundle, packaging_proof
 from modelyard.evaluation.robustness import Robustness, measure_robustness
-from modelyard.evaluation.served import Served, ask_bundle
+from modelyard.evaluation.served import Served, answer_files, ask_bundle
 from modelyard.images.dataset import Dataset
 from modelyard.images.pictures import Pictures
+from modelyard.inference.predictor import Predictor
 from modelyard.params import Evaluate
 
 
@@ -58,6 +61,9 @@ class LabelledEvaluation:
     dataset: Dataset
     evaluate: Evaluate
     robustness: Robustness | None = None  # None if conf/evaluate asks for none
+    # Of pictures that were collected from live answers; None without any.
+    recent: Predictions | None = None
+    recent_reference: Reference | None = None
 
     @property
     def predictions(self) -> Predictions:
@@ -86,6 +92,7 @@ class LabelledEvaluation:
         return {
             "test": measure_answers(probabilities, labels, self.evaluate.bins),
             **({"robustness": self.robustness.metrics()} if self.robustness else {}),
+            **({"recent": measure_recent(self.recent)} if self.recent else {}),
             **self.served.costs(),
             **({"agreement": proof} if proof else {}),
         }
@@ -101,6 +108,7 @@ class LabelledEvaluation:
                 "source": self.dataset.source,
                 "images": len(self.pictures),
             },
+            **({"recent": _describe_recent(self.recent)} if self.recent else {}),
             "images_per_class": dict(zip(self.dataset.classes, scores.support.tolist(), strict=True)),
             "classes": scores.by_class(self.dataset.classes),
             **self.served.circumstances(),
@@ -112,11 +120,17 @@ class LabelledEvaluation:
 
     def summarize(self) -> str:
         """Say in one line how good it is."""
-        test = self.metrics()["test"]
+        metrics = self.metrics()
+        test = metrics["test"]
+        recent = (
+            f"; {metrics['recent']['accuracy']:.2%} of {len(self.recent.labels):,} recent ones"
+            if self.recent
+            else ""
+        )
         return (
             f"{self.served.bundle.name} ({self.served.bundle.precision}): {test['accuracy']:.2%} of "
             f"{len(self.pictures):,} test images (95 % interval {test['accuracy_low']:.2%} to "
-            f"{test['accuracy_high']:.2%}; {test['majority']:.2%} are of one class), "
+            f"{test['accuracy_high']:.2%}; {test['majority']:.2%} are of one class){recent}, "
             f"{self.served.latency.p50_ms:.2f} ms an image{self._summarize_robustness()}"
         )
 
@@ -130,10 +144,32 @@ class LabelledEvaluation:
         )
 
 
+def predict_recent(predictor: Predictor, recent: Pictures) -> tuple[Predictions, Reference]:
+    """Return what a bundle answers to recent pictures: to compare it with another, and with live answers."""
+    names = tuple(recent.name(place) for place in range(len(recent)))
+    probabilities, figures = answer_files(predictor, recent)
+    labels = [label.name for label in predictor.bundle.labels]
+    predictions = Predictions(recent.labels, probabilities, recent.digest, names)
+    return predictions, make_reference(probabilities, figures, labels)
+
+
+def measure_recent(recent: Predictions) -> dict[str, float]:
+    """Return the accuracy on recent pictures, 0..1, with its 95 % interval."""
+    right = int((recent.probabilities.argmax(axis=1) == recent.labels).sum())
+    low, high = wilson_interval(right, len(recent.labels))
+    return {"accuracy": right / len(recent.labels), "accuracy_low": low, "accuracy_high": high}
+
+
+def _describe_recent(recent: Predictions) -> dict[str, Any]:
+    return {"images": len(recent.labels), "digest": recent.digest}
+
+
 def evaluate_labelled(
-    folder: Path, pictures: Pictures, dataset: Dataset, evaluate: Evaluate
+    folder: Path, pictures: Pictures, dataset: Dataset, evaluate: Evaluate, recent: Pictures | None = None
 ) -> LabelledEvaluation:
     """Ask the bundle in `folder` for every picture, each as a file, as its users will.
+
+    `recent` are pictures that were collected from live answers, if there are any.
 
     Raises:
         ModelyardError: there are no pictures, one cannot be read, or the bundle is damaged, has other labels
@@ -141,4 +177,5 @@ def evaluate_labelled(
     """
     served = ask_bundle(folder, pictures, evaluate, classes=dataset.classes)
     robustness = measure_robustness(served, pictures, evaluate.corruptions)
-    return LabelledEvaluation(served, pictures, dataset, evaluate, robustness)
+    found = predict_recent(served.predictor, recent) if recent is not None and len(recent) else (None, None)
+    return LabelledEvaluation(served, pictures, dataset, evaluate, robustness, *found)

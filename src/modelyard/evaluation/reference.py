@@ -13,6 +13,8 @@ from modelyard.files import replace_file
 from modelyard.inference.input_figures import FIGURES
 
 REFERENCE = "reference.npz"
+# The same of the recent pictures, if there are any: they are closer to what comes in.
+RECENT_REFERENCE = "recent_reference.npz"
 SCORE = "score"
 # Of a larger test set, as many values at equal ranks are kept: they are off by at most 1 in 20,000.
 MOST_KEPT = 10_000

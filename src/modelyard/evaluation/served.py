@@ -101,10 +101,8 @@ def ask_bundle(
     )
     height, width = predictor.decode(first).shape[:2]
     what = f"one {kind.name if (kind := find_format(first)) else 'file'} of {width}x{height} pixels"
-    seconds = len(files) * latency.p50_ms / 1000
-    given = ask_for_all(_answer_file, predictor, files, range(len(files)), "asking", seconds)
-    probabilities, figures = (np.stack(found) for found in zip(*given, strict=True))
-    return Served(predictor, probabilities, figures, load_ms, latency, what)
+    given = answer_files(predictor, files, len(files) * latency.p50_ms / 1000)
+    return Served(predictor, *given, load_ms, latency, what)
 
 
 def _load_predictor(folder: Path, image: bytes, classes: Sequence[str] | None) -> tuple[Predictor, float]:
@@ -123,6 +121,13 @@ def _load_predictor(folder: Path, image: bytes, classes: Sequence[str] | None) -
     except (BundleError, ImageError, ModelError) as error:
         raise ModelyardError(f"the bundle {folder} cannot answer: {error}: package it again") from error
     return predictor, (time.perf_counter_ns() - start_ns) / 1e6
+
+
+def answer_files(predictor: Predictor, files: Files, seconds: float = 0.0) -> tuple[Floats, Floats]:
+    """Return probabilities (n, outputs) and figures of the inputs, float32; see `ask_for_all`."""
+    given = ask_for_all(_answer_file, predictor, files, range(len(files)), "asking", seconds)
+    probabilities, figures = (np.stack(found) for found in zip(*given, strict=True))
+    return probabilities, figures
 
 
 def _answer_file(predictor: Predictor, files: Files, place: int) -> tuple[Floats, Floats]:

@@ -1,13 +1,14 @@
 """Pictures that are added to a dataset: to train on, and recent ones, which only evaluation reads."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from modelyard.errors import ModelyardError
 from modelyard.images.folders.checking import Look, look_at
-from modelyard.images.pictures import PictureFiles, label_type
+from modelyard.images.joined import JoinedPictures
+from modelyard.images.pictures import PictureFiles, Pictures, digest_arrays, label_type
 from modelyard.images.threads import work_through
 
 TRAIN, RECENT = "train", "recent"
@@ -17,6 +18,29 @@ def name_folder(label: str) -> str:
     """Return the name of a class's folder: its own, percent-encoded where no folder can be named so."""
     name = label.replace("%", "%25").replace("/", "%2F")
     return f"%2E{name[1:]}" if name.startswith(".") else name
+
+
+def add_pictures(splits: Mapping[str, Pictures], folder: Path) -> dict[str, Pictures]:
+    """Return the splits of a dataset with a folder's pictures: more to train on, and the split `recent`.
+
+    The added ones come first, so that a training on some of the pictures has them all.
+
+    Raises:
+        ModelyardError: see `read_additions`.
+    """
+    held = [splits[name] for name in ("validation", "test")]
+    some = any((folder / split).is_dir() for split in (TRAIN, RECENT))
+    kept_out = set().union(*map(digest_pictures, held)) if some else set()
+    known = splits["train"]
+    added, recent = read_additions(folder, known.classes, kept_out)
+    if len(added) and not isinstance(known, JoinedPictures):
+        known = JoinedPictures(known, added, np.arange(len(added) + len(known)))
+    return {**splits, "train": known, RECENT: recent}
+
+
+def digest_pictures(pictures: Pictures) -> set[str]:
+    """Return a digest of the RGB pixels of each picture, which copies in any format share."""
+    return {digest_arrays(pictures.pixels(place, grey=False)) for place in range(len(pictures))}
 
 
 def read_additions(

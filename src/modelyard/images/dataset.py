@@ -75,7 +75,9 @@ def write_dataset(path: Path, data: Data, obtained: Obtained, splits: Mapping[st
         "seed": data.seed,
         **obtained.facts,
         "splits": {
-            name: {"images": len(pictures), "digest": pictures.digest} for name, pictures in splits.items()
+            name: {"images": len(pictures), "digest": pictures.digest}
+            for name, pictures in splits.items()
+            if len(pictures)
         },
     }
     write_json(path, about)

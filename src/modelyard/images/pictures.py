@@ -16,6 +16,7 @@ from PIL import Image
 
 from modelyard.errors import ModelyardError, named
 from modelyard.files import replace_file
+from modelyard.images.joined import JoinedPictures
 from modelyard.inference.decoding.images import ImageError, Limits, decode
 
 Labels = NDArray[np.unsignedinteger[Any]]
@@ -160,8 +161,10 @@ class PictureFiles(_Labelled):
         return {"paths": np.array(self.paths), "sha256": np.array(self.sha256)}
 
 
-# Both have the same methods.
-Pictures: TypeAlias = PixelPictures | PictureFiles
+# All have the same methods.
+Pictures: TypeAlias = PixelPictures | PictureFiles | JoinedPictures
+# The folder of added pictures lies beside that of a dataset's own.
+ADDITIONS = "additions"
 
 
 def digest_arrays(*arrays: NDArray[Any]) -> str:
@@ -187,13 +190,31 @@ def write_pictures(path: Path, pictures: Pictures, inputs: NDArray[Any] | None =
 
 
 def read_pictures(path: Path, folder: Path) -> Pictures:
-    """Read what `write_pictures` wrote, without pickle; files of pictures are in `folder`."""
+    """Read what `write_pictures` wrote, without pickle.
+
+    Files of pictures are in `folder`; those that were added to them in the folder ADDITIONS beside it.
+    """
     with open_arrays(path) as arrays:
-        labels, classes = arrays["labels"], tuple(map(str, arrays["classes"]))
-        if "levels" in arrays:
-            return PixelPictures(labels, classes, arrays["levels"])
-        paths, sha256 = (tuple(map(str, arrays[name])) for name in ("paths", "sha256"))
-        return PictureFiles(labels, classes, folder, paths, sha256)
+        classes = tuple(map(str, arrays["classes"]))
+        if "places" not in arrays:
+            return _read_part(arrays, "", classes, folder)
+        known, added = (
+            _read_part(arrays, f"{part}_", classes, where)
+            for part, where in (("known", folder), ("added", folder.with_name(ADDITIONS)))
+        )
+        if not isinstance(added, PictureFiles):
+            raise TypeError("added pixels instead of files")
+        return JoinedPictures(known, added, arrays["places"])
+
+
+def _read_part(
+    arrays: Any, start: str, classes: tuple[str, ...], folder: Path
+) -> PixelPictures | PictureFiles:
+    labels = arrays[f"{start}labels"]
+    if f"{start}levels" in arrays:
+        return PixelPictures(labels, classes, arrays[f"{start}levels"])
+    paths, sha256 = (tuple(map(str, arrays[f"{start}{name}"])) for name in ("paths", "sha256"))
+    return PictureFiles(labels, classes, folder, paths, sha256)
 
 
 @contextmanager

@@ -2,23 +2,26 @@
 
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
 from modelyard.files import replace_file
 from modelyard.images.additions import RECENT, TRAIN, name_folder
-from modelyard.images.pictures import LIMITS, Pictures, digest_arrays
+from modelyard.images.pictures import LIMITS, digest_arrays
 from modelyard.inference.decoding.images import ImageError, decode
 from modelyard.monitoring.kept_images import read_image
 from modelyard.monitoring.tables.places import Place
-from modelyard.monitoring.tables.reading import Skipped, Wanted, read_days
+from modelyard.monitoring.tables.reading import THREADS, Skipped, Wanted, read_days
 from modelyard.monitoring.tables.schema import ANSWERS
 from modelyard.monitoring.truths import Truths, read_truths
 
 _COLUMNS = ("time", "request_id", "index", "sha256")
 # Of the digest, as many hex digits as make a share of pictures exact enough.
 _DIGITS = 8
+# Files that are in memory at once.
+_AHEAD = 64
 
 
 @dataclass
@@ -62,8 +65,8 @@ def collect(place: Place, wish: Wish, test: Collection[str], out: Path) -> Colle
     labels = _find_labels(place, wish, truths, collected)
     known: set[str] = set()
     # The label given last comes first, and stays where copies have several.
-    for sha256, (_, label) in sorted(labels.items(), key=lambda item: (item[1][0], item[0]), reverse=True):
-        found = read_image(place, wish.model, sha256)
+    ordered = sorted(labels.items(), key=lambda item: (item[1][0], item[0]), reverse=True)
+    for sha256, label, found in _read_images(place, wish.model, [(one, last[1]) for one, last in ordered]):
         if found is None:
             collected.left_out["their files were not kept"] += 1
             continue
@@ -87,9 +90,16 @@ def collect(place: Place, wish: Wish, test: Collection[str], out: Path) -> Colle
     return collected
 
 
-def digest_pictures(pictures: Pictures) -> set[str]:
-    """Return a digest of the RGB pixels of each picture, which copies in any format share."""
-    return {digest_arrays(pictures.pixels(place, grey=False)) for place in range(len(pictures))}
+def _read_images(
+    place: Place, model: str, labels: Sequence[tuple[str, str]]
+) -> Iterator[tuple[str, str, tuple[bytes, str] | None]]:
+    """Yield each digest and label with its file, in order; a few are fetched at once."""
+    with ThreadPoolExecutor(THREADS) as threads:
+        for start in range(0, len(labels), _AHEAD):
+            chosen = labels[start : start + _AHEAD]
+            files = threads.map(lambda one: read_image(place, model, one[0]), chosen)
+            for (sha256, label), found in zip(chosen, files, strict=True):
+                yield sha256, label, found
 
 
 def _find_labels(

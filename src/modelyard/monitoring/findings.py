@@ -63,6 +63,7 @@ class Measured:
 
     reference: Reference
     right: int | None  # None without labels
+    of: str = "test set"  # those pictures, in words
 
     def make_grids(self) -> dict[str, Grid]:
         """Return the grid of each sample."""

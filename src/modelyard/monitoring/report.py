@@ -75,11 +75,16 @@ class Section:
 
     @property
     def test_accuracy(self) -> tuple[float, Interval] | None:
-        """The same of the test set, None if it has no labels."""
+        """The same of its evaluation, None if that had no labels."""
         if self.measured is None or self.measured.right is None:
             return None
         right, images = self.measured.right, self.measured.reference.images
         return right / images, wilson_interval(right, images)
+
+    @property
+    def compared_with(self) -> str:
+        """The pictures that live ones are compared with, in words."""
+        return self.measured.of if self.measured else "test set"
 
     @property
     def name(self) -> str:
@@ -132,7 +137,7 @@ def make_report(store: Store, place: Place, question: Question, monitor: Monitor
     """
     skipped = Skipped()
     truths = read_truths(place, question.model, question.until, skipped)
-    sections = _Sections(store, question, monitor.least_sure)
+    sections = _Sections(store, question, monitor)
     wanted = Wanted(question.model, COLUMNS, question.since, question.until)
     for _, parts in read_days(place, ANSWERS, wanted, skipped):
         sections.count_day(parts, truths)
@@ -144,9 +149,10 @@ def make_report(store: Store, place: Place, question: Question, monitor: Monitor
 class _Sections:
     """The sections of a report, made as their versions are met."""
 
-    def __init__(self, store: Store, question: Question, least_sure: int) -> None:
+    def __init__(self, store: Store, question: Question, monitor: Monitor) -> None:
         self.known: dict[Answerer, Section] = {}
-        self._store, self._question, self._least_sure = store, question, least_sure
+        self._store, self._question, self._least_sure = store, question, monitor.least_sure
+        self._fewest = monitor.min_images
         self._measured: dict[str, tuple[Measured | None, str, dict[str, Grid]]] = {}
 
     def count_day(self, parts: Iterable["pyarrow.Table"], truths: Truths) -> None:
@@ -181,7 +187,7 @@ class _Sections:
 
     def _find_measured(self, version: str) -> tuple[Measured | None, str, dict[str, Grid]]:
         if version not in self._measured:
-            measured, note = _read_measured(self._store, self._question.model, version)
+            measured, note = _read_measured(self._store, self._question.model, version, self._fewest)
             self._measured[version] = (measured, note, measured.make_grids() if measured else {})
         return self._measured[version]
 
@@ -197,16 +203,15 @@ def _judge_sections(sections: list[Section], monitor: Monitor) -> None:
         section.findings = [next(judged) for _ in found]
 
 
-def _read_measured(store: Store, model: str, version: str) -> tuple[Measured | None, str]:
+def _read_measured(store: Store, model: str, version: str, fewest: int) -> tuple[Measured | None, str]:
     """Return what a version showed when it was evaluated, and what is missing, in words."""
     try:
         evidence = read_evidence(store, find_version(store.client, model, version))
-        reference, note = read_kept_reference(store, evidence)
+        kept = read_kept_reference(store, evidence, fewest)
     except ModelyardError as error:
         return None, f"it cannot be compared with its evaluation: {error}"
-    accuracy = evidence.metrics.get("test/accuracy")
-    right = None if accuracy is None else round(accuracy * reference.images)
-    return Measured(reference, right), note
+    right = None if kept.accuracy is None else round(kept.accuracy * kept.reference.images)
+    return Measured(kept.reference, right, kept.of), kept.lacks
 
 
 def _order(answerer: Answerer) -> tuple[str, int, str]:
@@ -224,6 +229,7 @@ def _to_plain(section: Section) -> dict[str, Any]:
         "labelled": total.labelled,
         "accuracy": _plain_accuracy(section.accuracy),
         "test_accuracy": _plain_accuracy(section.test_accuracy),
+        "compared_with": section.compared_with,
         "note": section.note,
         "labels": dict(total.labels.most_common()),
         "findings": [{**asdict(finding), "verdict": str(finding.verdict)} for finding in section.findings],

@@ -45,8 +45,13 @@ def give_verdict(report: Report) -> str:
     corrected = f"p-values are corrected for {report.asked} questions"
     if not report.alarms:
         return f"No alarm: nothing is beyond its limit ({corrected})."
-    told = [f"{SUBJECTS[finding.subject]} of {section.name}" for section, finding in report.alarms]
-    return f"ALARM: beyond their limits are {', '.join(told)} ({corrected})."
+    told = []
+    for section in report.sections:
+        subjects = [
+            SUBJECTS[finding.subject].replace(":", "") for of, finding in report.alarms if of is section
+        ]
+        told += [f"of {section.name}: {', '.join(subjects)}"] if subjects else []
+    return f"ALARM. Beyond their limits are, {'; '.join(told)} ({corrected})."
 
 
 def show_accuracy(found: tuple[float, Interval] | None) -> str:
@@ -107,23 +112,24 @@ def compare_pair(shadow: str, answered: str, pairs: Pairs) -> str:
 def _draw_section(section: Section, columns: int) -> Iterator[str]:
     total = section.total
     yield f"{section.name}: {total.images:,} images, {total.labelled:,} of them labelled"
-    accuracy = f"accuracy {show_accuracy(section.accuracy)}, test set {show_accuracy(section.test_accuracy)}"
+    before = f"{section.compared_with} {show_accuracy(section.test_accuracy)}"
+    accuracy = f"accuracy {show_accuracy(section.accuracy)}, {before}"
     pairs = (compare_pair(section.answerer.version, other, found) for other, found in section.pairs.items())
-    shares = f"first answers (test set): {show_shares(section)}" if total.images else ""
+    shares = f"first answers ({section.compared_with}): {show_shares(section)}" if total.images else ""
     for line in (section.note, accuracy, shares, *pairs):
         yield from textwrap.wrap(
             line, max(columns, 60), initial_indent="  ", subsequent_indent="    ", break_on_hyphens=False
         )
-    yield from _draw_findings(section.findings)
+    yield from _draw_findings(section)
     if total.unsure:
         sure = ", ".join(f"{one.label} {one.score:.2f}" for one in total.unsure[:5])
         yield f"  least sure of: {sure}; --html FILE shows {len(total.unsure)}, --json has their digests"
 
 
-def _draw_findings(findings: list[Finding]) -> Iterator[str]:
-    if findings:
-        yield f"  {'':<17} {'change':<23} {'limit':<6} {'corrected':<13} {'test set':<13} {'live':<13}"
-    for finding in findings:
+def _draw_findings(section: Section) -> Iterator[str]:
+    if section.findings:
+        yield f"  {'':<17} {'change':<23} {'limit':<6} {'corrected':<13} {section.compared_with:<13} live"
+    for finding in section.findings:
         mark = finding.verdict if finding.verdict is not Verdict.ALIKE else ""
         yield (
             f"  {SUBJECTS[finding.subject]:<17} {show_effect(finding):<23} {show_limit(finding):<6} "

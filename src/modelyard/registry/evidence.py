@@ -19,6 +19,8 @@ from modelyard.tracking.mlflow_types import LoggedModel, ModelVersion
 from modelyard.tracking.store import Store
 
 PREDICTIONS, REPORT = "predictions.npz", "report.json"
+# The predictions of the pictures that were collected from live answers, if there were any.
+RECENT = "recent.npz"
 # The folder that versions shared before each had its own.
 SHARED_EVALUATION = "evaluation"
 # A logged model keeps this many characters of a dataset's digest.
@@ -94,10 +96,7 @@ def add_classes(evidence: Evidence, predictions: Predictions, classes: Sequence[
 
 def read_kept_predictions(store: Store, evidence: Evidence) -> tuple[Predictions, tuple[str, ...]]:
     """Return a version's predictions and classes; raise ModelyardError if they are missing or not its own."""
-    # The run may be deleted for good, and anybody can write tags.
-    run, refusals = (evidence.run_id, evidence.evaluation), (MISSING, INVALID)
-    kept = ask(store.client.list_artifacts, *run, refusals=refusals) if evidence.run_id else None
-    if not {REPORT, PREDICTIONS} <= {Path(file.path).name for file in kept or ()}:
+    if not {REPORT, PREDICTIONS} <= list_kept(store, evidence):
         raise ModelyardError(
             f"{evidence.uri}: expected {evidence.evaluation}/{PREDICTIONS} in its run "
             f"{evidence.run_id or '(it has none)'}, there is no such file: "
@@ -121,6 +120,28 @@ def read_kept_predictions(store: Store, evidence: Evidence) -> tuple[Predictions
             f"its {REPORT} names {len(classes)}: register it again"
         )
     return found, classes
+
+
+def keeps_recent(store: Store, evidence: Evidence) -> bool:
+    """Return whether a version was evaluated on recent pictures too."""
+    return RECENT in list_kept(store, evidence)
+
+
+def read_recent_predictions(store: Store, evidence: Evidence) -> Predictions:
+    """Return a version's predictions of recent pictures; raise ModelyardError if they cannot be read."""
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            return read_predictions(fetch_kept(store, evidence, RECENT, folder))
+        except ModelyardError as error:
+            raise ModelyardError(f"{evidence.uri}: {error}".replace(f"{folder}/", "")) from None
+
+
+def list_kept(store: Store, evidence: Evidence) -> set[str]:
+    """Return the names of the files of a version's evaluation; none if its run is gone."""
+    # The run may be deleted for good, and anybody can write tags.
+    run, refusals = (evidence.run_id, evidence.evaluation), (MISSING, INVALID)
+    kept = ask(store.client.list_artifacts, *run, refusals=refusals) if evidence.run_id else None
+    return {Path(file.path).name for file in kept or ()}
 
 
 def _read_run(store: Store, run_id: str | None) -> tuple[dict[str, str], dict[str, float]]:

@@ -1,32 +1,57 @@
 """What a version keeps to compare live pictures with, fetched from its run."""
 
 import tempfile
-from pathlib import Path
+from dataclasses import dataclass
+from typing import Literal
 
 from modelyard.errors import ModelyardError
-from modelyard.evaluation.reference import REFERENCE, Reference, make_reference, read_reference
-from modelyard.registry.evidence import Evidence, fetch_kept, read_kept_predictions
-from modelyard.tracking.calls import INVALID, MISSING, ask
+from modelyard.evaluation.reference import (
+    RECENT_REFERENCE,
+    REFERENCE,
+    Reference,
+    make_reference,
+    read_reference,
+)
+from modelyard.registry.evidence import Evidence, fetch_kept, list_kept, read_kept_predictions
 from modelyard.tracking.store import Store
 
 FIRST_ANSWERS_ONLY = "it keeps no figures of its test pictures: `make repro` evaluates it again"
 
 
-def read_kept_reference(store: Store, evidence: Evidence) -> tuple[Reference, str]:
-    """Return a version's reference, and what it lacks, in words; empty if nothing.
+@dataclass(frozen=True)
+class Kept:
+    """A version's reference, of which pictures it is, and what it lacks, in words; empty if nothing."""
+
+    reference: Reference
+    accuracy: float | None  # 0..1; None without labels
+    of: Literal["test set", "recent set"]
+    lacks: str = ""
+
+
+def read_kept_reference(store: Store, evidence: Evidence, fewest: int) -> Kept:
+    """Return the reference of a version's recent pictures, if there are `fewest`, else that of its test set.
 
     A version from before references were kept has its predictions: labels and scores come from these.
 
     Raises:
         ModelyardError: it keeps neither, or they cannot be read.
     """
-    run, refusals = (evidence.run_id, evidence.evaluation), (MISSING, INVALID)
-    kept = ask(store.client.list_artifacts, *run, refusals=refusals) if evidence.run_id else None
-    if REFERENCE not in {Path(file.path).name for file in kept or ()}:
-        predictions, classes = read_kept_predictions(store, evidence)
-        return make_reference(predictions.probabilities, None, classes), FIRST_ANSWERS_ONLY
+    kept = list_kept(store, evidence)
+    if RECENT_REFERENCE in kept:
+        recent = _read(store, evidence, RECENT_REFERENCE)
+        if recent.images >= fewest:
+            return Kept(recent, evidence.metrics.get("recent/accuracy"), "recent set")
+    accuracy = evidence.metrics.get("test/accuracy")
+    if REFERENCE in kept:
+        return Kept(_read(store, evidence, REFERENCE), accuracy, "test set")
+    predictions, classes = read_kept_predictions(store, evidence)
+    reference = make_reference(predictions.probabilities, None, classes)
+    return Kept(reference, accuracy, "test set", FIRST_ANSWERS_ONLY)
+
+
+def _read(store: Store, evidence: Evidence, name: str) -> Reference:
     with tempfile.TemporaryDirectory() as folder:
         try:
-            return read_reference(fetch_kept(store, evidence, REFERENCE, folder)), ""
+            return read_reference(fetch_kept(store, evidence, name, folder))
         except ModelyardError as error:
             raise ModelyardError(f"{evidence.uri}: {error}".replace(f"{folder}/", "")) from None

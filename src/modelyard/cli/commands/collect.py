@@ -28,8 +28,9 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
 
 def run(given: argparse.Namespace) -> None:
     """Write the pictures."""
+    from modelyard.images.additions import digest_pictures
     from modelyard.images.pictures import read_pictures
-    from modelyard.monitoring.collecting import Wish, collect, digest_pictures
+    from modelyard.monitoring.collecting import Wish, collect
     from modelyard.params import load_params
     from modelyard.registry.comparison.test_split import SOURCE, TEST_SPLIT
     from modelyard.repository import find_root

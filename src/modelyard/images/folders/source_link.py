@@ -13,15 +13,15 @@ NO_PICTURES = "The pictures of this dataset come from its sources: see its file 
 NO_FILES = "No file of this network is without a sha256: see its file below conf/pretrained.\n"
 
 
-def lay_source(path: str | None, link: Path) -> None:
-    """Make `link` lead to the folder `path` of conf/, and record `path` beside it, in `link`.txt.
+def lay_source(path: str | None, link: Path, key: str = "data.path") -> None:
+    """Make `link` lead to the folder `path` of conf/ (`key`), and record `path` beside it, in `link`.txt.
 
     A relative path is looked for in the working directory, then in the repository's root. None makes a folder
     of `link` that only says where the pictures come from. An earlier link or such a folder is replaced.
     Raises ModelyardError if `path` is missing, is no folder or contains `link`, or something else is in the
     place of `link`.
     """
-    target = None if path is None else _find_folder(path, link)
+    target = None if path is None else _find_folder(path, link, key)
     _clear(link)
     if target is None:
         link.mkdir(parents=True)
@@ -44,16 +44,16 @@ def lay_files(files: Mapping[str, Path], folder: Path) -> None:
     _record("\n".join(files) or NONE, folder.with_suffix(".txt"))
 
 
-def _find_folder(path: str, link: Path) -> Path:
+def _find_folder(path: str, link: Path, key: str) -> Path:
     places = [Path.cwd() / path] if Path(path).is_absolute() else [Path.cwd() / path, find_root() / path]
     target = next((place for place in places if place.exists()), None)
     if target is None:
-        raise ModelyardError(f"data.path: expected a folder, there is no {' and no '.join(map(str, places))}")
+        raise ModelyardError(f"{key}: expected a folder, there is no {' and no '.join(map(str, places))}")
     if not target.is_dir():
-        raise ModelyardError(f"data.path: expected a folder, {target} is none")
+        raise ModelyardError(f"{key}: expected a folder, {target} is none")
     here = link.parent.resolve() / link.name
     if here.is_relative_to(target.resolve()) or target.absolute() == here:
-        raise ModelyardError(f"data.path: expected a folder apart from {link}, got {path}")
+        raise ModelyardError(f"{key}: expected a folder apart from {link}, got {path}")
     return target
 
 

@@ -53,6 +53,7 @@ class NpmSource(Group):
 class Dataset(Published):
     """The parameters of datasets of all formats; conf/data/_dataset.yaml describes most values."""
 
+    additions: str | None = None
     classes: Annotated[tuple[ClassName, ...], Several] | None
     input: Input
     on_unreadable: Literal["stop", "skip"]

@@ -32,12 +32,14 @@ class Gate(Group):
             holds for one kind of machine only.
         max_accuracy_drop: the largest drop of test accuracy below the champion's, 0..1.
         max_robustness_drop: the same on corrupted pictures, the mean of their kinds.
+        recent_no_worse: whether it must have as many recent pictures right as the champion, if there are any.
         allow_dirty: whether it may come from a work tree with uncommitted changes.
     """
 
     metrics: dict[str, Limit | None]
     max_accuracy_drop: Share | None
     max_robustness_drop: Share | None = None
+    recent_no_worse: bool = True
     allow_dirty: bool
 
     @model_validator(mode="after")

@@ -27,17 +27,20 @@ def ask_gate(
     check: Callable[[], object],
     compare: Callable[[], PairedTest] | None,
     read_champion: Callable[[], Evidence] | None = None,
+    compare_recent: Callable[[], PairedTest | None] | None = None,
 ) -> tuple[RuleResult, ...]:
     """Check a version against all rules of the gate, even after one has failed.
 
     `check` raises a ModelyardError if its artifacts are missing or changed. `compare` tests its answers
-    against the champion's, image by image, the version first, or raises one; `read_champion` returns what is
-    known of the champion. Both are None without one.
+    against the champion's, image by image, the version first, or raises one. `compare_recent` does the same
+    on recent pictures, and returns None if the version saw none. `read_champion` returns what is known of the
+    champion. All three are None without one.
     """
     return (
         _check_bundle(check),
         *_check_limits(gate, evidence),
         *_check_drops(gate, evidence, compare, read_champion),
+        *(_check_recent(compare_recent) if gate.recent_no_worse and compare_recent else ()),
         *_check_tree(gate, evidence),
     )
 
@@ -117,6 +120,21 @@ def _check_champion(max_drop: float, compare: Callable[[], PairedTest] | None) -
         f"{test.only_second} where it is right, p = {test.p_value:.2g}"
     )
     return RuleResult(rule, better or difference - margin >= -max_drop, wanted, found)
+
+
+def _check_recent(compare: Callable[[], PairedTest | None]) -> Iterator[RuleResult]:
+    rule, wanted = "recent/accuracy", "right on as many recent pictures as the champion"
+    try:
+        test = compare()
+    except ModelyardError as error:
+        yield RuleResult(rule, False, wanted, shorten(str(error), LONGEST_FOUND))
+        return
+    if test is not None:
+        found = (
+            f"of {test.images:,} recent pictures, right on {test.only_first} where the champion is wrong, "
+            f"wrong on {test.only_second} where it is right, p = {test.p_value:.2g}"
+        )
+        yield RuleResult(rule, test.only_first >= test.only_second, wanted, found)
 
 
 def _difference(test: PairedTest) -> tuple[float, float]:

@@ -12,6 +12,7 @@ from modelyard.registry.artifacts import check_bundle
 from modelyard.registry.champions.decisions import Decision, Kind, RuleResult
 from modelyard.registry.champions.gate import BUNDLE, ask_gate
 from modelyard.registry.champions.history import History, OvertakenError
+from modelyard.registry.champions.recent import compare_recent
 from modelyard.registry.champions.record import Record
 from modelyard.registry.evidence import Evidence, add_classes, read_evidence, read_kept_predictions
 from modelyard.registry.versions import CONTENT_KEY, find_version, list_versions
@@ -64,7 +65,11 @@ def promote(
         # Without its predictions it counts as not measured.
         with suppress(ModelyardError):
             evidence = add_classes(evidence, *read_kept_predictions(store, evidence))
-    others = (compare, read_champion) if past.champion else (None, None)
+
+    def compare_on_recent() -> PairedTest | None:
+        return compare_recent(store, evidence, read_champion())
+
+    others = (compare, read_champion, compare_on_recent) if past.champion else (None, None, None)
     rules = ask_gate(gate, evidence, lambda: check_bundle(store, version), *others)
     failed = [rule.rule for rule in rules if not rule.passed]
     forced = force and bool(failed) and BUNDLE not in failed

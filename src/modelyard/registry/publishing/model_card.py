@@ -114,6 +114,10 @@ class ModelCard:
             interval = f"{metrics['test/accuracy_low']:.2%} to {metrics['test/accuracy_high']:.2%}"
             yield "accuracy", f"{metrics['test/accuracy']:.2%} (95 % interval {interval})"
             yield "on corrupted images", self._tell_robustness()
+        if "recent/accuracy" in metrics:
+            interval = f"{metrics['recent/accuracy_low']:.2%} to {metrics['recent/accuracy_high']:.2%}"
+            title = f"accuracy on {self.facts['recent']['images']:,} recent pictures"
+            yield title, f"{metrics['recent/accuracy']:.2%} (95 % interval {interval})"
         for name, metric in CATALOGUE.items():
             if name in metrics and name.startswith(("test/", "agreement/")) and name not in IN_OTHER_ROWS:
                 note = compared if name == "agreement/same_first" else ""
