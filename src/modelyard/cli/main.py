@@ -11,6 +11,7 @@ from modelyard.cli.arguments import add_command
 from modelyard.cli.commands import (
     compare,
     history,
+    predict,
     promote,
     prune,
     reconcile,
@@ -25,7 +26,7 @@ from modelyard.errors import UsageError
 from modelyard.failures import explain
 
 # In the order of the help.
-MODULES = (compare, promote, rollback, history, verify, reconcile, prune, relocate, serve, sweep)
+MODULES = (compare, promote, rollback, history, verify, reconcile, prune, relocate, serve, predict, sweep)
 # As a shell counts it: 128 and the number of SIGPIPE.
 BROKEN_PIPE = 141
 
