@@ -111,8 +111,8 @@ def answer_chunks(task: Task, chunks: Iterable[Chunk], workers: int) -> Iterator
             yield from (future.result() for future in done)
     except BrokenProcessPool:
         raise ModelyardError(
-            f"a worker process was ended, perhaps for want of memory; answers so far are in {task.parts}: run "
-            "again to go on, with fewer --workers"
+            f"a worker process was ended, perhaps for want of memory; {task.parts} has the answers so far: "
+            "run again to go on, with fewer --workers"
         ) from None
     finally:
         pool.shutdown(cancel_futures=True)

@@ -1,6 +1,6 @@
 """One predictor for all loads of a bundle in a process.
 
-A Python worker of Spark loads the MLflow model for each of its tasks, and a table may have thousands of tasks.
+A Python worker of Spark loads the MLflow model for each of its tasks, of which a table may have thousands.
 """
 
 import threading
