@@ -88,7 +88,7 @@ def test_every_picture_of_a_folder_is_a_row_in_order_with_the_predictors_answer_
             assert row["error"] is None
         else:
             assert row["label"] is row["score"] is row["next_labels"] is row["next_scores"] is None
-    assert rows[2]["error"] == "a broken or truncated PNG"
+    assert rows[2]["error"] == "a truncated PNG"
     assert rows[11]["error"] == "no file that can be read: not a regular file"
     metadata = parquet.read_schema("answers.parquet").metadata
     assert metadata[b"modelyard.table"] == b"predictions/1"

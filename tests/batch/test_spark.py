@@ -50,7 +50,7 @@ def write_pictures(folder: Path) -> None:
 
 
 def register(folder: Path) -> tuple[str, int]:
-    """Register a version as the pipeline does; return the registry's address and the number of interpreters."""
+    """Register a version as the pipeline does; return the registry, and how many interpreters it has."""
     registry, bundle = SmallRegistry(folder / "registry"), digit_bundle(folder / "bundle")
     with mlflow.start_run():
         arguments = model_arguments(bundle, folder / "code")

@@ -65,9 +65,8 @@ def predict(
         bundle = _fetch(store, version, folder / "version")
         answered_by = {"model": version.name, "version": str(version.version), "digest": bundle.content_key}
         inputs = find_inputs(folder)
-        rows = CHUNK_ROWS if bundle.size_bytes < SMALL_BYTES else LARGE_CHUNK_ROWS
         run = {**answered_by, "pictures": inputs.identity, "format": output.suffix}
-        facts = begin(folder, run, {"chunk_rows": rows, "started": _now()})
+        facts = begin(folder, run, {"chunk_rows": choose_rows(bundle), "started": _now()})
         parts = find_parts(folder)
         before = _count_pictures(parts)
         chunks = inputs.chunk(facts["chunk_rows"], tuple(parts))
@@ -83,6 +82,11 @@ def predict(
         _join(parts, output, inputs.key, about)
         shutil.rmtree(folder)
     return outcome
+
+
+def choose_rows(bundle: Bundle) -> int:
+    """Return how many pictures a worker answers at a time."""
+    return CHUNK_ROWS if bundle.size_bytes < SMALL_BYTES else LARGE_CHUNK_ROWS
 
 
 def _fetch(store: Store, version: ModelVersion, folder: Path) -> Bundle:
