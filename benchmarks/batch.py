@@ -56,8 +56,7 @@ def measure_batch(bundle: Path, paths: list[str], pictures: int) -> Rate:
     The time to start the workers is left out: it is that until the first answers are there.
     """
     with tempfile.TemporaryDirectory() as folder:
-        parts, output = Path(folder), Path(folder, "answers.parquet")
-        before = _processor_seconds()
+        before, parts, output = _processor_seconds(), Path(folder), Path(folder, "answers.parquet")
         inputs = PictureFiles(islice(cycle(paths), pictures), parts / "list")
         rows = choose_rows(read_bundle(bundle))
         chunks = inputs.chunk(rows, ())
@@ -97,7 +96,7 @@ def main() -> None:
             flush=True,
         )
     wall, processor = (statistics.median(column) for column in zip(*shares, strict=True))
-    print(f"{describe_machine()}: predict answers {wall:.1%} of {processors} times the predictor alone")
+    print(f"{describe_machine(())}: predict answers {wall:.1%} of {processors} times the predictor alone")
     print(f"for each second of a processor, with the start of the workers: {processor:.1%}")
 
 

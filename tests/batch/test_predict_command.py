@@ -89,7 +89,7 @@ def test_every_picture_of_a_folder_is_a_row_in_order_with_the_predictors_answer_
         else:
             assert row["label"] is row["score"] is row["next_labels"] is row["next_scores"] is None
     assert rows[2]["error"] == "a truncated PNG"
-    assert rows[11]["error"] == "no file that can be read: not a regular file"
+    assert rows[11]["error"] == "not a regular file"
     metadata = parquet.read_schema("answers.parquet").metadata
     assert metadata[b"modelyard.table"] == b"predictions/1"
     assert metadata[b"modelyard.model"] + metadata[b"modelyard.version"] == b"mnist1"
@@ -109,7 +109,7 @@ def test_csv_and_json_lines_hold_the_same_rows_with_metadata_beside_them(place: 
         assert predict("models:/mnist/2", "--files", "list", "--out", out) == 1
     [first, broken, missing] = read("a.parquet")
     assert (first["label"], first["next_labels"][3]) == ("9b", "3b")
-    assert missing["error"] == "no file that can be read: No such file or directory"
+    assert missing["error"] == "cannot be read: No such file or directory"
     lines = [json.loads(line) for line in Path("a.jsonl").read_text().splitlines()]
     assert [{**line, "score": None, "next_scores": None} for line in lines] == [
         {**row, "score": None, "next_scores": None} for row in (first, broken, missing)

@@ -40,7 +40,7 @@ Interpreter.__init__ = count
 def write_pictures(folder: Path) -> None:
     """Write noisy digits, in folders; one of a hundred is broken in one of four ways."""
     chance = np.random.default_rng(0)
-    broken = (b"", b"no picture", b"GIF89a", encode(draw_band(3))[:-30])
+    broken = (b"\xff\xd8\xff", b"no picture", b"GIF89a", encode(draw_band(3))[:-30])
     for number in range(PICTURES):
         noise = chance.integers(0, 120, (28, 28), dtype=np.uint8)
         file = encode(np.maximum(draw_band(number % 10), noise))
@@ -70,6 +70,7 @@ def test_the_script_of_the_docs_answers_as_predict_does_and_loads_the_model_once
     environment = spark_environment(options)
     monkeypatch.chdir(tmp_path)
     write_pictures(tmp_path / "pictures")
+    Path("pictures/empty.png").touch()
     uri, interpreters = register(tmp_path)
     Path("counted").mkdir()
     Path("counted/sitecustomize.py").write_text(COUNTED.format(log=str(tmp_path / "loads")))
@@ -87,6 +88,8 @@ def test_the_script_of_the_docs_answers_as_predict_does_and_loads_the_model_once
     assert main(["predict", "mnist@1", "pictures", "--out", "alone.parquet", "--workers", "1"]) == 1
 
     alone = {str(tmp_path / row["path"]): row for row in parquet.read_table("alone.parquet").to_pylist()}
+    # Spark leaves out empty files, as the docs say.
+    assert alone.pop(str(tmp_path / "pictures/empty.png"))["error"] == "empty"
     spark = {row["path"].removeprefix("file:"): row for row in parquet.read_table("answers").to_pylist()}
     assert spark.keys() == alone.keys()
     assert len(spark) == PICTURES

@@ -16,7 +16,8 @@ from modelyard.errors import UsageError
 NEXT = 4
 # The least rows of a row group, except the last; many small ones are slow to read.
 GROUP_ROWS = 65_536
-COLUMNS = ("label", "score", "next_labels", "next_scores")
+# Of Parquet and JSON, after the first one.
+COLUMNS = ("label", "score", "next_labels", "next_scores", "error")
 # The key of the schema's metadata that names the version of these columns.
 TABLE, TABLE_VERSION = "modelyard.table", "predictions/1"
 
@@ -64,7 +65,8 @@ def choose_format(path: Path) -> Format:
 
 def _write_json(path: Path, key: str, rows: Sequence[Row]) -> None:
     with path.open("w", encoding="ascii") as file:
-        file.writelines(f"{json.dumps(_to_plain(key, row))}\n" for row in rows)
+        for row in rows:
+            file.write(json.dumps(dict(zip((key, *COLUMNS), _to_values(row), strict=True))) + "\n")
 
 
 def _join_json(parts: Iterable[Path], path: Path, key: str, about: Mapping[str, str]) -> None:  # noqa: ARG001
@@ -89,8 +91,8 @@ def _write_parquet(path: Path, key: str, rows: Sequence[Row]) -> None:
     import pyarrow as pa
     from pyarrow import parquet
 
-    table = pa.Table.from_pylist([_to_plain(key, row) for row in rows], _make_schema(key))
-    parquet.write_table(table, path)
+    columns = [list(column) for column in zip(*map(_to_values, rows), strict=True)]
+    parquet.write_table(pa.table(columns, schema=_make_schema(key)), path)
 
 
 def _join_parquet(parts: Iterable[Path], path: Path, key: str, about: Mapping[str, str]) -> None:
@@ -118,30 +120,17 @@ def _gather(tables: Iterable[Any]) -> Iterator[list[Any]]:
 def _make_schema(key: str) -> Any:
     import pyarrow as pa
 
-    return pa.schema(
-        {
-            key: pa.string(),
-            "label": pa.string(),
-            "score": pa.float32(),
-            "next_labels": pa.list_(pa.string()),
-            "next_scores": pa.list_(pa.float32()),
-            "error": pa.string(),
-        }
-    )
+    text, number = pa.string(), pa.float32()
+    types = (text, text, number, pa.list_(text), pa.list_(number), text)
+    return pa.schema(list(zip((key, *COLUMNS), types, strict=True)))
 
 
-def _to_plain(key: str, row: Row) -> dict[str, Any]:
+def _to_values(row: Row) -> tuple[Any, ...]:
+    """Return the values of the first column and of COLUMNS."""
     name, labels, scores, error = row
     if error is not None:
-        return {key: name, **dict.fromkeys(COLUMNS), "error": error}
-    return {
-        key: name,
-        "label": labels[0],
-        "score": scores[0],
-        "next_labels": labels[1:],
-        "next_scores": scores[1:],
-        "error": None,
-    }
+        return name, None, None, None, None, error
+    return name, labels[0], scores[0], labels[1:], scores[1:], None
 
 
 def _to_cells(row: Row) -> list[Any]:

@@ -4,6 +4,7 @@ Threads would wait for each other's Python, which takes as long as a small netwo
 interpreter with one thread: so all processors together answer most images a second.
 """
 
+import gc
 import multiprocessing
 import os
 import signal
@@ -20,6 +21,7 @@ from modelyard.batch.inputs import Chunk
 from modelyard.batch.parts import Part, write_part
 from modelyard.errors import ModelyardError
 from modelyard.inference.bundle import read_bundle
+from modelyard.inference.decoding.images import ImageError
 from modelyard.inference.predictor import Predictor
 from modelyard.inference.rows import answer_row
 
@@ -61,13 +63,11 @@ class _Worker:
     def _answer(self, name: str, image: Any, is_file: bool) -> Row:
         # Names that are not UTF-8 are written as Python shows their bytes.
         shown = os.fsencode(name).decode("utf-8", "backslashreplace")
-        if is_file:
-            try:
+        try:
+            if is_file:
                 image = read_picture(name, self._predictor.limits.max_bytes)
-            except (OSError, ValueError) as error:
-                return Row(
-                    shown, (), (), f"no file that can be read: {getattr(error, 'strerror', None) or error}"
-                )
+        except ImageError as error:
+            return Row(shown, (), (), error.reason)
         answer = answer_row(self._predictor, image)
         if "error" in answer[0]:
             return Row(shown, (), (), answer[0]["error"])
@@ -75,17 +75,22 @@ class _Worker:
 
 
 def read_picture(path: str, max_bytes: int) -> bytes:
-    """Return a file's bytes, at most one more than are allowed.
+    """Return a file's bytes.
 
     Raises:
-        OSError: it cannot be read.
-        ValueError: it is no regular file.
+        ImageError: it is no regular file of at most `max_bytes`, or cannot be read.
     """
-    # Opening a pipe would wait for its other end.
-    with os.fdopen(os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK), "rb") as file:
-        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-            raise ValueError("not a regular file")
-        return file.read(max_bytes + 1)
+    try:
+        # Opening a pipe would wait for its other end.
+        with os.fdopen(os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK), "rb", 0) as file:
+            found = os.fstat(file.fileno())
+            if not stat.S_ISREG(found.st_mode):
+                raise ImageError("not a regular file")
+            if found.st_size > max_bytes:
+                raise ImageError(f"{found.st_size} bytes, at most {max_bytes} are allowed")
+            return file.read()
+    except OSError as error:
+        raise ImageError(f"cannot be read: {error.strerror}") from None
 
 
 def answer_chunks(task: Task, chunks: Iterable[Chunk], workers: int) -> Iterator[tuple[int, Part]]:
@@ -127,6 +132,8 @@ def _begin(task: Task) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     _worker = _Worker(task)
+    # Rows are many objects; those that live as long as the process are looked through for garbage no more.
+    gc.freeze()
 
 
 def _end_with_parent() -> None:
