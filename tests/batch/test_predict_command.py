@@ -104,15 +104,16 @@ def test_every_picture_of_a_folder_is_a_row_in_order_with_the_predictors_answer_
 
 
 def test_csv_and_json_lines_hold_the_same_rows_with_metadata_beside_them(place: Path) -> None:
-    Path("list").write_text("pictures/a b.png\n\npictures/b/0001.png\npictures/b/none.png\n")
+    Path("list").write_text("pictures/a b.png\n\npictures/b/0001.png\npictures/b/none.png\n\0\n")
     for out in ("a.csv", "a.jsonl", "a.parquet"):
         assert predict("models:/mnist/2", "--files", "list", "--out", out) == 1
-    [first, broken, missing] = read("a.parquet")
+    [first, broken, missing, nameless] = read("a.parquet")
     assert (first["label"], first["next_labels"][3]) == ("9b", "3b")
     assert missing["error"] == "cannot be read: No such file or directory"
+    assert nameless["error"] == "cannot be read: embedded null byte"
     lines = [json.loads(line) for line in Path("a.jsonl").read_text().splitlines()]
     assert [{**line, "score": None, "next_scores": None} for line in lines] == [
-        {**row, "score": None, "next_scores": None} for row in (first, broken, missing)
+        {**row, "score": None, "next_scores": None} for row in (first, broken, missing, nameless)
     ]
     assert np.float32(lines[0]["score"]) == np.float32(first["score"])
     table = list(csv.DictReader(io.StringIO(Path("a.csv").read_text())))
@@ -120,13 +121,14 @@ def test_csv_and_json_lines_hold_the_same_rows_with_metadata_beside_them(place: 
         "pictures/a b.png",
         "pictures/b/0001.png",
         "pictures/b/none.png",
+        "\0",
     ]
-    assert [row["label"] for row in table] == ["9b", "", ""]
+    assert [row["label"] for row in table] == ["9b", "", "", ""]
     assert (table[0]["label_5"], float(table[0]["score"])) == ("3b", lines[0]["score"])
-    assert [row["error"] for row in table] == ["", broken["error"], missing["error"]]
+    assert [row["error"] for row in table] == ["", *(one["error"] for one in (broken, missing, nameless))]
     for out in ("a.csv", "a.jsonl"):
         about = json.loads(Path(f"{out}-metadata.json").read_text())
-        assert (about["modelyard.version"], about["modelyard.errors"]) == ("2", "2")
+        assert (about["modelyard.version"], about["modelyard.errors"]) == ("2", "3")
 
 
 def test_a_column_of_a_parquet_file_is_answered_in_row_order_under_the_names_of_another(place: Path) -> None:

@@ -59,6 +59,8 @@ def register(folder: Path) -> tuple[str, int]:
     return registry.uri, Predictor(bundle)._pool._free.qsize()
 
 
+# Half a minute alone; many minutes on a busy machine, since Spark and its workers need more than two cores.
+@pytest.mark.timeout(1200)
 def test_the_script_of_the_docs_answers_as_predict_does_and_loads_the_model_once_a_worker(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -81,16 +81,31 @@ def read_picture(path: str, max_bytes: int) -> bytes:
         ImageError: it is no regular file of at most `max_bytes`, or cannot be read.
     """
     try:
+        # Python's own files would ask the system twice as often, which counts beside a small network.
         # Opening a pipe would wait for its other end.
-        with os.fdopen(os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK), "rb", 0) as file:
-            found = os.fstat(file.fileno())
-            if not stat.S_ISREG(found.st_mode):
-                raise ImageError("not a regular file")
-            if found.st_size > max_bytes:
-                raise ImageError(f"{found.st_size} bytes, at most {max_bytes} are allowed")
-            return file.read()
-    except OSError as error:
-        raise ImageError(f"cannot be read: {error.strerror}") from None
+        file = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        try:
+            return _read_regular(file, max_bytes)
+        finally:
+            os.close(file)
+    except ImageError:
+        raise
+    except (OSError, ValueError) as error:
+        # A path with a zero byte is a ValueError.
+        raise ImageError(f"cannot be read: {getattr(error, 'strerror', error)}") from None
+
+
+def _read_regular(file: int, max_bytes: int) -> bytes:
+    found = os.fstat(file)
+    if not stat.S_ISREG(found.st_mode):
+        raise ImageError("not a regular file")
+    if found.st_size > max_bytes:
+        raise ImageError(f"{found.st_size} bytes, at most {max_bytes} are allowed")
+    content = os.read(file, found.st_size)
+    # A file system over the network may give less than was asked for.
+    while len(content) < found.st_size and (more := os.read(file, found.st_size - len(content))):
+        content += more
+    return content
 
 
 def answer_chunks(task: Task, chunks: Iterable[Chunk], workers: int) -> Iterator[tuple[int, Part]]:
