@@ -57,6 +57,7 @@ lock: .venv/requirements  ## compile pyproject.toml into the requirements files,
 	    $$compile --extra pipeline -c requirements-dev.txt pyproject.toml -o requirements.txt; \
 	    $$compile --extra s3 --group image-build -c requirements-dev.txt pyproject.toml -o deploy/requirements.txt; \
 	    $$compile --group record-image -c requirements-dev.txt -o deploy/record/requirements.txt; \
+	    $$compile --extra spark -c requirements-dev.txt pyproject.toml -o .ci/requirements-spark.txt; \
 	    $$compile --group tracking -c requirements-dev.txt -o deploy/tracking/requirements.txt; \
 	    for peer in litserve bentoml; do \
 	        $$compile --python-version 3.11 benchmarks/peers/$$peer.in -o benchmarks/peers/$$peer.txt; done

@@ -21,6 +21,8 @@ SLOW = (
     "registry/test_versions.py",
     "stages/test_compose.py",
     "registry/test_team_server.py",
+    "batch/test_spark.py",
+    "batch/test_predict_command.py",
     "packaging/test_packaging.py",
     "service/test_models.py",
     "service/test_page.py",

@@ -100,6 +100,40 @@ def test_two_models_in_one_process_answer_each_from_its_own_bundle(model: Any, t
     assert other.predict(images)[0][0]["label"] == "red"
 
 
+def test_an_error_as_a_row_has_the_shape_of_an_answer_also_where_the_network_itself_fails(
+    model: Any, tmp_path: Path
+) -> None:
+    answers = model.predict({"image": [TEXTS[3], b"GIF89a", None]}, params={"top_k": 1, "on_error": "row"})
+    assert [len(answer) for answer in answers] == [1, 1, 1]
+    assert (answers[0][0]["label"], answers[1][0]) == ("3", {"error": "a GIF, not PNG or JPEG"})
+    assert answers[2] == [{"error": "expected bytes or base64 text, got NoneType"}]
+    failing = mlflow.pyfunc.load_model(
+        str(save(digit_bundle(tmp_path / "a", digit_model(NAN_GAIN)), tmp_path))
+    )
+    [[answer]] = failing.predict({"image": [TEXTS[3]]}, params={"on_error": "row"})
+    assert answer == {"error": "mnist: the model gave NaN or infinity, which is no answer"}
+    with pytest.raises(MlflowException, match="top_k must be"):
+        model.predict({"image": TEXTS}, params={"top_k": 0, "on_error": "row"})
+
+
+def test_loads_of_the_same_bundle_share_its_interpreters_until_another_is_loaded(
+    saved: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = []
+    monkeypatch.setattr("modelyard.inference.shared_predictor._last", None)
+    monkeypatch.setattr(
+        "modelyard.inference.shared_predictor.Predictor",
+        lambda bundle: made.append(bundle) or Predictor(bundle),
+    )
+    other = save(photo_bundle(tmp_path / "colours"), tmp_path)
+    labels = [
+        mlflow.pyfunc.load_model(str(folder)).predict({"image": [TEXTS[7]]})[0][0]["label"]
+        for folder in (other, other, saved, saved, other)
+    ]
+    assert labels == ["red", "red", "7", "7", "red"]
+    assert [bundle.name for bundle in made] == ["colours", "mnist", "colours"]
+
+
 def test_only_mlflows_server_is_guarded_and_holds_text_as_python_strings(
     saved: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

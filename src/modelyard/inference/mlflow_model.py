@@ -12,11 +12,12 @@ from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import INTERNAL_ERROR, INVALID_PARAMETER_VALUE
 from mlflow.pyfunc import PythonModel
 
-from modelyard.inference.bundle import read_bundle
 from modelyard.inference.interpreters import ModelError
-from modelyard.inference.predictor import DEFAULT_TOP_K, Predictor
+from modelyard.inference.predictor import DEFAULT_TOP_K
+from modelyard.inference.rows import answer_row
 from modelyard.inference.scoring_guard import OWN, guard_next_application
 from modelyard.inference.scoring_limits import MOST_IMAGES
+from modelyard.inference.shared_predictor import share_predictor
 
 COLUMN = "image"
 # The application that `mlflow models serve` starts; no other process imports it.
@@ -61,7 +62,7 @@ class BundleModel(PythonModel):  # type: ignore[misc]
             keep_strings_in_python()
             guard_next_application()
             self._most_images = MOST_IMAGES
-        self._predictor = Predictor(read_bundle(Path(context.artifacts["bundle"])))
+        self._predictor = share_predictor(Path(context.artifacts["bundle"]))
 
     def predict(
         self,
@@ -75,7 +76,9 @@ class BundleModel(PythonModel):  # type: ignore[misc]
             context: not used, since `load_context` has read it.
             model_input: images as `collect_images` takes them; MLflow itself always makes a DataFrame. (Any
                 type hint but that of a DataFrame would count as a schema, or end in a warning.)
-            params: `top_k` and `on_error`.
+            params: `top_k` and `on_error`. Besides what `Predictor.predict` takes, `on_error` may be "row":
+                an image without an answer is answered with `[{"error": reason}]`, which has the shape of an
+                answer and so fits into a column of a table, such as Spark's.
 
         Raises:
             InputError: an image or a parameter is wrong, or there is no image at all.
@@ -89,6 +92,9 @@ class BundleModel(PythonModel):  # type: ignore[misc]
         if self._most_images is not None and len(images) > self._most_images:
             raise InputError(f"{len(images)} images, at most {self._most_images} are allowed in a request")
         try:
+            if on_error == "row":
+                count = DEFAULT_TOP_K if top_k is None else top_k
+                return [answer_row(self._predictor, image, count) for image in images]
             return self._predictor.predict(
                 images,
                 top_k=DEFAULT_TOP_K if top_k is None else top_k,

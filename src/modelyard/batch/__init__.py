@@ -1,0 +1,1 @@
+"""Answers to many pictures, written to one file."""
