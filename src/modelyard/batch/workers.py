@@ -27,8 +27,7 @@ from modelyard.inference.rows import answer_row
 
 # Chunks that wait for each worker, so that none waits for its next one.
 WAITING = 1
-# Files that are read before they are answered. A processor that turns from one to the other for every picture
-# answers a tenth fewer digits (measured).
+# Files that are read before they are answered, so that a processor turns seldom from one to the other.
 AHEAD = 16
 
 
