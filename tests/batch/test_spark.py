@@ -64,7 +64,7 @@ def register(folder: Path) -> tuple[str, int]:
 def test_the_script_of_the_docs_answers_as_predict_does_and_loads_the_model_once_a_worker(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # Nine tasks of several batches each, for two workers.
+    # Several tasks for each worker, of several batches each.
     options = {
         "spark.sql.files.maxPartitionBytes": "1m",
         "spark.sql.execution.arrow.maxRecordsPerBatch": "50",

@@ -8,7 +8,7 @@ from importlib.util import find_spec
 
 import pytest
 
-MISSING = "no Spark: `apt-get install default-jre-headless`, and `pip install 'modelyard[spark]'`"
+MISSING = "no Spark: `apt-get install default-jre-headless`, and pip install -r .ci/requirements-spark.txt"
 
 
 def spark_environment(options: Mapping[str, str]) -> dict[str, str]:

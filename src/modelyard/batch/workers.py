@@ -27,6 +27,8 @@ from modelyard.inference.rows import answer_row
 
 # Chunks that wait for each worker, so that none waits for its next one.
 WAITING = 1
+# Files that are read before they are answered, so that a processor turns seldom from one to the other.
+AHEAD = 16
 
 
 class Task(NamedTuple):
@@ -55,19 +57,27 @@ class _Worker:
 
     def answer(self, chunk: Chunk) -> tuple[int, Part]:
         """Write the answers of a chunk; return its number and its part."""
-        images = chunk.images or [None] * len(chunk.names)
-        rows = [self._answer(*pair, chunk.images is None) for pair in zip(chunk.names, images, strict=True)]
+        rows = list(self._answer_all(chunk.names, chunk.images))
         part = write_part(self._task.parts, self._format, self._task.key, chunk.number, rows)
         return chunk.number, part
 
-    def _answer(self, name: str, image: Any, is_file: bool) -> Row:
+    def _answer_all(self, names: list[str], images: list[Any] | None) -> Iterator[Row]:
+        for start in range(0, len(names), AHEAD):
+            some = slice(start, start + AHEAD)
+            ready = [self._read(name) for name in names[some]] if images is None else images[some]
+            yield from map(self._answer, names[some], ready)
+
+    def _read(self, path: str) -> bytes | ImageError:
+        try:
+            return read_picture(path, self._predictor.limits.max_bytes)
+        except ImageError as error:
+            return error
+
+    def _answer(self, name: str, image: Any) -> Row:
         # Names that are not UTF-8 are written as Python shows their bytes.
         shown = os.fsencode(name).decode("utf-8", "backslashreplace")
-        try:
-            if is_file:
-                image = read_picture(name, self._predictor.limits.max_bytes)
-        except ImageError as error:
-            return Row(shown, (), (), error.reason)
+        if isinstance(image, ImageError):
+            return Row(shown, (), (), image.reason)
         answer = answer_row(self._predictor, image)
         if "error" in answer[0]:
             return Row(shown, (), (), answer[0]["error"])

@@ -26,7 +26,7 @@ NEEDED = ("pyarrow", "tqdm")
 
 def add_arguments(command: argparse.ArgumentParser) -> None:
     """Add the arguments of the command."""
-    version = "NAME@ and a number, alias or run id; or models:/..."
+    version = "such as mnist@champion, mnist@3, mnist@ with a run id, or models:/mnist/3"
     command.add_argument("version", metavar="VERSION", help=version)
     inputs = "folders and pictures, or one .parquet file"
     command.add_argument("inputs", metavar="INPUT", nargs="*", type=Path, help=inputs)
