@@ -87,7 +87,7 @@ def test_numbers_on_corrupted_pictures_are_told_apart_where_both_were_asked_as_m
             replace(one, metrics={**one.metrics, **more}) for one, more in ((first, ours), (second, theirs))
         ]
         compared = compare(registry.tracking, *sides)
-        assert "robustness/mean_accuracy" in draw_table(compared, 120)
+        assert "robustness/mean_accuracy" in draw_table([compared], 120)
         (row,) = [one for one in compared.measures if one.name.startswith("robustness/")]
         assert (row.first, row.second) == (0.9, mean)
         return row.better
