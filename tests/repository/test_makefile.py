@@ -56,7 +56,7 @@ def test_a_link_to_an_environment_elsewhere_is_left_alone(checkout: Path) -> Non
 
 
 @pytest.mark.parametrize(("status", "told"), [(0, True), (1, False)])
-def test_make_repro_tells_its_results_once_dvc_has_ended_well(checkout: Path, status: int, told: bool) -> None:
+def test_make_repro_tells_its_results_if_dvc_ended_well(checkout: Path, status: int, told: bool) -> None:
     python = checkout / ".venv/bin/python"
     python.write_text(f'#!/bin/sh\necho "$2 $3"\n[ "$2" != dvc ] || exit {status}\n')
     done = subprocess.run(
