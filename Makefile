@@ -3,6 +3,8 @@ PYTHON ?= python3
 # Of `make serve`: a version; without one, the champion of what conf/ trains.
 MODEL  ?=
 PORT   ?= 5000
+# Of `make experiments`: how many commits to look back.
+COMMITS ?= 1
 # Of `make bench`: these make a full run, in about 20 minutes.
 SECONDS  ?= 5
 ROUNDS   ?= 3
@@ -20,14 +22,17 @@ unexport PYTHONHOME
 # Scripts in .venv name the place where it was made; a link to another environment is a person's own affair.
 STALE := $(shell test -L .venv || ! test -e $(BIN)/pip || grep -qF "$(CURDIR)/.venv/" $(BIN)/pip || echo moved-venv)
 
-.PHONY: help repro test quick check bench bench-training ui serve lock clean distclean moved-venv
+.PHONY: help repro experiments test quick check bench bench-training ui serve lock clean distclean moved-venv
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' Makefile
 
 repro: .venv/requirements  ## download, train, import, package, evaluate, register, serve: what changed
-	@python -m dvc repro
+	@since=$$(date +%s); python -m dvc repro && python -m modelyard.overview.results --since $$since
+
+experiments: .venv/requirements  ## a table of what `dvc exp run` tried, the fewest errors first (COMMITS=1 to look back)
+	@python -m modelyard.overview.experiments --commits $(COMMITS)
 
 test: .venv/requirements-dev  ## run all tests
 	@python -m pytest -n 2 --dist loadfile --no-loadscope-reorder

@@ -21,8 +21,9 @@ from modelyard.registry.comparison.comparison import Comparison, Measure, Settin
 from modelyard.registry.comparison.page import draw_page, write_page
 from modelyard.registry.comparison.table import draw_table
 from modelyard.registry.comparison.test_split import find_test_split
-from modelyard.registry.comparison.words import give_verdict, show_p_value, show_setting, show_value
+from modelyard.registry.comparison.words import give_verdict, show_p_value, show_value
 from modelyard.registry.evidence import read_evidence
+from modelyard.registry.settings import show_setting
 from modelyard.registry.versions import find_version
 from picture_folders import hold_files
 from tflite_models import encode
@@ -86,7 +87,7 @@ def test_numbers_on_corrupted_pictures_are_told_apart_where_both_were_asked_as_m
             replace(one, metrics={**one.metrics, **more}) for one, more in ((first, ours), (second, theirs))
         ]
         compared = compare(registry.tracking, *sides)
-        assert "robustness/mean_accuracy" in draw_table(compared, 120)
+        assert "robustness/mean_accuracy" in draw_table([compared], 120)
         (row,) = [one for one in compared.measures if one.name.startswith("robustness/")]
         assert (row.first, row.second) == (0.9, mean)
         return row.better

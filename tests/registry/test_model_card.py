@@ -158,6 +158,7 @@ def test_a_card_of_digits_tells_its_surest_mistake_and_its_training(digits: Mode
     assert "wrong on 71 of 10,000 images, and surest on image 3520: 6, which it takes for 4" in readme
     for row in ("calibration error", "train.epochs", "model.name", "weights | 411,802", "fitted in | 11.2 s"):
         assert f"| {row}" in readme
+    assert "| model.convolutions | 16 filters of 5x5, pooled by 2; 32 filters of 3x3, pooled by 2 |" in readme
     assert "None" not in readme
 
 
@@ -184,7 +185,7 @@ def test_a_card_without_labels_claims_no_accuracy(photos: ModelCard) -> None:
     for word in ("accuracy", "recall", "## Known mistakes", "## How it was trained", "top-1"):
         assert word not in readme
     assert "**It stands in for `inception-v3`, which no source served**" in readme
-    assert "no substitute for moderation" in readme
+    assert "It does not replace moderation." in readme
 
 
 def test_published_figures_are_those_of_the_very_weights_they_were_published_for(
@@ -280,7 +281,7 @@ def test_a_bar_in_a_value_does_not_end_its_cell(digits: ModelCard) -> None:
 
 
 def test_the_columns_of_a_description_are_set_apart_once_each(digits: ModelCard) -> None:
-    assert "| parameters' digest&emsp; | 0123456789ab |" in digits.description()
-    assert "| licence | CC BY-SA 3.0 |" in digits.description()
+    assert "\n|parameters' digest&emsp;|0123456789ab|\n" in digits.description()
+    assert "|licence|CC BY-SA 3.0|" in digits.description()
     assert "&emsp;" not in digits.readme()
     assert "\0" not in digits.readme() + digits.description()

@@ -14,6 +14,8 @@ import numpy as np
 import pytest
 import yaml
 from mlflow.entities.model_registry import ModelVersion
+from mlflow.utils.file_utils import local_file_uri_to_path
+from PIL import Image
 
 import tflite_models
 from conftest import clean_environment, compose_values
@@ -94,13 +96,13 @@ def test_a_version_says_where_it_came_from_and_how_good_it_is(tracking: Tracking
 def test_the_card_and_its_picture_lie_beside_the_model(tracking: Tracking, make: Make) -> None:
     publication = make()
     picture = publication.report / "plots" / "mistakes.png"
-    picture.write_bytes(b"a picture")
+    Image.new("L", (8, 8), 200).save(picture)
     version = publish(tracking, publication)
     model = fetch_bundle(tracking, version).folder.parent.parent
     assert (model / "MLmodel").is_file()
     assert (model / "README.md").read_text().startswith("# mnist, version 1\n\ncnn, 99.00 %, 1 error of")
     assert "(mistakes.png)" in (model / "README.md").read_text()
-    assert (model / "mistakes.png").read_bytes() == b"a picture"
+    assert (model / "mistakes.png").read_bytes() == picture.read_bytes()
 
 
 def test_other_words_in_conf_make_a_new_card_and_the_same_leave_a_hand_edit_alone(
@@ -563,7 +565,7 @@ def test_a_register_that_does_not_end_is_not_waited_for_for_ever(repository: Pat
 def forget_facts(tracking: Tracking, version: ModelVersion) -> None:
     """Leave a version without its file, as older modelyards registered it."""
     model = tracking.client.get_logged_model(version.tags["model_id"])
-    Path(model.artifact_location.removeprefix("file://"), FACTS).unlink()
+    Path(local_file_uri_to_path(model.artifact_location), FACTS).unlink()
 
 
 def first_score(tracking: Tracking, version: ModelVersion) -> float:

@@ -55,6 +55,17 @@ def test_a_link_to_an_environment_elsewhere_is_left_alone(checkout: Path) -> Non
     assert make(checkout.rename(checkout.parent / "another place")) == []
 
 
+@pytest.mark.parametrize(("status", "told"), [(0, True), (1, False)])
+def test_make_repro_tells_its_results_if_dvc_ended_well(checkout: Path, status: int, told: bool) -> None:
+    python = checkout / ".venv/bin/python"
+    python.write_text(f'#!/bin/sh\necho "$2 $3"\n[ "$2" != dvc ] || exit {status}\n')
+    done = subprocess.run(
+        ["make", "--silent", "repro"], cwd=checkout, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode == 0) == told
+    assert done.stdout.splitlines() == ["dvc repro", "modelyard.overview.results --since"][: 1 + told]
+
+
 def make(folder: Path) -> list[str]:
     """Make the environment, and return what was said."""
     done = subprocess.run(

@@ -79,7 +79,7 @@ def test_relocating_again_changes_nothing(move: Move) -> None:
 def test_what_was_made_after_the_move_stays_where_it_is(move: Move) -> None:
     # The new address begins like the former one.
     store = move("a place of its own")
-    ensure_experiment(store.client, store.uri, "new")
+    ensure_experiment(store.client, store.uri, "new", "What it holds.")
     relocate(store.uri)
     locations = {one.artifact_location for one in store.client.search_experiments() if one.name != "Default"}
     assert locations == {Path(store.uri.removeprefix("sqlite:///")).with_name(ARTIFACTS).as_uri()}

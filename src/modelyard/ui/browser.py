@@ -7,7 +7,8 @@ from collections.abc import Mapping
 
 # If one of these is set, nobody looks at this machine's screen.
 ELSEWHERE = ("CI", "SSH_CONNECTION", "SSH_CLIENT", "SSH_TTY")
-PATIENCE_S = 60.0
+# A busy machine took more than a minute to start the server, and a link given up is never shown.
+PATIENCE_S = 600.0
 
 
 def has_screen(environment: Mapping[str, str], platform: str) -> bool:
@@ -18,7 +19,7 @@ def has_screen(environment: Mapping[str, str], platform: str) -> bool:
 
 
 def wait_for(server: str) -> bool:
-    """Return whether the server answers, now or within a minute."""
+    """Return whether the server answers, now or within ten minutes."""
     import requests
 
     end = time.monotonic() + PATIENCE_S

@@ -16,6 +16,8 @@ ABOUT = "Which version was champion when, and why: a run for each model; `modely
 HISTORY_RUN = "history_run"
 # A parameter of the run of a model's first version, which names the history's run while there is no tag.
 # If that one is no longer the model's, `modelyard.history_run.2` names the next, and so on.
+# It is a parameter because two processes may begin a history at once: of two writers of a tag, the last one
+# wins, and each would keep a history of its own.
 FIRST = "modelyard.history_run"
 # The history's tag: when its model was registered, in ms. Another model may get the same name later.
 REGISTERED = "model.registered"

@@ -26,10 +26,10 @@ from modelyard.registry.comparison.words import (
     join,
     name_version,
     show_interval,
-    show_setting,
     show_value,
 )
 from modelyard.registry.evidence import Evidence
+from modelyard.registry.settings import show_setting
 
 if TYPE_CHECKING:
     from jinja2 import Environment

@@ -10,9 +10,9 @@ from modelyard.registry.comparison.words import (
     join,
     name_version,
     show_interval,
-    show_setting,
     show_value,
 )
+from modelyard.registry.settings import show_setting
 
 MARK = "*"
 NARROWEST = 18

@@ -41,6 +41,7 @@ def table(heading: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
 
 
 def compress(text: str) -> str:
-    """Cut commits and digests to twelve characters, and separate the columns of tables."""
+    """Cut commits and digests to twelve characters, and set tables tightly, their columns apart by SPACE."""
     shorter = re.sub(r"\b([0-9a-f]{12})(?:[0-9a-f]{28}|[0-9a-f]{52})\b", r"\1", text)
-    return shorter.replace(GAP, SPACE)
+    tight = re.sub(r"(?m)^\|.*\|$", lambda row: re.sub(r" ?\| ?", "|", row[0]), shorter)
+    return tight.replace(GAP, SPACE)

@@ -13,6 +13,7 @@ from modelyard.metrics import CATALOGUE
 from modelyard.params import Card
 from modelyard.registry.publishing.headline import write_headline
 from modelyard.registry.publishing.markdown import GAP, bullets, compress, table, words
+from modelyard.registry.settings import show_setting
 from modelyard.tracking.runs import Dataset
 
 TEMPLATE = "card.jinja"
@@ -150,7 +151,7 @@ def list_parameters(training: Mapping[str, Any]) -> dict[str, str]:
     for key, value in training["run"]["params"].items():
         if value not in OFF and PLAIN.get(key) != value:
             group, name, *below = key.split(".")
-            rows.setdefault(f"{group}.{name}", []).append(" ".join([*below, value.replace("'", "")]))
+            rows.setdefault(f"{group}.{name}", []).append(" ".join([*below, show_setting(value)]))
     chosen = {key: ", ".join(values) for key, values in rows.items()}
     if "weights" in training:
         chosen["weights"] = f"{training['weights']:,}"
