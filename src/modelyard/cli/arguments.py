@@ -33,7 +33,7 @@ def add_name(command: argparse.ArgumentParser) -> None:
 
 def add_tables(command: argparse.ArgumentParser) -> None:
     """Add the place of the recorded answers."""
-    place = "folder or s3://bucket/prefix that `modelyard serve --record` writes (conf/monitor: tables)"
+    place = "folder or s3://bucket/prefix that `modelyard serve --record PLACE` writes (conf/monitor: tables)"
     command.add_argument("--tables", metavar="PLACE", help=place)
 
 
