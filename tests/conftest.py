@@ -22,6 +22,7 @@ SLOW = (
     "stages/test_compose.py",
     "registry/test_team_server.py",
     "batch/test_spark.py",
+    "monitoring/test_loop.py",
     "batch/test_predict_command.py",
     "packaging/test_packaging.py",
     "service/test_models.py",
