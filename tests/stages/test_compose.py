@@ -81,7 +81,7 @@ def test_an_applied_experiment_is_kept_and_named_while_conf_changes_elsewhere(ap
     _run(applied, "dvc", "exp", "apply", "longer")
     _replace(applied / "conf/train/default.yaml", "seed: 0", "seed: 7")
     assert (
-        "kept from the applied experiment: train.epochs=5 (conf/ says 2)"
+        "kept from the applied experiment: train.epochs=5 (conf/ says 3)"
         in _run(applied, "dvc", "repro").stdout
     )
     train = yaml.safe_load((applied / "params.yaml").read_text())["train"]
@@ -93,7 +93,7 @@ def test_an_applied_experiment_ends_aloud_when_conf_changes_one_of_its_values(pi
     _run(pipeline, "dvc", "exp", "run", "-q", "-S", "train.epochs=5", "-S", "train.seed=4")
     _set_epochs_in_conf(pipeline, 7)
     told = _run(pipeline, "dvc", "repro").stdout
-    assert "conf/ has changed train.epochs from 2 to 7: the applied experiment ends" in told
+    assert "conf/ has changed train.epochs from 3 to 7: the applied experiment ends" in told
     assert "given up from the applied experiment: train.seed=4 (conf/ says 0)" in told
     params = yaml.safe_load((pipeline / "params.yaml").read_text())
     assert (params["train"]["epochs"], params["train"]["seed"], params["experiment"]) == (7, 0, {})
@@ -101,9 +101,9 @@ def test_an_applied_experiment_ends_aloud_when_conf_changes_one_of_its_values(pi
 
 def test_the_next_experiment_says_first_what_of_the_applied_one_is_no_part_of_it(applied: Path) -> None:
     told = _run(applied, "dvc", "exp", "run", "-S", "train.seed=4", merged=True).stdout
-    warning = "An experiment is applied here: train.epochs=5 (conf/ says 2). `dvc exp run` starts from conf/"
+    warning = "An experiment is applied here: train.epochs=5 (conf/ says 3). `dvc exp run` starts from conf/"
     assert told.index(warning) < told.index("Running stage")
-    assert (applied / "fitted").read_text().strip() == "2"
+    assert (applied / "fitted").read_text().strip() == "3"
 
 
 def test_a_refused_experiment_leaves_everything_as_it_was(applied: Path) -> None:
@@ -134,7 +134,7 @@ def test_a_hand_edit_is_refused_with_what_to_do_and_not_lost(
     edited = (pipeline / "params.yaml").read_text().replace("epochs: 3", "epochs: 9")
     (pipeline / "params.yaml").write_text(edited)
     refused = _run(pipeline, *command, expect=255)
-    assert "train.epochs=9 (conf/ says 2)" in refused.stderr
+    assert "train.epochs=9 (conf/ says 3)" in refused.stderr
     assert "git checkout HEAD params.yaml" in refused.stderr
     assert (pipeline / "params.yaml").read_text() == edited
 
