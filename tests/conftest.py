@@ -4,6 +4,8 @@ import copy
 import functools
 import gc
 import os
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -138,6 +140,17 @@ def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (folder / "dvc.yaml").write_text("stages: {}\n")
     monkeypatch.chdir(folder)
     return folder
+
+
+@pytest.fixture(scope="module", autouse=True)
+def own_import_path() -> Iterator[None]:
+    """Take back what a module's tests add to the import path.
+
+    MLflow puts the code of a loaded version first, where a spawned process would look for this project.
+    """
+    before = list(sys.path)
+    yield
+    sys.path[:] = before
 
 
 @pytest.fixture(scope="module")

@@ -201,10 +201,10 @@ def test_what_a_killed_run_has_done_is_used(
     monkeypatch.setattr(extraction, "KEPT_AT_ONCE", 8)
     pixels = PictureFiles.pixels
 
-    def die(pictures: PictureFiles, place: int, grey: bool) -> Any:
+    def die(pictures: PictureFiles, place: int, grey: bool, drawing: bool) -> Any:
         if place == 20:
             raise KeyboardInterrupt
-        return pixels(pictures, place, grey)
+        return pixels(pictures, place, grey, drawing)
 
     with monkeypatch.context() as killed:
         killed.setattr(PictureFiles, "pixels", die)
