@@ -32,7 +32,7 @@ repro: .venv/requirements  ## download, train, import, package, evaluate, regist
 	@since=$$(date +%s); python -m dvc repro && python -m modelyard.overview.results --since $$since
 
 experiments: .venv/requirements  ## a table of what `dvc exp run` tried, the fewest errors first (COMMITS=1 to look back)
-	@python -m modelyard.overview.experiments --commits $(COMMITS)
+	@python -m modelyard.overview.experiments_table --commits $(COMMITS)
 
 test: .venv/requirements-dev  ## run all tests
 	@python -m pytest -n 2 --dist loadfile --no-loadscope-reorder

@@ -23,9 +23,9 @@ from modelyard.batch.formats import choose_format
 from modelyard.batch.inputs import PictureFiles, list_files
 from modelyard.batch.prediction import choose_rows
 from modelyard.batch.workers import Task, answer_chunks
-from modelyard.images.threads import count_processors
 from modelyard.inference.bundle import read_bundle
 from modelyard.inference.predictor import Predictor
+from modelyard.inference.processors import count_processors
 from modelyard.inference.rows import answer_row
 
 # Of the predictor alone, on one processor; a tenth is enough to know its rate.

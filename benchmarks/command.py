@@ -15,6 +15,7 @@ import psutil
 
 from benchmarks.report import Report
 from modelyard.errors import ModelyardError, UsageError
+from modelyard.inference.processors import count_processors
 from modelyard.repository import find_root
 
 SCRATCH, RESULTS = Path(".bench"), Path("benchmarks/results")
@@ -93,10 +94,9 @@ def describe_machine(packages: Sequence[str]) -> str:
     """Return date, processor, memory, and the versions of Python and of `packages`."""
     versions = [f"Python {platform.python_version()}"]
     versions += [f"{name} {importlib.metadata.version(name)}" for name in packages]
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     memory = f"{psutil.virtual_memory().total / 2**30:.0f} GiB"
     today = datetime.datetime.now(datetime.UTC).date().isoformat()
-    return f"{today}; {cores} cores of {_name_processor()}, {memory}; {', '.join(versions)}"
+    return f"{today}; {count_processors()} cores of {_name_processor()}, {memory}; {', '.join(versions)}"
 
 
 def _name_processor() -> str:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from modelyard.errors import ModelyardError
-from modelyard.overview.experiments import ask_dvc, draw_table, read_experiments
+from modelyard.overview.experiments_table import ask_dvc, draw_table, read_experiments
 
 HEAD, TRIED = "c8e975230fd60dd2", "e5e145d756b06b18"
 CARD = {"about": "Digits. " * 40}

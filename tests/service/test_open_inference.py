@@ -145,11 +145,12 @@ def test_bodies_that_are_wrong_are_refused(service: Service, change: dict[str, A
         raise ValueError(answer.json()["error"])
 
 
-@pytest.mark.parametrize("length", ["nine", "-1", "9999999", "9" * 5000])
+@pytest.mark.parametrize("length", ["nine", "-1", "9999999", "9" * 5000, "0" * 5000])
 def test_a_wrong_length_of_the_json_part_is_refused(service: Service, length: str) -> None:
     headers = {"Inference-Header-Content-Length": length}
     answer = service.post("/v2/models/mnist/infer", json.dumps({"inputs": [TENSOR]}), headers=headers)
     assert answer.status_code == 400
+    assert "the length of the body's JSON part" in answer.json()["error"]
 
 
 def test_a_binary_element_that_is_cut_off_is_refused(service: Service) -> None:

@@ -17,11 +17,11 @@ from tqdm import tqdm
 from modelyard.errors import ModelyardError
 from modelyard.images.crops import Samples
 from modelyard.images.pictures import LIMITS, Pictures
-from modelyard.images.threads import count_processors
 from modelyard.inference.bundle import read_bundle
 from modelyard.inference.decoding.images import ImageError
 from modelyard.inference.interpreters import ModelError
 from modelyard.inference.predictor import Predictor
+from modelyard.inference.processors import count_processors
 
 Files: TypeAlias = Pictures | Samples
 R = TypeVar("R")

@@ -132,10 +132,8 @@ def answer_files(predictor: Predictor, files: Files, seconds: float = 0.0) -> tu
 
 def _answer_file(predictor: Predictor, files: Files, place: int) -> tuple[Floats, Floats]:
     """Return the probabilities of one file (outputs,), and the figures of its input, both float32."""
-    how = predictor.bundle.preprocessing
     ready = predictor.preprocess(files.file(place))[None]
-    levels = ready / np.float32(how.scale) + np.float32(how.mean)
-    return predictor.probabilities(ready)[0], input_figures(levels)[0]
+    return predictor.probabilities(ready)[0], input_figures(predictor.levels(ready))[0]
 
 
 def measure_latency(answer: Callable[[], object], runs: int, warmup: int, budget_s: float = 3.0) -> Latency:

@@ -1,6 +1,5 @@
 """Slow work on many pictures, on all processors, with a progress bar."""
 
-import os
 import sys
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -8,17 +7,14 @@ from typing import TypeVar
 
 from tqdm import tqdm
 
+from modelyard.inference.processors import count_processors
+
 T = TypeVar("T")
 R = TypeVar("R")
 # Fewer take only seconds.
 MANY = 1000
 # Each holds one decoded picture: about 150 MB for a photo of 12 megapixels.
 MOST_WORKERS = 8
-
-
-def count_processors() -> int:
-    """Return how many processors this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def count_workers() -> int:

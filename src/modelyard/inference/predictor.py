@@ -3,7 +3,6 @@
 import io
 import math
 import operator
-import os
 import time
 from collections.abc import Callable, Iterable
 from typing import Any, Literal, NamedTuple
@@ -17,6 +16,7 @@ from modelyard.inference.decoding.arrays import read_array
 from modelyard.inference.decoding.images import ImageError, Limits, decode
 from modelyard.inference.fits import OF_DRAWINGS, fit_pixels
 from modelyard.inference.interpreters import ModelError, Pool
+from modelyard.inference.processors import count_processors
 
 Answer = list[dict[str, Any]]
 DEFAULT_TOP_K = 5
@@ -77,7 +77,7 @@ class Predictor:
     ) -> None:
         self.bundle = bundle
         self.limits = limits
-        chosen = _choose_pool(bundle.size_bytes, _count_processors())
+        chosen = _choose_pool(bundle.size_bytes, count_processors())
         try:
             self._pool = Pool(
                 bundle.read_model(),
@@ -117,10 +117,16 @@ class Predictor:
             ready *= np.float32(how.scale)
         return ready
 
+    def levels(self, ready: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return the levels that the fit gave, 0..255, from which `prepare` made the model's input."""
+        how = self.bundle.preprocessing
+        unscaled = (how.mean, how.scale) == (0.0, 1.0)
+        return ready if unscaled else ready / np.float32(how.scale) + np.float32(how.mean)
+
     def draw_input(self, ready: NDArray[np.float32]) -> bytes:
         """Draw what `prepare` made: a PNG, grey or RGB, of the levels that the fit gave, rounded."""
         how = self.bundle.preprocessing
-        levels = np.rint(ready / np.float32(how.scale) + np.float32(how.mean)).clip(0, 255).astype(np.uint8)
+        levels = np.rint(self.levels(ready)).clip(0, 255).astype(np.uint8)
         stream = io.BytesIO()
         Image.fromarray(levels[:, :, 0] if how.channels == 1 else levels).save(
             stream, "PNG", compress_level=1
@@ -256,11 +262,6 @@ class Predictor:
         label = self.bundle.labels[place]
         answer = {"label": label.name, "score": round(score, 7), "id": place}
         return answer if label.synset is None else {**answer, "synset": label.synset}
-
-
-def _count_processors() -> int:
-    # Those this process may use; a container is often given fewer than the machine has.
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _choose_pool(size_bytes: int, processors: int) -> tuple[int, int]:

@@ -27,6 +27,8 @@ from modelyard.service.http.metrics import CONTENT_TYPE, Metrics
 from modelyard.service.http.plain import make_plain, shorten
 from modelyard.service.models.models import Models, ServedVersion
 from modelyard.service.page.routes import PAGE, make_page_routes
+from modelyard.service.protocols.feedback import PATH as FEEDBACK_PATH
+from modelyard.service.protocols.feedback import Feedback
 from modelyard.service.protocols.mlflow import MlflowDialect
 from modelyard.service.protocols.open_inference import (
     PLACES,
@@ -36,8 +38,6 @@ from modelyard.service.protocols.open_inference import (
 from modelyard.service.protocols.openapi import make_document
 from modelyard.service.protocols.own import JSON, OwnDialect
 from modelyard.service.protocols.predictions import Choose, Dialect, Predictions, explain
-from modelyard.service.recording.feedback import PATH as FEEDBACK_PATH
-from modelyard.service.recording.feedback import Feedback
 from modelyard.service.recording.options import RecordingOptions
 from modelyard.service.recording.recording import Recording
 from modelyard.service.settings import Settings
@@ -75,14 +75,14 @@ def create_app(
     admission = Admission(settings.max_concurrent, settings.max_queued)
     loading = ThreadPoolExecutor(LOADERS, thread_name_prefix="load")
     log = AccessLog(log_stream)
-    told_by = [models.problems]
-    problems = functools.partial(_gather, told_by)
+    record: Recording | None = None
+
+    def problems() -> list[str]:
+        return models.problems() + (record.problems() if record else [])
+
     metrics = Metrics(functools.partial(_describe, models), problems)
-    record = None
     if recording is not None:
-        inside = functools.partial(getattr, admission, "inside")
-        record = Recording(recording, models, inside, metrics.own, settings.token)
-        told_by.append(record.problems)
+        record = Recording(recording, models, lambda: admission.inside, metrics.own, settings.token)
     models.observe_loads(metrics.count_load)
     draining = Draining(settings.drain_s, arrivals)
 
@@ -125,10 +125,6 @@ def _choose_named(models: Models, path: dict[str, Any]) -> ServedVersion:
 
 def _choose_default(models: Models, path: dict[str, Any]) -> ServedVersion:  # noqa: ARG001
     return models.default()
-
-
-def _gather(told_by: list[Callable[[], list[str]]]) -> list[str]:
-    return [problem for problems in told_by for problem in problems()]
 
 
 def _make_feedback_routes(

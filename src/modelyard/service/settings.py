@@ -1,10 +1,11 @@
 """The limits of the service; frozen, each with a default."""
 
 import math
-import os
 import re
 from dataclasses import dataclass, field, fields
 from typing import Any
+
+from modelyard.inference.processors import count_processors
 
 # On a command line everybody on the machine could read the token.
 TOKEN = "MODELYARD_TOKEN"  # noqa: S105  # the variable's name, not a token
@@ -16,11 +17,6 @@ _TOKEN = re.compile(r"[!-~]+")
 
 def _limit(default: Any, about: str, least: float, most: float = math.inf) -> Any:
     return field(default=default, metadata={"about": about, "least": least, "most": most})
-
-
-def _count_cores() -> int:
-    """Return how many cores this process may use; the machine may have more."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 @dataclass(frozen=True)
@@ -38,7 +34,7 @@ class Settings:
     max_body_bytes: int = _limit(16_000_000, "bytes of a request; more is a 413", 1)
     max_pixels: int = _limit(25_000_000, "of an image, by its header; more is an error of that image", 1)
     max_items: int = _limit(256, "images in a request; more is a 413", 1)
-    max_concurrent: int = _limit(max(2, _count_cores()), "computations at once, in each process", 1)
+    max_concurrent: int = _limit(max(2, count_processors()), "computations at once, in each process", 1)
     max_queued: int = _limit(64, "requests beside those; one more is a 503", 0)
     max_connections: int = _limit(
         1000, "connections at once; for one more an idle one is closed, or its requests get a 503", 1

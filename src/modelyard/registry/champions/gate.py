@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterator
+from typing import TypeAlias
 
 from modelyard.errors import ModelyardError
 from modelyard.evaluation.measures import NORMAL_QUANTILE_975
@@ -11,7 +12,7 @@ from modelyard.metrics import find_metric
 from modelyard.params import Gate
 from modelyard.params.groups.published import MAJORITY
 from modelyard.registry.champions.decisions import RuleResult
-from modelyard.registry.champions.robustness import check_robustness
+from modelyard.registry.champions.robustness import judge_robustness
 from modelyard.registry.evidence import Evidence
 
 SIGNIFICANT = 0.05
@@ -19,6 +20,9 @@ SIGNIFICANT = 0.05
 LONGEST_FOUND = 1000
 # --force does not override this rule.
 BUNDLE = "bundle"
+NO_CHAMPION = (True, "there is no champion yet")
+# Whether a rule passed, and what was found, in words.
+Judgement: TypeAlias = tuple[bool, str]
 
 
 def ask_gate(
@@ -46,12 +50,20 @@ def ask_gate(
 
 
 def _check_bundle(check: Callable[[], object]) -> RuleResult:
-    wanted = "artifacts that match their digest"
-    try:
+    def judge() -> Judgement:
         check()
+        return True, "the artifacts match their digest, and the model answers"
+
+    return _hold(BUNDLE, "artifacts that match their digest", judge)
+
+
+def _hold(rule: str, wanted: str, judge: Callable[[], Judgement]) -> RuleResult:
+    """Return what `judge` finds of a rule; what it cannot find out fails."""
+    try:
+        passed, found = judge()
     except ModelyardError as error:
-        return RuleResult(BUNDLE, False, wanted, shorten(str(error), LONGEST_FOUND))
-    return RuleResult(BUNDLE, True, wanted, "the artifacts match their digest, and the model answers")
+        passed, found = False, shorten(str(error), LONGEST_FOUND)
+    return RuleResult(rule, passed, wanted, found)
 
 
 def _check_limits(gate: Gate, evidence: Evidence) -> Iterator[RuleResult]:
@@ -90,7 +102,7 @@ def _check_drops(
     if gate.max_accuracy_drop is not None:
         yield _check_champion(gate.max_accuracy_drop, compare)
     if gate.max_robustness_drop is not None:
-        yield check_robustness(gate.max_robustness_drop, evidence, read_champion)
+        yield _check_robustness(gate.max_robustness_drop, evidence, read_champion)
 
 
 def _check_tree(gate: Gate, evidence: Evidence) -> Iterator[RuleResult]:
@@ -101,40 +113,51 @@ def _check_tree(gate: Gate, evidence: Evidence) -> Iterator[RuleResult]:
 
 
 def _check_champion(max_drop: float, compare: Callable[[], PairedTest] | None) -> RuleResult:
-    rule = "max_accuracy_drop"
     wanted = (
         "significantly more accurate than the champion, or less accurate by at most "
         f"{max_drop:.2%} with 95 % confidence"
     )
-    if compare is None:
-        return RuleResult(rule, True, wanted, "there is no champion yet")
-    try:
+
+    def judge() -> Judgement:
+        if compare is None:
+            return NO_CHAMPION
         test = compare()
-    except ModelyardError as error:
-        return RuleResult(rule, False, wanted, shorten(str(error), LONGEST_FOUND))
-    difference, margin = _difference(test)
-    better = test.p_value < SIGNIFICANT and test.only_first > test.only_second
-    found = (
-        f"accuracy {difference:+.2%} beside the champion's, at worst {difference - margin:+.2%} with 95 % "
-        f"confidence: right on {test.only_first} images where the champion is wrong, wrong on "
-        f"{test.only_second} where it is right, p = {test.p_value:.2g}"
-    )
-    return RuleResult(rule, better or difference - margin >= -max_drop, wanted, found)
+        difference, margin = _difference(test)
+        better = test.p_value < SIGNIFICANT and test.only_first > test.only_second
+        return better or difference - margin >= -max_drop, (
+            f"accuracy {difference:+.2%} beside the champion's, at worst {difference - margin:+.2%} with "
+            f"95 % confidence: right on {test.only_first} images where the champion is wrong, wrong on "
+            f"{test.only_second} where it is right, p = {test.p_value:.2g}"
+        )
+
+    return _hold("max_accuracy_drop", wanted, judge)
+
+
+def _check_robustness(
+    max_drop: float, evidence: Evidence, read_champion: Callable[[], Evidence] | None
+) -> RuleResult:
+    wanted = f"as often right on corrupted pictures as the champion, or less often by at most {max_drop:.2%}"
+
+    def judge() -> Judgement:
+        return NO_CHAMPION if read_champion is None else judge_robustness(max_drop, evidence, read_champion())
+
+    return _hold("max_robustness_drop", wanted, judge)
 
 
 def _check_recent(compare: Callable[[], PairedTest | None]) -> Iterator[RuleResult]:
-    rule, wanted = "recent/accuracy", "right on as many recent pictures as the champion"
-    try:
+    def judge() -> Judgement:
         test = compare()
-    except ModelyardError as error:
-        yield RuleResult(rule, False, wanted, shorten(str(error), LONGEST_FOUND))
-        return
-    if test is not None:
-        found = (
+        if test is None:
+            return True, ""
+        return test.only_first >= test.only_second, (
             f"of {test.images:,} recent pictures, right on {test.only_first} where the champion is wrong, "
             f"wrong on {test.only_second} where it is right, p = {test.p_value:.2g}"
         )
-        yield RuleResult(rule, test.only_first >= test.only_second, wanted, found)
+
+    rule = _hold("recent/accuracy", "right on as many recent pictures as the champion", judge)
+    # A version that was evaluated on no recent pictures is not asked.
+    if rule.found:
+        yield rule
 
 
 def _difference(test: PairedTest) -> tuple[float, float]:

@@ -1,5 +1,6 @@
 """Who is champion: promoted through the gate or by force, rolled back, and always on record."""
 
+import functools
 import random
 import time
 from contextlib import suppress
@@ -54,6 +55,7 @@ def promote(
         return None
     evidence = read_evidence(store, version)
 
+    @functools.cache
     def read_champion() -> Evidence:
         return read_evidence(store, find_version(store.client, name, str(past.champion)))
 

@@ -100,8 +100,4 @@ def _rank(predictor: Predictor, scores: list[NDArray[np.float32]]) -> Iterator[R
 
 
 def _measure(predictor: Predictor, inputs: list[NDArray[np.float32]]) -> NDArray[np.float32]:
-    how = predictor.bundle.preprocessing
-    levels = np.stack(inputs)
-    if (how.mean, how.scale) != (0.0, 1.0):
-        levels = levels / np.float32(how.scale) + np.float32(how.mean)
-    return input_figures(levels)
+    return input_figures(predictor.levels(np.stack(inputs)))
