@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pytest
 from hydra import compose, initialize_config_dir
@@ -68,8 +69,15 @@ SLOW = (
 )
 # A fourth of the time that it takes to import all tests.
 gc.disable()
-# What decides where a stage finds its store; MLflow sets the first itself, for the processes it starts.
-SETTINGS = ("MLFLOW_TRACKING_URI", "DVC_ROOT", "DVC_EXP_NAME", "DVC_EXP_BASELINE_REV", "DVC_STAGE")
+# What decides where a stage finds its store; MLflow sets the first two itself, for the processes it starts.
+SETTINGS = (
+    "MLFLOW_TRACKING_URI",
+    "MLFLOW_REGISTRY_URI",
+    "DVC_ROOT",
+    "DVC_EXP_NAME",
+    "DVC_EXP_BASELINE_REV",
+    "DVC_STAGE",
+)
 
 
 def clean_environment() -> dict[str, str]:
@@ -98,9 +106,12 @@ def pytest_collection_finish() -> None:
 
 
 @pytest.fixture(autouse=True)
-def _no_settings_of_the_caller(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in SETTINGS:
-        monkeypatch.delenv(name, raising=False)
+def _environment_of_its_own() -> Iterator[None]:
+    """No settings of the caller, and nothing that a test, or MLflow in it, sets is left to the next one."""
+    with mock.patch.dict(os.environ):
+        for name in SETTINGS:
+            os.environ.pop(name, None)
+        yield
 
 
 def compose_values(*overrides: str) -> dict[str, Any]:
