@@ -25,8 +25,8 @@ from modelyard.batch.prediction import choose_rows
 from modelyard.batch.workers import Task, answer_chunks
 from modelyard.inference.bundle import read_bundle
 from modelyard.inference.predictor import Predictor
-from modelyard.inference.processors import count_processors
 from modelyard.inference.rows import answer_row
+from modelyard.inference.runtime.processors import count_processors
 
 # Of the predictor alone, on one processor; a tenth is enough to know its rate.
 SHARE = 10

@@ -15,7 +15,7 @@ import psutil
 
 from benchmarks.report import Report
 from modelyard.errors import ModelyardError, UsageError
-from modelyard.inference.processors import count_processors
+from modelyard.inference.runtime.processors import count_processors
 from modelyard.repository import find_root
 
 SCRATCH, RESULTS = Path(".bench"), Path("benchmarks/results")

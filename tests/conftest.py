@@ -60,7 +60,7 @@ SLOW = (
     "service/test_admission.py",
     "service/test_connections.py",
     "service/test_draining.py",
-    "inference/test_trial.py",
+    "inference/runtime/test_trial.py",
     "monitoring/test_monitor_command.py",
     "monitoring/test_shifts.py",
     "stages/test_registering_stages.py",

@@ -120,9 +120,9 @@ def test_loads_of_the_same_bundle_share_its_interpreters_until_another_is_loaded
     saved: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made = []
-    monkeypatch.setattr("modelyard.inference.shared_predictor._last", None)
+    monkeypatch.setattr("modelyard.inference.runtime.shared_predictor._last", None)
     monkeypatch.setattr(
-        "modelyard.inference.shared_predictor.Predictor",
+        "modelyard.inference.runtime.shared_predictor.Predictor",
         lambda bundle: made.append(bundle) or Predictor(bundle),
     )
     other = save(photo_bundle(tmp_path / "colours"), tmp_path)
@@ -147,7 +147,7 @@ def test_only_mlflows_server_is_guarded_and_holds_text_as_python_strings(
         assert pd.get_option("mode.string_storage") == "python"
     assert [one.cls.__name__ for one in server.app.user_middleware if one.cls.__name__ == "Guard"], (
         f"MLflow {mlflow.__version__} does not make its application of fastapi.FastAPI once the model is "
-        "loaded: modelyard/inference/scoring_guard.py does not fit it, and its server runs without the guard"
+        "loaded: modelyard/inference/scoring/guard.py does not fit it, and its server runs without the guard"
     )
     assert fastapi.FastAPI.__module__ == "fastapi.applications"
 

@@ -17,13 +17,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from modelyard.inference import interpreters
 from modelyard.inference.bundle import BundleError, Label, read_bundle, write_bundle
 from modelyard.inference.decoding.images import ImageError, Limits
 from modelyard.inference.fits import fit_pixels
-from modelyard.inference.interpreters import ModelError
 from modelyard.inference.predictor import Predictor
 from modelyard.inference.resize import resize_bilinear
+from modelyard.inference.runtime import interpreters
+from modelyard.inference.runtime.interpreters import ModelError
 from tflite_models import (
     DIGIT,
     DIGIT_LABELS,
@@ -402,7 +402,7 @@ print(sorted(name for name in sys.modules if name.startswith("modelyard.") and "
 def test_what_others_write_to_stderr_while_a_model_loads_is_not_lost(digits: Predictor) -> None:
     code = """
 import os, sys
-from modelyard.inference.interpreters import _without_notice
+from modelyard.inference.runtime.interpreters import _without_notice
 with _without_notice():
     os.write(2, b"a warning from C\\n")
     print("a warning from Python", file=sys.stderr)

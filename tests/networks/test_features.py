@@ -25,8 +25,8 @@ from modelyard.images.crops import read_samples
 from modelyard.images.dataset import Dataset
 from modelyard.images.pictures import PictureFiles, Pictures, write_pictures
 from modelyard.inference.bundle import Preprocessing, read_bundle
-from modelyard.inference.interpreters import LoadedModel
 from modelyard.inference.predictor import Predictor
+from modelyard.inference.runtime.interpreters import LoadedModel
 from modelyard.networks import extraction
 from modelyard.networks.extraction import FEATURES_TENSOR, extract_features, make_trunk
 from modelyard.networks.features import Features, Trunk, read_features, write_features

@@ -7,7 +7,7 @@ import numpy as np
 
 from made_data import COMMON
 from modelyard.inference.fits import fit_pixels
-from modelyard.inference.interpreters import LoadedModel
+from modelyard.inference.runtime.interpreters import LoadedModel
 from modelyard.networks.importing.imported import Imported, read_imported
 from modelyard.networks.importing.importing import import_pretrained
 from modelyard.networks.network import Network

@@ -19,9 +19,9 @@ from modelyard.images.crops import Samples
 from modelyard.images.pictures import LIMITS, Pictures
 from modelyard.inference.bundle import read_bundle
 from modelyard.inference.decoding.images import ImageError
-from modelyard.inference.interpreters import ModelError
 from modelyard.inference.predictor import Predictor
-from modelyard.inference.processors import count_processors
+from modelyard.inference.runtime.interpreters import ModelError
+from modelyard.inference.runtime.processors import count_processors
 
 Files: TypeAlias = Pictures | Samples
 R = TypeVar("R")

@@ -18,8 +18,8 @@ from modelyard.inference.bundle import Bundle, BundleError, read_bundle
 from modelyard.inference.decoding.formats import find_format
 from modelyard.inference.decoding.images import ImageError
 from modelyard.inference.input_figures import input_figures
-from modelyard.inference.interpreters import ModelError
 from modelyard.inference.predictor import Predictor
+from modelyard.inference.runtime.interpreters import ModelError
 from modelyard.params import Evaluate
 
 MOST_NAMED = 10

@@ -7,7 +7,7 @@ from typing import TypeVar
 
 from tqdm import tqdm
 
-from modelyard.inference.processors import count_processors
+from modelyard.inference.runtime.processors import count_processors
 
 T = TypeVar("T")
 R = TypeVar("R")

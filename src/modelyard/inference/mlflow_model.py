@@ -12,12 +12,12 @@ from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import INTERNAL_ERROR, INVALID_PARAMETER_VALUE
 from mlflow.pyfunc import PythonModel
 
-from modelyard.inference.interpreters import ModelError
 from modelyard.inference.predictor import DEFAULT_TOP_K
 from modelyard.inference.rows import answer_row
-from modelyard.inference.scoring_guard import OWN, guard_next_application
-from modelyard.inference.scoring_limits import MOST_IMAGES
-from modelyard.inference.shared_predictor import share_predictor
+from modelyard.inference.runtime.interpreters import ModelError
+from modelyard.inference.runtime.shared_predictor import share_predictor
+from modelyard.inference.scoring.guard import OWN, guard_next_application
+from modelyard.inference.scoring.limits import MOST_IMAGES
 
 COLUMN = "image"
 # The application that `mlflow models serve` starts; no other process imports it.

@@ -15,8 +15,8 @@ from modelyard.inference.bundle import Bundle, BundleError
 from modelyard.inference.decoding.arrays import read_array
 from modelyard.inference.decoding.images import ImageError, Limits, decode
 from modelyard.inference.fits import OF_DRAWINGS, fit_pixels
-from modelyard.inference.interpreters import ModelError, Pool
-from modelyard.inference.processors import count_processors
+from modelyard.inference.runtime.interpreters import ModelError, Pool
+from modelyard.inference.runtime.processors import count_processors
 
 Answer = list[dict[str, Any]]
 DEFAULT_TOP_K = 5

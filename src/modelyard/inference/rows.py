@@ -3,8 +3,8 @@
 from typing import Any
 
 from modelyard.inference.decoding.images import ImageError
-from modelyard.inference.interpreters import ModelError
 from modelyard.inference.predictor import DEFAULT_TOP_K, Answer, Predictor
+from modelyard.inference.runtime.interpreters import ModelError
 
 
 def answer_row(predictor: Predictor, image: Any, top_k: int = DEFAULT_TOP_K) -> Answer:

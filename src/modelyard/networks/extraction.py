@@ -11,8 +11,8 @@ from modelyard.images.fitting import fit_picture
 from modelyard.images.pictures import Pictures
 from modelyard.images.threads import count_workers, work_through
 from modelyard.inference.bundle import read_bundle
-from modelyard.inference.interpreters import Pool
-from modelyard.inference.processors import count_processors
+from modelyard.inference.runtime.interpreters import Pool
+from modelyard.inference.runtime.processors import count_processors
 from modelyard.networks.features import Features, Floats, Trunk, read_features, write_features
 from modelyard.networks.importing.imported import read_imported
 from modelyard.networks.joining import cut_model

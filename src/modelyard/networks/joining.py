@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from modelyard.errors import ModelyardError
-from modelyard.inference.interpreters import LoadedModel
+from modelyard.inference.runtime.interpreters import LoadedModel
 
 _IDENTIFIER = b"TFL3"
 # The format's: the processor reads weights in place, as vectors.

@@ -6,8 +6,8 @@ import numpy as np
 
 from modelyard.errors import ModelyardError
 from modelyard.evaluation.agreement import measure_agreement
-from modelyard.inference.interpreters import ModelError
 from modelyard.inference.predictor import Predictor
+from modelyard.inference.runtime.interpreters import ModelError
 from modelyard.packaging.source import Source
 from modelyard.params import Package
 

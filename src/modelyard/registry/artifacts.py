@@ -6,7 +6,7 @@ from pathlib import Path
 from modelyard.errors import ModelyardError
 from modelyard.inference.bundle import Bundle, BundleError, is_content_key, read_bundle
 from modelyard.inference.plain_text import show
-from modelyard.inference.trial import try_bundle
+from modelyard.inference.runtime.trial import try_bundle
 from modelyard.registry.bundle_artifacts import ArtifactError, bring_bundle
 from modelyard.registry.versions import CONTENT_KEY, NETWORK_ARTIFACT, resolve_version
 from modelyard.tracking.mlflow_types import ModelVersion

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from modelyard.errors import ModelyardError
 from modelyard.inference.bundle import BundleError, read_bundle
-from modelyard.inference.trial import Trials
+from modelyard.inference.runtime.trial import Trials
 from modelyard.registry.artifacts import check_bundle
 from modelyard.registry.champions.history import History
 from modelyard.registry.versions import CHAMPION, CONTENT_KEY, PUBLISHED, list_names, list_versions

@@ -5,7 +5,7 @@ import re
 from dataclasses import dataclass, field, fields
 from typing import Any
 
-from modelyard.inference.processors import count_processors
+from modelyard.inference.runtime.processors import count_processors
 
 # On a command line everybody on the machine could read the token.
 TOKEN = "MODELYARD_TOKEN"  # noqa: S105  # the variable's name, not a token

@@ -50,7 +50,7 @@ def run(given: argparse.Namespace) -> int:
     if missing := [name for name in NEEDED if find_spec(name) is None]:
         raise ModelyardError(f"modelyard predict needs {' and '.join(missing)}: install requirements.txt")
     from modelyard.batch.prediction import predict
-    from modelyard.inference.processors import count_processors
+    from modelyard.inference.runtime.processors import count_processors
     from modelyard.tracking.store import open_store
 
     store = open_store()

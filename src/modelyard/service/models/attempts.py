@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from modelyard.inference.bundle import BundleError
-from modelyard.inference.trial import try_bundle
+from modelyard.inference.runtime.trial import try_bundle
 
 RECORD = "attempts.json"
 MOST_BYTES = 1000

@@ -11,8 +11,8 @@ from typing import Any, Protocol
 from starlette.types import Receive, Scope, Send
 
 from modelyard.inference.decoding.images import ImageError
-from modelyard.inference.interpreters import ModelError
 from modelyard.inference.predictor import Observe, Predictor, Seen
+from modelyard.inference.runtime.interpreters import ModelError
 from modelyard.service.http.admission import Admission
 from modelyard.service.http.front import RECORD, Record, send_answer
 from modelyard.service.http.refusals import Refusal, busy, too_large

@@ -8,7 +8,7 @@ import logging
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, TypeAlias
 
-from modelyard.inference.scoring_limits import JSON, MOST_BODY_BYTES, SHAPES, Refused, check_body, check_type
+from modelyard.inference.scoring.limits import JSON, MOST_BODY_BYTES, SHAPES, Refused, check_body, check_type
 
 Message: TypeAlias = MutableMapping[str, Any]
 Receive: TypeAlias = Callable[[], Awaitable[Message]]

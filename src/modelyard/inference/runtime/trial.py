@@ -1,7 +1,8 @@
 """Tries a bundle in a process of its own, so that a crash of LiteRT ends no other.
 
 LiteRT trusts most of what a file states about its tensors, and some damaged files end the process that loads
-them. `python -m modelyard.inference.trial` reads folders, one a line, and prints what is wrong with each.
+them. `python -m modelyard.inference.runtime.trial` reads folders, one a line, and prints what is wrong with
+each.
 """
 
 import contextlib
@@ -40,7 +41,7 @@ class Trials:
         # The child finds the same packages as this process, and none in the working directory.
         environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
         self._process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "modelyard.inference.trial"],
+            [sys.executable, "-P", "-m", "modelyard.inference.runtime.trial"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from modelyard.inference.scoring_guard import shorten_error
-from modelyard.inference.scoring_limits import Refused, check_body, check_type
+from modelyard.inference.scoring.guard import shorten_error
+from modelyard.inference.scoring.limits import Refused, check_body, check_type
 
 IMAGE = "A" * 50_000
 

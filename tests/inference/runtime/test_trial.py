@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from modelyard.errors import ModelyardError
-from modelyard.inference import trial
 from modelyard.inference.bundle import BundleError
-from modelyard.inference.trial import Trials, try_bundle
+from modelyard.inference.runtime import trial
+from modelyard.inference.runtime.trial import Trials, try_bundle
 from modelyard.registry.artifacts import check_bundle
 from modelyard.registry.verification import verify_registry
 from modelyard.tracking.store import Store

@@ -1,0 +1,1 @@
+"""A guard before MLflow's scoring server."""
