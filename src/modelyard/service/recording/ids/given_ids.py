@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from modelyard.monitoring.tables.places import Place
 from modelyard.monitoring.tables.schema import ANSWERS
 from modelyard.service.models.models import Models
-from modelyard.service.recording.ids import Given, Ids
+from modelyard.service.recording.ids.marked_ids import Given, Ids
 
 MOST_REMEMBERED = 10_000
 # Of which an id is looked for in the table: today's and yesterday's.

@@ -22,7 +22,7 @@ from modelyard.inference.bundle import read_bundle
 from modelyard.inference.input_figures import input_figures
 from modelyard.inference.predictor import Predictor
 from modelyard.monitoring.tables.schema import ANSWERS, LABELS, METADATA_KEY
-from modelyard.service.recording.ids import Given, Ids
+from modelyard.service.recording.ids.marked_ids import Given, Ids
 from service_process import Service
 from tflite_models import digit_bundle, digit_model, draw_band, encode, photo_bundle
 
