@@ -30,7 +30,7 @@ def run(given: argparse.Namespace) -> None:
     """Write the pictures."""
     from modelyard.images.additions import digest_pictures
     from modelyard.images.pictures import read_pictures
-    from modelyard.monitoring.collecting import Wish, collect
+    from modelyard.monitoring.labels.collecting import Wish, collect
     from modelyard.params import load_params
     from modelyard.registry.comparison.test_split import SOURCE, TEST_SPLIT
     from modelyard.repository import find_root

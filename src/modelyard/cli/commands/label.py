@@ -21,7 +21,7 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
 
 def run(given: argparse.Namespace) -> None:
     """Write the labels."""
-    from modelyard.monitoring.labelling import label_from_file
+    from modelyard.monitoring.labels.labelling import label_from_file
     from modelyard.registry.artifacts import fetch_bundle
     from modelyard.registry.versions import find_version
     from modelyard.tracking.store import open_store

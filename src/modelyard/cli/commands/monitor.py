@@ -18,7 +18,7 @@ from modelyard.cli.output import say, say_json
 from modelyard.errors import ModelyardError
 
 if TYPE_CHECKING:
-    from modelyard.monitoring.report import Report
+    from modelyard.monitoring.reports.report import Report
 
 DEFAULT_SINCE = "7d"
 
@@ -46,10 +46,10 @@ def run(given: argparse.Namespace) -> int:
 
 
 def _report(given: argparse.Namespace) -> "Report":
-    from modelyard.monitoring.page import draw_page, write_page
-    from modelyard.monitoring.report import Question, make_report
-    from modelyard.monitoring.runs import log_report
-    from modelyard.monitoring.words import draw_report
+    from modelyard.monitoring.reports.page import draw_page, write_page
+    from modelyard.monitoring.reports.report import Question, make_report
+    from modelyard.monitoring.reports.runs import log_report
+    from modelyard.monitoring.reports.words import draw_report
     from modelyard.params import load_params
     from modelyard.registry.versions import get_model
     from modelyard.repository import find_root

@@ -11,11 +11,11 @@ from modelyard.files import replace_file
 from modelyard.images.additions import RECENT, TRAIN, name_folder
 from modelyard.images.pictures import LIMITS, digest_arrays
 from modelyard.inference.decoding.images import ImageError, decode
-from modelyard.monitoring.kept_images import read_image
+from modelyard.monitoring.labels.truths import Truths, read_truths
+from modelyard.monitoring.tables.kept_images import read_image
 from modelyard.monitoring.tables.places import Place
 from modelyard.monitoring.tables.reading import THREADS, Skipped, Wanted, read_days
 from modelyard.monitoring.tables.schema import ANSWERS
-from modelyard.monitoring.truths import Truths, read_truths
 
 _COLUMNS = ("time", "request_id", "index", "sha256")
 # Of the digest, as many hex digits as make a share of pictures exact enough.

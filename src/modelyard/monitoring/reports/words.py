@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from modelyard.evaluation.intervals import Interval
 from modelyard.monitoring.findings import Finding, Verdict
 from modelyard.monitoring.pairs import Pairs
-from modelyard.monitoring.report import Report, Section
+from modelyard.monitoring.reports.report import Report, Section
 from modelyard.registry.comparison.words import show_p_value
 
 # A smaller p-value is called significant, by convention.

@@ -9,13 +9,13 @@ from modelyard.errors import ModelyardError
 from modelyard.evaluation.intervals import Interval
 from modelyard.evaluation.measures import wilson_interval
 from modelyard.monitoring.findings import Finding, Measured, Verdict, ask, judge
+from modelyard.monitoring.labels.truths import Truths, read_truths
 from modelyard.monitoring.pairs import Pairs, pair_answers, slim_rows
 from modelyard.monitoring.statistics import Grid
 from modelyard.monitoring.tables.places import Place
 from modelyard.monitoring.tables.reading import Skipped, Wanted, read_days
 from modelyard.monitoring.tables.schema import ANSWERS, SHADOW
 from modelyard.monitoring.tallies import COLUMNS, Answerer, Tally, count_rows
-from modelyard.monitoring.truths import Truths, read_truths
 from modelyard.params import Monitor
 from modelyard.registry.evidence import read_evidence
 from modelyard.registry.kept_reference import read_kept_reference

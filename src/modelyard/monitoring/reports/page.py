@@ -9,11 +9,8 @@ from modelyard.images.pictures import LIMITS
 from modelyard.inference.decoding.images import ImageError, decode
 from modelyard.inference.plain_text import escape
 from modelyard.monitoring.findings import Verdict
-from modelyard.monitoring.kept_images import read_image
-from modelyard.monitoring.report import Report
-from modelyard.monitoring.tables.places import Place
-from modelyard.monitoring.tallies import Unsure
-from modelyard.monitoring.words import (
+from modelyard.monitoring.reports.report import Report
+from modelyard.monitoring.reports.words import (
     SUBJECTS,
     compare_pair,
     give_verdict,
@@ -23,6 +20,9 @@ from modelyard.monitoring.words import (
     show_limit,
     show_shares,
 )
+from modelyard.monitoring.tables.kept_images import read_image
+from modelyard.monitoring.tables.places import Place
+from modelyard.monitoring.tallies import Unsure
 from modelyard.plots.thumbnails import SIDE, embed_pixels, shrink
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ def _open_templates() -> "Environment":
 
     here = Path(__file__).parent
     # The style is the comparison's.
-    style = here.parent / "registry" / "comparison"
+    style = here.parents[1] / "registry" / "comparison"
     templates = Environment(
         loader=FileSystemLoader([here, style]),
         autoescape=True,

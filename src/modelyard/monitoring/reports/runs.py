@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from modelyard.monitoring.findings import ACCURACY, ask
-from modelyard.monitoring.report import Report, Section
+from modelyard.monitoring.reports.report import Report, Section
 from modelyard.params import Monitor
 from modelyard.tracking.store import Store, ensure_experiment
 
