@@ -7,7 +7,7 @@ missing or changed is refused.
 import argparse
 
 from modelyard.cli.arguments import add_json, add_name
-from modelyard.cli.commands.promote import say_decision
+from modelyard.cli.commands.versions.promote import say_decision
 
 
 def add_arguments(command: argparse.ArgumentParser) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from modelyard.cli.arguments import add_json
-from modelyard.cli.commands.verify import tell_findings
+from modelyard.cli.commands.versions.verify import tell_findings
 from modelyard.errors import ModelyardError
 from modelyard.processes import own_environment
 
