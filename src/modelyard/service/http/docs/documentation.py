@@ -8,7 +8,7 @@ from starlette.staticfiles import StaticFiles
 
 from modelyard.service.http.static_files import make_file_routes
 
-_PAGES = Path(__file__).parent / "docs"
+_PAGES = Path(__file__).parent
 # Swagger UI has inline styles, and pictures in its style sheet.
 _POLICY = {
     "script-src": "'self'",

@@ -7,7 +7,7 @@ import httptools
 import orjson
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
-from modelyard.service.http.joined_writes import JoinedWrites
+from modelyard.service.http.connections.joined_writes import JoinedWrites
 from modelyard.service.settings import Settings
 
 if TYPE_CHECKING:
