@@ -17,7 +17,7 @@ from modelyard.cli import main
 from modelyard.errors import ModelyardError, UsageError
 from modelyard.params import validate_params
 from modelyard.params.catalogue import find_gate
-from modelyard.params.groups.published import Limit
+from modelyard.params.published import Limit
 from modelyard.registry.champions.decisions import Kind
 from modelyard.registry.champions.history import History, OvertakenError
 from modelyard.registry.champions.promotion import RefusedError, promote, roll_back

@@ -10,7 +10,7 @@ from modelyard.evaluation.paired import PairedTest
 from modelyard.failures import shorten
 from modelyard.metrics import find_metric
 from modelyard.params import Gate
-from modelyard.params.groups.published import MAJORITY
+from modelyard.params.published import MAJORITY
 from modelyard.registry.champions.decisions import RuleResult
 from modelyard.registry.champions.robustness import judge_robustness
 from modelyard.registry.evidence import Evidence
