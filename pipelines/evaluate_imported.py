@@ -2,7 +2,7 @@
 
 from argparse import Namespace
 
-from modelyard.evaluation.agreement import read_answers
+from modelyard.evaluation.measures.agreement import read_answers
 from modelyard.evaluation.reference import REFERENCE, write_reference
 from modelyard.evaluation.served import find_bundles
 from modelyard.evaluation.source_evaluation import evaluate_against_source

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from modelyard.evaluation.intervals import measure_intervals
-from modelyard.evaluation.measures import measure_answers, wilson_interval
+from modelyard.evaluation.measures.classification import measure_answers, wilson_interval
+from modelyard.evaluation.measures.intervals import measure_intervals
 from modelyard.evaluation.reports import Predictions
 
 CLASSES = ("a", "b", "c")
@@ -49,7 +49,7 @@ def test_a_test_set_of_many_classes_is_resampled_in_batches_to_the_same_interval
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     whole = measure_intervals(predict(600), CLASSES)["test/macro_f1"]
-    monkeypatch.setattr("modelyard.evaluation.intervals.MOST_DRAWN", 1000)
+    monkeypatch.setattr("modelyard.evaluation.measures.intervals.MOST_DRAWN", 1000)
     assert measure_intervals(predict(600), CLASSES)["test/macro_f1"] == pytest.approx(whole)
 
 

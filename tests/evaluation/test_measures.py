@@ -11,8 +11,8 @@ from sklearn import metrics as reference
 from sklearn.calibration import calibration_curve
 
 from modelyard.errors import ModelyardError
-from modelyard.evaluation.agreement import measure_agreement, pick_answers, read_answers
-from modelyard.evaluation.measures import (
+from modelyard.evaluation.measures.agreement import measure_agreement, pick_answers, read_answers
+from modelyard.evaluation.measures.classification import (
     calibration,
     class_scores,
     confusion_matrix,

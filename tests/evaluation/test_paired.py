@@ -5,7 +5,7 @@ import pytest
 from scipy.stats import binomtest
 
 from modelyard.errors import ModelyardError
-from modelyard.evaluation.paired import PairedTest, mcnemar, sign_test
+from modelyard.evaluation.measures.paired import PairedTest, mcnemar, sign_test
 from modelyard.evaluation.reports import Predictions
 
 

@@ -14,7 +14,7 @@ from PIL import Image
 
 from evaluated_registry import PICTURES, RIGHT, EvaluatedRegistry
 from modelyard.errors import ModelyardError
-from modelyard.evaluation.paired import PairedTest
+from modelyard.evaluation.measures.paired import PairedTest
 from modelyard.images.pictures import write_pictures
 from modelyard.registry.comparison.columns import Columns
 from modelyard.registry.comparison.comparison import Comparison, Measure, Setting, compare

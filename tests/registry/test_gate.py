@@ -7,7 +7,7 @@ import pytest
 from pydantic import ValidationError
 
 from modelyard.errors import ModelyardError
-from modelyard.evaluation.paired import PairedTest, sign_test
+from modelyard.evaluation.measures.paired import PairedTest, sign_test
 from modelyard.params import Gate
 from modelyard.registry.champions.decisions import RuleResult
 from modelyard.registry.champions.gate import ask_gate

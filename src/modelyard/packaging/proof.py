@@ -5,7 +5,7 @@ from typing import TypedDict
 import numpy as np
 
 from modelyard.errors import ModelyardError
-from modelyard.evaluation.agreement import measure_agreement
+from modelyard.evaluation.measures.agreement import measure_agreement
 from modelyard.inference.predictor import Predictor
 from modelyard.inference.runtime.interpreters import ModelError
 from modelyard.packaging.source import Source

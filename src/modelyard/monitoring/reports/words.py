@@ -3,7 +3,7 @@
 import textwrap
 from collections.abc import Iterator
 
-from modelyard.evaluation.intervals import Interval
+from modelyard.evaluation.measures.intervals import Interval
 from modelyard.monitoring.findings import Finding, Verdict
 from modelyard.monitoring.pairs import Pairs
 from modelyard.monitoring.reports.report import Report, Section

@@ -6,7 +6,7 @@ from typing import TypeAlias
 
 import numpy as np
 
-from modelyard.evaluation.measures import (
+from modelyard.evaluation.measures.classification import (
     NORMAL_QUANTILE_975,
     Floats,
     Integers,

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from modelyard.errors import ModelyardError
-from modelyard.evaluation.measures import Floats, Integers, check_probabilities
+from modelyard.evaluation.measures.classification import Floats, Integers, check_probabilities
 
 
 def read_answers(path: Path) -> dict[str, Floats]:
