@@ -2,7 +2,7 @@
 
 from argparse import Namespace
 
-from modelyard.images.additions import add_pictures
+from modelyard.images.additions.additions import add_pictures
 from modelyard.images.dataset import split_dataset, write_dataset
 from modelyard.images.fitting import fit_pictures
 from modelyard.images.obtaining import obtain

@@ -8,7 +8,7 @@ from datetime import datetime
 from pathlib import Path
 
 from modelyard.files import replace_file
-from modelyard.images.additions import RECENT, TRAIN, name_folder
+from modelyard.images.additions.additions import RECENT, TRAIN, name_folder
 from modelyard.images.pictures import LIMITS, digest_arrays
 from modelyard.inference.decoding.images import ImageError, decode
 from modelyard.monitoring.labels.truths import Truths, read_truths

@@ -28,7 +28,7 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
 
 def run(given: argparse.Namespace) -> None:
     """Write the pictures."""
-    from modelyard.images.additions import digest_pictures
+    from modelyard.images.additions.additions import digest_pictures
     from modelyard.images.pictures import read_pictures
     from modelyard.monitoring.labels.collecting import Wish, collect
     from modelyard.params import load_params

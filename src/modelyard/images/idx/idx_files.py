@@ -16,7 +16,7 @@ import numpy as np
 
 from modelyard.errors import ModelyardError
 from modelyard.images.dataset import Obtained
-from modelyard.images.idx import idx_bytes, read_idx
+from modelyard.images.idx.idx import idx_bytes, read_idx
 from modelyard.images.pictures import PixelPictures, label_type
 from modelyard.params import IdxDataset, IdxGzSource, NpmSource, NpzSource
 from modelyard.sources.archives import extract_members
