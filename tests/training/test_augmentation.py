@@ -8,7 +8,7 @@ import tensorflow as tf
 from scipy import ndimage
 
 from modelyard.params import Augmentation
-from modelyard.training.augmentation import augment, changes_pictures, displace, sample
+from modelyard.training.inputs.augmentation import augment, changes_pictures, displace, sample
 
 NOTHING = dict.fromkeys(Augmentation.model_fields, 0.0)
 SEED = tf.constant([1, 2], tf.int64)

@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 from scipy import ndimage
 
-from modelyard.training.filters import FILTERS, blur, coarsen, filter_some, thicken, thin
+from modelyard.training.inputs.filters import FILTERS, blur, coarsen, filter_some, thicken, thin
 
 SEED = tf.constant([1, 2], tf.int64)
 

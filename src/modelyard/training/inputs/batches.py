@@ -4,8 +4,8 @@ from typing import TYPE_CHECKING
 
 from modelyard.images.examples import Examples
 from modelyard.params import Train
-from modelyard.training.augmentation import augment, changes_pictures
 from modelyard.training.distribution.cluster import SINGLE, Cluster
+from modelyard.training.inputs.augmentation import augment, changes_pictures
 
 if TYPE_CHECKING:
     import tensorflow as tf

@@ -9,7 +9,7 @@ import math
 from typing import TYPE_CHECKING
 
 from modelyard.params import Augmentation
-from modelyard.training.filters import FILTERS, filter_some
+from modelyard.training.inputs.filters import FILTERS, filter_some
 
 if TYPE_CHECKING:
     import tensorflow as tf
