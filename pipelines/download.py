@@ -9,7 +9,7 @@ from modelyard.images.obtaining import obtain
 from modelyard.images.pictures import write_pictures
 from modelyard.images.samples import write_samples
 from modelyard.params import Params
-from modelyard.stage import run_stage
+from modelyard.stages.stage import run_stage
 
 
 def download(paths: Namespace, params: Params) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import yaml
 
 from modelyard.errors import ModelyardError
-from modelyard.experiments import compare_values, name_choices
+from modelyard.stages.experiments import compare_values, name_choices
 
 
 def read_unedited(params: Path, lock: Path, composed: dict[str, Any]) -> dict[str, Any]:
