@@ -1,4 +1,4 @@
-"""Every folder of the package can be taken in at a glance, and the drawing in docs/ names only what is there."""
+"""Every folder of the package is small enough to see whole, and what docs/ says to open is there."""
 
 import re
 from collections import Counter
