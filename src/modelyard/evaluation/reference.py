@@ -1,15 +1,13 @@
 """What a version answered to the test pictures, and how these look: live pictures are compared with it."""
 
-import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from modelyard.errors import ModelyardError
+from modelyard.arrays import open_arrays, write_arrays
 from modelyard.evaluation.measures.classification import Floats
-from modelyard.files import replace_file
 from modelyard.inference.input_figures import FIGURES
 
 REFERENCE = "reference.npz"
@@ -56,21 +54,16 @@ def write_reference(path: Path, reference: Reference) -> None:
         "counts": np.array(list(reference.labels.values()), np.int64),
         **reference.samples,
     }
-    with replace_file(path) as new, new.open("wb") as file:
-        np.savez_compressed(file, allow_pickle=False, **arrays)
+    write_arrays(path, arrays)
 
 
 def read_reference(path: Path) -> Reference:
     """Read what `write_reference` wrote; raise ModelyardError if it is missing or damaged."""
-    try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
-            labels = dict(zip(map(str, arrays["labels"]), arrays["counts"].tolist(), strict=True))
-            samples = {name: arrays[name] for name in (SCORE, *FIGURES)}
-            return Reference(int(arrays["images"]), labels, samples)
-    except (ValueError, KeyError, EOFError, OSError, zipfile.BadZipFile) as error:
-        raise ModelyardError(
-            f"{path}: expected the reference of an evaluation, got {error}: evaluate again"
-        ) from error
+    expected, maker = "the reference of an evaluation", "evaluating a bundle writes it"
+    with open_arrays(path, expected, maker, "evaluate again") as arrays:
+        labels = dict(zip(map(str, arrays["labels"]), arrays["counts"].tolist(), strict=True))
+        samples = {name: arrays[name] for name in (SCORE, *FIGURES)}
+        return Reference(int(arrays["images"]), labels, samples)
 
 
 def _thin(values: Floats) -> Floats:

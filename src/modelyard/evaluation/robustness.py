@@ -1,6 +1,5 @@
 """How often a bundle is right on corrupted test pictures, as it is served."""
 
-import csv
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -13,8 +12,8 @@ from numpy.typing import NDArray
 from modelyard.evaluation.asking import Files, ask_for_all
 from modelyard.evaluation.corruptions import KINDS, STRENGTHS, corrupt, reduce_photo
 from modelyard.evaluation.measures.classification import Integers
+from modelyard.evaluation.reports import write_csv
 from modelyard.evaluation.served import Served
-from modelyard.files import replace_file
 from modelyard.images.pictures import Pictures
 from modelyard.inference.predictor import Predictor
 from modelyard.params import Corruptions
@@ -69,10 +68,7 @@ class Robustness:
 
     def write(self, path: Path) -> None:
         """Write a CSV with `kind`, `strength`, `pictures`, `right`, `accuracy`; `none` is no corruption."""
-        with replace_file(path) as new, new.open("w", newline="", encoding="utf-8") as file:
-            writer = csv.writer(file, lineterminator="\n")
-            writer.writerow(("kind", "strength", "pictures", "right", "accuracy"))
-            writer.writerows(self._rows())
+        write_csv(path, ("kind", "strength", "pictures", "right", "accuracy"), self._rows())
 
     def _rows(self) -> Iterator[tuple[str, int, int, int, str]]:
         yield "none", 0, len(self.unchanged), int(self.unchanged.sum()), f"{self.unchanged.mean():.6f}"
