@@ -99,7 +99,8 @@ class LabelledEvaluation:
 
     def report(self) -> dict[str, Any]:
         """What was measured on what, and the worst mistakes."""
-        scores = self.scores
+        scores, recent = self.scores, self.recent
+        of_recent = {"images": len(recent.labels), "digest": recent.digest} if recent else None
         return {
             "bundle": describe_bundle(self.served.bundle),
             "dataset": {
@@ -108,7 +109,7 @@ class LabelledEvaluation:
                 "source": self.dataset.source,
                 "images": len(self.pictures),
             },
-            **({"recent": _describe_recent(self.recent)} if self.recent else {}),
+            **({"recent": of_recent} if of_recent else {}),
             "images_per_class": dict(zip(self.dataset.classes, scores.support.tolist(), strict=True)),
             "classes": scores.by_class(self.dataset.classes),
             **self.served.circumstances(),
@@ -158,10 +159,6 @@ def measure_recent(recent: Predictions) -> dict[str, float]:
     right = int((recent.probabilities.argmax(axis=1) == recent.labels).sum())
     low, high = wilson_interval(right, len(recent.labels))
     return {"accuracy": right / len(recent.labels), "accuracy_low": low, "accuracy_high": high}
-
-
-def _describe_recent(recent: Predictions) -> dict[str, Any]:
-    return {"images": len(recent.labels), "digest": recent.digest}
 
 
 def evaluate_labelled(

@@ -94,7 +94,6 @@ class Grid:
         self.size = size
         self._values, counts = np.unique(np.asarray(sample, np.float32), return_counts=True)
         self._shares = np.cumsum(counts) / counts.sum()
-        self._tenths = np.unique(np.searchsorted(self._shares, np.arange(1, 10) / 10))
         self.mean = float(np.mean(sample, dtype=np.float64))
 
     @property
@@ -116,10 +115,3 @@ class Grid:
         below, at = shares[0:-1:2], shares[1::2]
         reference_below = np.concatenate([[0.0], self._shares[:-1]])
         return float(max(abs(at - self._shares).max(), abs(below - reference_below).max()))
-
-    def measure_stability(self, counts: Integers) -> float:
-        """Return the population stability index over the tenths of the reference."""
-        at = np.cumsum(counts)[1::2][self._tenths]
-        live = np.diff(np.concatenate([[0], at, [counts.sum()]]))
-        shares = np.diff(np.concatenate([[0.0], self._shares[self._tenths], [1.0]]))
-        return stability_index(np.rint(shares * self.size).astype(np.int64), live)

@@ -7,6 +7,9 @@ import numpy as np
 from modelyard.errors import ModelyardError
 from modelyard.evaluation.reports import Predictions
 
+# A smaller p-value is called significant, by convention.
+SIGNIFICANT = 0.05
+
 
 @dataclass(frozen=True)
 class PairedTest:
