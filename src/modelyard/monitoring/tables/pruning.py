@@ -15,7 +15,7 @@ _DAY = "/day="
 _LEFT, _LEFT_AFTER = ".new", timedelta(days=1)
 
 
-def find_old(place: Place, before: datetime, now: datetime | None = None) -> list["FileInfo"]:
+def find_old(place: Place, before: datetime) -> list["FileInfo"]:
     """Find parts whose whole day lies before a time, and pictures that were last written before it.
 
     What a killed process left unfinished is among them, a day after that.
@@ -23,7 +23,7 @@ def find_old(place: Place, before: datetime, now: datetime | None = None) -> lis
     Raises:
         OSError: the place cannot be read.
     """
-    left_before = (now or datetime.now(UTC)) - _LEFT_AFTER
+    left_before = datetime.now(UTC) - _LEFT_AFTER
     return [
         file
         for folder in (ANSWERS.name, LABELS.name, IMAGES)
