@@ -164,7 +164,7 @@ def measure_recent(recent: Predictions) -> dict[str, float]:
 def evaluate_labelled(
     folder: Path, pictures: Pictures, dataset: Dataset, evaluate: Evaluate, recent: Pictures | None = None
 ) -> LabelledEvaluation:
-    """Ask the bundle in `folder` for every picture, each as a file, as its users will.
+    """Ask the bundle in `folder` about every picture, each as a file, as its users will.
 
     `recent` are pictures that were collected from live answers, if there are any.
 

@@ -1,4 +1,4 @@
-"""What a version answered to the test pictures, and how these look: live pictures are compared with it."""
+"""What a version answered to the test pictures, and how they look: live pictures are compared with it."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,10 +11,10 @@ from modelyard.evaluation.measures.classification import Floats
 from modelyard.inference.input_figures import FIGURES
 
 REFERENCE = "reference.npz"
-# The same of the recent pictures, if there are any: they are closer to what comes in.
+# The same for the recent pictures, if there are any: they are closer to what comes in.
 RECENT_REFERENCE = "recent_reference.npz"
 SCORE = "score"
-# Of a larger test set, as many values at equal ranks are kept: they are off by at most 1 in 20,000.
+# A larger test set is thinned to this many values at equal ranks, off by at most 1 in 20,000.
 MOST_KEPT = 10_000
 
 
@@ -22,8 +22,8 @@ MOST_KEPT = 10_000
 class Reference:
     """The first answers to the test pictures, their scores, and figures of the prepared inputs.
 
-    `samples` has for `score` and for each of `FIGURES` the sorted values, float32 (m,), at most MOST_KEPT; a
-    version from before this file was kept lacks the figures.
+    `samples` has the sorted values of `score` and of each of `FIGURES`, float32 (m,), at most MOST_KEPT; an
+    older version, which kept no such file, lacks the figures.
     """
 
     images: int

@@ -80,7 +80,7 @@ def describe_bundle(bundle: Bundle) -> dict[str, Any]:
 
 
 def packaging_proof(bundle: Bundle) -> dict[str, float]:
-    """Return how far packaging found the bundle to agree with its source, as far as it was measured."""
+    """Return how closely packaging found the bundle to agree with its source, as far as it was measured."""
     proof = bundle.provenance.get("proof", {})
     return {name: value for name, value in proof.items() if isinstance(value, int | float)}
 

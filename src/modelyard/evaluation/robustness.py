@@ -18,13 +18,13 @@ from modelyard.images.pictures import Pictures
 from modelyard.inference.predictor import Predictor
 from modelyard.params import Corruptions
 
-# A photo of a camera takes a hundred times as long as a picture of 28x28.
+# A camera's photo takes a hundred times as long as a picture of 28x28.
 FEWER_PHOTOS = 10
 
 
 @dataclass(frozen=True)
 class Robustness:
-    """Right answers to corrupted pictures: of each kind the same pictures, each in one of the strengths."""
+    """Right answers to corrupted pictures: the same pictures for each kind, each in one of the strengths."""
 
     kinds: tuple[str, ...]
     places: NDArray[np.intp]  # (n,), which test pictures, in a random order
@@ -49,7 +49,7 @@ class Robustness:
         return int(right.sum()), len(right)
 
     def metrics(self) -> dict[str, float]:
-        """The few numbers that stand for all, by their names in the catalogue."""
+        """The few numbers that sum up all others, by their names in the catalogue."""
         return {
             "mean_accuracy": float(self.accuracies.mean()),
             "worst_accuracy": float(self.accuracies.min()),
@@ -80,9 +80,9 @@ class Robustness:
 
 
 def measure_robustness(served: Served, pictures: Pictures, how: Corruptions) -> Robustness | None:
-    """Ask the bundle for corrupted copies of some test pictures; None if `how` asks for no pictures.
+    """Ask the bundle about corrupted copies of some test pictures; return None if `how` asks for none.
 
-    Pictures, kinds and chance depend on the data and on `how` alone, so that versions can be compared.
+    Pictures, kinds and random numbers depend on the data and on `how` alone, so versions can be compared.
 
     Raises:
         ModelyardError: a picture cannot be read, or the bundle cannot answer.

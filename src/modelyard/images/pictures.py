@@ -19,7 +19,7 @@ from modelyard.images.additions.joined import JoinedPictures, digest_labelled
 from modelyard.inference.decoding.images import ImageError, Limits, decode
 
 Labels = NDArray[np.unsignedinteger[Any]]
-# Generous: one's own pictures are no attack, and cameras make larger ones every year.
+# Generous: your own pictures are no attack, and cameras make larger ones every year.
 LIMITS = Limits(max_bytes=1 << 30, max_pixels=400_000_000)
 
 
@@ -32,7 +32,7 @@ def label_type(classes: int) -> np.dtype[Any]:
 class _Labelled:
     """Pictures with their labels, uint8 or uint16 (n,), and the names of their classes.
 
-    `slow` tells whether decoding takes so long that it needs several threads.
+    `slow` says whether decoding takes so long that several threads are worth it.
     """
 
     slow: ClassVar[bool]

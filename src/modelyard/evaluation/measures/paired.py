@@ -13,10 +13,10 @@ SIGNIFICANT = 0.05
 
 @dataclass(frozen=True)
 class PairedTest:
-    """The images that only one of two classifiers answers rightly, of all that both answered.
+    """The images that only one of two classifiers gets right, of all that both answered.
 
-    `p_value` is the probability, 0..1, of so uneven a split if each such image is as likely to fall to one as
-    to the other; 1.0 if there is none.
+    `p_value` is the probability, 0..1, of so uneven a split if each such image is equally likely to go either
+    way; 1.0 if there is none.
     """
 
     only_first: int

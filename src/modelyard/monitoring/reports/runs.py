@@ -20,8 +20,8 @@ ABOUT = "How versions do on live pictures: a run for each report of `modelyard m
 def log_report(store: Store, report: Report, monitor: Monitor, page: str) -> str:
     """Log a report as a run of its own, finished at once, with its page and its JSON; return the run's id.
 
-    For each version there are `v3/images`, `v3/accuracy`, and `v3/change/labels` and others: the sizes of
-    changes, each by hours or days. A shadow's begin with `v4-shadow`.
+    Each version has `v3/images`, `v3/accuracy`, and the sizes of changes, such as `v3/change/labels`, by
+    hours or days. Those of a shadow begin with `v4-shadow`.
     """
     client, question = store.client, report.question
     tags = {

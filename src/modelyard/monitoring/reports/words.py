@@ -49,8 +49,8 @@ def give_verdict(report: Report) -> str:
         subjects = [
             SUBJECTS[finding.subject].replace(":", "") for of, finding in report.alarms if of is section
         ]
-        told += [f"of {section.name}: {', '.join(subjects)}"] if subjects else []
-    return f"ALARM. Beyond their limits are, {'; '.join(told)} ({corrected})."
+        told += [f"{', '.join(subjects)} of {section.name}"] if subjects else []
+    return f"ALARM. Beyond their limits: {'; '.join(told)} ({corrected})."
 
 
 def show_accuracy(found: tuple[float, Interval] | None) -> str:

@@ -1,7 +1,7 @@
-"""Look after the tables of recorded answers.
+"""Manage the tables of recorded answers.
 
-`prune` removes what is older than its owner wants to keep: answers and labels by their days, pictures by the
-time at which they were last written.
+`prune` removes what is older than you want to keep: answers and labels by their days, pictures by the time at
+which they were last written.
 """
 
 import argparse
@@ -23,7 +23,7 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
 
 
 def run(given: argparse.Namespace) -> None:
-    """Remove old files, or say which there are."""
+    """Remove old files, or say how many there are."""
     from modelyard.monitoring.tables.pruning import find_old, remove_files
 
     place = open_tables(given.tables)

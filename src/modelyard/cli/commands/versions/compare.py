@@ -1,8 +1,7 @@
-"""Set versions of a model side by side.
+"""Compare versions of a model.
 
-Set two or more versions of a model side by side, the first with each of the others: metrics with 95 %
-intervals, McNemar's exact test on the same test images, size, latency, and the parameters, data and commits
-that differ.
+Compare two or more versions of a model, the first with each of the others: metrics with 95 % intervals,
+McNemar's exact test on the same test images, size, latency, and the parameters, data and commits that differ.
 """
 
 import argparse
