@@ -1,4 +1,4 @@
-"""Each value of conf/ in one place: a second place would make an edit of the first useless."""
+"""Each value of conf/ in one place: with a second place, editing the first would have no effect."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -33,7 +33,7 @@ def refuse_second_places(conf: Path) -> None:
             places.setdefault(key, file)
     if faults:
         raise ModelyardError(
-            f"expected each value of {conf.name}/ in one file, {len(faults)} stand in two; take each out of "
+            f"expected each value of {conf.name}/ in one file, {len(faults)} are in two; remove each from "
             "one of them:\n  " + "\n  ".join(faults[:MOST_TOLD])
         )
 

@@ -1,4 +1,4 @@
-"""The parameters of every registered name: a card with a person's words, and a gate before its champion."""
+"""The parameters of every registered name: a card with a person's words, and the gate for its champions."""
 
 from typing import Annotated, Literal, Self
 

@@ -1,4 +1,4 @@
-"""What versions keep among their artifacts, fetched: bundles, and networks to train on."""
+"""Fetched artifacts of versions: bundles, and networks to train further."""
 
 from collections.abc import Callable
 from pathlib import Path

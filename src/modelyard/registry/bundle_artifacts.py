@@ -23,7 +23,7 @@ NO_BUNDLE = "its MLmodel file names no bundle"
 
 
 class ArtifactError(ModelyardError):
-    """The artifacts of a version are missing or hold no bundle; `reason` says so without their own words."""
+    """The artifacts of a version are missing or hold no bundle; `reason` says so without quoting them."""
 
     def __init__(self, message: str, reason: str = "its artifacts cannot be fetched") -> None:
         super().__init__(message)

@@ -92,7 +92,7 @@ def read_evidence(store: Store, version: ModelVersion) -> Evidence:
 
 
 def add_classes(evidence: Evidence, predictions: Predictions, classes: Sequence[str]) -> Evidence:
-    """Add the metrics of each class, `class/7/recall`, which are no metrics in MLflow: too many to read."""
+    """Add the metrics of each class, `class/7/recall`, which MLflow does not get: too many to read."""
     measured = measure_classes(confusion_matrix(predictions.probabilities, predictions.labels), classes)
     return replace(evidence, metrics={**evidence.metrics, **flatten({"class": measured}, "/")})
 

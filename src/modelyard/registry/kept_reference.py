@@ -29,7 +29,7 @@ class Kept:
 def read_kept_reference(store: Store, evidence: Evidence, fewest: int) -> Kept:
     """Return the reference of a version's recent pictures, if there are `fewest`, else that of its test set.
 
-    A version from before references were kept has its predictions: labels and scores come from these.
+    An older version keeps no reference: its labels and scores come from its predictions.
 
     Raises:
         ModelyardError: it keeps neither, or they cannot be read.

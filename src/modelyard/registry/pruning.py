@@ -1,4 +1,4 @@
-"""Versions that nobody needs any more."""
+"""Versions that nobody needs any more, found and deleted."""
 
 from datetime import UTC, datetime, timedelta
 

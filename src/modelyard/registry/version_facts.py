@@ -1,6 +1,6 @@
 """A version's file version.json beside MLmodel: where it came from, and what was measured.
 
-Its tags are few, for people read them. Versions that older modelyards registered have these facts as tags.
+Its tags are few, because people read them. Versions of older modelyards have these facts as tags.
 """
 
 import json

@@ -116,7 +116,7 @@ def create_version(
     """Register the logged model that the tags name, and return the one version that has its content key.
 
     If two machines register at once, or MLflow asks its server twice because the first answer was lost, the
-    later of the two versions gives way.
+    later of the two versions is removed.
     """
     ask(client.create_registered_model, name, refusals=(EXISTS,))
     model_id = tags[MODEL_ID]
@@ -160,12 +160,12 @@ def move_alias(client: MlflowClient, name: str, alias: str, number: int) -> bool
 
 
 def tag_version(client: MlflowClient, name: str, number: int | str, key: str, value: str) -> None:
-    """Set a version's tag, also while others write it."""
+    """Set a version's tag, even while others write it."""
     write_past_others(client.set_model_version_tag, name, str(number), key, value)
 
 
 def update_challenger(client: MlflowClient, name: str) -> None:
-    """Point `challenger` at the newest version, also while others register and give way."""
+    """Point `challenger` at the newest version, even while others register and remove versions."""
     while (newest := newest_version(client, name)) is not None:
         number = str(newest.version)
         if str(client.get_registered_model(name).aliases.get(CHALLENGER)) == number:
@@ -176,7 +176,7 @@ def update_challenger(client: MlflowClient, name: str) -> None:
 def use_stand_in(store: Store, uri: str, stand_ins: Mapping[str, str]) -> str:
     """Return a version's URI, with the name of its stand-in if only the stand-in is registered.
 
-    `stand_ins` leads from the name of a model that could not be had to that of the one that was.
+    `stand_ins` maps the name of a model that could not be obtained to that of its stand-in.
     """
     name = VersionUri.parse(uri).name
     if name not in stand_ins or _find(store.client.get_registered_model, name) is not None:

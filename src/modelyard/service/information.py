@@ -1,4 +1,4 @@
-"""The endpoints that tell about the service: its models, samples, health, metrics and API document."""
+"""The endpoints that describe the service: its models, samples, health, metrics and API document."""
 
 from base64 import b64encode
 from collections.abc import Callable
@@ -19,13 +19,13 @@ from modelyard.service.protocols.own import JSON, OwnDialect
 from modelyard.service.protocols.predictions import explain
 from modelyard.service.settings import Settings
 
-# Of an answer of /readyz, which anybody may ask for.
+# Of an answer of /readyz, which anybody may request.
 MOST_PROBLEMS, MOST_PROBLEM_CHARACTERS = 20, 300
 
 
 @dataclass(frozen=True)
 class Information:
-    """Endpoints that only tell; `problems` returns what is wrong, one sentence each."""
+    """Endpoints that describe the service; `problems` returns what is wrong, one sentence each."""
 
     models: Models
     settings: Settings

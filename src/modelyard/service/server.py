@@ -1,4 +1,4 @@
-"""uvicorn with uvloop and httptools around the application, in one process or several."""
+"""uvicorn with uvloop and httptools, which runs the application in one process or several."""
 
 import functools
 import os
@@ -66,7 +66,7 @@ def serve(
         server = uvicorn.Server(config)
         server.run(sockets=[listening])
     if not server.started:
-        raise ModelyardError("the service did not start; the reason stands above")
+        raise ModelyardError("the service did not start, for the reason above")
 
 
 class _Processes(Multiprocess):

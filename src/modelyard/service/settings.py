@@ -7,11 +7,11 @@ from typing import Any
 
 from modelyard.inference.runtime.processors import count_processors
 
-# On a command line everybody on the machine could read the token.
+# On a command line, everybody on the machine could read the token.
 TOKEN = "MODELYARD_TOKEN"  # noqa: S105  # the variable's name, not a token
 # Nothing is answered within less than a millisecond; timers overflow somewhere beyond a day.
 _LEAST_S, _MOST_S = 0.001, 86_400.0
-# What every client can send in a header as it is.
+# What every client can send in a header unchanged.
 _TOKEN = re.compile(r"[!-~]+")
 
 

@@ -130,8 +130,8 @@ class Study:
             raise
 
     def set_up(self, trial: "optuna.Trial") -> None:
-        """Choose a trial's parameters, and note whose it is."""
-        # Seeded by the number: processes draw differently, and a resumed sweep as an uninterrupted one.
+        """Choose a trial's parameters, and note which process runs it."""
+        # Seeded by the number: processes draw different values, a resumed sweep the same ones as before.
         self._study.sampler = _make_sampler(self._sweep, trial.number)
         trial.set_user_attr(OWNER, {"host": socket.gethostname(), "pid": os.getpid()})
         self._space.suggest(trial)
@@ -181,7 +181,7 @@ class _Turn:
             self.is_lost = self._study.trials[trial.number].state.name != "RUNNING"
 
     def end(self, study: "optuna.Study", trial: "optuna.trial.FrozenTrial") -> None:
-        """Tell that a trial has ended, and stop after the last one that is wanted."""
+        """Report that a trial has ended, and stop after the last one that is wanted."""
         self.current = None
         self._on_end(trial)
         if not self._study.lacks(self._wanted):

@@ -88,7 +88,7 @@ def _prepare(study: Study, space: Space, params: Params, data: TrainingData) -> 
     import_tensorflow()
     import tensorflow as tf
 
-    # It warns that the same function is traced again and again: each network has its own.
+    # Otherwise it warns that a function is traced repeatedly; each network has its own.
     tf.get_logger().setLevel("ERROR")
     return Trials(params, space, data, start, tracking, description, parent)
 

@@ -40,7 +40,7 @@ def reach_server(uri: str) -> None:
 
 
 def web_address(uri: str) -> str | None:
-    """Return where MLflow's own pages are, without a name and a password; None where `uri` is no server's."""
+    """Return the address of MLflow's pages, without name and password; None if `uri` is not a server's."""
     parts = urlsplit(uri)
     if parts.scheme not in ("http", "https"):
         return None

@@ -1,4 +1,4 @@
-"""MLflow runs: one opened for a training, or rebuilt from the files that a training left."""
+"""MLflow runs: opened for a training, or rebuilt from the files that a training left."""
 
 import json
 import os

@@ -110,6 +110,6 @@ def _ask_server(uri: str) -> None:
         reach_server(uri)
     except OSError as error:
         raise ModelyardError(
-            f"MLFLOW_TRACKING_URI={uri}: expected an MLflow server, {type(error).__name__} came. Start it, "
+            f"MLFLOW_TRACKING_URI={uri}: expected an MLflow server, got {type(error).__name__}. Start it, "
             "or unset MLFLOW_TRACKING_URI to use the local database"
         ) from None

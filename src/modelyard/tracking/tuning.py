@@ -12,7 +12,7 @@ QUIET = {
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
 }
 
-# A person waits: a server that hangs is reported after seconds, not after MLflow's eight minutes.
+# A person is waiting: a server that hangs is reported after seconds, not after MLflow's eight minutes.
 PATIENCE = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "MLFLOW_HTTP_REQUEST_TIMEOUT": "15"}
 
 

@@ -78,7 +78,7 @@ def test_a_real_folder_of_somebodys_is_left_alone(repository: Path, path: str | 
     (repository / "one").mkdir()
     LINK.mkdir(parents=True)
     (LINK / content).write_text("mine")
-    with pytest.raises(ModelyardError, match=r"data/source: expected a link .* got something else: move it"):
+    with pytest.raises(ModelyardError, match=r"data/source: expected links .* got something else: move it"):
         lay_source(path, LINK)
     assert (LINK / content).read_text() == "mine"
 

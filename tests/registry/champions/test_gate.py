@@ -176,7 +176,7 @@ def test_what_cannot_be_compared_fails() -> None:
             (0.1, 150),
             (0.94, 15_000),
             True,
-            "not compared: it was asked for 150 corrupted pictures, the champion",
+            "not compared: it was asked about 150 corrupted pictures, the champion",
         ),
         (None, (0.94, 15_000), False, "it was not measured"),
         ((0.1, 15_000), None, True, "version 2, the champion, was not measured on corrupted pictures"),

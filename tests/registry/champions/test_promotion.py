@@ -76,7 +76,7 @@ def test_what_passes_every_rule_becomes_champion(registry: SmallRegistry, store:
 def test_what_fails_a_rule_does_not_and_the_record_says_why(registry: SmallRegistry, store: Store) -> None:
     promote(store, "mnist", "2", GATE)
     with pytest.raises(
-        RefusedError, match="3 does not become champion, for it fails test/accuracy, max_accuracy_drop"
+        RefusedError, match="3 does not become champion, because it fails test/accuracy, max_accuracy_drop"
     ):
         promote(store, "mnist", "3", GATE, reason="a try")
     assert registry.client.get_model_version_by_alias("mnist", "champion").version == 2
@@ -193,7 +193,7 @@ def test_a_rollback_goes_back_to_the_champion_before(registry: SmallRegistry, st
     decision = roll_back(store, "mnist", reason="complaints")
     assert (decision.kind, decision.version, decision.before) == (Kind.ROLLBACK, 1, 2)
     assert registry.client.get_model_version_by_alias("mnist", "champion").version == 1
-    with pytest.raises(ModelyardError, match="expected a champion before the present one"):
+    with pytest.raises(ModelyardError, match="expected an earlier champion"):
         roll_back(store, "mnist")
     assert roll_back(store, "mnist", "2").version == 2
 
@@ -229,8 +229,8 @@ def test_a_rollback_passes_over_champions_that_are_gone_or_foreign_and_says_so(
     registry.client.delete_model_version("mnist", "2")
     assert roll_back(store, "mnist").version == 1
     told = capsys.readouterr().err
-    assert "mnist: version 4, a champion before, was not published by modelyard: it is passed over" in told
-    assert "mnist: version 2, a champion before, is gone: it is passed over" in told
+    assert "mnist: version 4, a champion before, was not published by modelyard: it is skipped" in told
+    assert "mnist: version 2, a champion before, is gone: it is skipped" in told
 
 
 @pytest.mark.parametrize("how", ["alias", "version"])
@@ -360,7 +360,7 @@ def test_bytes_that_are_no_text_are_a_wrong_call(
         (["promote", "mnist", "9"], 2, "expected a version of mnist, one of 1, 2, 3"),
         (["promote", "mnist", "best"], 2, "expected an alias of mnist, one of none"),
         (["promote", "mnist", "1", "--force"], 2, "expected --reason"),
-        (["rollback", "mnist"], 1, "expected a champion before the present one"),
+        (["rollback", "mnist"], 1, "expected an earlier champion"),
         (["rollback", "digits"], 2, "no version of 'digits' is registered"),
         (["history", "digits"], 2, "no version of 'digits' is registered; registered are: mnist"),
     ],

@@ -217,7 +217,7 @@ def test_a_server_that_hangs_is_told_in_one_line(
         server.serve("/health", b"OK", Fault(mute=True))
         monkeypatch.setenv("MLFLOW_TRACKING_URI", server.address)
         assert main(["compare", "mnist", "1", "2"]) == 1
-    assert "expected an MLflow server, ReadTimeout came. Start it" in only_line(capsys)
+    assert "expected an MLflow server, got ReadTimeout. Start it" in only_line(capsys)
 
 
 def test_a_server_that_hangs_later_is_told_in_one_line(

@@ -101,7 +101,7 @@ def test_on_a_connection_too_many_a_request_is_told_to_come_again_and_probes_are
     refused = service.post(PREDICT, FILE)
     assert refused.status_code == 503
     assert (refused.headers["Retry-After"], refused.headers["Connection"]) == ("1", "close")
-    assert refused.json() == {"error": "busy: too many connections are open, come again in a second"}
+    assert refused.json() == {"error": "busy: too many connections are open, try again in a second"}
     assert service.get("/readyz").status_code == 200
     for connection in busy:
         connection.sendall(WHOLE[-1:] + END)

@@ -31,7 +31,7 @@ class Corruptions(Group):
     Attributes:
         pictures: how many of each kind, a tenth of them where pictures are files; 0 measures none.
         kinds: which; None takes all.
-        seed: another one takes other pictures, and another course of chance.
+        seed: another one takes other pictures, and draws other random numbers.
     """
 
     pictures: Annotated[int, Field(ge=0, le=1_000_000)]

@@ -30,7 +30,7 @@ PerChannel: TypeAlias = Annotated[tuple[float, ...], BeforeValidator(_in_a_list)
 class File(Group):
     """A file of the archive or folder, or with its own `path` (relative to the repository) or `url`.
 
-    Without a SHA-256, which is for one's own files only, it is recorded.
+    Your own files may come without a SHA-256, which is then recorded.
     """
 
     file: FileName

@@ -1,4 +1,4 @@
-"""The gate before promotion: rules from conf/, each with its numbers; what is unknown fails."""
+"""The gate before promotion: rules from conf/, each with its numbers; unknown values fail."""
 
 import math
 from collections.abc import Callable, Iterator
@@ -57,7 +57,7 @@ def _check_bundle(check: Callable[[], object]) -> RuleResult:
 
 
 def _hold(rule: str, wanted: str, judge: Callable[[], Judgement]) -> RuleResult:
-    """Return what `judge` finds of a rule; what it cannot find out fails."""
+    """Return what `judge` finds out about a rule; if it cannot find out, the rule fails."""
     try:
         passed, found = judge()
     except ModelyardError as error:

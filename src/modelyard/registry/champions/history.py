@@ -1,9 +1,9 @@
 """The history of a model's champions, kept in MLflow: append-only, and always in step with the alias.
 
 Each model has one run, `history of NAME`, in an experiment of its own. A decision is a parameter of that run,
-`decision/0001` and so on. MLflow never changes a parameter, so of two writers of the same number one wins and
-the other is told. A decision counts from that moment; then the alias is moved, and `applied/0001` says that
-it is. What a killed process left undone, the next writer completes.
+`decision/0001` and so on. MLflow never changes a parameter, so if two writers use the same number, one wins
+and the other learns it. A decision counts from that moment; then the alias is moved, and `applied/0001` says
+so. The next writer completes what a killed process left undone.
 """
 
 import re
@@ -21,7 +21,7 @@ from modelyard.tracking.store import Store
 
 # MLflow truncates longer parameters.
 MOST_CHARACTERS = 6000
-# A writer moves the alias a second or two after its decision; one that takes longer than this is dead.
+# A writer moves the alias a second or two after its decision; one that takes longer is assumed dead.
 GRACE = timedelta(seconds=30)
 
 
@@ -49,8 +49,8 @@ class History:
     def _read(self) -> Record:
         """Read the decisions, then the alias.
 
-        In this order, a decision made in between is never recorded as a move by hand, for its number is
-        taken.
+        In this order, a decision made in between is never recorded as a move by hand, because its number
+        is taken.
         """
         model = get_model(self._client, self._name)
         params, deleted = self._run.read(model)
@@ -121,7 +121,7 @@ class History:
                 f"got {len(text)}: give a shorter reason"
             )
         run_id = self._run.open()
-        # First, so that nothing moves which cannot be kept; with its own id, for another may win the number.
+        # First, so that nothing moves that cannot be kept; with its own id, since another may win the number.
         file = f"decisions/{decision.number:04}-{decision.id[:8]}.json"
         self._client.log_text(run_id, decision.to_json(indent=2), file)
         if not self._run.log_once(_key("decision", decision.number), text):

@@ -20,7 +20,7 @@ from modelyard.registry.versions import CONTENT_KEY, find_version, list_versions
 from modelyard.tracking.mlflow_types import ModelVersion
 from modelyard.tracking.store import Store
 
-# Longer than a writer that died half-way delays the others.
+# Longer than a writer that died delays the others.
 PATIENCE_S = 60.0
 
 
@@ -90,12 +90,12 @@ def _judge(store: Store, version: ModelVersion, champion: int | None, gate: Gate
 
 def _refuse(name: str, decision: Decision, failed: list[str]) -> RefusedError:
     way_out = (
-        f"Nothing overrides {BUNDLE}, for the version could not be served: choose another"
+        f"Nothing overrides {BUNDLE}, because the version could not be served: choose another"
         if BUNDLE in failed
         else '`--force --reason "..."` overrides'
     )
     return RefusedError(
-        f"{name}: version {decision.version} does not become champion, for it fails {', '.join(failed)}; "
+        f"{name}: version {decision.version} does not become champion, because it fails {', '.join(failed)}; "
         f"on record as decision {decision.number}. {way_out}",
         decision,
     )
@@ -141,7 +141,7 @@ def register_champion(store: Store, name: str, number: int, reason: str, *, repl
         except OvertakenError:
             if time.monotonic() > end:
                 raise
-            # So that they do not all try again at the same moment.
+            # Random, so that they do not all try again at the same moment.
             time.sleep(random.uniform(0.1, 1.0))  # noqa: S311
 
 
@@ -152,8 +152,8 @@ def _find_previous(store: Store, name: str, past: Record) -> ModelVersion:
         if found is not None and CONTENT_KEY in found.tags:
             return found
         fault = "is gone" if found is None else "was not published by modelyard"
-        warn(f"{name}: version {number}, a champion before, {fault}: it is passed over")
+        warn(f"{name}: version {number}, a champion before, {fault}: it is skipped")
     raise ModelyardError(
-        f"{name}: expected a champion before the present one, found none in its history that is still there: "
+        f"{name}: expected an earlier champion, found none in its history that still exists: "
         "name a version with --to"
     )

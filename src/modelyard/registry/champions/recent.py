@@ -1,4 +1,4 @@
-"""Two versions on the recent pictures: is the new one as good as the champion on what came in lately?"""
+"""Two versions on the recent pictures: is the new one as good as the champion on what came in recently?"""
 
 from modelyard.errors import ModelyardError
 from modelyard.evaluation.labelled_evaluation import predict_recent
@@ -20,7 +20,7 @@ RECENT_SPLIT = "recent.npz"
 def compare_recent(store: Store, evidence: Evidence, champion: Evidence) -> PairedTest | None:
     """Test a version beside the champion on the recent pictures of its evaluation; None if it had none.
 
-    The champion was evaluated before these pictures came in: where it was, it is asked about them now.
+    A champion that was evaluated before these pictures came in is asked about them now.
 
     Raises:
         ModelyardError: the champion cannot be asked, or the pictures are not in this repository.

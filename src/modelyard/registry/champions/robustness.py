@@ -9,7 +9,7 @@ MEAN, ANSWERS = "robustness/mean_accuracy", "robustness/answers"
 def judge_robustness(max_drop: float, evidence: Evidence, champion: Evidence) -> tuple[bool, str]:
     """Compare the mean accuracy of the kinds; return whether the version passes, and what was found.
 
-    A champion without that number, from before it was measured, is not held against a version.
+    An old champion, for which this was not measured, does not count against a version.
     """
     ours, theirs = (one.metrics.get(MEAN) for one in (evidence, champion))
     if theirs is None:
@@ -20,7 +20,7 @@ def judge_robustness(max_drop: float, evidence: Evidence, champion: Evidence) ->
     if asked != asked_then:
         return (
             True,
-            f"not compared: it was asked for {asked:,} corrupted pictures, the champion for {asked_then:,}",
+            f"not compared: it was asked about {asked:,} corrupted pictures, the champion {asked_then:,}",
         )
     found = f"{find_metric(MEAN).show(ours)} right, the champion {find_metric(MEAN).show(theirs)}"
     return ours >= theirs - max_drop, found

@@ -19,7 +19,7 @@ Side: TypeAlias = Literal["first", "second"]
 Kept: TypeAlias = tuple[Predictions, tuple[str, ...]]
 
 DATA = ("data.digest", "source", "licence", "stand_in_for", "evaluation.dataset", "evaluation.digest")
-# Parameters of older runs that nobody has chosen.
+# Parameters of older runs that nobody chose.
 RECORDS = "modelyard."
 CODE = ("git.commit", "git.dirty")
 
@@ -125,7 +125,7 @@ def compare(store: Store, first: Evidence, second: Evidence) -> Comparison:
     """Compare two versions; predictions are fetched, nothing is written.
 
     Versions that were tested on labelled images are compared only with their predictions of the same data:
-    without them nothing tells luck from skill. Models measured without labels are compared by other metrics.
+    without them, luck and skill look the same. Models measured without labels are compared by other metrics.
 
     Raises:
         ModelyardError: a version lacks its measurements or its predictions, or the data differ.
@@ -177,7 +177,7 @@ def _line_up_measures(
 
 
 def _is_fair(name: str, first: Evidence, second: Evidence) -> bool:
-    """Tell numbers on corrupted pictures apart only where both versions were asked for as many."""
+    """Compare numbers on corrupted pictures only if both versions were asked about equally many."""
     asked = (one.metrics.get("robustness/answers") for one in (first, second))
     return not name.startswith("robustness/") or len(set(asked)) == 1
 

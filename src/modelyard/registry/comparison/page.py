@@ -136,7 +136,7 @@ def _describe_pairs(comparisons: Sequence[Comparison], pictures: Pictures | None
 
 
 def _count(same: SameImages) -> Sequence[tuple[str, tuple[int, int]]]:
-    """Count the images for what the first version is, and then for the second right and wrong."""
+    """Count the images by whether the first version is right, and then the second."""
     test, both_wrong = same.test, count_both_wrong(same)
     both_right = same.images - both_wrong - test.only_first - test.only_second
     return ("right", (both_right, test.only_first)), ("wrong", (test.only_second, both_wrong))
@@ -147,7 +147,7 @@ def _group_disputes(
 ) -> list[dict[str, Any]]:
     """Return at most `room` images in dispute in three groups, the most confident wrong answer first.
 
-    What only the newer version answers rightly comes first.
+    Images that only the newer version gets right come first.
     """
     numbers: dict[Side, int] = {"first": comparison.first.version, "second": comparison.second.version}
     titles: dict[Side | None, str] = {

@@ -48,7 +48,7 @@ def give_verdict(comparison: Comparison) -> str:
         return f"Both are version {first.version}: there is nothing to tell apart."
     if same is None:
         return (
-            f"There is no accuracy to compare, for the images of {first.dataset} have no labels: "
+            f"There is no accuracy to compare, because the images of {first.dataset} have no labels: "
             "agreement is with each version's own source."
         )
     test = same.test

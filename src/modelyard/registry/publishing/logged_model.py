@@ -1,4 +1,4 @@
-"""A bundle as an MLflow model that carries its code, and needs neither TensorFlow nor this repository."""
+"""A bundle as an MLflow model that contains its code, and needs neither TensorFlow nor this repository."""
 
 import base64
 import io

@@ -40,7 +40,7 @@ class AccessLog:
         self._thread.start()
 
     def stop(self) -> None:
-        """Write what is left, for at most a second."""
+        """Write what is left, waiting at most a second."""
         self._stopping.set()
         if self._thread is not None:
             self._thread.join(1)

@@ -13,7 +13,7 @@ T = TypeVar("T")
 
 
 class Admission:
-    """Slots for computations in threads, and a bounded queue of requests before them; for one event loop."""
+    """Slots for computations in threads, with a bounded queue of requests; for one event loop."""
 
     def __init__(self, max_concurrent: int, max_queued: int) -> None:
         self._most = max_concurrent + max_queued
@@ -25,7 +25,7 @@ class Admission:
     def admit(self) -> Iterator[None]:
         """Count a request as inside; refuse it (503) if there are too many already."""
         if self.inside >= self._most:
-            raise busy(f"busy: {self.inside} requests are inside, come again in a second")
+            raise busy(f"busy: {self.inside} requests are inside, try again in a second")
         self.inside += 1
         try:
             yield

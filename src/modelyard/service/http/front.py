@@ -19,7 +19,7 @@ from modelyard.service.http.connections.draining import Draining
 from modelyard.service.http.metrics import Metrics
 from modelyard.service.settings import Settings
 
-# Probes of an orchestrator have no token, and are answered even if there are too many connections.
+# An orchestrator's probes have no token, and are answered even if there are too many connections.
 OPEN = ("/livez", "/readyz")
 # Where an endpoint finds the request's record, in the ASGI scope.
 RECORD = "modelyard.record"
@@ -101,7 +101,7 @@ class Front:
             self._record(scope, record, status, time.perf_counter() - started)
 
     def record_refused(self, status: int, method: str, path: str, seconds: float) -> str:
-        """Record input that the connection refused itself, and return the id of the record.
+        """Record input that the connection itself refused, and return the id of the record.
 
         The status is 408 where nothing was sent; method and path are "" unless they were read.
         """
@@ -139,7 +139,7 @@ class Front:
 _NO_TOKEN = orjson.dumps(
     {"error": "expected the header 'Authorization: Bearer TOKEN' with the service's token"}
 )
-_CROWDED = orjson.dumps({"error": "busy: too many connections are open, come again in a second"})
+_CROWDED = orjson.dumps({"error": "busy: too many connections are open, try again in a second"})
 _NONE: Mapping[str, str] = MappingProxyType({})
 _FAULT = orjson.dumps({"error": "the service failed; its log has the reason under this X-Request-ID"})
 

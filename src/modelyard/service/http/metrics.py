@@ -22,7 +22,7 @@ _LABELS = ("model", "version", "status")
 
 
 class Metrics:
-    """Counts requests; with several processes each answers for all of them.
+    """Counts requests; with several processes, each reports the counts of all.
 
     Every reading calls `describe` and `problems`, which are those of `Models`.
     """
@@ -30,7 +30,7 @@ class Metrics:
     def __init__(
         self, describe: Callable[[], list[dict[str, Any]]], problems: Callable[[], list[str]]
     ) -> None:
-        # Where others may register what they count.
+        # Other parts of the service register their metrics here.
         self.own = own = CollectorRegistry()
         self._requests = Counter("modelyard_requests", "Requests that were answered.", _LABELS, registry=own)
         self._seconds = Histogram(
@@ -104,7 +104,7 @@ class _Loaded(Collector):
 
     def collect(self) -> Iterator[Metric]:
         yield GaugeMetricFamily(
-            "modelyard_problems", "What is not as it should be; /readyz says it.", len(self._problems())
+            "modelyard_problems", "Problems of the service; /readyz lists them.", len(self._problems())
         )
         loaded = GaugeMetricFamily(
             "modelyard_version_loaded", "1 where a version is in memory.", labels=["model", "version"]

@@ -9,8 +9,8 @@ _MOST = 2**63 - 1
 def make_plain(value: Any) -> Any:
     """Return a value of dicts, lists and scalars that can be written.
 
-    NaN, infinity and numbers beyond 64 bits become None, a lone surrogate a question mark, and any other kind
-    of value its text.
+    NaN, infinity and numbers beyond 64 bits become None, a lone surrogate becomes a question mark, and any
+    other kind of value becomes its text.
     """
     match value:
         case None | bool():

@@ -1,1 +1,1 @@
-"""Models: the versions in memory, which follow the registry and are copied to this machine."""
+"""Models: the versions in memory, which follow the registry, and their copies on this machine."""

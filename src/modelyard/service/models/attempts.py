@@ -1,7 +1,7 @@
 """A record of attempts to load a bundle, kept beside it for the next process that loads it.
 
-The service loads a bundle once a trial process has loaded it without a crash. Should the service crash
-nevertheless, the record tells the next process.
+The service loads a bundle once a trial process has loaded it without a crash. If the service crashes
+nevertheless, the next process learns it from the record.
 """
 
 import contextlib
@@ -62,7 +62,7 @@ class _Record:
         self.crashes = 0
         self.tried: str | None = None
         if handle is not None:
-            # A file that is empty or cut off says nothing.
+            # A file that is empty or truncated says nothing.
             with contextlib.suppress(ValueError, TypeError, KeyError):
                 found = json.loads(os.pread(handle, MOST_BYTES, 0))
                 self.crashes, self.tried = int(found["crashes"]), found["tried"]

@@ -46,7 +46,7 @@ class _Failure:
 class Loader:
     """Loads versions into `memory`, from the local copy where it has them.
 
-    After a failure a version is left alone for `wait_s`, then for twice as long each time, up to a minute.
+    After a failure a version is not tried for `wait_s`, then for twice as long each time, up to a minute.
     """
 
     def __init__(
@@ -58,7 +58,7 @@ class Loader:
         self._lock = threading.Lock()
         self._loading: dict[tuple[str, int], threading.Lock] = {}
         self._failures: dict[tuple[str, int], _Failure] = {}
-        # One version at a time is read from disk, so that memory holds at most one more than it should.
+        # One version at a time is read from disk, so that memory holds at most one too many.
         self._building = threading.Lock()
 
     def load(self, name: str, wanted: RegisteredVersion, alias: str | None) -> ServedVersion:
@@ -78,7 +78,7 @@ class Loader:
             return served
 
     def forget_failures(self) -> None:
-        """Try every version again when it is next asked for."""
+        """Try every version again at the next request for it."""
         self._failures.clear()
 
     def _try(self, name: str, wanted: RegisteredVersion) -> ServedVersion:
@@ -88,7 +88,7 @@ class Loader:
             raise Unavailable(failure.reason)
         try:
             served = self._build(name, wanted, self._fetch(name, wanted))
-        except Exception as error:  # whatever is wrong with one version, the others are served
+        except Exception as error:  # the others are served, whatever is wrong with one version
             why, full = _give_reason(error), show(error, MOST_LOGGED)
             reason = f"version {wanted.version} cannot be loaded ({why})"
             if failure is None or failure.reason != reason:

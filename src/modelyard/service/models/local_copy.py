@@ -1,4 +1,4 @@
-"""A copy of the served bundles on this machine, so that a service can start and go on without the registry.
+"""A copy of the served bundles on this machine, so that a service can start and run without the registry.
 
     bundles/<content key>/    a bundle, checked by its digest whenever it is read
     registry.json             the last known state of the registry
@@ -25,7 +25,7 @@ from modelyard.service.models.registry_state import RegistryState, make_model, m
 
 FORMAT = 1
 LOCK_TIMEOUT_S = 300
-# Bundles that stay beside those in memory, so that a version that comes back is not fetched again.
+# Bundles kept beside those in memory, so that a version that comes back is not fetched again.
 MOST_SPARE = 8
 # Another process may be loading a bundle that was used this recently.
 SPARED_S = 3600

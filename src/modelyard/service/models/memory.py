@@ -31,7 +31,7 @@ class Memory:
     """Loaded versions by number and by alias, for several threads at once.
 
     Beside the champions `max_extra` versions stay, those that were used last. A former champion stays only if
-    somebody has asked for it by its number or another alias.
+    it was requested by its number or another alias.
     """
 
     def __init__(self, max_extra: int) -> None:
@@ -85,7 +85,7 @@ class Memory:
             self._rebuild()
 
     def _rebuild(self) -> None:
-        """Drop what has no place, and make new routes."""
+        """Drop versions beyond the limit, and make new routes."""
         champions = {name: served for (name, alias), served in self._aliases.items() if alias == CHAMPION}
         stay = {(name, served.version) for name, served in champions.items()}
         extras = [key for key in self._loaded if key not in stay and key in self._used]

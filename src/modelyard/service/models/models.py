@@ -40,13 +40,13 @@ class Models:
 
     A background thread asks the registry every `poll_s`. When an alias has moved, it loads the new version
     beside the old one, warms it up, and then swaps them in one step; no request waits for that. While the
-    registry is away, the last known versions are served, after a start those of the local copy.
+    registry is away, the last known versions are served; after a start, those of the local copy.
 
     Args:
         source: the registry.
         copy: bundles and the registry's last known state, on this machine.
         names: the models to serve, the default first; empty for all that modelyard has published.
-        poll_s: seconds between two questions to the registry.
+        poll_s: seconds between two requests to the registry.
         max_extra: versions that stay in memory beside the champions; the least recently used leave first.
         limits: for every image.
         mlflow: the address of MLflow's web pages, for links to a version's card, if there are any.
@@ -143,7 +143,7 @@ class Models:
 
     @property
     def ready(self) -> bool:
-        """Whether all configured names, or else all that can be, have a champion that is warmed up."""
+        """Whether all configured names have a warmed-up champion; without names, all that can have one."""
         champions = {name for name, alias in self._memory.aliases() if alias == CHAMPION}
         return (
             champions.issuperset(self._names) if self._names else self._settled.is_set() and bool(champions)
@@ -160,7 +160,7 @@ class Models:
         self._settled.wait(START_TIMEOUT_S)
 
     def stop(self) -> None:
-        """Stop following; loaded versions stay. A question that hangs is waited for at most 5 s."""
+        """Stop following; loaded versions stay. A hanging request to the registry may delay this by 5 s."""
         self._stopping.set()
         if self._thread is not None:
             self._thread.join(STOP_TIMEOUT_S)

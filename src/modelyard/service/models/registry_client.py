@@ -79,7 +79,7 @@ class RegistryClient:
             raise no_answer(error) from error
 
     def _reach(self) -> None:
-        """Find out within seconds whether the registry is there; MLflow imports slowly and retries for long.
+        """Find out within seconds whether the registry is there: MLflow imports slowly, and retries for long.
 
         The registry is soon asked again anyway; a long wait would only hide that it is gone.
         """

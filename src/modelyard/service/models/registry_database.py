@@ -1,6 +1,6 @@
 """The registry in a SQLite database on this machine, read without MLflow.
 
-Importing MLflow takes 190 MB and a second in which requests wait; a read here takes a millisecond.
+Importing MLflow takes 190 MB, and a second in which requests wait; a read here takes a millisecond.
 """
 
 import logging
@@ -49,7 +49,7 @@ log = logging.getLogger(__name__)
 class RegistryDatabase(RegistryClient):
     """Reads what MLflow writes into a database file; never writes to it.
 
-    Falls back on MLflow where the revision of its tables is unknown here, and for artifacts elsewhere.
+    Uses MLflow if the revision of its tables is unknown here, and for artifacts elsewhere.
     """
 
     def __init__(self, uri: str, file: Path) -> None:
@@ -97,7 +97,7 @@ class RegistryDatabase(RegistryClient):
         if not self._told:
             self._told = True
             log.warning(
-                "%s is of another MLflow (its tables are of revision %s): it is read through MLflow, which "
+                "%s is from another MLflow (its tables have revision %s): it is read through MLflow, which "
                 "takes about 190 MB of memory",
                 self._file,
                 show(", ".join(sorted(map(str, found)))),

@@ -96,14 +96,14 @@ def read_number(value: object) -> int | None:
 def make_model(
     name: str, aliases: Mapping[Any, Any], versions: Iterable[RegisteredVersion]
 ) -> RegisteredModel:
-    """Make a model of what a registry says, without versions and aliases that MLflow cannot have made."""
+    """Make a model from what a registry says, without versions and aliases that MLflow cannot have made."""
     known = {one.version: one for one in versions if 0 < one.version < HIGHEST_NUMBER}
     pointed = {alias: read_number(number) for alias, number in aliases.items() if is_plain(alias)}
     return RegisteredModel(name, {alias: number for alias, number in pointed.items() if number}, known)
 
 
 def make_version(number: Any, tags: Mapping[Any, Any], metrics: Mapping[Any, Any]) -> RegisteredVersion:
-    """Make a version of what a registry says, without anything too long, and without what JSON cannot hold.
+    """Make a version from what a registry says, without anything too long, or that JSON cannot hold.
 
     Its number is 0 if `number` is not one.
     """

@@ -1,1 +1,1 @@
-"""The page at /: routes.py serves what a browser loads."""
+"""The page at /: routes.py serves its files to browsers."""

@@ -30,7 +30,7 @@ _KEYS = {"id", "index", "label"}
 
 
 class Feedback:
-    """An ASGI endpoint that records labels; its requests are admitted as all others are.
+    """An ASGI endpoint that records labels; its requests are admitted like all others.
 
     The answer is a 202: the label is written with the next part, within a minute.
     """
@@ -76,7 +76,7 @@ class Feedback:
         record.model, record.version = given.model, given.version
         row = (time.time_ns() // 1000, request_id, index, str(given.version), "", label, FEEDBACK)
         if not self._recording.offer_label(given.model, row):
-            raise busy("the record cannot take labels now, come again in a while")
+            raise busy("the record cannot take labels now, try again later")
         told = {"id": request_id, "index": index, "label": label}
         return orjson.dumps({**told, "model": given.model, "version": given.version})
 
@@ -84,7 +84,7 @@ class Feedback:
         try:
             given = self._recording.ids.find(request_id)
         except BlockingIOError:
-            raise busy("another id is being looked for, come again in a second") from None
+            raise busy("another id is being looked up, try again in a second") from None
         if given is None:
             raise Refusal(404, _UNKNOWN)
         if index >= given.images:

@@ -1,7 +1,7 @@
 """Which requests are answered on the event loop, and which in a thread.
 
-A small network answers a small image in 0.1 ms, less than the way to a thread and back takes. Whatever might
-take longer must not hold up other requests.
+A small network answers a small image in 0.1 ms, less than handing it to a thread and back takes. Anything
+that might take longer must not delay other requests.
 """
 
 import binascii
@@ -14,7 +14,7 @@ from modelyard.inference.decoding.formats import PNG
 from modelyard.inference.fits import SLOW
 from modelyard.inference.predictor import SMALL_BYTES, Predictor
 
-# Bounds what a PNG may hold beside its pixels, too: some thousand empty chunks.
+# Also bounds what a PNG may hold beside its pixels: some thousand empty chunks.
 _MOST_BODY_BYTES = 16_384
 _MOST_IMAGES = 4
 # Of all images together: as many as are decoded and resized in a millisecond.

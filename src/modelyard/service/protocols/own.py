@@ -35,7 +35,7 @@ class Payload:
     """Images and options for `Predictor.predict`, which checks `top_k` and `on_error`.
 
     With `shows_input` the answers come with a picture of each input of the model. `form` is what the dialect
-    needs to know again when it writes the answers.
+    needs later, to write the answers.
     """
 
     images: list[Any]

@@ -139,7 +139,7 @@ def _keep_drawn(predictor: Predictor, inputs: list[str | None], other: Observe |
 
 
 class ClientGoneError(Exception):
-    """The client left while it sent its request; nobody waits for an answer."""
+    """The client left while sending its request; nobody waits for an answer."""
 
 
 def check_encoding(encoding: bytes) -> None:

@@ -1,1 +1,1 @@
-"""What the service keeps of its answers, beside the way of the requests: rows, labels, a shadow's answers."""
+"""What the service records, outside the path of requests: answers, labels, and a shadow's answers."""

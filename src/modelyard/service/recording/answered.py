@@ -20,7 +20,7 @@ class Answered:
         served: the version that answered.
         seen: the images, in the order of the request; those that cannot be read are left out.
         size: of all that is kept here, in bytes.
-        dropped: images that were answered, and are not kept: too much for one request.
+        dropped: images that were answered but not kept: too much for one request.
     """
 
     request_id: str = ""
@@ -36,7 +36,7 @@ class Answered:
         if seen is None:
             return
         image = seen.image
-        # Lists of numbers take some nine bytes for each.
+        # A list takes some nine bytes per number.
         own = len(image) if isinstance(image, bytes | str) else 3 * seen.ready.nbytes
         size = seen.ready.nbytes + seen.scores.nbytes + own
         if self.size + size > MOST_BYTES:

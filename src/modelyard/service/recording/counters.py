@@ -1,4 +1,4 @@
-"""What /metrics says of the record."""
+"""Metrics of the record."""
 
 from collections import Counter as Count
 from collections.abc import Iterable

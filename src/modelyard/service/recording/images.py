@@ -1,4 +1,4 @@
-"""The files of a share of the pictures, chosen by their digests, so that all services choose alike."""
+"""The files of a share of the pictures, chosen by their digests, so that all services choose the same."""
 
 from collections import OrderedDict, deque
 
@@ -8,7 +8,7 @@ from modelyard.service.recording.counters import FULL, IMAGE, PLACE, RecordingCo
 from modelyard.service.recording.rows import Row
 
 MOST_WAITING_BYTES = 32_000_000
-# Pictures that were written lately, and are not written again when they come again.
+# Recently written pictures, which are not written again when they come again.
 MOST_KNOWN = 10_000
 
 
@@ -22,7 +22,7 @@ class Images:
         self._known: OrderedDict[str, None] = OrderedDict()
 
     def add(self, row: Row) -> None:
-        """Add the file of a row's picture, if it is one of the share, and not there yet."""
+        """Add the file of a row's picture, if it belongs to the share and is not there yet."""
         picture = row.picture
         if not picture.suffix or not is_chosen(picture.sha256, self._share):
             return

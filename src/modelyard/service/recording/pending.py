@@ -1,4 +1,4 @@
-"""Rows that wait to be written: a part each minute, or for so many rows."""
+"""Rows that wait to be written: a part each minute, or when there are enough rows."""
 
 import logging
 import os
@@ -15,7 +15,7 @@ PART_ROWS, PART_S = 5_000, 60.0
 # While a place cannot be written, rows of some 25 MB are kept.
 MOST_ROWS = 20_000
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 1.0, 30.0
-# The role's place in a row of answers, which is the kind that counters know it by.
+# The place of the role in a row of answers; counters call it the kind.
 _ROLE = list(ANSWERS.columns).index("role")
 log = logging.getLogger(__name__)
 
@@ -25,8 +25,8 @@ class _Waiting:
     """Rows of one table, model and day.
 
     Attributes:
-        table: whose rows these are.
-        model: as well.
+        table: the table of these rows.
+        model: the model of these rows.
         since: when the first of them came (monotonic, in s).
         rows: the oldest first.
         name: of their next part, until that is written.
@@ -77,7 +77,7 @@ class Pending:
         self.count += len(fitting)
 
     def write_due(self) -> None:
-        """Write each part that is full, or has waited long enough, unless the place must be left alone."""
+        """Write each part that is full or has waited long enough, unless a failure was too recent."""
         now = time.monotonic()
         for waiting in list(self._waiting.values()):
             if now < self._next_try:

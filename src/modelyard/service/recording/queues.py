@@ -1,4 +1,4 @@
-"""A bounded queue between two threads, neither of which waits for the other."""
+"""A bounded queue between two threads; neither waits for the other."""
 
 from collections import deque
 from typing import Generic, TypeVar
@@ -7,7 +7,7 @@ T = TypeVar("T")
 
 
 class Queue(Generic[T]):
-    """One thread puts, one other takes; there is no lock for either to wait for.
+    """One thread puts, another takes, and no lock makes either wait.
 
     Args:
         most_rows: that wait at once.
@@ -21,7 +21,7 @@ class Queue(Generic[T]):
         self._put_rows = self._put_bytes = self._taken_rows = self._taken_bytes = 0
 
     def put(self, item: T, rows: int, size: int) -> bool:
-        """Add an item of so many rows and bytes; return False, and leave it, if there is no room."""
+        """Add an item with its numbers of rows and bytes; return False if there is no room for it."""
         if (
             self._put_rows - self._taken_rows + rows > self._most_rows
             or self._put_bytes - self._taken_bytes + size > self._most_bytes

@@ -1,4 +1,4 @@
-"""The thread that records: it takes what requests leave, makes rows of it, and writes them."""
+"""The thread that records: it takes what requests leave, turns it into rows, and writes them."""
 
 import logging
 import threading
@@ -18,14 +18,14 @@ from modelyard.service.recording.rows import Row, make_rows
 # Of answers that wait for this thread: rows, and bytes of inputs and files.
 MOST_ROWS, MOST_BYTES = 20_000, 128_000_000
 MOST_LABELS = 1_000
-# Rows are made in slices, and others run between them.
+# Rows are made in slices, so that other threads run in between.
 SLICE_ROWS = 64
 PAUSE_S, BREATH_S = 0.1, 0.0005
-# How long pictures are written before rows are looked after again.
+# How long pictures are written before it is the rows' turn again.
 IMAGES_S = 0.25
 # How long a stop waits for a place that does not answer.
 STOP_S = 10.0
-# How long /readyz tells of rows that were dropped.
+# How long /readyz mentions rows that were dropped.
 TOLD_S = 60.0
 FULL_PROBLEM = "the record lacks rows: they come faster than they can be written"
 log = logging.getLogger(__name__)
@@ -103,7 +103,7 @@ class Recorder:
         for queue in (self._answers, self._shadows):
             while requests := queue.take(SLICE_ROWS):
                 self._add(requests)
-                # A thread that computes on holds the interpreter up to 5 ms when another one wants it.
+                # A thread that keeps computing holds the interpreter for up to 5 ms while others wait.
                 time.sleep(BREATH_S)
                 if self._pending.has_full_part:
                     self._pending.write_due()

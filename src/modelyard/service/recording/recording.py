@@ -1,4 +1,4 @@
-"""All that records, as the application starts it, stops it and asks it."""
+"""Recording as one object, which the application starts, uses and stops."""
 
 import time
 from collections.abc import Callable
@@ -24,7 +24,7 @@ class Recording:
     Args:
         options: what is recorded, and where.
         models: the served models.
-        inside: returns how many requests are inside.
+        inside: returns how many requests are being answered.
         registry: of the metrics.
         token: of the service.
 
@@ -80,7 +80,7 @@ class Recording:
             self._shadow.start()
 
     def stop(self) -> None:
-        """Write what is left."""
+        """Write what is left, and end."""
         if self._shadow is not None:
             self._shadow.stop()
         self._recorder.stop()

@@ -1,4 +1,4 @@
-"""Rows of the table of answers, made of what requests left."""
+"""Rows of the table of answers, made from what requests left."""
 
 import hashlib
 from collections.abc import Iterable, Iterator
@@ -23,7 +23,7 @@ Rank = tuple[list[str | None], list[float]]
 
 
 class Picture(NamedTuple):
-    """What a row says of the picture itself; `suffix` is "" and `file` the pixels where there was no file."""
+    """What a row says of the picture itself; without a file, `suffix` is "" and `file` holds the pixels."""
 
     sha256: str
     mode: str
@@ -40,7 +40,7 @@ class Row(NamedTuple):
 
 
 def make_rows(requests: Iterable[Answered]) -> Iterator[Row]:
-    """Make a row of each image that was answered; the figures of a version's images are measured together."""
+    """Make a row for each answered image; the figures of a version's images are measured together."""
     for _, group in groupby(requests, lambda request: id(request.served)):
         answered = list(group)
         served = answered[0].served

@@ -1,4 +1,4 @@
-"""A version that answers the same pictures beside the champion, in time that nobody else needs."""
+"""A version that answers the same pictures as the champion, in time that nothing else needs."""
 
 import logging
 import threading
@@ -16,9 +16,9 @@ from modelyard.service.recording.queues import Queue
 
 MOST_ROWS, MOST_BYTES = 2_000, 64_000_000
 PAUSE_S = 0.02
-# Time is spare when nothing is inside, and nothing has come for so long.
+# There is spare time when no request is inside, and none has come for this long.
 QUIET_S = 0.002
-# Without any spare time an image is answered after such a pause, and after 200 times what the last one took:
+# Without spare time, an image is answered after this pause, and after 200 times what the last one took:
 # half a percent of the time, and of a fast network's requests.
 LEAST_PAUSE_S, PAUSES = 0.05, 200
 log = logging.getLogger(__name__)
@@ -32,9 +32,9 @@ class Shadow:
     Args:
         models: the served models.
         alias: of the versions that answer.
-        inside: returns how many requests are inside.
-        record: is given what was answered.
-        counters: are told what is dropped.
+        inside: returns how many requests are being answered.
+        record: is called with what was answered.
+        counters: count what is dropped.
     """
 
     def __init__(
@@ -68,7 +68,7 @@ class Shadow:
         self._thread.start()
 
     def stop(self) -> None:
-        """Answer no more; what waits is dropped."""
+        """Stop answering; what waits is dropped."""
         self._stopping.set()
         self._thread.join(5)
 
@@ -104,7 +104,7 @@ class Shadow:
             self._counters.count_dropped(KIND, FAILED, len(answered.seen))
 
     def _find(self, champion: ServedVersion) -> ServedVersion | None:
-        """Return the version that answers beside a champion; None where there is none, or for no champion."""
+        """Return the version that answers beside a champion; None without one, or for a former champion."""
         name = champion.name
         try:
             if self._models.get(name).version != champion.version:

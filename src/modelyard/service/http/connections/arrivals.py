@@ -1,4 +1,4 @@
-"""The end of new connections: those that clients have opened are still accepted, new ones are not."""
+"""The end of new connections: those that clients have opened are still accepted, later ones are not."""
 
 import ctypes
 import logging
@@ -24,7 +24,7 @@ _log = logging.getLogger(__name__)
 class Arrivals:
     """Clients that have connected to a socket, and wait to be accepted.
 
-    Closing the port would reset them, though they may have sent a request already. A socket is `shared` if
+    Closing the port would reset them, although they may have sent a request already. A socket is `shared` if
     other processes go on accepting when this one stops.
     """
 

@@ -18,13 +18,13 @@ CROWDED = "modelyard.crowded"
 # Set in the scope of a request whose body is malformed, to the status of its answer.
 REFUSED = "modelyard.refused"
 MOST_HEADER_BYTES = 65_536
-# Time for the rest of a body that was answered early, and for a client to read its answer.
+# Time for a client to send the rest of a body that was answered early, and to read its answer.
 LINGER_S = 3.0
 # Time for the first request of a client that had connected when the port was closed.
 LAST_REQUEST_S = 1.0
 # When there are too many connections, one without a request for this long makes room for a new one.
 REST_S = 1.0
-# A deadline is noticed at most this late.
+# A missed deadline is noticed at most this late.
 _GLANCE_S = 1.0
 # Headers are parsed in pieces, and their limit is checked between two pieces.
 _PIECE_BYTES = 16_384
@@ -67,7 +67,7 @@ class Connection(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def shutdown(self) -> None:
-        """Close once all is answered, and a request that may be on its way has had a moment to arrive."""
+        """Close once everything is answered, and a request on its way has had a moment to arrive."""
         self._stopping = True
         if self._is_answering or not (self.cycle is None or self._in_headers):
             super().shutdown()
@@ -106,7 +106,7 @@ class Connection(HttpToolsProtocol):
             self.scope[CROWDED] = True  # type: ignore[literal-required]
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Keep a header, but no trailers behind a body: they are unlimited, and nobody reads them."""
+        """Keep a header, but no trailers after a body: they are unlimited, and nobody reads them."""
         if self._in_headers:
             super().on_header(name, value)
 
@@ -151,7 +151,7 @@ class Connection(HttpToolsProtocol):
                 self._refuse(431)
 
     def _parse(self, piece: bytes | memoryview) -> None:
-        """Feed the parser, which stops after headers with an Upgrade, and would not read on."""
+        """Feed the parser, which stops after headers with an Upgrade, and would not continue."""
         while True:
             try:
                 self.parser.feed_data(piece)
@@ -201,7 +201,7 @@ class Connection(HttpToolsProtocol):
         return not (busy or self.transport.is_closing())
 
     def _refuse(self, status: int) -> None:
-        """Refuse malformed input, unless the client could take that for the answer to another request."""
+        """Refuse malformed input, unless the client could mistake that for the answer to another request."""
         self._deaf = True
         if not self._is_answering:
             if not self._in_body:
@@ -215,7 +215,7 @@ class Connection(HttpToolsProtocol):
             if not (self.pipeline or self.cycle.response_started):
                 self.scope[REFUSED] = status  # type: ignore[literal-required]
                 self._tell(status)
-            # To the application it looks as if the client had gone.
+            # To the application it looks as if the client had left.
             self.cycle.disconnected = True
             self.cycle.message_event.set()
             self.transport.close()
@@ -242,7 +242,7 @@ class Connection(HttpToolsProtocol):
     # Deadlines
 
     def _look(self) -> None:
-        """Close the connection after its deadline, or look again; a timer a request would cost more."""
+        """Close the connection after its deadline, or look again; a timer per request would cost more."""
         if self._glance is not None:
             self._glance.cancel()
         now = self.loop.time()

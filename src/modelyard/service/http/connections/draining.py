@@ -62,7 +62,7 @@ class Draining:
     async def _drain(self, stop: Any) -> None:
         await asyncio.sleep(self._seconds)
         await self._settle()
-        # A second call would make the server drop the requests inside.
+        # A second call would make the server drop unanswered requests.
         if not self._stopped:
             self._stop(stop)
 

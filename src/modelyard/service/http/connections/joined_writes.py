@@ -1,4 +1,4 @@
-"""A transport that joins writes, and whose end leaves a client time to read its answer."""
+"""A transport that joins writes, and closes so that a client has time to read its answer."""
 
 import asyncio
 from collections.abc import Callable
@@ -25,7 +25,7 @@ class JoinedWrites:
         return getattr(self._transport, name)
 
     def write(self, data: bytes) -> None:
-        """Hold data until `flush`; an interim answer (100 Continue) and long ones are sent at once."""
+        """Hold data until `flush`; interim answers (100 Continue) and long ones are sent at once."""
         self._held.append(data)
         self._held_bytes += len(data)
         if self._held_bytes > _MOST_HELD_BYTES or data.startswith(b"HTTP/1.1 1"):

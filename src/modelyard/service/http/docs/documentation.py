@@ -19,7 +19,7 @@ _POLICY = {
 
 
 def make_documentation_routes() -> list[BaseRoute]:
-    """Return the routes of the page, its script, and the files of Swagger UI, which a package brings."""
+    """Return the routes of the page, its script, and the files of Swagger UI, which a package contains."""
     files = {"/docs": _PAGES / "docs.html", "/docs.js": _PAGES / "docs.js"}
     return [
         *make_file_routes(files, _POLICY),
@@ -31,5 +31,5 @@ def _find_swagger_ui() -> Path:
     """Find the files without importing the package, which would import FastAPI."""
     found = find_spec("fastapi_offline")
     if found is None or found.origin is None:
-        raise ModuleNotFoundError("expected the package fastapi-offline, which brings Swagger UI: install it")
+        raise ModuleNotFoundError("expected the package fastapi-offline, which has Swagger UI: install it")
     return Path(found.origin).parent / "static"

@@ -1,1 +1,1 @@
-"""Ids of answers: which were given, and for what."""
+"""Ids of answers, and what each was given for."""

@@ -1,4 +1,4 @@
-"""Which ids were given, and for what; one that a client chose is known by memory and by the table."""
+"""Which ids were given, and for what; ids that clients chose are found in memory or in the table."""
 
 import threading
 from datetime import UTC, datetime, timedelta
@@ -9,16 +9,16 @@ from modelyard.service.models.models import Models
 from modelyard.service.recording.ids.marked_ids import Given, Ids
 
 MOST_REMEMBERED = 10_000
-# Of which an id is looked for in the table: today's and yesterday's.
+# Days of the table in which an id is looked up: today and yesterday.
 DAYS = 2
 
 
 class GivenIds:
-    """Names answers, and finds by its id what an answer was.
+    """Names answers, and finds an answer by its id.
 
     An id that the service made is marked (see `Ids`), and known to all workers and pods with the same token.
-    One that a client chose is remembered by the process that answered, among its latest 10,000. Others find
-    it in the table of the last two days, once it is written.
+    The process that answered remembers the latest 10,000 ids that clients chose. Other processes find them in
+    the table of the last two days, once they are written.
     """
 
     def __init__(self, token: str | None, models: Models, place: Place) -> None:
@@ -40,13 +40,13 @@ class GivenIds:
         """Return what an id was given for, None if it is not known; it may read the table.
 
         Raises:
-            BlockingIOError: another id is being looked for in the table.
+            BlockingIOError: another id is being looked up in the table.
         """
         models = [model["name"] for model in self._models.describe()]
         known = self._marked.read(request_id, models) or self._chosen.get(request_id)
         if known is not None:
             return known
-        # Reading takes processor time; a client that makes ids up must not get all of it.
+        # Reading takes processor time; a client that invents ids must not get all of it.
         if not self._looking.acquire(blocking=False):
             raise BlockingIOError("another id is being looked for")
         try:

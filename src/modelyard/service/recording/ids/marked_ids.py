@@ -1,4 +1,4 @@
-"""Ids that say what they were given for: every worker and pod knows them, at once and for good."""
+"""Ids that say what they were given for: every worker and pod can read them, at once and forever."""
 
 import hashlib
 import hmac
@@ -10,7 +10,7 @@ _ID = re.compile(r"([A-Za-z0-9]{1,64})-([0-9]{1,18})-([0-9]{1,9})-([0-9a-f]{16})
 
 
 class Given(NamedTuple):
-    """What an id was given for: a version's answer to so many images."""
+    """What an id was given for: a version's answer to a number of images."""
 
     model: str
     version: int
