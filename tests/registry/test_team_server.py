@@ -24,7 +24,7 @@ from modelyard.registry.verification import verify_registry
 from modelyard.registry.versions import PUBLISHED, list_versions
 from modelyard.service.models.local_copy import LocalCopy
 from modelyard.service.models.models import Models
-from modelyard.service.models.registry_source import open_source
+from modelyard.service.models.registry_database import open_source
 from modelyard.tracking.runs import Dataset, log_dataset
 from modelyard.tracking.store import Store, open_store
 from modelyard.tracking.tuning import QUIET

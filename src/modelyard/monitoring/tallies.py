@@ -14,6 +14,7 @@ from modelyard.evaluation.reference import SCORE
 from modelyard.inference.input_figures import FIGURES
 from modelyard.monitoring.statistics import Grid
 from modelyard.monitoring.tables.schema import FIGURE_COLUMNS
+from modelyard.monitoring.tables.writing import EPOCH
 
 if TYPE_CHECKING:
     import pyarrow
@@ -108,11 +109,10 @@ def count_rows(
             tally.labelled = int((truth[places] != _NONE).sum())
             tally.right = int((truth[places] == label[places]).sum())
         tally.unsure = _list_unsure(rows, columns[SCORE], truths, places, most_unsure)
-        yield answerer, _EPOCH + timedelta(microseconds=(first + begins) * step_us), tally
+        yield answerer, EPOCH + timedelta(microseconds=(first + begins) * step_us), tally
 
 
 _NONE, _OTHER = -2, -1
-_EPOCH = datetime.fromisoformat("1970-01-01T00:00:00+00:00")
 
 
 def _place(names: list[str], label: str | None) -> int:

@@ -5,6 +5,7 @@ import socket
 import uuid
 import warnings
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from modelyard.errors import ModelyardError, UsageError
@@ -147,6 +148,7 @@ class Study:
             self._study.set_user_attr(PRESETS, [*self.presets, digest])
 
 
+@dataclass
 class _Turn:
     """One call of Optuna's `optimize`: its trials, one after the other.
 
@@ -155,36 +157,32 @@ class _Turn:
         is_lost: whether another process has failed the latest trial meanwhile.
     """
 
-    def __init__(
-        self,
-        study: Study,
-        objective: "Callable[[optuna.Trial], float]",
-        wanted: int,
-        on_end: "Callable[[optuna.trial.FrozenTrial], None]",
-    ) -> None:
-        self._study, self._objective, self._wanted, self._on_end = study, objective, wanted, on_end
-        self.current: int | None = None
-        self.is_lost = False
+    study: Study
+    objective: "Callable[[optuna.Trial], float]"
+    wanted: int
+    on_end: "Callable[[optuna.trial.FrozenTrial], None]"
+    current: int | None = None
+    is_lost: bool = False
 
     def run(self, trial: "optuna.Trial") -> float:
         """Run a trial, and return its accuracy."""
         import optuna
 
         self.current = trial.number
-        self._study.set_up(trial)
+        self.study.set_up(trial)
         try:
-            return self._objective(trial)
+            return self.objective(trial)
         except (optuna.TrialPruned, ModelyardError) as error:
             trial.set_user_attr(REASON, str(error))
             raise
         finally:
-            self.is_lost = self._study.trials[trial.number].state.name != "RUNNING"
+            self.is_lost = self.study.trials[trial.number].state.name != "RUNNING"
 
     def end(self, study: "optuna.Study", trial: "optuna.trial.FrozenTrial") -> None:
         """Report that a trial has ended, and stop after the last one that is wanted."""
         self.current = None
-        self._on_end(trial)
-        if not self._study.lacks(self._wanted):
+        self.on_end(trial)
+        if not self.study.lacks(self.wanted):
             study.stop()
 
 

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from modelyard.errors import ModelyardError
-from modelyard.files import replace_file, replace_folder
+from modelyard.files import replace_folder, write_json
 
 if TYPE_CHECKING:
     import keras
@@ -60,8 +60,7 @@ class Checkpoints:
         if self.read_run() is None:
             shutil.rmtree(self.folder, ignore_errors=True)
         self.folder.mkdir(parents=True, exist_ok=True)
-        with replace_file(self.folder / _RUN) as new:
-            new.write_text(json.dumps({"identity": self.identity, "run_id": run_id}))
+        write_json(self.folder / _RUN, {"identity": self.identity, "run_id": run_id})
 
     def write(self, member: int, network: "keras.Model", progress: Progress) -> None:
         """Write a checkpoint, then remove the one before it."""

@@ -24,8 +24,7 @@ from modelyard.service.http.plain import shorten
 from modelyard.service.models.local_copy import LocalCopy
 from modelyard.service.models.models import Models, ServedVersion, Unavailable, UnknownModel
 from modelyard.service.models.registry_client import RegistryClient
-from modelyard.service.models.registry_database import RegistryDatabase
-from modelyard.service.models.registry_source import open_source
+from modelyard.service.models.registry_database import RegistryDatabase, open_source
 from modelyard.service.models.registry_state import RegistryState
 from modelyard.tracking.address import database_file
 from mutated_models import crashing_model
@@ -310,7 +309,7 @@ def test_a_start_from_the_local_copy_answers_before_mlflow_is_imported(
         "import sys, time; from pathlib import Path\n"
         "from modelyard.service.models.local_copy import LocalCopy\n"
         "from modelyard.service.models.models import Models\n"
-        "from modelyard.service.models.registry_source import open_source\n"
+        "from modelyard.service.models.registry_database import open_source\n"
         "models = Models(open_source('http://127.0.0.1:9'), LocalCopy(Path(sys.argv[1])), ['mnist'])\n"
         "models.start()\n"
         "while not models.ready: time.sleep(0.05)\n"

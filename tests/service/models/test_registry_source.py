@@ -16,8 +16,7 @@ from modelyard.registry.bundle_artifacts import ArtifactError
 from modelyard.registry.publishing.publication import Publication
 from modelyard.registry.publishing.registration import publish
 from modelyard.service.models.registry_client import RegistryClient
-from modelyard.service.models.registry_database import REVISIONS
-from modelyard.service.models.registry_source import open_source
+from modelyard.service.models.registry_database import REVISIONS, open_source
 from modelyard.service.models.registry_state import RegistryState, SourceError
 from modelyard.tracking.address import database_file, tracking_uri
 from modelyard.tracking.runs import Dataset
@@ -247,7 +246,7 @@ def test_a_database_is_read_and_its_bundle_fetched_without_mlflow(
     registry.point(registry.add())
     script = (
         "import sys; from pathlib import Path\n"
-        "from modelyard.service.models.registry_source import open_source\n"
+        "from modelyard.service.models.registry_database import open_source\n"
         "source = open_source(sys.argv[1])\n"
         "version = source.read(['mnist']).models['mnist'].find('champion').version\n"
         "bundle = source.download('mnist', version, Path(sys.argv[2]))\n"
@@ -260,7 +259,7 @@ def test_a_database_is_read_and_its_bundle_fetched_without_mlflow(
 def test_a_server_that_is_away_is_told_before_mlflow_is_imported() -> None:
     script = (
         "import sys\n"
-        "from modelyard.service.models.registry_source import open_source\n"
+        "from modelyard.service.models.registry_database import open_source\n"
         "from modelyard.service.models.registry_state import SourceError\n"
         "try: open_source('http://127.0.0.1:9').read([])\n"
         "except SourceError as error: print('mlflow' in sys.modules, error)"

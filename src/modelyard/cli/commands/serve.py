@@ -46,7 +46,7 @@ def make_models(names: tuple[str, ...], folder: Path, max_pixels: int) -> "Model
     from modelyard.inference.decoding.images import Limits
     from modelyard.service.models.local_copy import LocalCopy
     from modelyard.service.models.models import Models
-    from modelyard.service.models.registry_source import open_source
+    from modelyard.service.models.registry_database import open_source
     from modelyard.tracking.address import tracking_uri, web_address
 
     uri, limits = tracking_uri(), Limits(max_pixels=max_pixels)

@@ -111,17 +111,8 @@ def wilson_interval(successes: int, trials: int) -> tuple[float, float]:
     return max(0.0, (centre - margin) / scale), min(1.0, (centre + margin) / scale)
 
 
-def log_loss(probabilities: Floats, labels: Integers) -> float:
-    """Average -ln(probability of the label), in nats; 0 is perfect.
-
-    Source: Bishop, Pattern Recognition and Machine Learning, 2006, eq. 4.108, over n.
-    """
-    check_answers(probabilities, labels)
-    return float(label_losses(probabilities, labels).mean())
-
-
 def label_losses(probabilities: Floats, labels: Integers) -> Floats:
-    """Return each image's -ln(probability of the label), (n,), in nats.
+    """Return each image's -ln(probability of the label), (n,), in nats; their mean is the log loss.
 
     A probability under the epsilon of float32 (1.2e-7) counts as that: one hopeless image costs 15.9, not
     infinity.
@@ -198,7 +189,7 @@ def measure_answers(probabilities: Floats, labels: Integers, bins: int) -> dict[
         "accuracy_high": high,
         "errors": images - right,
         "majority": int(confusion.sum(axis=1).max()) / images,
-        "log_loss": log_loss(probabilities, labels),
+        "log_loss": float(label_losses(probabilities, labels).mean()),
         "calibration_error": calibration(probabilities, labels, bins).error,
         "macro_f1": class_scores(confusion).macro_f1,
     }

@@ -1,17 +1,17 @@
 """Labels that people gave to answers, found again by request or by picture."""
 
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from modelyard.monitoring.tables.places import Place
 from modelyard.monitoring.tables.reading import Skipped, Wanted, read_days
 from modelyard.monitoring.tables.schema import LABELS
+from modelyard.monitoring.tables.writing import EPOCH
 
 if TYPE_CHECKING:
     import pyarrow
 
-_BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
 _COLUMNS = ("time", "request_id", "index", "sha256", "label")
 
 
@@ -56,7 +56,7 @@ class Truths:
 def read_truths(place: Place, model: str, until: datetime, skipped: Skipped) -> Truths:
     """Read all labels of a model; if one answer has several, the latest counts."""
     truths = Truths()
-    for _, parts in read_days(place, LABELS, Wanted(model, _COLUMNS, _BEGINNING, until), skipped):
+    for _, parts in read_days(place, LABELS, Wanted(model, _COLUMNS, EPOCH, until), skipped):
         for rows in parts:
             for time, request_id, index, sha256, label in zip(*rows.to_pydict().values(), strict=True):
                 known: dict[Any, tuple[datetime, str]] = truths.by_answer if request_id else truths.by_sha256

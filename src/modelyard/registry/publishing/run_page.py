@@ -41,7 +41,9 @@ def show_run(
     run = client.get_run(run_id)
     if run.data.tags.get(key) == shown:
         return
-    _log_charted(client, run_id, metrics)
+    for name, value in chart_metrics(metrics).items():
+        # Of the run alone: comparisons and limits use the metrics that they come from.
+        client.log_metric(run_id, name, value)
     _log_images(client, run_id, plots)
     page = f"#/models/{version.name}/versions/{version.version}"
     link = f"[version {version.version} of {version.name}]({page})"
@@ -55,12 +57,6 @@ def chart_metrics(metrics: Mapping[str, float]) -> dict[str, float]:
     """Return metrics in units that two decimals tell apart: errors, per cent, microseconds, MB."""
     found = {name: metrics[key] * factor for name, (key, factor) in CHARTED.items() if key in metrics}
     return found | ({ERROR: 100 * (1 - metrics["test/accuracy"])} if "test/accuracy" in metrics else {})
-
-
-def _log_charted(client: MlflowClient, run_id: str, metrics: Mapping[str, float]) -> None:
-    for name, value in chart_metrics(metrics).items():
-        # Of the run alone: comparisons and limits use the metrics that they come from.
-        client.log_metric(run_id, name, value)
 
 
 def _log_images(client: MlflowClient, run_id: str, plots: Path) -> None:

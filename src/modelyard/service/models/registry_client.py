@@ -1,6 +1,5 @@
 """The registry behind any address that MLflow knows, asked through MLflow's client."""
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -20,7 +19,7 @@ from modelyard.service.models.registry_state import (
 from modelyard.tracking.address import database_file, reach_server
 from modelyard.tracking.calls import ask
 from modelyard.tracking.mlflow_types import MlflowClient, ModelVersion
-from modelyard.tracking.tuning import PATIENCE, QUIET
+from modelyard.tracking.tuning import PATIENCE, QUIET, set_defaults
 
 
 class RegistryClient:
@@ -83,8 +82,7 @@ class RegistryClient:
 
         The registry is soon asked again anyway; a long wait would only hide that it is gone.
         """
-        for name, value in {**QUIET, **PATIENCE}.items():
-            os.environ.setdefault(name, value)
+        set_defaults(QUIET | PATIENCE)
         try:
             if self._uri.startswith("http"):
                 reach_server(self._uri)

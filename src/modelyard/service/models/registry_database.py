@@ -15,6 +15,7 @@ from modelyard.inference.plain_text import is_plain, show
 from modelyard.registry.bundle_artifacts import local_folder
 from modelyard.service.models.registry_client import RegistryClient, no_answer
 from modelyard.service.models.registry_state import RegisteredModel, RegistryState, make_model, make_version
+from modelyard.tracking.address import database_file
 
 # Revisions of MLflow's tables for which the queries below were written: MLflow 3.17.
 REVISIONS = frozenset({"dc11669786a5"})
@@ -103,6 +104,12 @@ class RegistryDatabase(RegistryClient):
                 show(", ".join(sorted(map(str, found)))),
             )
         return False
+
+
+def open_source(uri: str) -> RegistryClient:
+    """Return the registry behind an address, as MLFLOW_TRACKING_URI has it; nothing is asked yet."""
+    database = database_file(uri)
+    return RegistryClient(uri) if database is None else RegistryDatabase(uri, database)
 
 
 def _read(database: sqlite3.Connection, names: Sequence[str]) -> RegistryState:

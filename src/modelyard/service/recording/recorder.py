@@ -6,10 +6,10 @@ import time
 from itertools import groupby
 
 from modelyard.monitoring.tables.places import Place
-from modelyard.monitoring.tables.schema import ANSWERS, LABELS
+from modelyard.monitoring.tables.schema import ANSWER, ANSWERS, LABELS
 from modelyard.monitoring.tables.writing import Values
 from modelyard.service.recording.answered import Answered
-from modelyard.service.recording.counters import ANSWER, FAILED, FULL, LARGE, RecordingCounters
+from modelyard.service.recording.counters import FAILED, FULL, LARGE, RecordingCounters
 from modelyard.service.recording.images import Images
 from modelyard.service.recording.pending import Pending
 from modelyard.service.recording.queues import Queue
