@@ -54,7 +54,7 @@ def test_a_fit_for_drawings_sees_white_strokes_on_a_transparent_ground(tmp_path:
     strokes = Image.fromarray(draw_band(3)).resize((280, 280))
     drawing = Image.new("RGBA", strokes.size, "white")
     drawing.putalpha(strokes)
-    for fit, sees in (("digit", True), ("mnist", False)):
+    for fit, sees in (("digit_2", True), ("digit", False), ("mnist", False)):
         made = replace(bundle, preprocessing=replace(bundle.preprocessing, fit=fit))
         predictor = Predictor(made)
         seen = predictor.preprocess(encode(np.asarray(drawing)))
@@ -277,18 +277,18 @@ def test_preparing_leaves_the_callers_pixels_alone(digits: Predictor, photos: Pr
         assert np.array_equal(pixels, before)
 
 
-@pytest.mark.parametrize("count", [0, 1, 67])
-def test_any_number_of_inputs_gives_as_many_rows(digits: Predictor, count: int) -> None:
-    inputs = np.stack([digits.preprocess(DIGITS[n % 10]) for n in range(67)])[:count]
-    rows = digits.probabilities(inputs)
-    assert rows.shape == (count, 10)
-    assert rows.dtype == np.float32
-    assert rows.argmax(axis=1).tolist() == [n % 10 for n in range(count)]
+def test_an_input_gives_the_scores_of_the_model(digits: Predictor) -> None:
+    for number, picture in enumerate(DIGITS):
+        given = digits.ask(digits.preprocess(picture))
+        assert given.scores.shape == (10,)
+        assert given.scores.dtype == np.float32
+        assert given.scores.argmax() == number
+        assert given.unlikeness is None
 
 
 def test_inputs_of_another_shape_are_refused(digits: Predictor) -> None:
-    with pytest.raises(ValueError, match=r"expected inputs \(n, 28, 28, 1\), got \(1, 28, 28\)"):
-        digits.probabilities(np.zeros((1, 28, 28), np.float32))
+    with pytest.raises(ValueError, match=r"expected an input \(28, 28, 1\), got \(1, 28, 28, 1\)"):
+        digits.ask(np.zeros((1, 28, 28, 1), np.float32))
 
 
 # Loading

@@ -16,6 +16,7 @@ REFERENCE = "reference.npz"
 # The same of the recent pictures, if there are any: they are closer to what comes in.
 RECENT_REFERENCE = "recent_reference.npz"
 SCORE = "score"
+UNLIKENESS = "unlikeness"
 # Of a larger test set, as many values at equal ranks are kept: they are off by at most 1 in 20,000.
 MOST_KEPT = 10_000
 
@@ -24,8 +25,8 @@ MOST_KEPT = 10_000
 class Reference:
     """The first answers to the test pictures, their scores, and figures of the prepared inputs.
 
-    `samples` has for `score` and for each of `FIGURES` the sorted values, float32 (m,), at most MOST_KEPT; a
-    version from before this file was kept lacks the figures.
+    `samples` has for `score`, for each of `FIGURES`, and for `unlikeness` if the model tells it, the sorted
+    values, float32 (m,), at most MOST_KEPT; a version from before this file was kept has only the scores.
     """
 
     images: int
@@ -33,8 +34,13 @@ class Reference:
     samples: Mapping[str, Floats]
 
 
-def make_reference(probabilities: Floats, figures: Floats | None, names: Sequence[str | None]) -> Reference:
-    """Make a reference of probabilities (n, outputs) and figures (n, len(FIGURES)).
+def make_reference(
+    probabilities: Floats,
+    figures: Floats | None,
+    names: Sequence[str | None],
+    unlikeness: Floats | None = None,
+) -> Reference:
+    """Make a reference of probabilities (n, outputs), figures (n, len(FIGURES)) and unlikeness (n,).
 
     `names` are of the outputs; those without a name are never answered.
     """
@@ -44,6 +50,8 @@ def make_reference(probabilities: Floats, figures: Floats | None, names: Sequenc
     columns = {SCORE: answered.max(axis=1)}
     if figures is not None:
         columns |= dict(zip(FIGURES, figures.T, strict=True))
+    if unlikeness is not None:
+        columns[UNLIKENESS] = unlikeness
     labels = {str(names[place]): count for place, count in zip(places, counts, strict=True)}
     return Reference(len(probabilities), labels, {name: _thin(each) for name, each in columns.items()})
 
@@ -65,7 +73,8 @@ def read_reference(path: Path) -> Reference:
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
             labels = dict(zip(map(str, arrays["labels"]), arrays["counts"].tolist(), strict=True))
-            samples = {name: arrays[name] for name in (SCORE, *FIGURES)}
+            told = [UNLIKENESS] if UNLIKENESS in arrays else []
+            samples = {name: arrays[name] for name in (SCORE, *FIGURES, *told)}
             return Reference(int(arrays["images"]), labels, samples)
     except (ValueError, KeyError, EOFError, OSError, zipfile.BadZipFile) as error:
         raise ModelyardError(

@@ -137,4 +137,4 @@ def _answer_corrupted(
         corrupt(pixels, kind, strength, (seed, place))
         for kind, strength in zip(kinds, plan[place], strict=True)
     )
-    return np.array([predictor.probabilities(predictor.prepare(one)[None])[0].argmax() for one in copies])
+    return np.array([predictor.ask(predictor.prepare(one)).scores.argmax() for one in copies])
