@@ -21,7 +21,7 @@ import psutil
 from tqdm import tqdm
 
 from benchmarks.command import describe_machine
-from modelyard.evaluation.measures import confusion_matrix, measure_answers, measure_classes
+from modelyard.evaluation.measures.classification import confusion_matrix, measure_answers, measure_classes
 from modelyard.evaluation.reports import Predictions, write_predictions
 from modelyard.nesting import flatten
 from modelyard.registry.champions.decisions import Decision, Kind

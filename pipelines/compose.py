@@ -21,13 +21,13 @@ from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
 from modelyard.errors import ModelyardError
-from modelyard.experiments import RECORD, compare_values, follow_conf
 from modelyard.files import replace_file
-from modelyard.hand_edits import kept_params, read_unedited
 from modelyard.images.folders.source_link import lay_files, lay_source
 from modelyard.networks.importing.local_files import find_unpinned
 from modelyard.params import Params, load_params, validate_params
 from modelyard.params.places import refuse_second_places
+from modelyard.stages.experiments import RECORD, compare_values, follow_conf
+from modelyard.stages.hand_edits import kept_params, read_unedited
 
 
 def compose_params(conf: Path, out: Path, source: Path, additions: Path, network: Path) -> None:

@@ -2,14 +2,14 @@
 
 from argparse import Namespace
 
-from modelyard.images.additions import add_pictures
+from modelyard.images.additions.additions import add_pictures
 from modelyard.images.dataset import split_dataset, write_dataset
 from modelyard.images.fitting import fit_pictures
 from modelyard.images.obtaining import obtain
 from modelyard.images.pictures import write_pictures
 from modelyard.images.samples import write_samples
 from modelyard.params import Params
-from modelyard.stage import run_stage
+from modelyard.stages.stage import run_stage
 
 
 def download(paths: Namespace, params: Params) -> None:

@@ -2,7 +2,7 @@
 
 from argparse import Namespace
 
-from modelyard.evaluation.agreement import read_answers
+from modelyard.evaluation.measures.agreement import read_answers
 from modelyard.evaluation.reference import REFERENCE, write_reference
 from modelyard.evaluation.served import find_bundles
 from modelyard.evaluation.source_evaluation import evaluate_against_source
@@ -11,7 +11,7 @@ from modelyard.images.crops import read_samples
 from modelyard.params import Params
 from modelyard.plots.evaluations import plot_source
 from modelyard.plots.small_samples import keep_samples
-from modelyard.stage import run_stage
+from modelyard.stages.stage import run_stage
 
 
 def evaluate_imported(paths: Namespace, params: Params) -> None:

@@ -13,7 +13,7 @@ from modelyard.images.samples import choose_samples
 from modelyard.params import Params
 from modelyard.plots.evaluations import plot_labelled, show_robustness
 from modelyard.plots.small_samples import MOST, keep_samples
-from modelyard.stage import run_stage
+from modelyard.stages.stage import run_stage
 
 
 def evaluate_trained(paths: Namespace, params: Params) -> None:

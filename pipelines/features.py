@@ -7,7 +7,7 @@ import numpy as np
 from modelyard.images.pictures import read_pictures
 from modelyard.networks.features import write_no_features
 from modelyard.params import Params
-from modelyard.stage import run_stage
+from modelyard.stages.stage import run_stage
 
 
 def features(paths: Namespace, params: Params) -> None:

@@ -5,7 +5,7 @@ from argparse import Namespace
 from modelyard.networks.importing.imported import read_imported
 from modelyard.networks.importing.importing import import_pretrained
 from modelyard.params import Params
-from modelyard.stage import run_stage
+from modelyard.stages.stage import run_stage
 
 
 def import_network(paths: Namespace, params: Params) -> None:

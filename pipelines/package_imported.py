@@ -8,7 +8,7 @@ from modelyard.packaging.bundling import package
 from modelyard.packaging.imported import open_source
 from modelyard.params import Params
 from modelyard.quiet import import_tensorflow
-from modelyard.stage import run_stage
+from modelyard.stages.stage import run_stage
 
 
 def package_imported(paths: Namespace, params: Params) -> None:

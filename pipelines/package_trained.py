@@ -10,7 +10,7 @@ from modelyard.packaging.source import Source
 from modelyard.packaging.trained import read_joined, read_trained
 from modelyard.params import Params
 from modelyard.quiet import import_tensorflow
-from modelyard.stage import run_stage
+from modelyard.stages.stage import run_stage
 
 
 def package_trained(paths: Namespace, params: Params) -> None:

@@ -8,7 +8,7 @@ from modelyard.files import write_json
 from modelyard.params import Params
 from modelyard.registry.publishing.publication import Role, read_publications
 from modelyard.registry.publishing.registration import publish, publishing
-from modelyard.stage import run_stage
+from modelyard.stages.stage import run_stage
 from modelyard.tracking.store import open_tracking
 
 

@@ -16,7 +16,7 @@ from modelyard.plots.contact_sheet import SIDE, AnsweredPicture, count_right, pl
 from modelyard.plots.thumbnails import shrink
 from modelyard.registry.artifacts import fetch_bundle
 from modelyard.registry.versions import resolve_version, use_stand_in
-from modelyard.stage import run_stage
+from modelyard.stages.stage import run_stage
 from modelyard.tracking.store import open_tracking
 
 

@@ -13,7 +13,7 @@ from modelyard.images.dataset import read_dataset
 from modelyard.networks.features import read_features, read_split
 from modelyard.params import Params
 from modelyard.registry.artifacts import fetch_network
-from modelyard.stage import run_stage
+from modelyard.stages.stage import run_stage
 from modelyard.tracking.runs import RunDescription, describe_training, training_run
 from modelyard.tracking.store import open_tracking
 from modelyard.training.checkpoints import Checkpoints

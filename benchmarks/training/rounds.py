@@ -11,7 +11,7 @@ from benchmarks.training.processes import Processes
 from benchmarks.training.runs import TEXTBOOK, Run, read_epochs
 from benchmarks.training.summary import show_accuracy
 from modelyard.params import Augmentation, Params
-from modelyard.training.augmentation import changes_pictures
+from modelyard.training.inputs.augmentation import changes_pictures
 
 BEST, SEEDS = "cnn_best", 5
 # Of those that take minutes.

@@ -7,8 +7,8 @@ import pytest
 
 from made_data import write_files
 from modelyard.errors import ModelyardError
-from modelyard.images.additions import add_pictures
-from modelyard.images.joined import JoinedPictures
+from modelyard.images.additions.additions import add_pictures
+from modelyard.images.additions.joined import JoinedPictures
 from modelyard.images.pictures import PixelPictures, read_pictures, write_pictures
 
 CLASSES = ("a", "b")

@@ -15,10 +15,10 @@ import pytest
 from fault_server import Fault, FaultServer, run_fault_server
 from made_data import describe_idx
 from modelyard.errors import ModelyardError
-from modelyard.images import idx_files
 from modelyard.images.dataset import Obtained, split_dataset
-from modelyard.images.idx import idx_bytes, read_idx
-from modelyard.images.idx_files import FILES, obtain_idx
+from modelyard.images.idx import idx_files
+from modelyard.images.idx.idx import idx_bytes, read_idx
+from modelyard.images.idx.idx_files import FILES, obtain_idx
 from modelyard.params import IdxDataset
 from modelyard.sources.choice import NoSourceAnswers, WrongContent
 

@@ -16,9 +16,9 @@ from pyarrow import parquet
 from conftest import compose_values
 from live_answers import home_writers, make_rows, record
 from modelyard.cli.main import main
-from modelyard.images.additions import name_folder, read_additions
+from modelyard.images.additions.additions import name_folder, read_additions
 from modelyard.images.pictures import PixelPictures, digest_arrays, write_pictures
-from modelyard.monitoring.labelling import label_from_file
+from modelyard.monitoring.labels.labelling import label_from_file
 from modelyard.monitoring.tables.places import Place, open_place
 from small_registry import SmallRegistry
 

@@ -29,7 +29,7 @@ from modelyard.evaluation.labelled_evaluation import evaluate_labelled
 from modelyard.evaluation.reference import write_reference
 from modelyard.evaluation.reports import write_predictions
 from modelyard.files import write_json
-from modelyard.images.additions import add_pictures
+from modelyard.images.additions.additions import add_pictures
 from modelyard.images.dataset import Dataset
 from modelyard.images.pictures import PixelPictures, read_pictures, write_pictures
 from modelyard.inference.bundle import Label, write_bundle

@@ -15,7 +15,7 @@ from live_answers import blur, home_writers, label, make_rows, record
 from modelyard.cli.main import main
 from modelyard.evaluation.reference import write_reference
 from modelyard.images.pictures import PixelPictures
-from modelyard.monitoring.runs import EXPERIMENT
+from modelyard.monitoring.reports.runs import EXPERIMENT
 from modelyard.monitoring.tables.places import Place, open_place
 from modelyard.monitoring.tables.schema import ANSWERS, Table
 from modelyard.monitoring.tables.writing import write_rows

@@ -13,7 +13,7 @@ from conftest import ROOT
 from made_data import make_levels, write_files
 from modelyard.images.folders.folder import obtain_folder
 from modelyard.params import Data, FolderDataset, IdxDataset
-from modelyard.params.groups.published import Limit
+from modelyard.params.published import Limit
 
 MINE = """\
 defaults: [_folder, _self_]

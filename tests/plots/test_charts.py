@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from modelyard.evaluation.labelled_evaluation import Mistake, worst_mistakes
-from modelyard.evaluation.measures import Calibration, calibration, confusion_matrix
+from modelyard.evaluation.measures.classification import Calibration, calibration, confusion_matrix
 from modelyard.images.pictures import Pictures, PixelPictures
 from modelyard.plots.charts import PALE_BLUE, picture, plot_confusion, plot_reliability, shorten, wrap
 from modelyard.plots.gallery import plot_mistakes

@@ -100,7 +100,7 @@ def test_nothing_is_removed_while_a_version_is_published(
     registry: SmallRegistry, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", registry.uri)
-    monkeypatch.setattr("modelyard.cli.commands.prune.PUBLISHING_TIMEOUT_S", 0.1)
+    monkeypatch.setattr("modelyard.cli.commands.versions.prune.PUBLISHING_TIMEOUT_S", 0.1)
     with publishing(1.0):
         assert main(["prune", "mnist", "--unfinished", "--delete"]) == 1
     assert "another register still runs" in capsys.readouterr().err

@@ -25,7 +25,7 @@ from modelyard.errors import ModelyardError
 from modelyard.evaluation.reports import Predictions, describe_bundle, write_predictions
 from modelyard.inference.bundle import Bundle, write_bundle
 from modelyard.params import Gate, Params
-from modelyard.params.groups.published import Limit
+from modelyard.params.published import Limit
 from modelyard.registry.artifacts import fetch_bundle, fetch_network
 from modelyard.registry.champions.decisions import Kind
 from modelyard.registry.champions.history import History

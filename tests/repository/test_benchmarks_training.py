@@ -34,7 +34,7 @@ from modelyard.images.fitting import fit_pictures
 from modelyard.images.pictures import write_pictures
 from modelyard.networks.layers import build_network, join_members
 from modelyard.params import Input, Params
-from modelyard.training.augmentation import changes_pictures
+from modelyard.training.inputs.augmentation import changes_pictures
 from picture_texts import watch_texts
 
 PEAK = 100e9

@@ -7,7 +7,7 @@ import pytest
 from conftest import ROOT
 from foreign_networks import describe_network
 from modelyard.errors import ModelyardError
-from modelyard.images.idx_files import _read_npz
+from modelyard.images.idx.idx_files import _read_npz
 from modelyard.networks.importing.labels import read_labels
 from modelyard.sources.archives import unpack_archive
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from modelyard.experiments import compare_values, follow_conf, name_choices
+from modelyard.stages.experiments import compare_values, follow_conf, name_choices
 
 CONF: dict[str, Any] = {
     "train": {"epochs": 2, "seed": 0, "schedule": {"name": "cosine", "warmup": 0.1}},

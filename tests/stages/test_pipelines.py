@@ -75,7 +75,7 @@ def test_a_stage_that_neither_trains_nor_converts_imports_no_tensorflow(
 ) -> None:
     assert " tensorflow" in _said_by("train", first_run[1])
     said = _said_by(stage, first_run[1])
-    assert "modelyard.stage" in said
+    assert "modelyard.stages.stage" in said
     assert " tensorflow" not in said
     assert " keras" not in said
 

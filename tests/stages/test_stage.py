@@ -12,7 +12,7 @@ SCRIPT = """
 import errno
 from modelyard.errors import ModelyardError
 from modelyard.inference.bundle import BundleError
-from modelyard.stage import run_stage
+from modelyard.stages.stage import run_stage
 
 def bake(arguments, params):
     {body}

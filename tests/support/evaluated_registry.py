@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from mlflow.entities import Metric
 
-from modelyard.evaluation.measures import measure_answers
+from modelyard.evaluation.measures.classification import measure_answers
 from modelyard.evaluation.reports import Predictions, write_predictions
 from modelyard.images.pictures import Pictures, PixelPictures
 from modelyard.nesting import flatten

@@ -14,7 +14,7 @@ from PIL import Image
 
 from conftest import ROOT, clean_environment
 from legacy_archive import make_archive
-from modelyard.images.idx import idx_bytes
+from modelyard.images.idx.idx import idx_bytes
 
 TRAINING, TEST = 1200, 500
 FILES = {"data": "mnist.yaml", "pretrained": "inception_v3.yaml"}

@@ -12,7 +12,7 @@ from made_digits import make_examples
 from modelyard.errors import ModelyardError
 from modelyard.images.examples import Examples
 from modelyard.params import Params, validate_params
-from modelyard.training.batches import training_batches
+from modelyard.training.inputs.batches import training_batches
 from modelyard.training.members import fit_members
 from modelyard.training.outcome import save_network, write_history
 from modelyard.training.steps import run_many_steps_per_call

@@ -11,8 +11,8 @@ from modelyard.errors import ModelyardError
 from modelyard.images.examples import Examples
 from modelyard.inference.fits import fit_pixels
 from modelyard.params import Params, validate_params
-from modelyard.training.batches import training_batches
-from modelyard.training.filters import FILTERS
+from modelyard.training.inputs.batches import training_batches
+from modelyard.training.inputs.filters import FILTERS
 from modelyard.training.members import fit_members
 from modelyard.training.task import Task
 from modelyard.training.whitening import whiten_patches

@@ -41,7 +41,7 @@ half = tf.config.LogicalDeviceConfiguration()
 tf.config.set_logical_device_configuration(tf.config.list_physical_devices("CPU")[0], [half, half])
 from modelyard.images.examples import read_examples
 from modelyard.params import load_params
-from modelyard.training.batches import training_batches
+from modelyard.training.inputs.batches import training_batches
 from modelyard.training.distribution.cluster import Cluster
 from modelyard.training.members import fit_members
 from modelyard.training.outcome import save_network

@@ -22,7 +22,7 @@ import yaml
 
 from conftest import ROOT, compose_values
 from made_training import describe
-from modelyard.evaluation.measures import measure_answers
+from modelyard.evaluation.measures.classification import measure_answers
 from modelyard.nesting import flatten
 from modelyard.params import Params
 from modelyard.registry.publishing.run_page import IMAGES, chart_metrics

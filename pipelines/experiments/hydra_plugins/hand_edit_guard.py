@@ -15,8 +15,8 @@ import yaml
 from hydra.core.config_search_path import ConfigSearchPath
 from hydra.plugins.search_path_plugin import SearchPathPlugin
 
-from modelyard.experiments import RECORD, name_choices
-from modelyard.hand_edits import kept_params, read_unedited
+from modelyard.stages.experiments import RECORD, name_choices
+from modelyard.stages.hand_edits import kept_params, read_unedited
 
 PARAMS = Path("params.yaml")
 

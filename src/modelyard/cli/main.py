@@ -8,21 +8,15 @@ from collections.abc import Sequence
 from typing import Any
 
 from modelyard.cli.arguments import add_command
-from modelyard.cli.commands import (
-    collect,
+from modelyard.cli.commands import predict, relocate, serve, sweep
+from modelyard.cli.commands.live import collect, label, monitor, tables
+from modelyard.cli.commands.versions import (
     compare,
     history,
-    label,
-    monitor,
-    predict,
     promote,
     prune,
     reconcile,
-    relocate,
     rollback,
-    serve,
-    sweep,
-    tables,
     verify,
 )
 from modelyard.cli.output import say

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from modelyard.evaluation.measures import (
+from modelyard.evaluation.measures.classification import (
     ClassScores,
     Floats,
     Integers,

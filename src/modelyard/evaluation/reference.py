@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from modelyard.errors import ModelyardError
-from modelyard.evaluation.measures import Floats
+from modelyard.evaluation.measures.classification import Floats
 from modelyard.files import replace_file
 from modelyard.inference.input_figures import FIGURES
 

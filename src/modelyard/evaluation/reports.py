@@ -10,7 +10,13 @@ from typing import Any
 import numpy as np
 
 from modelyard.errors import ModelyardError
-from modelyard.evaluation.measures import Calibration, ClassScores, Floats, Integers, check_answers
+from modelyard.evaluation.measures.classification import (
+    Calibration,
+    ClassScores,
+    Floats,
+    Integers,
+    check_answers,
+)
 from modelyard.files import replace_file
 from modelyard.inference.bundle import Bundle
 

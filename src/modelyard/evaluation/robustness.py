@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from modelyard.evaluation.asking import Files, ask_for_all
 from modelyard.evaluation.corruptions import KINDS, STRENGTHS, corrupt, reduce_photo
-from modelyard.evaluation.measures import Integers
+from modelyard.evaluation.measures.classification import Integers
 from modelyard.evaluation.served import Served
 from modelyard.files import replace_file
 from modelyard.images.pictures import Pictures

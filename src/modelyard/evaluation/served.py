@@ -11,7 +11,7 @@ import numpy as np
 
 from modelyard.errors import ModelyardError
 from modelyard.evaluation.asking import Files, ask_for_all
-from modelyard.evaluation.measures import Floats
+from modelyard.evaluation.measures.classification import Floats
 from modelyard.evaluation.reference import Reference, make_reference
 from modelyard.images.pictures import LIMITS
 from modelyard.inference.bundle import Bundle, BundleError, read_bundle

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from modelyard.evaluation.agreement import measure_agreement, pick_answers
-from modelyard.evaluation.measures import Floats
+from modelyard.evaluation.measures.agreement import measure_agreement, pick_answers
+from modelyard.evaluation.measures.classification import Floats
 from modelyard.evaluation.reports import describe_bundle, packaging_proof
 from modelyard.evaluation.served import Served, ask_bundle
 from modelyard.images.crops import Samples

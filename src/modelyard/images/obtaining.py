@@ -4,7 +4,7 @@ from pathlib import Path
 
 from modelyard.images.dataset import Obtained
 from modelyard.images.folders.folder import obtain_folder
-from modelyard.images.idx_files import obtain_idx
+from modelyard.images.idx.idx_files import obtain_idx
 from modelyard.params import Data
 
 

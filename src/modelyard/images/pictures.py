@@ -16,7 +16,7 @@ from PIL import Image
 
 from modelyard.errors import ModelyardError, named
 from modelyard.files import replace_file
-from modelyard.images.joined import JoinedPictures
+from modelyard.images.additions.joined import JoinedPictures
 from modelyard.inference.decoding.images import ImageError, Limits, decode
 
 Labels = NDArray[np.unsignedinteger[Any]]

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from modelyard.evaluation.measures import Floats, Integers
+from modelyard.evaluation.measures.classification import Floats, Integers
 
 # Categories that are expected less often are tested as one, as Cochran's rule for chi-square asks.
 FEWEST_EXPECTED = 5.0

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple, Self
 
 import numpy as np
 
-from modelyard.evaluation.measures import Floats, Integers
+from modelyard.evaluation.measures.classification import Floats, Integers
 from modelyard.evaluation.reference import SCORE
 from modelyard.inference.input_figures import FIGURES
 from modelyard.monitoring.statistics import Grid

@@ -13,11 +13,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from modelyard.errors import ModelyardError
-from modelyard.experiments import compare_values
 from modelyard.failures import shorten
 from modelyard.inference.plain_text import escape
 from modelyard.metrics import find_metric
 from modelyard.registry.settings import show_setting
+from modelyard.stages.experiments import compare_values
 
 # Each column's heading, and the metric that it shows.
 COLUMNS = {

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from modelyard.errors import ModelyardError
-from modelyard.evaluation.agreement import measure_agreement
+from modelyard.evaluation.measures.agreement import measure_agreement
 from modelyard.inference.predictor import Predictor
 from modelyard.inference.runtime.interpreters import ModelError
 from modelyard.packaging.source import Source

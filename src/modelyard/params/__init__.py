@@ -17,11 +17,11 @@ from modelyard.params.groups.model import Convolution, Model
 from modelyard.params.groups.monitor import Monitor
 from modelyard.params.groups.package import Int8, Package, Precision
 from modelyard.params.groups.pretrained import Fallback, File, Pretrained
-from modelyard.params.groups.published import Card, Gate
 from modelyard.params.groups.registry import Prune
 from modelyard.params.groups.sweep import Dimension, Sweep
 from modelyard.params.groups.train import Augmentation, EarlyStopping, Optimizer, Train
 from modelyard.params.load import Params, load_params, validate_params
+from modelyard.params.published import Card, Gate
 
 __all__ = [
     "Augmentation",

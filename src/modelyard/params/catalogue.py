@@ -8,8 +8,8 @@ from typing import Any
 from pydantic import ValidationError
 
 from modelyard.errors import ModelyardError
-from modelyard.params.groups.published import Card, Gate
 from modelyard.params.load import Params
+from modelyard.params.published import Card, Gate
 
 # Each file of these groups describes a registered name.
 GROUPS = ("data", "pretrained")

@@ -11,7 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from modelyard.evaluation.measures import Calibration, Floats, Integers, class_scores, wilson_interval
+from modelyard.evaluation.measures.classification import (
+    Calibration,
+    Floats,
+    Integers,
+    class_scores,
+    wilson_interval,
+)
 from modelyard.files import replace_file
 
 if TYPE_CHECKING:

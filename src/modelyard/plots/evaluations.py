@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from modelyard.evaluation.labelled_evaluation import LabelledEvaluation
-from modelyard.evaluation.measures import calibration, confusion_matrix
+from modelyard.evaluation.measures.classification import calibration, confusion_matrix
 from modelyard.evaluation.reports import write_confusion, write_reliability
 from modelyard.evaluation.source_evaluation import ANSWERS, SourceEvaluation
 from modelyard.images.samples import read_label

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from modelyard.errors import ModelyardError
-from modelyard.evaluation.measures import confusion_matrix, measure_classes
+from modelyard.evaluation.measures.classification import confusion_matrix, measure_classes
 from modelyard.evaluation.reports import Predictions, read_predictions
 from modelyard.nesting import flatten
 from modelyard.registry.version_facts import find_logged_model, read_facts

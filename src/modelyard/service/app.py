@@ -19,9 +19,9 @@ from starlette.types import ASGIApp
 
 from modelyard.service.http.access_log import AccessLog
 from modelyard.service.http.admission import Admission
-from modelyard.service.http.arrivals import Arrivals
-from modelyard.service.http.documentation import make_documentation_routes
-from modelyard.service.http.draining import Draining
+from modelyard.service.http.connections.arrivals import Arrivals
+from modelyard.service.http.connections.draining import Draining
+from modelyard.service.http.docs.documentation import make_documentation_routes
 from modelyard.service.http.front import Front
 from modelyard.service.http.metrics import CONTENT_TYPE, Metrics
 from modelyard.service.http.plain import make_plain, shorten

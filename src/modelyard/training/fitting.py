@@ -7,8 +7,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from modelyard.errors import ModelyardError
-from modelyard.training.batches import steps_per_epoch, training_batches, validation_batches
 from modelyard.training.checkpoints import Checkpoints, Metrics, Progress
+from modelyard.training.inputs.batches import steps_per_epoch, training_batches, validation_batches
 from modelyard.training.resuming import load_network, restore_state
 from modelyard.training.steps import STEPS_PER_CALL
 from modelyard.training.task import Task, prepare_network

@@ -8,9 +8,9 @@ from modelyard.images.examples import Examples
 from modelyard.networks.layers import build_network
 from modelyard.params import Model, Train
 from modelyard.quiet import import_tensorflow
-from modelyard.training.batches import steps_per_epoch
 from modelyard.training.distribution.choice import choose_distribution
 from modelyard.training.distribution.one_device import OneDevice
+from modelyard.training.inputs.batches import steps_per_epoch
 from modelyard.training.optimizers import compile_network
 from modelyard.training.resuming import load_network, restore_state
 from modelyard.training.whitening import whiten_patches

@@ -6,7 +6,7 @@ from pydantic import Field, model_validator
 
 from modelyard.inference.fits import check_fit
 from modelyard.params.group import FileName, Group, NpmPackage, Positive, Seconds, Several, Sha256
-from modelyard.params.groups.published import Published
+from modelyard.params.published import Published
 
 ClassName = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^\n\t]+$")]
 # A share of the pictures below 1, else their number.

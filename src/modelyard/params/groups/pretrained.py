@@ -16,7 +16,7 @@ from modelyard.params.group import (
     Sha256,
     Share,
 )
-from modelyard.params.groups.published import Card, Published
+from modelyard.params.published import Card, Published
 
 
 def _in_a_list(value: Any) -> Any:

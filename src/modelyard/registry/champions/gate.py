@@ -5,12 +5,12 @@ from collections.abc import Callable, Iterator
 from typing import TypeAlias
 
 from modelyard.errors import ModelyardError
-from modelyard.evaluation.measures import NORMAL_QUANTILE_975
-from modelyard.evaluation.paired import PairedTest
+from modelyard.evaluation.measures.classification import NORMAL_QUANTILE_975
+from modelyard.evaluation.measures.paired import PairedTest
 from modelyard.failures import shorten
 from modelyard.metrics import find_metric
 from modelyard.params import Gate
-from modelyard.params.groups.published import MAJORITY
+from modelyard.params.published import MAJORITY
 from modelyard.registry.champions.decisions import RuleResult
 from modelyard.registry.champions.robustness import judge_robustness
 from modelyard.registry.evidence import Evidence

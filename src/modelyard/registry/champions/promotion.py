@@ -6,7 +6,7 @@ import time
 from contextlib import suppress
 
 from modelyard.errors import ModelyardError, UsageError
-from modelyard.evaluation.paired import PairedTest, mcnemar
+from modelyard.evaluation.measures.paired import PairedTest, mcnemar
 from modelyard.failures import warn
 from modelyard.params import Gate
 from modelyard.registry.artifacts import check_bundle

@@ -2,7 +2,7 @@
 
 from modelyard.errors import ModelyardError
 from modelyard.evaluation.labelled_evaluation import predict_recent
-from modelyard.evaluation.paired import PairedTest, mcnemar
+from modelyard.evaluation.measures.paired import PairedTest, mcnemar
 from modelyard.evaluation.reports import Predictions
 from modelyard.images.pictures import ADDITIONS, LIMITS, Pictures, read_pictures
 from modelyard.inference.bundle import BundleError

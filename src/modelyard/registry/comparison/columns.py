@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from modelyard.evaluation.intervals import Interval
+from modelyard.evaluation.measures.intervals import Interval
 from modelyard.metrics import find_metric, importance
 from modelyard.registry.comparison.comparison import Comparison, Setting
 from modelyard.registry.evidence import Evidence

@@ -7,9 +7,9 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 
 from modelyard.errors import ModelyardError
-from modelyard.evaluation.intervals import Interval, measure_intervals
-from modelyard.evaluation.measures import Integers, confusion_matrix
-from modelyard.evaluation.paired import PairedTest, mcnemar
+from modelyard.evaluation.measures.classification import Integers, confusion_matrix
+from modelyard.evaluation.measures.intervals import Interval, measure_intervals
+from modelyard.evaluation.measures.paired import PairedTest, mcnemar
 from modelyard.evaluation.reports import Predictions
 from modelyard.metrics import find_metric, importance, is_comparable
 from modelyard.registry.evidence import Evidence, add_classes, read_kept_predictions

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from modelyard.errors import ModelyardError
-from modelyard.evaluation.measures import Integers
+from modelyard.evaluation.measures.classification import Integers
 from modelyard.files import replace_file
 from modelyard.images.pictures import Pictures
 from modelyard.inference.plain_text import escape

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from modelyard.evaluation.intervals import Interval
+from modelyard.evaluation.measures.intervals import Interval
 from modelyard.inference.origin import describe_network
 from modelyard.metrics import find_metric
 from modelyard.registry.comparison.comparison import Comparison, SameImages

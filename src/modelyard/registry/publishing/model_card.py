@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from modelyard.evaluation.measures import wilson_interval
+from modelyard.evaluation.measures.classification import wilson_interval
 from modelyard.inference.bundle import Bundle
 from modelyard.inference.plain_text import escape
 from modelyard.metrics import CATALOGUE

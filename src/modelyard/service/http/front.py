@@ -14,8 +14,8 @@ import orjson
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from modelyard.service.http.access_log import AccessLog
-from modelyard.service.http.connections import CROWDED, REFUSED
-from modelyard.service.http.draining import Draining
+from modelyard.service.http.connections.connection import CROWDED, REFUSED
+from modelyard.service.http.connections.draining import Draining
 from modelyard.service.http.metrics import Metrics
 from modelyard.service.settings import Settings
 

@@ -9,7 +9,7 @@ from modelyard.service.http.static_files import make_file_routes
 _FOLDER = Path(__file__).parent
 _FILES = {
     "/": _FOLDER / "index.html",
-    **{f"/page/{file.name}": file for file in sorted(_FOLDER.iterdir()) if file.suffix in (".css", ".js")},
+    **{f"/page/{file.name}": file for file in sorted(_FOLDER.rglob("*")) if file.suffix in (".css", ".js")},
 }
 # The page shows pictures before it sends them, and the webcam while it runs.
 _POLICY = {

@@ -15,7 +15,7 @@ from modelyard.service.http.refusals import Refusal, busy
 from modelyard.service.models.models import Models, Unavailable, UnknownModel
 from modelyard.service.protocols.own import JSON, OwnDialect
 from modelyard.service.protocols.predictions import ClientGoneError, check_encoding, explain, read_body
-from modelyard.service.recording.ids import Given
+from modelyard.service.recording.ids.marked_ids import Given
 from modelyard.service.recording.recording import Recording
 from modelyard.service.settings import Settings
 

@@ -11,8 +11,8 @@ from modelyard.monitoring.tables.writing import Values
 from modelyard.service.models.models import Models, ServedVersion
 from modelyard.service.recording.answered import Answered
 from modelyard.service.recording.counters import RecordingCounters
-from modelyard.service.recording.given_ids import GivenIds
-from modelyard.service.recording.ids import Given
+from modelyard.service.recording.ids.given_ids import GivenIds
+from modelyard.service.recording.ids.marked_ids import Given
 from modelyard.service.recording.options import RecordingOptions
 from modelyard.service.recording.recorder import Recorder
 from modelyard.service.recording.shadow import Shadow

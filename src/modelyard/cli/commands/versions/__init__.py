@@ -1,0 +1,1 @@
+"""What is done with registered versions: set side by side, promoted, checked, repaired and removed."""

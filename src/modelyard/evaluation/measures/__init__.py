@@ -1,0 +1,1 @@
+"""Measures of answers, with their intervals: against labels, between two classifiers, and against a source."""

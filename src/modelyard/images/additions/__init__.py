@@ -1,0 +1,1 @@
+"""Pictures that are added to a dataset."""

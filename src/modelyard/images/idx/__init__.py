@@ -1,0 +1,1 @@
+"""Datasets that are four IDX files."""

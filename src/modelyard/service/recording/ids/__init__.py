@@ -1,0 +1,1 @@
+"""Ids of answers: which were given, and for what."""

@@ -1,0 +1,1 @@
+"""How stages run, and how the values they run with are kept."""
