@@ -17,7 +17,7 @@ NEXT = 4
 # The least rows of a row group, except the last; many small ones are slow to read.
 GROUP_ROWS = 65_536
 # Of Parquet and JSON, after the first one.
-COLUMNS = ("label", "score", "next_labels", "next_scores", "error")
+COLUMNS = ("label", "score", "next_labels", "next_scores", "unlikeness", "error")
 # The key of the schema's metadata that names the version of these columns.
 TABLE, TABLE_VERSION = "modelyard.table", "predictions/1"
 
@@ -29,12 +29,14 @@ class Row(NamedTuple):
         name: its path, or its id in a table.
         labels: best first, at most five; none if there is an error.
         scores: of the labels, 0..1.
+        unlikeness: of the picture to the training pictures, 0..1; None if the version does not tell it.
         error: why there is no answer, in one line.
     """
 
     name: str
     labels: tuple[str, ...]
     scores: tuple[float, ...]
+    unlikeness: float | None
     error: str | None
 
 
@@ -81,7 +83,7 @@ def _write_csv(path: Path, key: str, rows: Sequence[Row]) -> None:  # noqa: ARG0
 
 def _join_csv(parts: Iterable[Path], path: Path, key: str, about: Mapping[str, str]) -> None:  # noqa: ARG001
     ranks = ("", *(f"_{rank}" for rank in range(2, NEXT + 2)))
-    header = [key, *(f"{name}{rank}" for rank in ranks for name in ("label", "score")), "error"]
+    header = [key, *(f"{name}{rank}" for rank in ranks for name in ("label", "score")), "unlikeness", "error"]
     with path.open("wb") as file:
         file.write(f"{','.join(header)}\n".encode())
         _concatenate(parts, file)
@@ -121,21 +123,21 @@ def _make_schema(key: str) -> Any:
     import pyarrow as pa
 
     text, number = pa.string(), pa.float32()
-    types = (text, text, number, pa.list_(text), pa.list_(number), text)
+    types = (text, text, number, pa.list_(text), pa.list_(number), number, text)
     return pa.schema(list(zip((key, *COLUMNS), types, strict=True)))
 
 
 def _to_values(row: Row) -> tuple[Any, ...]:
     """Return the values of the first column and of COLUMNS."""
-    name, labels, scores, error = row
+    name, labels, scores, unlikeness, error = row
     if error is not None:
-        return name, None, None, None, None, error
-    return name, labels[0], scores[0], labels[1:], scores[1:], None
+        return name, *[None] * (len(COLUMNS) - 1), error
+    return name, labels[0], scores[0], labels[1:], scores[1:], unlikeness, None
 
 
 def _to_cells(row: Row) -> list[Any]:
     pairs = [cell for pair in zip(row.labels, row.scores, strict=True) for cell in pair]
-    return [row.name, *pairs, *[None] * (2 * (NEXT + 1) - len(pairs)), row.error]
+    return [row.name, *pairs, *[None] * (2 * (NEXT + 1) - len(pairs)), row.unlikeness, row.error]
 
 
 def _concatenate(parts: Iterable[Path], file: Any) -> None:

@@ -77,11 +77,12 @@ class _Worker:
         # Names that are not UTF-8 are written as Python shows their bytes.
         shown = os.fsencode(name).decode("utf-8", "backslashreplace")
         if isinstance(image, ImageError):
-            return Row(shown, (), (), image.reason)
+            return Row(shown, (), (), None, image.reason)
         answer = answer_row(self._predictor, image)
         if "error" in answer[0]:
-            return Row(shown, (), (), answer[0]["error"])
-        return Row(shown, tuple(one["label"] for one in answer), tuple(one["score"] for one in answer), None)
+            return Row(shown, (), (), None, answer[0]["error"])
+        labels, scores = (tuple(one[what] for one in answer) for what in ("label", "score"))
+        return Row(shown, labels, scores, answer[0].get("unlikeness"), None)
 
 
 def read_picture(path: str, max_bytes: int) -> bytes:

@@ -1,1 +1,1 @@
-"""Measures of answers, with their intervals: against labels, between two classifiers, and against a source."""
+"""Measures of answers and their intervals: against labels, between classifiers, and against a source."""

@@ -14,6 +14,7 @@ SIGNIFICANT = 0.05
 SUBJECTS = {
     "labels": "first answers",
     "score": "scores",
+    "unlikeness": "unlikeness",
     "mean": "input: mean",
     "spread": "input: spread",
     "ink": "input: ink",

@@ -51,7 +51,7 @@ class Reply:
 
 
 class OpenInferenceDialect:
-    """Reads one tensor of images, and writes tensors of labels, scores and ids, best first, and unlikeness."""
+    """Reads one tensor of images, and writes tensors of labels, scores, ids and unlikeness."""
 
     def parse(self, headers: Mapping[bytes, bytes], query: str, body: bytes, max_items: int) -> Payload:  # noqa: ARG002
         """Read the input and its options; parameters that are not known are ignored, as the protocol asks.

@@ -45,8 +45,8 @@ _LABEL = _object(
         "type": "number",
         "minimum": 0,
         "maximum": 1,
-        "description": "In the first label, if the version tells it: the share of the validation pictures that "
-        "are more like the training pictures than this image.",
+        "description": "In the first label, if the version tells it: the share of the validation "
+        "pictures that are more like the training pictures than this image.",
     },
 )
 _PREDICTIONS = _array(
