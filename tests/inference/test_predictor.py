@@ -20,7 +20,7 @@ from PIL import Image
 from modelyard.inference.bundle import BundleError, Label, read_bundle, write_bundle
 from modelyard.inference.decoding.images import ImageError, Limits
 from modelyard.inference.fits import fit_pixels
-from modelyard.inference.predictor import Predictor
+from modelyard.inference.predictor import Predictor, Seen
 from modelyard.inference.resize import resize_bilinear
 from modelyard.inference.runtime import interpreters
 from modelyard.inference.runtime.interpreters import ModelError
@@ -28,6 +28,7 @@ from tflite_models import (
     DIGIT,
     DIGIT_LABELS,
     NAN_GAIN,
+    build,
     digit_bundle,
     digit_model,
     draw_band,
@@ -284,6 +285,28 @@ def test_an_input_gives_the_scores_of_the_model(digits: Predictor) -> None:
         assert given.scores.dtype == np.float32
         assert given.scores.argmax() == number
         assert given.unlikeness is None
+
+
+def test_a_model_that_tells_it_says_in_the_first_label_how_unlike_a_picture_is(tmp_path: Path) -> None:
+    predictor = Predictor(digit_bundle(tmp_path / "mnist", digit_model(tells=True)))
+    box = np.zeros((28, 28), np.uint8)
+    box[8:20, 4:24] = 255
+    seen: list[Seen | None] = []
+    for picture, unlikeness in ((DIGITS[3], 40 / 784), (encode(box), 240 / 784)):
+        [[best, *others]] = predictor.predict([picture], observe=seen.append)
+        assert best["unlikeness"] == pytest.approx(unlikeness, abs=1e-3)
+        assert all("unlikeness" not in label for label in others)
+        assert seen[-1] is not None
+        assert seen[-1].unlikeness == pytest.approx(unlikeness, abs=1e-3)
+    assert first(predictor.predict(DIGITS)) == [str(n) for n in range(10)]
+
+
+def test_an_unlikeness_that_is_no_number_is_no_answer(tmp_path: Path) -> None:
+    unlikeness = np.full((784, 1), 3e38, np.float32)
+    model = build((28, 28, 1), np.zeros((784, 10), np.float32), unlikeness=unlikeness)
+    predictor = Predictor(digit_bundle(tmp_path / "mnist", model))
+    with pytest.raises(ModelError, match="NaN or infinity"):
+        predictor.predict([DIGITS[3]])
 
 
 def test_inputs_of_another_shape_are_refused(digits: Predictor) -> None:
