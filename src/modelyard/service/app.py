@@ -1,7 +1,6 @@
-"""The application: its endpoints and what they share."""
+"""The application: its routes, and what they share."""
 
 import functools
-from base64 import b64encode
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -23,8 +22,8 @@ from modelyard.service.http.connections.arrivals import Arrivals
 from modelyard.service.http.connections.draining import Draining
 from modelyard.service.http.docs.documentation import make_documentation_routes
 from modelyard.service.http.front import Front
-from modelyard.service.http.metrics import CONTENT_TYPE, Metrics
-from modelyard.service.http.plain import make_plain, shorten
+from modelyard.service.http.metrics import Metrics
+from modelyard.service.information import Information, describe_models
 from modelyard.service.models.models import Models, ServedVersion
 from modelyard.service.page.routes import PAGE, make_page_routes
 from modelyard.service.protocols.feedback import PATH as FEEDBACK_PATH
@@ -35,17 +34,14 @@ from modelyard.service.protocols.open_inference import (
     OpenInferenceDialect,
     make_open_inference_routes,
 )
-from modelyard.service.protocols.openapi import make_document
 from modelyard.service.protocols.own import JSON, OwnDialect
-from modelyard.service.protocols.predictions import Choose, Dialect, Predictions, explain
+from modelyard.service.protocols.predictions import Choose, Dialect, Predictions
 from modelyard.service.recording.options import RecordingOptions
 from modelyard.service.recording.recording import Recording
 from modelyard.service.settings import Settings
 
 # Threads that load versions which are not in memory.
 LOADERS = 2
-# Of an answer of /readyz, which anybody may ask for.
-MOST_PROBLEMS, MOST_PROBLEM_CHARACTERS = 20, 300
 
 
 class VersionConvertor(IntegerConvertor):
@@ -74,44 +70,59 @@ def create_app(
     """
     admission = Admission(settings.max_concurrent, settings.max_queued)
     loading = ThreadPoolExecutor(LOADERS, thread_name_prefix="load")
-    log = AccessLog(log_stream)
+    log, draining = AccessLog(log_stream), Draining(settings.drain_s, arrivals)
     record: Recording | None = None
 
     def problems() -> list[str]:
         return models.problems() + (record.problems() if record else [])
 
-    metrics = Metrics(functools.partial(_describe, models), problems)
+    metrics = Metrics(functools.partial(describe_models, models), problems)
     if recording is not None:
         record = Recording(recording, models, lambda: admission.inside, metrics.own, settings.token)
     models.observe_loads(metrics.count_load)
-    draining = Draining(settings.drain_s, arrivals)
+    information = Information(models, settings, metrics, draining, problems)
+    closing = [admission.close, lambda: loading.shutdown(wait=False)]
+    app = Starlette(
+        routes=[
+            *_make_answering_routes(models, settings, admission, loading, record),
+            *make_open_inference_routes(models, settings.deadline_s),
+            *information.make_routes(records=record is not None),
+            *make_documentation_routes(),
+            *make_page_routes(),
+        ],
+        lifespan=_lifespan(models, log, draining, record, closing),
+        exception_handlers={HTTPException: _refuse},
+    )
+    # A redirect would lead to whatever host the client names.
+    app.router.redirect_slashes = False
+    return Front(app, settings, metrics, log, draining, without_token=PAGE)
+
+
+def _make_answering_routes(
+    models: Models,
+    settings: Settings,
+    admission: Admission,
+    loading: ThreadPoolExecutor,
+    record: Recording | None,
+) -> list[Route]:
+    """Return the routes of predictions in every protocol and, if they are recorded, of labels for them."""
 
     def answer(path: str, dialect: Dialect, choose: Choose, at_once: bool = False) -> Route:
         endpoint = Predictions(models, settings, admission, loading, dialect, choose, at_once, record)
         return Route(path, endpoint, methods=["POST"])
 
     own = OwnDialect()
-    app = Starlette(
-        routes=[
-            answer("/models/{name}/predict", own, _choose_champion, at_once=True),
-            answer("/invocations", MlflowDialect(), _choose_default, at_once=True),
-            answer("/models/{name}/versions/{version:version}/predict", own, _choose_named),
-            answer("/models/{name}/aliases/{alias}/predict", own, _choose_named),
-            *(answer(f"{place}/infer", OpenInferenceDialect(), _choose_named) for place in PLACES),
-            *make_open_inference_routes(models, settings.deadline_s),
-            *_make_feedback_routes(models, settings, admission, loading, record),
-            *_make_information_routes(models, metrics, draining, settings, problems, record is not None),
-            *make_documentation_routes(),
-            *make_page_routes(),
-        ],
-        lifespan=_lifespan(
-            models, log, draining, record, [admission.close, lambda: loading.shutdown(wait=False)]
-        ),
-        exception_handlers={HTTPException: _refuse},
-    )
-    # A redirect would lead to whatever host the client names.
-    app.router.redirect_slashes = False
-    return Front(app, settings, metrics, log, draining, without_token=PAGE)
+    routes = [
+        answer("/models/{name}/predict", own, _choose_champion, at_once=True),
+        answer("/invocations", MlflowDialect(), _choose_default, at_once=True),
+        answer("/models/{name}/versions/{version:version}/predict", own, _choose_named),
+        answer("/models/{name}/aliases/{alias}/predict", own, _choose_named),
+        *(answer(f"{place}/infer", OpenInferenceDialect(), _choose_named) for place in PLACES),
+    ]
+    if record is not None:
+        feedback = Feedback(models, settings, admission, loading, record)
+        routes.append(Route(FEEDBACK_PATH, feedback, methods=["POST"]))
+    return routes
 
 
 def _choose_champion(models: Models, path: dict[str, Any]) -> ServedVersion:
@@ -125,79 +136,6 @@ def _choose_named(models: Models, path: dict[str, Any]) -> ServedVersion:
 
 def _choose_default(models: Models, path: dict[str, Any]) -> ServedVersion:  # noqa: ARG001
     return models.default()
-
-
-def _make_feedback_routes(
-    models: Models,
-    settings: Settings,
-    admission: Admission,
-    loading: ThreadPoolExecutor,
-    record: Recording | None,
-) -> list[Route]:
-    if record is None:
-        return []
-    return [Route(FEEDBACK_PATH, Feedback(models, settings, admission, loading, record), methods=["POST"])]
-
-
-def _make_information_routes(
-    models: Models,
-    metrics: Metrics,
-    draining: Draining,
-    settings: Settings,
-    problems: Callable[[], list[str]],
-    records: bool,
-) -> list[Route]:
-    document = orjson.dumps(make_document(guarded=settings.token is not None, records=records))
-
-    def list_models(request: Request) -> Response:  # noqa: ARG001
-        return _as_json(_describe(models))
-
-    def list_samples(request: Request) -> Response:
-        path = request.path_params
-        try:
-            found = models.samples(path["name"], path["version"])
-        except Exception as error:
-            refusal = explain(error, settings.deadline_s)
-            body, kind = OwnDialect().refuse(refusal)
-            return Response(body, refusal.status, refusal.headers, kind)
-        samples = [{"name": name, "image": b64encode(file).decode()} for name, file in found.items()]
-        return _as_json({"samples": samples})
-
-    async def livez(request: Request) -> Response:  # noqa: ARG001
-        return _as_json({"live": True})
-
-    async def readyz(request: Request) -> Response:  # noqa: ARG001
-        stopping = ["the service is stopping"] if draining.begun else []
-        ready = models.ready and not draining.begun
-        told = shorten(stopping + problems(), MOST_PROBLEMS, MOST_PROBLEM_CHARACTERS)
-        return _as_json({"ready": ready, "problems": told}, 200 if ready else 503)
-
-    def read_metrics(request: Request) -> Response:  # noqa: ARG001
-        return Response(metrics.render(), headers={"content-type": CONTENT_TYPE})
-
-    async def describe_api(request: Request) -> Response:  # noqa: ARG001
-        return Response(document, media_type=JSON)
-
-    endpoints = {
-        "/models": list_models,
-        "/models/{name}/versions/{version:version}/samples": list_samples,
-        "/livez": livez,
-        "/readyz": readyz,
-        "/v2/health/live": livez,
-        "/v2/health/ready": readyz,
-        "/metrics": read_metrics,
-        "/openapi.json": describe_api,
-    }
-    return [Route(path, endpoint) for path, endpoint in endpoints.items()]
-
-
-def _as_json(value: Any, status: int = 200) -> Response:
-    return Response(orjson.dumps(value), status, media_type=JSON)
-
-
-def _describe(models: Models) -> list[dict[str, Any]]:
-    described: list[dict[str, Any]] = make_plain(models.describe())
-    return described
 
 
 def _lifespan(

@@ -113,45 +113,24 @@ class Study:
         Raises:
             ModelyardError: this process was silent for so long that another one failed its trial.
         """
-        import optuna
-
-        current, is_lost = None, False
-
-        def run(trial: optuna.Trial) -> float:
-            nonlocal current, is_lost
-            current = trial.number
-            self._set_up(trial)
-            try:
-                return objective(trial)
-            except (optuna.TrialPruned, ModelyardError) as error:
-                trial.set_user_attr(REASON, str(error))
-                raise
-            finally:
-                is_lost = self.trials[trial.number].state.name != "RUNNING"
-
-        def after(study: optuna.Study, trial: optuna.trial.FrozenTrial) -> None:
-            nonlocal current
-            current = None
-            on_end(trial)
-            if not self.lacks(wanted):
-                study.stop()
-
         if not self.lacks(wanted):
             return
+        turn = _Turn(self, objective, wanted, on_end)
         try:
-            self._study.optimize(run, timeout=timeout_s, catch=(ModelyardError,), callbacks=[after])
+            self._study.optimize(turn.run, timeout=timeout_s, catch=(ModelyardError,), callbacks=[turn.end])
         except (Exception, KeyboardInterrupt) as error:
             # Optuna raises anything from ValueError to AssertionError if its trial is no longer running.
-            if is_lost:
+            if turn.is_lost:
                 raise ModelyardError(
-                    f"trial {current} was given up by another process, because this one was silent for "
+                    f"trial {turn.current} was given up by another process, because this one was silent for "
                     f"{GRACE_S} s: start the sweep again"
                 ) from error
-            if current is not None:
-                retry(self._study, self._study.get_trials()[current])
+            if turn.current is not None:
+                retry(self._study, self._study.get_trials()[turn.current])
             raise
 
-    def _set_up(self, trial: "optuna.Trial") -> None:
+    def set_up(self, trial: "optuna.Trial") -> None:
+        """Choose a trial's parameters, and note whose it is."""
         # Seeded by the number: processes draw differently, and a resumed sweep as an uninterrupted one.
         self._study.sampler = _make_sampler(self._sweep, trial.number)
         trial.set_user_attr(OWNER, {"host": socket.gethostname(), "pid": os.getpid()})
@@ -166,6 +145,47 @@ class Study:
         """Record the digest of a preset that was written."""
         with self.database.lock():
             self._study.set_user_attr(PRESETS, [*self.presets, digest])
+
+
+class _Turn:
+    """One call of Optuna's `optimize`: its trials, one after the other.
+
+    Attributes:
+        current: the number of the trial that runs; None between two.
+        is_lost: whether another process has failed the latest trial meanwhile.
+    """
+
+    def __init__(
+        self,
+        study: Study,
+        objective: "Callable[[optuna.Trial], float]",
+        wanted: int,
+        on_end: "Callable[[optuna.trial.FrozenTrial], None]",
+    ) -> None:
+        self._study, self._objective, self._wanted, self._on_end = study, objective, wanted, on_end
+        self.current: int | None = None
+        self.is_lost = False
+
+    def run(self, trial: "optuna.Trial") -> float:
+        """Run a trial, and return its accuracy."""
+        import optuna
+
+        self.current = trial.number
+        self._study.set_up(trial)
+        try:
+            return self._objective(trial)
+        except (optuna.TrialPruned, ModelyardError) as error:
+            trial.set_user_attr(REASON, str(error))
+            raise
+        finally:
+            self.is_lost = self._study.trials[trial.number].state.name != "RUNNING"
+
+    def end(self, study: "optuna.Study", trial: "optuna.trial.FrozenTrial") -> None:
+        """Tell that a trial has ended, and stop after the last one that is wanted."""
+        self.current = None
+        self._on_end(trial)
+        if not self._study.lacks(self._wanted):
+            study.stop()
 
 
 def _is_killed(owner: Mapping[str, Any] | None) -> bool:

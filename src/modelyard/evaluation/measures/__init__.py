@@ -1,1 +1,1 @@
-"""Measures of answers and their intervals: against labels, between classifiers, and against a source."""
+"""Measures of answers, with their intervals: by labels, of two classifiers together, and beside a source."""

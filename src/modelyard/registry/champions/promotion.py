@@ -53,26 +53,7 @@ def promote(
     past = history.settle()
     if number == past.champion:
         return None
-    evidence = read_evidence(store, version)
-
-    @functools.cache
-    def read_champion() -> Evidence:
-        return read_evidence(store, find_version(store.client, name, str(past.champion)))
-
-    def compare() -> PairedTest:
-        (ours, _), (theirs, _) = (read_kept_predictions(store, one) for one in (evidence, read_champion()))
-        return mcnemar(ours, theirs)
-
-    if any(name.startswith("class/") for name, limit in gate.metrics.items() if limit):
-        # Without its predictions it counts as not measured.
-        with suppress(ModelyardError):
-            evidence = add_classes(evidence, *read_kept_predictions(store, evidence))
-
-    def compare_on_recent() -> PairedTest | None:
-        return compare_recent(store, evidence, read_champion())
-
-    others = (compare, read_champion, compare_on_recent) if past.champion else (None, None, None)
-    rules = ask_gate(gate, evidence, lambda: check_bundle(store, version), *others)
+    rules = _judge(store, version, past.champion, gate)
     failed = [rule.rule for rule in rules if not rule.passed]
     forced = force and bool(failed) and BUNDLE not in failed
     decision = past.decide(
@@ -80,17 +61,44 @@ def promote(
     )
     history.record(decision)
     if not decision.moved:
-        way_out = (
-            f"Nothing overrides {BUNDLE}, for the version could not be served: choose another"
-            if BUNDLE in failed
-            else '`--force --reason "..."` overrides'
-        )
-        raise RefusedError(
-            f"{name}: version {number} does not become champion, for it fails {', '.join(failed)}; on record "
-            f"as decision {decision.number}. {way_out}",
-            decision,
-        )
+        raise _refuse(name, decision, failed)
     return decision
+
+
+def _judge(store: Store, version: ModelVersion, champion: int | None, gate: Gate) -> tuple[RuleResult, ...]:
+    """Ask the gate about a version beside the champion; the rules that need no champion read none."""
+    evidence = read_evidence(store, version)
+    if any(name.startswith("class/") for name, limit in gate.metrics.items() if limit):
+        # Without its predictions it counts as not measured.
+        with suppress(ModelyardError):
+            evidence = add_classes(evidence, *read_kept_predictions(store, evidence))
+
+    @functools.cache
+    def read_champion() -> Evidence:
+        return read_evidence(store, find_version(store.client, version.name, str(champion)))
+
+    def compare() -> PairedTest:
+        (ours, _), (theirs, _) = (read_kept_predictions(store, one) for one in (evidence, read_champion()))
+        return mcnemar(ours, theirs)
+
+    def compare_on_recent() -> PairedTest | None:
+        return compare_recent(store, evidence, read_champion())
+
+    others = (compare, read_champion, compare_on_recent) if champion else (None, None, None)
+    return ask_gate(gate, evidence, lambda: check_bundle(store, version), *others)
+
+
+def _refuse(name: str, decision: Decision, failed: list[str]) -> RefusedError:
+    way_out = (
+        f"Nothing overrides {BUNDLE}, for the version could not be served: choose another"
+        if BUNDLE in failed
+        else '`--force --reason "..."` overrides'
+    )
+    return RefusedError(
+        f"{name}: version {decision.version} does not become champion, for it fails {', '.join(failed)}; "
+        f"on record as decision {decision.number}. {way_out}",
+        decision,
+    )
 
 
 def roll_back(store: Store, name: str, to: str | None = None, *, reason: str = "") -> Decision:
