@@ -1,10 +1,10 @@
 """The files that answers are written to: Parquet, CSV and JSON lines, all with the same rows.
 
-A part holds the rows of one chunk in the output's own format, so that joining parts costs little.
+A part holds the rows of one chunk in the output's own format, so that joining parts costs little. That of
+Parquet has JSON lines, for which a worker need not import pyarrow and pandas; Arrow reads them fast.
 """
 
 import csv
-import json
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -34,8 +34,8 @@ class Row(NamedTuple):
     """
 
     name: str
-    labels: tuple[str, ...]
-    scores: tuple[float, ...]
+    labels: Sequence[str]
+    scores: Sequence[float]
     unlikeness: float | None
     error: str | None
 
@@ -66,9 +66,13 @@ def choose_format(path: Path) -> Format:
 
 
 def _write_json(path: Path, key: str, rows: Sequence[Row]) -> None:
-    with path.open("w", encoding="ascii") as file:
+    import orjson
+
+    names = (key, *COLUMNS)
+    with path.open("wb") as file:
         for row in rows:
-            file.write(json.dumps(dict(zip((key, *COLUMNS), _to_values(row), strict=True))) + "\n")
+            line = dict(zip(names, _to_values(row), strict=True))
+            file.write(orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE))
 
 
 def _join_json(parts: Iterable[Path], path: Path, key: str, about: Mapping[str, str]) -> None:  # noqa: ARG001
@@ -89,22 +93,22 @@ def _join_csv(parts: Iterable[Path], path: Path, key: str, about: Mapping[str, s
         _concatenate(parts, file)
 
 
-def _write_parquet(path: Path, key: str, rows: Sequence[Row]) -> None:
-    import pyarrow as pa
-    from pyarrow import parquet
-
-    columns = [list(column) for column in zip(*map(_to_values, rows), strict=True)]
-    parquet.write_table(pa.table(columns, schema=_make_schema(key)), path)
-
-
 def _join_parquet(parts: Iterable[Path], path: Path, key: str, about: Mapping[str, str]) -> None:
     import pyarrow as pa
     from pyarrow import parquet
 
     schema = _make_schema(key).with_metadata(dict(about))
     with parquet.ParquetWriter(path, schema) as writer:
-        for tables in _gather(parquet.read_table(part, schema=schema) for part in parts):
+        for tables in _gather(_read_json(part, schema) for part in parts):
             writer.write_table(pa.concat_tables(tables))
+
+
+def _read_json(part: Path, schema: Any) -> Any:
+    from pyarrow import json
+
+    # A row must fit into a block, and a name may be of any length.
+    whole = json.ReadOptions(use_threads=False, block_size=part.stat().st_size + 1)
+    return json.read_json(part, whole, json.ParseOptions(explicit_schema=schema)).cast(schema)
 
 
 def _gather(tables: Iterable[Any]) -> Iterator[list[Any]]:
@@ -147,7 +151,7 @@ def _concatenate(parts: Iterable[Path], file: Any) -> None:
 
 
 FORMATS = {
-    ".parquet": Format(_write_parquet, _join_parquet, holds_metadata=True),
+    ".parquet": Format(_write_json, _join_parquet, holds_metadata=True),
     ".csv": Format(_write_csv, _join_csv),
     ".jsonl": Format(_write_json, _join_json),
 }
