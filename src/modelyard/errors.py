@@ -13,7 +13,7 @@ class ModelyardError(Exception):
 
 
 class UsageError(ModelyardError):
-    """Something was asked for that there is not, or in a wrong way: the call must change, nothing else."""
+    """The call is wrong: it names something that does not exist, or uses an option in a wrong way."""
 
 
 @contextmanager

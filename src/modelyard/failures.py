@@ -10,7 +10,7 @@ from modelyard.inference.plain_text import escape
 FULL = (errno.ENOSPC, errno.EDQUOT)
 CLOSED = (errno.EROFS, errno.EACCES, errno.EPERM)
 LONGEST = 300
-# Recognised by module, for importing MLflow takes more than a second.
+# Recognised by module, because importing MLflow takes more than a second.
 STORES = ("mlflow", "sqlalchemy", "alembic", "sqlite3")
 
 
@@ -40,5 +40,5 @@ def warn(message: str) -> None:
 
 
 def shorten(text: str, most: int = LONGEST) -> str:
-    """Return both ends of a text longer than `most` characters, for the cause often comes last."""
+    """Return both ends of a text longer than `most` characters, because the cause often comes last."""
     return text if len(text) <= most else f"{text[: most // 2]} ... {text[-most // 2 :]}"

@@ -1,4 +1,4 @@
-"""Heavy imports: without a search for garbage, and without what nothing here uses."""
+"""Heavy imports: without garbage collection, and without packages that nothing here uses."""
 
 import gc
 import sys
@@ -8,10 +8,10 @@ from contextlib import contextmanager
 
 @contextmanager
 def without_collecting() -> Iterator[None]:
-    """Look for no garbage in the body, nor later among what it made.
+    """Turn garbage collection off in the body, and leave what it made out of later collections.
 
-    The classes of MLflow and TensorFlow live as long as a command; to look through them again and again, the
-    last time when the interpreter ends, would take up to a third of its time.
+    The classes of MLflow and TensorFlow live as long as a command. Looking through them again and again, also
+    when the interpreter ends, would take up to a third of its time.
     """
     was_on = gc.isenabled()
     gc.disable()
@@ -25,9 +25,9 @@ def without_collecting() -> Iterator[None]:
 
 @contextmanager
 def left_out(*packages: str) -> Iterator[None]:
-    """Let packages that nobody has imported yet be as if they were not installed."""
+    """Hide packages that nobody has imported yet, as if they were not installed."""
     absent = [name for name in packages if name not in sys.modules]
-    # None is Python's own word for it.
+    # Python takes None to mean that a module is not there.
     sys.modules.update(dict.fromkeys(absent))  # type: ignore[arg-type]
     try:
         yield

@@ -85,7 +85,7 @@ def find_metric(name: str) -> Metric:
 
 
 def is_comparable(name: str) -> bool:
-    """Return whether a metric tells versions apart; a known one without a better direction describes data."""
+    """Return whether versions can be compared by a metric; one without a better direction describes data."""
     known = CATALOGUE.get(_general(name))
     return known is None or known.better is not None
 

@@ -36,7 +36,7 @@ def find_root() -> Path:
 
 
 def read_git_state(folder: Path) -> GitState:
-    """Ask Git for HEAD, and for changes in the tree of `folder`: to code, also by new files, and to conf/."""
+    """Ask Git for HEAD, and for changes in the tree of `folder`: to code, also by new files; to conf/."""
     changed = _git(folder, "status", "--porcelain", "--", *CODE) or _git(
         folder, "status", "--porcelain", "--untracked-files=no", "--", VALUES
     )

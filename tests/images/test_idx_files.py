@@ -290,7 +290,7 @@ def test_raw_files_are_refused_where_only_the_sums_of_packed_ones_are_known(
     sources = [npz_source(server, npz()), {"kind": "npm", "package": "none@1.0.0", "folder": "package"}]
     with pytest.raises(NoSourceAnswers) as caught:
         obtain(describe(sources, sha256=sums))
-    assert str(caught.value).count("gives raw files, data.sha256 those of the packed ones only") == 2
+    assert str(caught.value).count("gives raw files, but data.sha256 has only those of packed files") == 2
     for name, content in RAW.items():
         (root / name).write_bytes(content)
     with pytest.raises(WrongContent, match="gives raw files"):

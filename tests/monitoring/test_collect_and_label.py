@@ -146,7 +146,7 @@ def test_pictures_that_were_not_kept_or_are_of_no_class_are_counted(
     assert main(["collect", "mnist", "--out", str(tmp_path / "additions")]) == 0
     printed = capsys.readouterr().out
     assert "left out, their files were not kept: 1" in printed
-    assert "left out, their label is no class of the dataset: 1" in printed
+    assert "left out, their label is not a class of the dataset: 1" in printed
     assert printed.endswith("written or there already: none\n")
 
 

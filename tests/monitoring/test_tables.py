@@ -15,7 +15,8 @@ import pytest
 from pyarrow import parquet
 
 from modelyard.cli import main
-from modelyard.errors import UsageError
+from modelyard.errors import ModelyardError, UsageError
+from modelyard.monitoring.tables.kept_images import read_image
 from modelyard.monitoring.tables.places import open_place
 from modelyard.monitoring.tables.schema import LABELS
 from modelyard.monitoring.tables.writing import name_part, write_file, write_part, write_rows
@@ -140,6 +141,13 @@ def test_a_bucket_holds_the_same_parts_and_pictures_and_is_pruned_alike(
 def test_a_bucket_that_is_not_there_is_an_error_of_the_system(bucket: str) -> None:
     with pytest.raises(OSError, match=r"NoSuchBucket|NO_SUCH_BUCKET"):
         write_rows(open_place("s3://nowhere/prefix"), LABELS, "mnist", make_labels(3))
+
+
+def test_a_kept_picture_that_cannot_be_read_is_told_in_one_line(tmp_path: Path) -> None:
+    place, sha256 = open_place(str(tmp_path)), "a" * 64
+    Path(place.folder("images", "mnist", "aa"), f"{sha256}.png").mkdir(parents=True)
+    with pytest.raises(ModelyardError, match="expected pictures that can be read"):
+        read_image(place, "mnist", sha256)
 
 
 def test_prune_removes_whole_days_old_pictures_and_what_a_killed_process_left(

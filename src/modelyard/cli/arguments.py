@@ -28,7 +28,7 @@ def add_json(command: argparse.ArgumentParser, help_: str = "print JSON") -> Non
 
 def add_name(command: argparse.ArgumentParser) -> None:
     """Add the name of a registered model."""
-    command.add_argument("name", metavar="NAME", help="of a registered model")
+    command.add_argument("name", metavar="NAME", help="name of a registered model")
 
 
 def add_tables(command: argparse.ArgumentParser) -> None:

@@ -46,7 +46,7 @@ BROKEN_PIPE = 141
 
 
 class _ShowVersion(argparse.Action):
-    """Looks the version up only on request: that takes as long as all the rest of a start."""
+    """Looks up the version only on request: that takes as long as the rest of a start."""
 
     def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> None:
         from importlib.metadata import version
@@ -58,7 +58,7 @@ class _ShowVersion(argparse.Action):
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; return its exit code: 0, 1 for a refusal or a failure, 2 for a wrong call.
 
-    An error that the user can mend is one line on stderr; any other is a bug and keeps its traceback.
+    An error that the user can fix is one line on stderr; any other is a bug and keeps its traceback.
     """
     parser = make_parser()
     given = parser.parse_args(arguments)

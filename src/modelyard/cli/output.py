@@ -2,8 +2,11 @@
 
 import json
 import sys
+from pathlib import Path
 from typing import Any
 
+from modelyard.errors import ModelyardError
+from modelyard.files import replace_file
 from modelyard.inference.plain_text import escape
 
 
@@ -15,3 +18,12 @@ def say(line: str, *, error: bool = False) -> None:
 def say_json(value: Any, indent: int | None = None) -> None:
     """Print plain values as JSON in ASCII, which any program reads from any terminal."""
     print(json.dumps(value, indent=indent, allow_nan=False))
+
+
+def write_html(path: Path, page: str) -> None:
+    """Write the page of --html, whole or not at all; raise ModelyardError if that fails."""
+    try:
+        with replace_file(path) as new:
+            new.write_text(page, encoding="utf-8")
+    except OSError as error:
+        raise ModelyardError(f"--html {path}: expected a file to write: {error.strerror}") from None

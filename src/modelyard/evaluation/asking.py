@@ -1,4 +1,4 @@
-"""A bundle asked for many pictures, by several processes where one would take long."""
+"""A bundle asked about many pictures, by several processes where one would take long."""
 
 import os
 import signal
@@ -39,7 +39,7 @@ def ask_for_all(
 ) -> list[R]:
     """Return what `ask` makes of each of the places, in their order.
 
-    `seconds` is what this process alone would take, more or less; the answers do not depend on it.
+    `seconds` is roughly what this process alone would need; the answers do not depend on it.
 
     Raises:
         ModelyardError: a file cannot be read, the bundle cannot answer, or a process was ended from outside.
@@ -58,8 +58,8 @@ def ask_for_all(
             return list(bar)
         except BrokenProcessPool:
             raise ModelyardError(
-                f"{predictor.bundle.folder}: a process that asked it was ended from outside, perhaps for "
-                "want of memory: close other programs and run again"
+                f"{predictor.bundle.folder}: a process that asked it was ended from outside, perhaps "
+                "because memory ran out: close other programs and run again"
             ) from None
 
 

@@ -1,8 +1,8 @@
-"""Made corruptions: what happens to pictures outside the lab, each in three strengths.
+"""Synthetic corruptions: what happens to pictures outside the lab, each in three strengths.
 
 The kinds are chosen from MNIST-C (Mu and Gilmer, 2019) and ImageNet-C (Hendrycks and Dietterich, 2019), for
-pictures of any size, grey or in colour. What a name and a strength make of a picture must not change, since
-versions are compared that were measured years apart.
+pictures of any size, grey or in colour. What a name and a strength make of a picture must not change,
+because versions that were measured years apart are compared.
 """
 
 import io
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFilter
 
 Pixels: TypeAlias = NDArray[np.uint8]
-# Takes pixels, where chance comes from, and how strong it is in the kind's own unit.
+# Takes pixels, a random generator, and the strength in the kind's own unit.
 Corruption: TypeAlias = Callable[[Pixels, Generator, float], Pixels]
 STRENGTHS = 3
 # Single pixels of a large photo do not count: a network sees none of them.
@@ -58,14 +58,14 @@ def _to_levels(values: NDArray[Any]) -> Pixels:
 
 
 def _find_ground(pixels: Pixels) -> tuple[int, ...]:
-    """Return the median level of the border, for each channel: mostly what is behind things."""
+    """Return the median level of the border, for each channel: mostly the background."""
     border = np.concatenate([pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]])
     middle = np.sort(border.reshape(len(border), -1), axis=0)[len(border) // 2]
     return tuple(map(int, middle))
 
 
 def _find_contrast(pixels: Pixels) -> tuple[int, ...]:
-    """Return white for pictures on dark ground, black for others."""
+    """Return white for pictures on a dark background, black for others."""
     ground = _find_ground(pixels)
     return (255 if sum(ground) < 128 * len(ground) else 0,) * len(ground)
 
@@ -126,7 +126,7 @@ def _brighten(pixels: Pixels, _chance: Generator, share: float) -> Pixels:
 
 
 def _flatten(pixels: Pixels, _chance: Generator, share: float) -> Pixels:
-    # In whole numbers, so that no machine rounds otherwise.
+    # In integers, so that every machine rounds alike.
     mean = np.float32(int(pixels.sum(dtype=np.int64)) // pixels.size)
     return _to_levels(mean + (pixels - mean) * np.float32(1 - share))
 
@@ -199,7 +199,7 @@ def _cross_out(pixels: Pixels, chance: Generator, share: float) -> Pixels:
     return np.asarray(picture)
 
 
-# A new kind goes to the end: the others keep their strengths for each picture.
+# Append new kinds: a kind's place here decides in which strength each picture is asked.
 KINDS = {
     "noise": Kind("noise", (20, 45, 75), _add_noise),
     "impulse_noise": Kind("single black and white pixels", (0.03, 0.08, 0.16), _add_impulses),

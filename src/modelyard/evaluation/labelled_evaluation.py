@@ -102,7 +102,8 @@ class LabelledEvaluation:
 
     def report(self) -> dict[str, Any]:
         """What was measured on what, and the worst mistakes."""
-        scores = self.scores
+        scores, recent = self.scores, self.recent
+        of_recent = {"images": len(recent.labels), "digest": recent.digest} if recent else None
         return {
             "bundle": describe_bundle(self.served.bundle),
             "dataset": {
@@ -111,7 +112,7 @@ class LabelledEvaluation:
                 "source": self.dataset.source,
                 "images": len(self.pictures),
             },
-            **({"recent": _describe_recent(self.recent)} if self.recent else {}),
+            **({"recent": of_recent} if of_recent else {}),
             "images_per_class": dict(zip(self.dataset.classes, scores.support.tolist(), strict=True)),
             "classes": scores.by_class(self.dataset.classes),
             **self.served.circumstances(),
@@ -163,14 +164,10 @@ def measure_recent(recent: Predictions) -> dict[str, float]:
     return {"accuracy": right / len(recent.labels), "accuracy_low": low, "accuracy_high": high}
 
 
-def _describe_recent(recent: Predictions) -> dict[str, Any]:
-    return {"images": len(recent.labels), "digest": recent.digest}
-
-
 def evaluate_labelled(
     folder: Path, pictures: Pictures, dataset: Dataset, evaluate: Evaluate, recent: Pictures | None = None
 ) -> LabelledEvaluation:
-    """Ask the bundle in `folder` for every picture, each as a file, as its users will.
+    """Ask the bundle in `folder` about every picture, each as a file, as its users will.
 
     `recent` are pictures that were collected from live answers, if there are any.
 

@@ -1,23 +1,21 @@
-"""What a version answered to the test pictures, and how these look: live pictures are compared with it."""
+"""What a version answered to the test pictures, and how they look: live pictures are compared with it."""
 
-import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from modelyard.errors import ModelyardError
+from modelyard.arrays import open_arrays, write_arrays
 from modelyard.evaluation.measures.classification import Floats
-from modelyard.files import replace_file
 from modelyard.inference.input_figures import FIGURES
 
 REFERENCE = "reference.npz"
-# The same of the recent pictures, if there are any: they are closer to what comes in.
+# The same for the recent pictures, if there are any: they are closer to what comes in.
 RECENT_REFERENCE = "recent_reference.npz"
 SCORE = "score"
 UNLIKENESS = "unlikeness"
-# Of a larger test set, as many values at equal ranks are kept: they are off by at most 1 in 20,000.
+# A larger test set is thinned to this many values at equal ranks, off by at most 1 in 20,000.
 MOST_KEPT = 10_000
 
 
@@ -25,8 +23,8 @@ MOST_KEPT = 10_000
 class Reference:
     """The first answers to the test pictures, their scores, and figures of the prepared inputs.
 
-    `samples` has for `score`, for each of `FIGURES`, and for `unlikeness` if the model tells it, the sorted
-    values, float32 (m,), at most MOST_KEPT; a version from before this file was kept has only the scores.
+    `samples` has the sorted values of `score`, of each of `FIGURES`, and of `unlikeness` if the model tells it,
+    float32 (m,), at most MOST_KEPT; an older version, which kept no such file, has only the scores.
     """
 
     images: int
@@ -64,22 +62,17 @@ def write_reference(path: Path, reference: Reference) -> None:
         "counts": np.array(list(reference.labels.values()), np.int64),
         **reference.samples,
     }
-    with replace_file(path) as new, new.open("wb") as file:
-        np.savez_compressed(file, allow_pickle=False, **arrays)
+    write_arrays(path, arrays)
 
 
 def read_reference(path: Path) -> Reference:
     """Read what `write_reference` wrote; raise ModelyardError if it is missing or damaged."""
-    try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
-            labels = dict(zip(map(str, arrays["labels"]), arrays["counts"].tolist(), strict=True))
-            told = [UNLIKENESS] if UNLIKENESS in arrays else []
-            samples = {name: arrays[name] for name in (SCORE, *FIGURES, *told)}
-            return Reference(int(arrays["images"]), labels, samples)
-    except (ValueError, KeyError, EOFError, OSError, zipfile.BadZipFile) as error:
-        raise ModelyardError(
-            f"{path}: expected the reference of an evaluation, got {error}: evaluate again"
-        ) from error
+    expected, maker = "the reference of an evaluation", "evaluating a bundle writes it"
+    with open_arrays(path, expected, maker, "evaluate again") as arrays:
+        labels = dict(zip(map(str, arrays["labels"]), arrays["counts"].tolist(), strict=True))
+        told = [UNLIKENESS] if UNLIKENESS in arrays else []
+        samples = {name: arrays[name] for name in (SCORE, *FIGURES, *told)}
+        return Reference(int(arrays["images"]), labels, samples)
 
 
 def _thin(values: Floats) -> Floats:

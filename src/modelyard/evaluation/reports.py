@@ -1,7 +1,6 @@
 """Files that an evaluation leaves: predictions to test later, tables to plot, what was measured on what."""
 
 import csv
-import zipfile
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from modelyard.errors import ModelyardError
+from modelyard.arrays import open_arrays, write_arrays
+from modelyard.errors import named
 from modelyard.evaluation.measures.classification import (
     Calibration,
     ClassScores,
@@ -40,47 +40,38 @@ def write_predictions(path: Path, predictions: Predictions) -> None:
     }
     if predictions.names is not None:
         arrays["names"] = np.array(predictions.names)
-    with replace_file(path) as new, new.open("wb") as file:
-        np.savez_compressed(file, allow_pickle=False, **arrays)
+    write_arrays(path, arrays)
 
 
 def read_predictions(path: Path) -> Predictions:
     """Read what `write_predictions` wrote, running nothing; raise ModelyardError if it is damaged."""
-    try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
-            names = tuple(map(str, arrays["names"])) if "names" in arrays else None
-            found = Predictions(arrays["labels"], arrays["probabilities"], str(arrays["digest"]), names)
-    except FileNotFoundError:
-        raise ModelyardError(f"{path} is missing: evaluating a bundle writes it") from None
-    except (ValueError, KeyError, EOFError, OSError, zipfile.BadZipFile) as error:
-        raise ModelyardError(
-            f"{path}: expected an .npz with labels, probabilities and digest, got {error}: evaluate again"
-        ) from error
-    try:
+    expected, maker = "an .npz with labels, probabilities and digest", "evaluating a bundle writes it"
+    with open_arrays(path, expected, maker, "evaluate again") as arrays:
+        names = tuple(map(str, arrays["names"])) if "names" in arrays else None
+        found = Predictions(arrays["labels"], arrays["probabilities"], str(arrays["digest"]), names)
+    with named(str(path)):
         check_answers(found.probabilities, found.labels)
-    except ModelyardError as error:
-        raise ModelyardError(f"{path}: {error}") from None
     return found
 
 
 def write_confusion(path: Path, probabilities: Floats, labels: Integers, names: Sequence[str]) -> None:
     """Write a CSV with `actual` and `predicted`, a row for each image, as DVC's template wants it."""
     rows = zip(labels, probabilities.argmax(axis=1), strict=True)
-    _write_csv(path, ("actual", "predicted"), [(names[label], names[answer]) for label, answer in rows])
+    write_csv(path, ("actual", "predicted"), [(names[label], names[answer]) for label, answer in rows])
 
 
 def write_reliability(path: Path, curve: Calibration) -> None:
     """Write a CSV with `confidence`, `accuracy` and `images`, a row for each bin that has any."""
     rows = zip(curve.confidence, curve.accuracy, curve.counts, strict=True)
     lines = [(f"{confidence:.6f}", f"{accuracy:.6f}", count) for confidence, accuracy, count in rows if count]
-    _write_csv(path, ("confidence", "accuracy", "images"), lines)
+    write_csv(path, ("confidence", "accuracy", "images"), lines)
 
 
 def write_classes(path: Path, scores: ClassScores, names: Sequence[str]) -> None:
     """Write a CSV with `class`, `images`, `precision`, `recall` and `f1`, a row for each class."""
     rows = zip(names, scores.support, scores.precision, scores.recall, scores.f1, strict=True)
     lines = [(name, images, *(f"{share:.4f}" for share in shares)) for name, images, *shares in rows]
-    _write_csv(path, ("class", "images", "precision", "recall", "f1"), lines)
+    write_csv(path, ("class", "images", "precision", "recall", "f1"), lines)
 
 
 def describe_bundle(bundle: Bundle) -> dict[str, Any]:
@@ -89,12 +80,13 @@ def describe_bundle(bundle: Bundle) -> dict[str, Any]:
 
 
 def packaging_proof(bundle: Bundle) -> dict[str, float]:
-    """Return how far packaging found the bundle to agree with its source, as far as it was measured."""
+    """Return how closely packaging found the bundle to agree with its source, as far as it was measured."""
     proof = bundle.provenance.get("proof", {})
     return {name: value for name, value in proof.items() if isinstance(value, int | float)}
 
 
-def _write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """Write a CSV in UTF-8, whole or not at all."""
     with replace_file(path) as new, new.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(header)

@@ -1,6 +1,5 @@
 """How often a bundle is right on corrupted test pictures, as it is served."""
 
-import csv
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -13,19 +12,19 @@ from numpy.typing import NDArray
 from modelyard.evaluation.asking import Files, ask_for_all
 from modelyard.evaluation.corruptions import KINDS, STRENGTHS, corrupt, reduce_photo
 from modelyard.evaluation.measures.classification import Integers
+from modelyard.evaluation.reports import write_csv
 from modelyard.evaluation.served import Served
-from modelyard.files import replace_file
 from modelyard.images.pictures import Pictures
 from modelyard.inference.predictor import Predictor
 from modelyard.params import Corruptions
 
-# A photo of a camera takes a hundred times as long as a picture of 28x28.
+# A camera's photo takes a hundred times as long as a picture of 28x28.
 FEWER_PHOTOS = 10
 
 
 @dataclass(frozen=True)
 class Robustness:
-    """Right answers to corrupted pictures: of each kind the same pictures, each in one of the strengths."""
+    """Right answers to corrupted pictures: the same pictures for each kind, each in one of the strengths."""
 
     kinds: tuple[str, ...]
     places: NDArray[np.intp]  # (n,), which test pictures, in a random order
@@ -50,7 +49,7 @@ class Robustness:
         return int(right.sum()), len(right)
 
     def metrics(self) -> dict[str, float]:
-        """The few numbers that stand for all, by their names in the catalogue."""
+        """The few numbers that sum up all others, by their names in the catalogue."""
         return {
             "mean_accuracy": float(self.accuracies.mean()),
             "worst_accuracy": float(self.accuracies.min()),
@@ -69,10 +68,7 @@ class Robustness:
 
     def write(self, path: Path) -> None:
         """Write a CSV with `kind`, `strength`, `pictures`, `right`, `accuracy`; `none` is no corruption."""
-        with replace_file(path) as new, new.open("w", newline="", encoding="utf-8") as file:
-            writer = csv.writer(file, lineterminator="\n")
-            writer.writerow(("kind", "strength", "pictures", "right", "accuracy"))
-            writer.writerows(self._rows())
+        write_csv(path, ("kind", "strength", "pictures", "right", "accuracy"), self._rows())
 
     def _rows(self) -> Iterator[tuple[str, int, int, int, str]]:
         yield "none", 0, len(self.unchanged), int(self.unchanged.sum()), f"{self.unchanged.mean():.6f}"
@@ -84,9 +80,9 @@ class Robustness:
 
 
 def measure_robustness(served: Served, pictures: Pictures, how: Corruptions) -> Robustness | None:
-    """Ask the bundle for corrupted copies of some test pictures; None if `how` asks for no pictures.
+    """Ask the bundle about corrupted copies of some test pictures; return None if `how` asks for none.
 
-    Pictures, kinds and chance depend on the data and on `how` alone, so that versions can be compared.
+    Pictures, kinds and random numbers depend on the data and on `how` alone, so versions can be compared.
 
     Raises:
         ModelyardError: a picture cannot be read, or the bundle cannot answer.

@@ -41,7 +41,7 @@ class Served:
 
     predictor: Predictor
     probabilities: Floats  # (n, outputs), float32, of every file
-    figures: Floats  # (n, len(FIGURES)), float32, of what the model was given of each
+    figures: Floats  # (n, len(FIGURES)), float32, of each prepared input
     unlikeness: Floats | None  # (n,), float32, if the model tells it
     load_ms: float  # from reading the bundle's files to its first answer, in this process
     latency: Latency  # of one file, decoded and answered
@@ -86,7 +86,7 @@ def find_bundles(folder: Path) -> list[Path]:
 def ask_bundle(
     folder: Path, files: Files, evaluate: Evaluate, *, classes: Sequence[str] | None = None
 ) -> Served:
-    """Load the bundle in `folder`, time it with the first file, and ask it for every file.
+    """Load the bundle in `folder`, time it with the first file, and ask it about every file.
 
     `classes` are the names that its labels must have, in this order; None takes any.
 
@@ -169,7 +169,7 @@ def _repeat(answer: Callable[[], object], times: int, budget_s: float, fewest: i
 
 
 def name_processor() -> str:
-    """Return the name of this machine's processor, since a latency means nothing without it."""
+    """Return the name of this machine's processor: a latency means nothing without it."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:

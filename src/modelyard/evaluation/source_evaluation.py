@@ -24,7 +24,7 @@ class SourceEvaluation:
     agreement: dict[str, float]  # as `agreement.measure_agreement` returns it
 
     def metrics(self) -> dict[str, Any]:
-        """All numbers, nested; without accuracy, for these pictures have no labels. See `nesting.flatten`.
+        """All numbers, nested; no accuracy, because these pictures have no labels. See `nesting.flatten`.
 
         Only packaging can ask the source what the decoder alone changes (`agreement/decoder_max_difference`).
         """
@@ -66,7 +66,7 @@ class SourceEvaluation:
 def evaluate_against_source(
     folder: Path, samples: Samples, source: Mapping[str, Floats], evaluate: Evaluate
 ) -> SourceEvaluation:
-    """Ask the bundle in `folder` for the pictures that its source has answered, each as a file.
+    """Ask the bundle in `folder` about the pictures that its source has answered, each as a file.
 
     Raises:
         ModelyardError: the source has not answered a picture, or the bundle is damaged or cannot answer.

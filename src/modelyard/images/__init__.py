@@ -1,1 +1,1 @@
-"""Labelled pictures, whatever they came from: obtained, split in three, and fitted for a network."""
+"""Labelled pictures from any source: obtained, split in three, and fitted for a network."""

@@ -50,7 +50,7 @@ class Samples:
 
     @property
     def digest(self) -> str:
-        """SHA-256, in hex, over the files' digests and all names, which tell the cut-outs."""
+        """SHA-256, in hex, over the files' digests and all names, which identify the cut-outs."""
         digest = hashlib.sha256()
         for path in self.paths:
             digest.update(f"{hashlib.sha256(path.read_bytes()).hexdigest()}\n".encode())

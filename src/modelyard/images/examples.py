@@ -26,7 +26,7 @@ class Examples:
     classes: int
 
     def __post_init__(self) -> None:
-        """Refuse labels out of range, or of another number."""
+        """Refuse labels that are out of range, or too many or too few."""
         if len(self.inputs) != len(self.labels):
             raise ModelyardError(f"expected a label for each of {len(self.inputs)}, got {len(self.labels)}")
         if self.labels.size and self.labels.max() >= self.classes:
@@ -53,7 +53,7 @@ class Examples:
 
 @dataclass(frozen=True, eq=False)
 class Split:
-    """Examples to fit a network to, and to measure it on meanwhile; `lineage` has more tags for the run."""
+    """Examples to train on and to validate on; `lineage` has more tags for the run."""
 
     training: Examples
     validation: Examples
@@ -61,7 +61,7 @@ class Split:
 
 
 def read_examples(path: Path) -> Examples:
-    """Read the fitted pictures of a file by `write_pictures`; raises ModelyardError if it is another."""
+    """Read the fitted pictures that `write_pictures` wrote; raises ModelyardError for any other file."""
     with open_arrays(path) as arrays:
         inputs = arrays["inputs"] if "inputs" in arrays else arrays["levels"][..., None]
         return Examples(inputs, arrays["labels"], len(arrays["classes"]))

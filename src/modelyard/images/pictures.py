@@ -2,7 +2,6 @@
 
 import hashlib
 import io
-import zipfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -14,13 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from modelyard import arrays as npz
 from modelyard.errors import ModelyardError, named
-from modelyard.files import replace_file
-from modelyard.images.additions.joined import JoinedPictures
+from modelyard.images.additions.joined import JoinedPictures, digest_labelled
 from modelyard.inference.decoding.images import ImageError, Limits, decode
 
 Labels = NDArray[np.unsignedinteger[Any]]
-# Generous: one's own pictures are no attack, and cameras make larger ones every year.
+# Generous: your own pictures are no attack, and cameras make larger ones every year.
 LIMITS = Limits(max_bytes=1 << 30, max_pixels=400_000_000)
 
 
@@ -33,7 +32,7 @@ def label_type(classes: int) -> np.dtype[Any]:
 class _Labelled:
     """Pictures with their labels, uint8 or uint16 (n,), and the names of their classes.
 
-    `slow` tells whether decoding takes so long that it needs several threads.
+    `slow` says whether decoding takes so long that several threads are worth it.
     """
 
     slow: ClassVar[bool]
@@ -151,10 +150,7 @@ class PictureFiles(_Labelled):
     @cached_property
     def digest(self) -> str:
         """SHA-256, in hex, over a line for each picture: the digest of its file, and its label."""
-        digest = hashlib.sha256()
-        for sha256, label in zip(self.sha256, self.labels, strict=True):
-            digest.update(f"{sha256} {label}\n".encode())
-        return digest.hexdigest()
+        return digest_labelled(self.sha256, self.labels)
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """Return the arrays of a file, apart from the labels."""
@@ -185,8 +181,7 @@ def write_pictures(path: Path, pictures: Pictures, inputs: NDArray[Any] | None =
     levels = arrays.get("levels")
     if inputs is not None and (levels is None or not np.array_equal(levels[..., None], inputs)):
         arrays["inputs"] = inputs
-    with replace_file(path) as new, new.open("wb") as file:
-        np.savez(file, allow_pickle=False, **arrays)
+    npz.write_arrays(path, arrays, compressed=False)
 
 
 def read_pictures(path: Path, folder: Path) -> Pictures:
@@ -219,14 +214,7 @@ def _read_part(
 
 @contextmanager
 def open_arrays(path: Path, stage: str = "download") -> Iterator[Any]:
-    """Open a .npz; turn every error in the body into a ModelyardError with file and stage."""
-    try:
-        # Opened here, because NumPy does not close a file that it cannot read.
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays, named(str(path)):
-            yield arrays
-    except FileNotFoundError:
-        raise ModelyardError(f"{path} is missing: `dvc repro {stage}` makes it") from None
-    except (KeyError, ValueError, EOFError, TypeError, AttributeError, zipfile.BadZipFile) as error:
-        raise ModelyardError(
-            f"{path}: expected what the stage {stage} writes, got: {error}: `dvc repro --force {stage}`"
-        ) from None
+    """Open an .npz of a stage; an error in the body becomes a ModelyardError with file and stage."""
+    expected, maker = f"what the stage {stage} writes", f"`dvc repro {stage}` makes it"
+    with npz.open_arrays(path, expected, maker, f"`dvc repro --force {stage}`") as arrays, named(str(path)):
+        yield arrays

@@ -36,7 +36,7 @@ def choose_part(
 
 
 def refuse_empty_classes(labels: Labels, classes: Sequence[str], split: str) -> None:
-    """Raise a ModelyardError, with the names of the classes, if a split lacks some."""
+    """Raise a ModelyardError that names the classes which a split lacks, if it lacks any."""
     counts = np.bincount(labels, minlength=len(classes))
     missing = [name for name, count in zip(classes, counts, strict=True) if count == 0]
     if missing:

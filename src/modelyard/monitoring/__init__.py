@@ -1,1 +1,1 @@
-"""What versions answered in service, and how well: tables that grow while they answer, and their reader."""
+"""Live answers: the tables that record them, and reports on how well versions do."""

@@ -23,7 +23,7 @@ LABELS, ACCURACY = "labels", "accuracy"
 
 
 class Verdict(StrEnum):
-    """What is said of a question."""
+    """The answer to a question, in short."""
 
     TOO_FEW = "too few"
     ALIKE = "alike"
@@ -40,10 +40,10 @@ class Finding:
         measure: what `effect` is, in words.
         effect: the size of the change; None if there are too few.
         p_value: how likely so large a change is by chance, 0..1; None if there are too few.
-        corrected: the same for all questions of a report (Holm).
-        limit: the largest effect that raises no alarm; None never does.
-        before: in the reference, in words.
-        after: in the live answers, in words.
+        corrected: the p-value after Holm's correction for all questions of the report.
+        limit: the largest effect that raises no alarm; with None nothing does.
+        before: what the reference shows, in words.
+        after: what the live answers show, in words.
     """
 
     subject: str
@@ -59,11 +59,11 @@ class Finding:
 
 @dataclass(frozen=True)
 class Measured:
-    """What a version showed when it was evaluated: its reference, and of how many pictures it was right."""
+    """What a version showed when it was evaluated: its reference, and on how many pictures it was right."""
 
     reference: Reference
     right: int | None  # None without labels
-    of: str = "test set"  # those pictures, in words
+    of: str = "test set"  # which pictures these are, in words
 
     def make_grids(self) -> dict[str, Grid]:
         """Return the grid of each sample."""

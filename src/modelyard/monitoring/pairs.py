@@ -27,7 +27,7 @@ class Pairs:
 
     @property
     def agreement(self) -> float:
-        """The share of images with the same first answer, 0..1; of no image, 1."""
+        """The share of images with the same first answer, 0..1; 1 without images."""
         return self.same / self.images if self.images else 1.0
 
     @property
@@ -52,7 +52,7 @@ def slim_rows(rows: "pyarrow.Table", truths: list[str | None]) -> "pyarrow.Table
 def pair_answers(rows: "pyarrow.Table") -> dict[tuple[str, str], Pairs]:
     """Pair what `slim_rows` returns by request and index: the pairs by the shadow's and the other's version.
 
-    A request id that a client gave several times names no request: its rows are left out.
+    A request id that a client used several times identifies no request: its rows are left out.
     """
     from pyarrow import compute
 

@@ -13,14 +13,14 @@ FEWEST_EXPECTED = 5.0
 def stability_index(before: Integers, after: Integers) -> float:
     """Return the population stability index of two counts (k,): 0.1 is some change, 0.25 a large one.
 
-    Half a count is added to each, so that a category which vanishes has a finite index.
+    Half a count is added to each, so that a category which disappears has a finite index.
     """
     shares = [(counts + 0.5) / (counts + 0.5).sum() for counts in (before, after)]
     return float(((shares[1] - shares[0]) * np.log(shares[1] / shares[0])).sum())
 
 
 def merge_rare(before: Integers, after: Integers) -> tuple[Integers, Integers]:
-    """Return the two counts (k,) with the rare categories as one, the last."""
+    """Return the two counts (k,) with the rare categories merged into one, the last."""
     table = np.stack([before, after])
     expected = table.sum(axis=0) * (table.sum(axis=1).min() / table.sum())
     rare = expected < FEWEST_EXPECTED
@@ -29,7 +29,7 @@ def merge_rare(before: Integers, after: Integers) -> tuple[Integers, Integers]:
 
 
 def compare_counts(before: Integers, after: Integers) -> float:
-    """Return the p-value of the chi-square test that two counts (k,) are of the same shares."""
+    """Return the p-value of the chi-square test that two counts (k,) come from the same shares."""
     from scipy.stats import chi2_contingency
 
     table = np.stack([before, after])
@@ -40,7 +40,7 @@ def compare_counts(before: Integers, after: Integers) -> float:
 def judge_distance(distance: float, before: int, after: int) -> float:
     """Return the two-sided p-value of a Kolmogorov-Smirnov distance of two samples of these sizes.
 
-    Asymptotic, as `scipy.stats.ks_2samp` has it; where values are equal, it errs on the large side.
+    Asymptotic, as in `scipy.stats.ks_2samp`; with ties, it is too large rather than too small.
     """
     from scipy.stats import kstwo
 
@@ -48,9 +48,9 @@ def judge_distance(distance: float, before: int, after: int) -> float:
 
 
 def compare_shares(before: tuple[int, int], after: tuple[int, int]) -> float:
-    """Return the p-value of Fisher's exact test that the share of right ones is no smaller `after`.
+    """Return the p-value of Fisher's exact test that the share of right answers has not dropped.
 
-    Each is the number of right ones and of all.
+    `before` and `after` are the numbers of right answers and of all.
     """
     from scipy.stats import hypergeom
 
@@ -67,7 +67,7 @@ def compare_pairs(only_first: int, only_second: int) -> float:
 
 
 def correct(p_values: Sequence[float]) -> list[float]:
-    """Return p-values corrected for their number by Holm's method: below 0.05, one in twenty families errs.
+    """Return p-values corrected for their number by Holm's method: at 0.05, one report in twenty errs.
 
     Source: Holm, A simple sequentially rejective multiple test procedure, Scand. J. Statist. 6, 1979.
     """
@@ -86,15 +86,14 @@ class Grid:
     the counts of another sample at and between these values give it exactly, in bounded memory.
 
     Args:
-        sample: float32 (m,), sorted, at least one: all values, or as many at equal ranks.
-        size: of the sample that it stands for.
+        sample: float32 (m,), sorted, at least one: all values of a sample, or some of them at equal ranks.
+        size: the number of all values.
     """
 
     def __init__(self, sample: Floats, size: int) -> None:
         self.size = size
         self._values, counts = np.unique(np.asarray(sample, np.float32), return_counts=True)
         self._shares = np.cumsum(counts) / counts.sum()
-        self._tenths = np.unique(np.searchsorted(self._shares, np.arange(1, 10) / 10))
         self.mean = float(np.mean(sample, dtype=np.float64))
 
     @property
@@ -111,15 +110,8 @@ class Grid:
         return np.bincount(places, minlength=self.cells)
 
     def measure_distance(self, counts: Integers) -> float:
-        """Return the Kolmogorov-Smirnov distance, 0..1, of the reference and what was counted."""
+        """Return the Kolmogorov-Smirnov distance, 0..1, between the reference and what was counted."""
         shares = np.cumsum(counts) / counts.sum()
         below, at = shares[0:-1:2], shares[1::2]
         reference_below = np.concatenate([[0.0], self._shares[:-1]])
         return float(max(abs(at - self._shares).max(), abs(below - reference_below).max()))
-
-    def measure_stability(self, counts: Integers) -> float:
-        """Return the population stability index over the tenths of the reference."""
-        at = np.cumsum(counts)[1::2][self._tenths]
-        live = np.diff(np.concatenate([[0], at, [counts.sum()]]))
-        shares = np.diff(np.concatenate([[0.0], self._shares[self._tenths], [1.0]]))
-        return stability_index(np.rint(shares * self.size).astype(np.int64), live)

@@ -1,4 +1,4 @@
-"""What is counted of the answers of a version, in bounded memory, however many there are."""
+"""Counts of a version's answers, in bounded memory, however many there are."""
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 # What is measured of each answer, and in which column of the table it is.
 MEASURED = {SCORE: SCORE, UNLIKENESS: UNLIKENESS, **dict(zip(FIGURES, FIGURE_COLUMNS, strict=True))}
 COLUMNS = ("time", "request_id", "index", "version", "role", "label", "sha256", *MEASURED.values())
-# What is kept of an answer that is listed.
+# What is kept of an answer that the report lists.
 _LISTED = ("score", "label", "time", "request_id", "index", "sha256")
 
 
@@ -59,7 +59,7 @@ class Tally:
     unsure: list[Unsure] = field(default_factory=list)
 
     def add(self, other: Self, most_unsure: int) -> None:
-        """Add what another has counted, and keep the answers that were least sure."""
+        """Add another tally's counts, and keep the answers that were least sure."""
         self.images += other.images
         self.labelled += other.labelled
         self.right += other.right
@@ -116,7 +116,7 @@ _EPOCH = datetime.fromisoformat("1970-01-01T00:00:00+00:00")
 
 
 def _place(names: list[str], label: str | None) -> int:
-    """Return the place of a label among those that were answered here."""
+    """Return the index of a label among those that were answered here."""
     if label is None:
         return _NONE
     return names.index(label) if label in names else _OTHER

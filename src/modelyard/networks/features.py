@@ -10,8 +10,8 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from modelyard.arrays import write_arrays
 from modelyard.errors import ModelyardError
-from modelyard.files import replace_file
 from modelyard.images.examples import Examples, Split, read_examples
 from modelyard.images.pictures import Pictures, open_arrays, read_pictures
 from modelyard.inference.bundle import Preprocessing
@@ -94,8 +94,7 @@ def write_features(path: Path, features: Features) -> None:
         "trunk": np.frombuffer(trunk.model, np.uint8),
         "about": np.array(json.dumps(about)),
     }
-    with replace_file(path) as new, new.open("wb") as file:
-        np.savez(file, allow_pickle=False, **arrays)
+    write_arrays(path, arrays, compressed=False)
 
 
 def write_no_features(path: Path) -> None:

@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from modelyard.arrays import write_arrays
 from modelyard.errors import ModelyardError
-from modelyard.files import replace_file, replace_folder
+from modelyard.files import replace_folder
 from modelyard.inference.bundle import BundleError, write_bundle
 from modelyard.inference.predictor import Predictor
 from modelyard.networks.extraction import FEATURES_TENSOR
@@ -34,8 +35,8 @@ def package(
         reasons = [reason for one in precisions if (reason := _try_precision(source, one, limits, new))]
         if len(reasons) == len(precisions):
             raise ModelyardError(f"{source.name}: no bundle has passed its proof:\n  " + "\n  ".join(reasons))
-    with replace_file(answers) as file, file.open("wb") as out:
-        np.savez(out, allow_pickle=False, names=np.array(source.names), probabilities=source.answers)
+    given = {"names": np.array(source.names), "probabilities": source.answers}
+    write_arrays(answers, given, compressed=False)
 
 
 def _try_precision(source: Source, precision: Precision, limits: Package, folder: Path) -> str | None:

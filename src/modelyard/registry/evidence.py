@@ -3,10 +3,11 @@
 import json
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TypeVar
 
 from modelyard.errors import ModelyardError
 from modelyard.evaluation.measures.classification import confusion_matrix, measure_classes
@@ -17,6 +18,8 @@ from modelyard.registry.versions import CONTENT_KEY, EVALUATION
 from modelyard.tracking.calls import INVALID, MISSING, ask
 from modelyard.tracking.mlflow_types import LoggedModel, ModelVersion
 from modelyard.tracking.store import Store
+
+T = TypeVar("T")
 
 PREDICTIONS, REPORT = "predictions.npz", "report.json"
 # The predictions of the pictures that were collected from live answers, if there were any.
@@ -102,13 +105,8 @@ def read_kept_predictions(store: Store, evidence: Evidence) -> tuple[Predictions
             f"{evidence.run_id or '(it has none)'}, there is no such file: "
             "evaluate the same bundle and register it again"
         )
-    with tempfile.TemporaryDirectory() as folder:
-        classes = _read_classes(fetch_kept(store, evidence, REPORT, folder), evidence)
-        predictions = fetch_kept(store, evidence, PREDICTIONS, folder)
-        try:
-            found = read_predictions(predictions)
-        except ModelyardError as error:
-            raise ModelyardError(f"{evidence.uri}: {error}".replace(f"{folder}/", "")) from None
+    classes = read_kept(store, evidence, REPORT, lambda path: _read_classes(path, evidence))
+    found = read_kept(store, evidence, PREDICTIONS, read_predictions)
     if found.digest != evidence.dataset_digest:
         raise ModelyardError(
             f"{evidence.uri}: expected predictions of {evidence.dataset} {evidence.dataset_digest[:12]}, as "
@@ -129,11 +127,7 @@ def keeps_recent(store: Store, evidence: Evidence) -> bool:
 
 def read_recent_predictions(store: Store, evidence: Evidence) -> Predictions:
     """Return a version's predictions of recent pictures; raise ModelyardError if they cannot be read."""
-    with tempfile.TemporaryDirectory() as folder:
-        try:
-            return read_predictions(fetch_kept(store, evidence, RECENT, folder))
-        except ModelyardError as error:
-            raise ModelyardError(f"{evidence.uri}: {error}".replace(f"{folder}/", "")) from None
+    return read_kept(store, evidence, RECENT, read_predictions)
 
 
 def list_kept(store: Store, evidence: Evidence) -> set[str]:
@@ -166,17 +160,21 @@ def _read_measurements(model: LoggedModel | None, tags: Mapping[str, str]) -> di
     return {metric.key: float(metric.value) for metric in latest}
 
 
-def fetch_kept(store: Store, evidence: Evidence, name: str, folder: str) -> Path:
-    """Fetch a file of a version's evaluation to `folder`; raise ModelyardError if that fails."""
+def read_kept(store: Store, evidence: Evidence, name: str, read: Callable[[Path], T]) -> T:
+    """Fetch a file of a version's evaluation, and `read` it; raise ModelyardError if either fails."""
     import mlflow
     from mlflow.exceptions import MlflowException
 
     path = f"{evidence.evaluation}/{name}"
     uri = f"runs:/{evidence.run_id}/{path}"
-    try:
-        return Path(mlflow.artifacts.download_artifacts(uri, dst_path=folder, tracking_uri=store.uri))
-    except (MlflowException, OSError) as error:
-        raise ModelyardError(f"{evidence.uri}: {path} in its run cannot be fetched ({error})") from None
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            fetched = mlflow.artifacts.download_artifacts(uri, dst_path=folder, tracking_uri=store.uri)
+            return read(Path(fetched))
+        except (MlflowException, OSError) as error:
+            raise ModelyardError(f"{evidence.uri}: {path} in its run cannot be fetched ({error})") from None
+        except ModelyardError as error:
+            raise ModelyardError(f"{evidence.uri}: {error}".replace(f"{folder}/", "")) from None
 
 
 def _read_classes(report: Path, evidence: Evidence) -> tuple[str, ...]:
@@ -186,12 +184,12 @@ def _read_classes(report: Path, evidence: Evidence) -> tuple[str, ...]:
         key, classes = str(facts["bundle"]["content_key"]), tuple(map(str, facts["images_per_class"]))
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise ModelyardError(
-            f"{evidence.uri}: expected a {REPORT} with bundle and images_per_class, got {error!r}: "
+            f"expected a {REPORT} with bundle and images_per_class, got {error!r}: "
             "evaluate the same bundle and register it again"
         ) from None
     if key != evidence.content_key:
         raise ModelyardError(
-            f"{evidence.uri}: expected the predictions of the bundle {evidence.content_key[:12]}, "
+            f"expected the predictions of the bundle {evidence.content_key[:12]}, "
             f"{evidence.evaluation} in its run holds those of {key[:12]}: "
             "evaluate the same bundle and register it again"
         )

@@ -1,10 +1,8 @@
 """What a version keeps to compare live pictures with, fetched from its run."""
 
-import tempfile
 from dataclasses import dataclass
 from typing import Literal
 
-from modelyard.errors import ModelyardError
 from modelyard.evaluation.reference import (
     RECENT_REFERENCE,
     REFERENCE,
@@ -12,7 +10,7 @@ from modelyard.evaluation.reference import (
     make_reference,
     read_reference,
 )
-from modelyard.registry.evidence import Evidence, fetch_kept, list_kept, read_kept_predictions
+from modelyard.registry.evidence import Evidence, list_kept, read_kept, read_kept_predictions
 from modelyard.tracking.store import Store
 
 FIRST_ANSWERS_ONLY = "it keeps no figures of its test pictures: `make repro` evaluates it again"
@@ -38,20 +36,12 @@ def read_kept_reference(store: Store, evidence: Evidence, fewest: int) -> Kept:
     """
     kept = list_kept(store, evidence)
     if RECENT_REFERENCE in kept:
-        recent = _read(store, evidence, RECENT_REFERENCE)
+        recent = read_kept(store, evidence, RECENT_REFERENCE, read_reference)
         if recent.images >= fewest:
             return Kept(recent, evidence.metrics.get("recent/accuracy"), "recent set")
     accuracy = evidence.metrics.get("test/accuracy")
     if REFERENCE in kept:
-        return Kept(_read(store, evidence, REFERENCE), accuracy, "test set")
+        return Kept(read_kept(store, evidence, REFERENCE, read_reference), accuracy, "test set")
     predictions, classes = read_kept_predictions(store, evidence)
     reference = make_reference(predictions.probabilities, None, classes)
     return Kept(reference, accuracy, "test set", FIRST_ANSWERS_ONLY)
-
-
-def _read(store: Store, evidence: Evidence, name: str) -> Reference:
-    with tempfile.TemporaryDirectory() as folder:
-        try:
-            return read_reference(fetch_kept(store, evidence, name, folder))
-        except ModelyardError as error:
-            raise ModelyardError(f"{evidence.uri}: {error}".replace(f"{folder}/", "")) from None

@@ -2,7 +2,7 @@
 
 import tempfile
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 from modelyard.errors import ModelyardError
@@ -24,10 +24,6 @@ class Finding:
     subject: str
     problem: str
     remedy: str
-
-    def to_plain(self) -> dict[str, str]:
-        """Return it as JSON has it."""
-        return asdict(self)
 
 
 def verify_registry(store: Store) -> Iterator[Finding]:

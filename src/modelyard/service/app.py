@@ -4,7 +4,7 @@ import functools
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import Any, BinaryIO
+from typing import Any
 
 import orjson
 from starlette.applications import Starlette
@@ -56,21 +56,20 @@ register_url_convertor("version", VersionConvertor())
 def create_app(
     models: Models,
     settings: Settings,
-    log_stream: BinaryIO | None = None,
     arrivals: Arrivals | None = None,
     recording: RecordingOptions | None = None,
 ) -> ASGIApp:
     """Make the application, which starts and stops the models with itself.
 
-    The access log goes to `log_stream`, by default stdout. Clients among the `arrivals` at the port are
-    accepted before it is closed. What is answered is recorded, if there are options for that.
+    Clients among the `arrivals` at the port are accepted before it is closed. What is answered is recorded,
+    if there are options for that.
 
     Raises:
         ModelyardError: the place of the record cannot be opened.
     """
     admission = Admission(settings.max_concurrent, settings.max_queued)
     loading = ThreadPoolExecutor(LOADERS, thread_name_prefix="load")
-    log, draining = AccessLog(log_stream), Draining(settings.drain_s, arrivals)
+    log, draining = AccessLog(), Draining(settings.drain_s, arrivals)
     record: Recording | None = None
 
     def problems() -> list[str]:

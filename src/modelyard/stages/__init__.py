@@ -1,1 +1,1 @@
-"""How stages run, and how the values they run with are kept."""
+"""How stages run, and how the values in params.yaml are kept."""

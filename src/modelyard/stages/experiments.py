@@ -34,7 +34,7 @@ def compare_values(conf: Mapping[str, Any], here: Mapping[str, Any]) -> dict[str
 def follow_conf(conf: dict[str, Any], before: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
     """Return the new content of params.yaml, and lines about the experiment that it holds.
 
-    The values of an experiment in `before` are kept until conf/ changes one of them; then all are given up.
+    The values of an experiment in `before` are kept until conf/ changes one of them; then all are dropped.
     """
     record: Differences = before.get(RECORD) or {}
     chosen = {key: told for key, told in compare_values(conf, before).items() if key in record}

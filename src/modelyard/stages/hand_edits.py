@@ -27,7 +27,7 @@ def read_unedited(params: Path, lock: Path, composed: dict[str, Any]) -> dict[st
     try:
         values = yaml.safe_load(content)
     except yaml.YAMLError as error:
-        raise ModelyardError(f"{fault} and is no YAML any more: {error}\n{ADVICE}") from None
+        raise ModelyardError(f"{fault} and is not YAML any more: {error}\n{ADVICE}") from None
     if not isinstance(values, dict):
         raise ModelyardError(f"{fault}, expected groups of values, got {values!r}\n{ADVICE}")
     if recorded:

@@ -9,6 +9,7 @@ from modelyard.repository import find_root
 
 # How long a SQLite connection waits for other writers.
 SQLITE_TIMEOUT_S = 120
+SERVER_TIMEOUT_S = 5
 
 
 def tracking_uri() -> str:
@@ -27,6 +28,15 @@ def database_file(uri: str) -> Path | None:
     if not uri.startswith("sqlite:///"):
         return None
     return Path(uri.removeprefix("sqlite:///").split("?")[0])
+
+
+def reach_server(uri: str) -> None:
+    """Raise an OSError, as all errors of requests are, unless a healthy server answers within 5 s."""
+    import requests
+
+    # Streamed, since the body may be of any length, and is not read.
+    with requests.get(f"{uri.rstrip('/')}/health", timeout=SERVER_TIMEOUT_S, stream=True) as answer:
+        answer.raise_for_status()
 
 
 def web_address(uri: str) -> str | None:

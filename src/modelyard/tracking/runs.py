@@ -21,6 +21,9 @@ from modelyard.tracking.lineage import digest, lineage_tags
 from modelyard.tracking.mlflow_types import MlflowClient
 from modelyard.tracking.store import NOTE, Tracking
 
+# MLflow takes no more at once.
+MOST_METRICS = 1000
+
 
 @dataclass(frozen=True)
 class Dataset:
@@ -176,6 +179,12 @@ def log_epoch(client: MlflowClient, run_id: str, epoch: int, metrics: Mapping[st
     now = int(time.time() * 1000)
     logged = [Metric(_metric_name(key), value, now, epoch + 1) for key, value in metrics.items()]
     client.log_batch(run_id, metrics=logged)
+
+
+def log_metrics(client: MlflowClient, run_id: str, metrics: Sequence[Any]) -> None:
+    """Log MLflow's metrics, however many: a thousand classes have three thousand."""
+    for start in range(0, len(metrics), MOST_METRICS):
+        client.log_batch(run_id, metrics=metrics[start : start + MOST_METRICS])
 
 
 def log_dataset(client: MlflowClient, run_id: str, dataset: Dataset, context: str) -> None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from modelyard.errors import ModelyardError
 from modelyard.imports import without_collecting
-from modelyard.tracking.address import database_file, tracking_uri
+from modelyard.tracking.address import database_file, reach_server, tracking_uri
 from modelyard.tracking.calls import EXISTS, READ_ONLY, ask
 from modelyard.tracking.database import check_tables, first_use
 from modelyard.tracking.mlflow_types import MlflowClient
@@ -13,7 +13,6 @@ from modelyard.tracking.tuning import PATIENCE, QUIET, set_defaults
 
 # A database's artifacts lie in this folder beside it.
 ARTIFACTS = "mlartifacts"
-SERVER_TIMEOUT_S = 5
 # MLflow's tag for what a page shows as its description.
 NOTE = "mlflow.note.content"
 ABOUT_RUNS = "Every training and every imported network is a run here; registered ones are versions."
@@ -107,12 +106,9 @@ def _open_client(uri: str) -> MlflowClient:
 def _ask_server(uri: str) -> None:
     if not uri.startswith("http"):
         return
-    import requests
-
     try:
-        response = requests.get(f"{uri.rstrip('/')}/health", timeout=SERVER_TIMEOUT_S)
-        response.raise_for_status()
-    except requests.RequestException as error:
+        reach_server(uri)
+    except OSError as error:
         raise ModelyardError(
             f"MLFLOW_TRACKING_URI={uri}: expected an MLflow server, {type(error).__name__} came. Start it, "
             "or unset MLFLOW_TRACKING_URI to use the local database"

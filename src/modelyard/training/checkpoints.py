@@ -1,4 +1,4 @@
-"""Checkpoints: what a training needs to continue after a kill with the same result.
+"""Checkpoints: what a training needs to continue after being killed, with the same result.
 
 Each epoch has a folder, which is renamed into place when it is complete. `train.resume_from` takes the
 `network.keras` in it.
@@ -25,7 +25,7 @@ _NETWORK, _PROGRESS, _BEST, _RUN = "network.keras", "progress.json", "best.npz",
 
 @dataclass
 class Progress:
-    """The metrics of each finished epoch of a fit, and number (from 0) and weights of the best epoch.
+    """The metrics of each finished epoch of a fit, and the number (from 0) and weights of the best epoch.
 
     Without early stopping there is no best epoch.
     """

@@ -58,7 +58,7 @@ def seed_everything(seed: int) -> None:
 def prepare_network(task: Task) -> "keras.Model":
     """Return a compiled network with new weights, or with the weights and optimizer state of `task.start`.
 
-    Raises ModelyardError if the warm-up is longer than the training, or `task.start` does not suit, and
+    Raises ModelyardError if the warm-up is longer than the training, or `task.start` does not match, and
     UsageError if the batches cannot be divided among the devices.
     """
     model, distribution = task.model, task.distribution

@@ -160,7 +160,7 @@ def test_hidden_files_and_empty_folders_are_skipped_and_counted(
 
 
 def other_files(folder: Path) -> dict[str, bytes]:
-    """Return files that are no whole PNG or JPEG, each in its own way."""
+    """Return files that are not whole PNG or JPEG, each in its own way."""
     whole = png(folder)
     broken = bytearray(whole)
     broken[len(whole) // 2] ^= 0xFF
@@ -213,7 +213,7 @@ def test_with_skip_they_are_left_out_and_stand_on_record(
     assert left_out["ant/a.gif"] == "a GIF, not PNG or JPEG"
     said = capsys.readouterr().err
     assert (
-        "mine: left out, files that are no whole PNG or JPEG (8): ant/a.gif, ant/b.bmp, ant/c.png, ..."
+        "mine: left out, files that are not whole PNG or JPEG (8): ant/a.gif, ant/b.bmp, ant/c.png, ..."
         in said
     )
 
@@ -232,7 +232,7 @@ def test_links_that_lead_nowhere_and_pipes_are_no_pictures(tmp_path: Path) -> No
     os.mkfifo(tmp_path / "bee/pipe")
     said = refusal(tmp_path, {})
     for name in ("ant/gone.png", "ant/self.png", "bee/pipe"):
-        assert f"\n  {name}: no file, or a link that leads nowhere" in said
+        assert f"\n  {name}: not a file, or a link that leads nowhere" in said
 
 
 def test_a_file_of_a_gigabyte_is_not_even_read(tmp_path: Path) -> None:

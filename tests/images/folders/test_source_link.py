@@ -125,7 +125,7 @@ def test_a_missing_folder_is_named_with_the_places_where_it_was_looked_for(
 
 
 def test_a_path_that_is_no_folder_is_refused(repository: Path) -> None:
-    with pytest.raises(ModelyardError, match=r"data.path: expected a folder, .*dvc.yaml is none"):
+    with pytest.raises(ModelyardError, match=r"data.path: expected a folder, .*dvc.yaml is not one"):
         lay_source("dvc.yaml", LINK)
 
 

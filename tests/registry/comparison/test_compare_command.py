@@ -14,7 +14,7 @@ from evaluated_registry import PICTURES, RIGHT, EvaluatedRegistry
 from fault_server import Fault, run_fault_server
 from modelyard.cli.main import main
 from modelyard.images.pictures import write_pictures
-from modelyard.tracking import store
+from modelyard.tracking import address
 from small_registry import SmallRegistry
 
 WRONG = (1, *RIGHT[1:])
@@ -212,7 +212,7 @@ def test_a_file_that_is_no_database_is_told_in_one_line(tmp_path: Path) -> None:
 def test_a_server_that_hangs_is_told_in_one_line(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(store, "SERVER_TIMEOUT_S", 0.2)
+    monkeypatch.setattr(address, "SERVER_TIMEOUT_S", 0.2)
     with run_fault_server() as server:
         server.serve("/health", b"OK", Fault(mute=True))
         monkeypatch.setenv("MLFLOW_TRACKING_URI", server.address)

@@ -13,12 +13,13 @@ import pytest
 from PIL import Image
 
 from evaluated_registry import PICTURES, RIGHT, EvaluatedRegistry
+from modelyard.cli.output import write_html
 from modelyard.errors import ModelyardError
 from modelyard.evaluation.measures.paired import PairedTest
 from modelyard.images.pictures import write_pictures
 from modelyard.registry.comparison.columns import Columns
 from modelyard.registry.comparison.comparison import Comparison, Measure, Setting, compare
-from modelyard.registry.comparison.page import draw_page, write_page
+from modelyard.registry.comparison.page import draw_page
 from modelyard.registry.comparison.table import draw_table
 from modelyard.registry.comparison.test_split import find_test_split
 from modelyard.registry.comparison.words import give_verdict, show_p_value, show_value
@@ -384,10 +385,10 @@ def test_what_comes_from_others_is_text_on_the_page(comparison: Comparison) -> N
 
 def test_a_page_that_cannot_be_drawn_leaves_the_old_one(comparison: Comparison, tmp_path: Path) -> None:
     path = tmp_path / "page.html"
-    write_page(path, [comparison], None)
+    write_html(path, draw_page([comparison], None))
     before = path.read_bytes()
     with pytest.raises(IndexError):
-        write_page(path, [comparison], PICTURES.take(np.arange(1)))
+        write_html(path, draw_page([comparison], PICTURES.take(np.arange(1))))
     assert path.read_bytes() == before
     assert list(tmp_path.glob(".page*")) == []
 

@@ -1,8 +1,8 @@
-"""Answer many pictures, into one file.
+"""Answer many pictures, and write the answers to one file.
 
 Answer the pictures in folders, in a list of files or in a column of a Parquet file, on all processors, and
-write their labels and scores to one file. A run that was ended goes on where it was. Exit code 1: a picture
-has no answer; the file says why.
+write their labels and scores to one file. An interrupted run continues where it stopped. Exit code 1: a
+picture has no answer; the file says why.
 """
 
 import argparse
@@ -36,9 +36,9 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
     command.add_argument("--out", type=Path, required=True, metavar="FILE", help=out)
     column = "the column of pictures in a .parquet file (default: image)"
     command.add_argument("--column", default="image", metavar="NAME", help=column)
-    ids = "the column that says what each is called (default: the row's number, from 0)"
+    ids = "the column with the name of each picture (default: the row's number, from 0)"
     command.add_argument("--id", metavar="NAME", help=ids)
-    command.add_argument("--workers", type=int, metavar="N", help="processes (default: one a processor)")
+    command.add_argument("--workers", type=int, metavar="N", help="processes (default: one per processor)")
 
 
 def run(given: argparse.Namespace) -> int:
@@ -87,7 +87,7 @@ def _find_inputs(given: argparse.Namespace, folder: Path) -> "Inputs":
         raise UsageError(f"expected one .parquet file alone, got {len(given.inputs)} inputs")
     if tables:
         return PictureTable(tables[0], given.column, given.id)
-    # An output inside a folder of pictures is none of them.
+    # An output inside a folder of pictures is not one of them.
     ours = [given.out, name_parts(given.out), name_metadata(given.out)]
     paths = read_list(str(given.files)) if given.files else list_files(map(str, given.inputs), ours)
     return PictureFiles(paths, folder / "list")

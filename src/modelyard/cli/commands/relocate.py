@@ -1,6 +1,6 @@
-"""Let the registry follow a folder that was moved.
+"""Update the registry after its folder was moved.
 
-Write the new place of the artifacts into the database, which names them by absolute addresses. Needed once
+Write the new place of the artifacts into the database, which holds absolute addresses. This is needed once
 after the folder was moved or copied; `verify` says when.
 """
 
@@ -24,4 +24,4 @@ def run(given: argparse.Namespace) -> None:
     if given.json:
         say_json({"locations": count})
     else:
-        say(f"locations that were changed: {count}")
+        say(f"locations changed: {count}")

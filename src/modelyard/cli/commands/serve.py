@@ -24,7 +24,7 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
     command.formatter_class = argparse.ArgumentDefaultsHelpFormatter
     # Two options have no default here: their help says what happens without them.
     unset = argparse.SUPPRESS
-    names = "to serve; the first is the default one; repeat it (default: all)"
+    names = "a model to serve, the first is the default; can be repeated (default: all)"
     command.add_argument("--model", action="append", default=unset, metavar="NAME", help=names)
     command.add_argument("--host", default="127.0.0.1", help="to listen on; 0.0.0.0 lets others in")
     command.add_argument(
@@ -33,7 +33,7 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--workers", type=partial(_read_number, 1, 64), default=1, help="processes, each with its own models"
     )
-    copy = "for the local copy of what is served (default: in the user's cache)"
+    copy = "for the local copy of the served bundles (default: in the user's cache)"
     command.add_argument("--copy", type=Path, default=unset, metavar="FOLDER", help=copy)
     _add_recording(command)
     for name, limit in LIMITS.items():
@@ -78,15 +78,15 @@ def run(given: argparse.Namespace) -> None:
 
 
 def _add_recording(command: argparse.ArgumentParser) -> None:
-    """Add the options of what is kept of answers."""
+    """Add the options that say what is recorded."""
     unset = argparse.SUPPRESS
     place = (
         "record each answer in this folder or s3://bucket/prefix, and take labels (default: nothing is kept)"
     )
     command.add_argument("--record", default=unset, metavar="PLACE", help=place)
-    share = "keep the files of this share of the pictures too, 0 to 1; they may be personal data"
+    share = "also keep the files of this share of the pictures, 0 to 1; they may be personal data"
     command.add_argument("--record-images", type=_read_share, default=0.0, metavar="SHARE", help=share)
-    alias = "of versions, such as challenger, that answer the same pictures in spare time, for the record"
+    alias = "record what the versions with this alias, such as challenger, answer to the same pictures"
     command.add_argument("--shadow", default=unset, metavar="ALIAS", help=alias)
 
 
@@ -99,7 +99,7 @@ def _read_recording(given: argparse.Namespace) -> "RecordingOptions | None":
     from modelyard.monitoring.tables.places import open_place
     from modelyard.service.recording.options import RecordingOptions
 
-    # What is wrong with it is reported here once, not by every process.
+    # A wrong place is reported here once, not by every process.
     open_place(place)
     return RecordingOptions(place, given.record_images, shadow)
 

@@ -1,1 +1,1 @@
-"""Measures of answers, with their intervals: by labels, of two classifiers together, and beside a source."""
+"""Measures of answers, with intervals: against labels, between two classifiers, and against a source."""

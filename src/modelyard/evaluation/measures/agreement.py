@@ -1,11 +1,11 @@
 """How far a served model's answers are from those of the network it was made from."""
 
-import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
+from modelyard.arrays import open_arrays
 from modelyard.errors import ModelyardError
 from modelyard.evaluation.measures.classification import Floats, Integers, check_probabilities
 
@@ -16,16 +16,9 @@ def read_answers(path: Path) -> dict[str, Floats]:
     Raises:
         ModelyardError: the file is missing, or is no .npz with `names` and `probabilities`.
     """
-    try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
-            names, probabilities = arrays["names"], arrays["probabilities"]
-    except FileNotFoundError:
-        raise ModelyardError(f"{path} is missing: packaging the bundle writes it") from None
-    except (ValueError, KeyError, EOFError, OSError, zipfile.BadZipFile) as error:
-        raise ModelyardError(
-            f"{path}: expected an .npz with `names` and `probabilities`, got {error}: "
-            "package the bundle again"
-        ) from error
+    expected, maker = "an .npz with `names` and `probabilities`", "packaging the bundle writes it"
+    with open_arrays(path, expected, maker, "package the bundle again") as arrays:
+        names, probabilities = arrays["names"], arrays["probabilities"]
     check_probabilities(probabilities, str(path))
     if names.shape != (len(probabilities),):
         raise ModelyardError(

@@ -217,12 +217,12 @@ def measure_answers(probabilities: Floats, labels: Integers, bins: int) -> dict[
 
 
 def measure_classes(confusion: Integers, names: Sequence[str]) -> dict[str, dict[str, float]]:
-    """Return precision, recall and F1 of every class, under its name within a metric's."""
+    """Return precision, recall and F1 of every class, under the name that metrics use for it."""
     return class_scores(confusion).by_class(name_classes(names))
 
 
 def name_classes(names: Sequence[str]) -> tuple[str, ...]:
-    """Return each class's name within a metric's: MLflow takes only letters, digits, spaces and `_-./`.
+    """Return each class's name for use in a metric's: MLflow takes only letters, digits, spaces and `_-./`.
 
     A name with other characters gets the class's number too, so that no two are alike.
     """

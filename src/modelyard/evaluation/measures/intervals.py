@@ -29,7 +29,7 @@ def measure_intervals(predictions: Predictions, classes: Sequence[str]) -> dict[
 
     Shares (accuracy, and each class's precision and recall) and the count of errors have Wilson's interval;
     the log loss, a mean over many images, the normal one; the macro F1 percentiles of resampled test sets
-    (Efron, 1979). The calibration error has none, for resampling makes it larger than it is.
+    (Efron, 1979). The calibration error has none, because resampling makes it larger.
     """
     confusion = confusion_matrix(predictions.probabilities, predictions.labels)
     images, right = int(confusion.sum()), int(confusion.trace())

@@ -7,13 +7,16 @@ import numpy as np
 from modelyard.errors import ModelyardError
 from modelyard.evaluation.reports import Predictions
 
+# A smaller p-value is called significant, by convention.
+SIGNIFICANT = 0.05
+
 
 @dataclass(frozen=True)
 class PairedTest:
-    """The images that only one of two classifiers answers rightly, of all that both answered.
+    """The images that only one of two classifiers gets right, of all that both answered.
 
-    `p_value` is the probability, 0..1, of so uneven a split if each such image is as likely to fall to one as
-    to the other; 1.0 if there is none.
+    `p_value` is the probability, 0..1, of so uneven a split if each such image is equally likely to go either
+    way; 1.0 if there is none.
     """
 
     only_first: int

@@ -15,7 +15,7 @@ TRAIN, RECENT = "train", "recent"
 
 
 def name_folder(label: str) -> str:
-    """Return the name of a class's folder: its own, percent-encoded where no folder can be named so."""
+    """Return the name of a class's folder: its own, percent-encoded where a folder cannot have that name."""
     name = label.replace("%", "%25").replace("/", "%2F")
     return f"%2E{name[1:]}" if name.startswith(".") else name
 
@@ -23,7 +23,7 @@ def name_folder(label: str) -> str:
 def add_pictures(splits: Mapping[str, Pictures], folder: Path) -> dict[str, Pictures]:
     """Return the splits of a dataset with a folder's pictures: more to train on, and the split `recent`.
 
-    The added ones come first, so that a training on some of the pictures has them all.
+    The added ones come first, so that training on a part of the pictures includes all of them.
 
     Raises:
         ModelyardError: see `read_additions`.
@@ -48,11 +48,11 @@ def read_additions(
 ) -> tuple[PictureFiles, PictureFiles]:
     """Return the pictures of `folder`/train and `folder`/recent, each with a folder for a class.
 
-    Copies of pictures of the dataset's other splits, whose pixels have a digest in `kept_out`, are left out,
-    as are those in train of pictures in recent. A folder that is missing has none.
+    Pictures whose pixels have a digest in `kept_out`, copies from the dataset's other splits, are left out.
+    So are pictures in train that recent has too. A missing folder has none.
 
     Raises:
-        ModelyardError: a file is no whole PNG or JPEG, or lies in no class of the dataset.
+        ModelyardError: a file is not a whole PNG or JPEG, or not in the folder of a class.
     """
     recent, seen = _read_split(folder, RECENT, classes, kept_out)
     training, _ = _read_split(folder, TRAIN, classes, {*kept_out, *seen})

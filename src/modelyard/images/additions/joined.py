@@ -1,7 +1,7 @@
 """Pictures of a dataset together with those that were added to it."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, Self
@@ -11,6 +11,14 @@ from numpy.typing import NDArray
 
 if TYPE_CHECKING:
     from modelyard.images.pictures import Labels, PictureFiles, PixelPictures
+
+
+def digest_labelled(keys: Iterable[str], labels: "Labels") -> str:
+    """Return the SHA-256, in hex, over a line for each picture: its key, and its label."""
+    digest = hashlib.sha256()
+    for key, label in zip(keys, labels, strict=True):
+        digest.update(f"{key} {label}\n".encode())
+    return digest.hexdigest()
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,10 +75,8 @@ class JoinedPictures:
     @cached_property
     def digest(self) -> str:
         """SHA-256, in hex, over a line for each picture: its key, and its label."""
-        digest = hashlib.sha256()
-        for place, label in enumerate(self.labels):
-            digest.update(f"{self.key(place)} {label}\n".encode())
-        return digest.hexdigest()
+        keys = (self.key(place) for place in range(len(self)))
+        return digest_labelled(keys, self.labels)
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """Return the arrays of a file, apart from the labels."""

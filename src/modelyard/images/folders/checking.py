@@ -18,12 +18,12 @@ class Look:
 
 
 def look_at(path: Path) -> Look | str:
-    """Read and decode a file; return the reason if it is no whole PNG or JPEG."""
+    """Read and decode a file; return the reason if it is not a whole PNG or JPEG."""
     try:
         str(path).encode()
         # Opening a pipe would wait for its other end.
         if not path.is_file():
-            return "no file, or a link that leads nowhere"
+            return "not a file, or a link that leads nowhere"
         if path.stat().st_size > LIMITS.max_bytes:
             return f"more than {LIMITS.max_bytes:,} bytes"
         if reason := _say_what_else(_read_start(path)):

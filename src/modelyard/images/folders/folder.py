@@ -1,4 +1,4 @@
-"""A dataset of one's own: a folder of PNG or JPEG files for each class."""
+"""A dataset of your own: a folder of PNG or JPEG files for each class."""
 
 import sys
 from collections import Counter
@@ -41,13 +41,13 @@ class Seen:
 def obtain_folder(data: FolderDataset, folder: Path) -> Obtained:
     """Check every file of a folder: each is read and decoded once, and only its digests are kept.
 
-    `folder` is where `data.path` is to be found; messages have paths below it. Returns the splits that the
+    `folder` is where `data.path` leads; messages have paths below it. Returns the splits that the
     folder has; `facts` has the files that were left out.
 
     Raises:
-        ModelyardError: the folder has another layout; a file is no whole PNG or JPEG, and data.on_unreadable
-            is "stop"; there are fewer than two classes, or than two pictures of one; copies of a picture are
-            in different classes.
+        ModelyardError: the folder has another layout; a file is not a whole PNG or JPEG, and
+            data.on_unreadable is "stop"; there are fewer than two classes, or fewer than two pictures of one;
+            copies of a picture are in different classes.
     """
     with named(data.path):
         return _obtain(data, folder)
@@ -63,7 +63,7 @@ def _obtain(data: FolderDataset, folder: Path) -> Obtained:
     _refuse_two_labels(seen)
     kept, shared = _part_copies(seen)
     copies = {each.file.path: "a copy of a picture in another split" for each in shared}
-    _tell(data, "files that are no whole PNG or JPEG", unreadable)
+    _tell(data, "files that are not whole PNG or JPEG", unreadable)
     _tell(data, "copies of pictures in test/ or validation/", copies)
     print(f"{data.path}: {len(kept):,} pictures; {describe_skipped(listing.skipped)}", file=sys.stderr)
     facts = {"skipped": listing.skipped, "left_out": unreadable | copies}
@@ -91,12 +91,12 @@ def _refuse_few(listing: Listing, files: Iterable[Listed]) -> None:
     if few:
         raise ModelyardError(
             f"expected at least two pictures of each class, found fewer of some {name_some(few)}\n"
-            "Add pictures, or take the folder away."
+            "Add pictures, or remove the folder."
         )
 
 
 def _look(folder: Path, listing: Listing) -> tuple[list[Seen], dict[str, str]]:
-    """Return the pictures, and the reason for each file that is none, by its path."""
+    """Return the pictures and, by path, the reason why each other file is not one."""
     paths = [*(file.path for file in listing.files), *listing.strays]
     looks = work_through(lambda path: look_at(folder / path), paths, "reading")
     seen = [
@@ -115,7 +115,7 @@ def _refuse_unreadable(unreadable: Mapping[str, str]) -> None:
         reasons = [f"{path}: {reason}" for path, reason in unreadable.items()]
         raise ModelyardError(
             f"expected whole PNG or JPEG files only, found others {name_some(reasons)}\n"
-            "Take them away, or leave them out with `on_unreadable: skip` in the dataset's file in conf/data."
+            "Remove them, or leave them out with `on_unreadable: skip` in the dataset's file in conf/data."
         )
 
 
@@ -148,7 +148,7 @@ def _refuse_two_labels(pictures: Iterable[Seen]) -> None:
 
 
 def _part_copies(pictures: Sequence[Seen]) -> tuple[list[Seen], list[Seen]]:
-    """Return the pictures without copies of another split, and these copies; test keeps all of its own."""
+    """Return the pictures without copies from another split, and these copies; test keeps all of its own."""
     owner: dict[str, str] = {}
     for picture in sorted(pictures, key=lambda picture: _PRECEDENCE.index(picture.file.split)):
         owner.setdefault(picture.look.pixels, picture.file.split)

@@ -25,7 +25,7 @@ _NO_LABEL = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
 
 @dataclass(frozen=True)
 class Listed:
-    """A file that ought to be a picture: its path below the folder, with slashes, its split and its label."""
+    """A file that should be a picture: its path below the folder, with slashes, its split and its label."""
 
     path: str
     split: str
@@ -38,7 +38,7 @@ class Listing:
 
     Attributes:
         files: sorted by path, the same on every machine.
-        strays: paths of files outside the classes that are no pictures.
+        strays: paths of files outside the classes that are not pictures.
         splits: those of SPLITS with a folder of their own; none if the classes are at the top.
         skipped: the numbers of hidden files and empty folders.
     """

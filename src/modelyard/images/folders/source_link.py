@@ -18,8 +18,8 @@ def lay_source(path: str | None, link: Path, key: str = "data.path") -> None:
 
     A relative path is looked for in the working directory, then in the repository's root. None makes a folder
     of `link` that only says where the pictures come from. An earlier link or such a folder is replaced.
-    Raises ModelyardError if `path` is missing, is no folder or contains `link`, or something else is in the
-    place of `link`.
+    Raises ModelyardError if `path` is missing, is no folder or contains `link`, or something else is at
+    `link`.
     """
     target = None if path is None else _find_folder(path, link, key)
     _clear(link)
@@ -50,7 +50,7 @@ def _find_folder(path: str, link: Path, key: str) -> Path:
     if target is None:
         raise ModelyardError(f"{key}: expected a folder, there is no {' and no '.join(map(str, places))}")
     if not target.is_dir():
-        raise ModelyardError(f"{key}: expected a folder, {target} is none")
+        raise ModelyardError(f"{key}: expected a folder, {target} is not one")
     here = link.parent.resolve() / link.name
     if here.is_relative_to(target.resolve()) or target.absolute() == here:
         raise ModelyardError(f"{key}: expected a folder apart from {link}, got {path}")
@@ -65,7 +65,7 @@ def _clear(link: Path) -> None:
         shutil.rmtree(link)
     elif link.exists():
         raise ModelyardError(
-            f"{link}: expected a link or links of `compose`, or nothing, got something else: move it away"
+            f"{link}: expected links that `compose` made, or nothing, got something else: move it away"
         )
 
 

@@ -132,7 +132,7 @@ def _read_folder(folder: Path, data: IdxDataset) -> Raw:
 def _need_sums(names: Iterable[str], data: IdxDataset, address: str) -> None:
     if unknown := [name for name in names if name not in data.sha256]:
         raise WrongContent(
-            address, f"gives raw files, data.sha256 those of the packed ones only: {', '.join(unknown)}"
+            address, f"gives raw files, but data.sha256 has only those of packed files: {', '.join(unknown)}"
         )
 
 

@@ -18,7 +18,7 @@ from modelyard.monitoring.tables.reading import THREADS, Skipped, Wanted, read_d
 from modelyard.monitoring.tables.schema import ANSWERS
 
 _COLUMNS = ("time", "request_id", "index", "sha256")
-# Of the digest, as many hex digits as make a share of pictures exact enough.
+# Hex digits of a digest: enough for an exact share of the pictures.
 _DIGITS = 8
 # Files that are in memory at once.
 _AHEAD = 64
@@ -26,7 +26,7 @@ _AHEAD = 64
 
 @dataclass
 class Collected:
-    """How many pictures came to which folder, and how many were left out, by the reason."""
+    """How many pictures were written to which folder, and how many were left out, by reason."""
 
     written: Counter[str] = field(default_factory=Counter)
     left_out: Counter[str] = field(default_factory=Counter)
@@ -47,14 +47,14 @@ class Wish:
 def collect(place: Place, wish: Wish, test: Collection[str], out: Path) -> Collected:
     """Write labelled pictures to `out`/train/CLASS and `out`/recent/CLASS, each under its file's digest.
 
-    A picture is recent by the digest of its pixels, so that it is so in every later call, as are its copies.
-    What an earlier call wrote stays; a picture with another label now moves to its class.
+    The digest of its pixels decides whether a picture is recent, so copies and later calls agree. What an
+    earlier call wrote stays; a picture that has another label now moves to its class.
 
     Args:
         place: where answers, labels and pictures are.
         wish: what is collected.
         test: digests of the pixels of the test split, as `digest_pictures` returns them.
-        out: the folder; it is made where it is missing.
+        out: the folder; it is created if missing.
 
     Raises:
         ModelyardError: the place cannot be read.
@@ -74,10 +74,10 @@ def collect(place: Place, wish: Wish, test: Collection[str], out: Path) -> Colle
         try:
             pixels = digest_arrays(decode(content, LIMITS))
         except ImageError:
-            collected.left_out["they are no whole PNG or JPEG"] += 1
+            collected.left_out["they are not whole PNG or JPEG files"] += 1
             continue
         if label not in wish.classes:
-            collected.left_out["their label is no class of the dataset"] += 1
+            collected.left_out["their label is not a class of the dataset"] += 1
         elif pixels in test:
             collected.left_out["they are in the test split"] += 1
         elif pixels in known:

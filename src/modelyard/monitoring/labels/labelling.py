@@ -27,7 +27,7 @@ def label_from_file(place: Place, model: str, path: Path, labels: Collection[str
         labels: those that the model knows.
 
     Raises:
-        ModelyardError: a line is wrong, and which; or the file or the place fails.
+        ModelyardError: a line is wrong (the message says which), or the file or the place fails.
     """
     now = (datetime.now(UTC) - _EPOCH) // timedelta(microseconds=1)
     try:
@@ -50,7 +50,7 @@ def _read_rows(path: Path, lines: Any, labels: Collection[str]) -> Iterator[tupl
         values = {name: (line.get(name) or "").strip() for name in ("label", "sha256", "request_id", "index")}
         if wrong := _find_fault(values, labels):
             raise ModelyardError(f"{path}, line {lines.line_num}: {wrong}")
-        # The version is known to the answer.
+        # The recorded answer has the version.
         yield (
             values["request_id"],
             int(values["index"] or 0),

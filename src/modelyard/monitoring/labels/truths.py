@@ -54,7 +54,7 @@ class Truths:
 
 
 def read_truths(place: Place, model: str, until: datetime, skipped: Skipped) -> Truths:
-    """Read all labels of a model; of several for one answer, the last by time counts."""
+    """Read all labels of a model; if one answer has several, the latest counts."""
     truths = Truths()
     for _, parts in read_days(place, LABELS, Wanted(model, _COLUMNS, _BEGINNING, until), skipped):
         for rows in parts:

@@ -1,13 +1,10 @@
 """A report as one self-contained HTML page, with the pictures that a version was least sure of."""
 
-import functools
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from modelyard.files import replace_file
 from modelyard.images.pictures import LIMITS
 from modelyard.inference.decoding.images import ImageError, decode
-from modelyard.inference.plain_text import escape
 from modelyard.monitoring.findings import Verdict
 from modelyard.monitoring.reports.report import Report
 from modelyard.monitoring.reports.words import (
@@ -24,17 +21,9 @@ from modelyard.monitoring.tables.kept_images import read_image
 from modelyard.monitoring.tables.places import Place
 from modelyard.monitoring.tallies import Unsure
 from modelyard.plots.thumbnails import SIDE, embed_pixels, shrink
-
-if TYPE_CHECKING:
-    from jinja2 import Environment
+from modelyard.registry.comparison.templates import open_templates
 
 TEMPLATE = "page.html"
-
-
-def write_page(path: Path, report: Report, place: Place) -> None:
-    """Write the page with the pictures that were kept, whole or not at all."""
-    with replace_file(path) as new:
-        new.write_text(draw_page(report, place), encoding="utf-8")
 
 
 def draw_page(report: Report, place: Place | None = None) -> str:
@@ -43,12 +32,12 @@ def draw_page(report: Report, place: Place | None = None) -> str:
     pictures = {
         one: _embed(place, model, one) for section in report.sections for one in section.total.unsure if place
     }
-    return (
-        _open_templates()
-        .get_template(TEMPLATE)
-        .render(
-            report=report, pictures=pictures, verdict=give_verdict(report), has_pictures=place is not None
-        )
+    templates = open_templates(Path(__file__).parent)
+    helpers: list[Any] = [compare_pair, show_accuracy, show_corrected, show_effect, show_limit, show_shares]
+    templates.globals |= {helper.__name__: helper for helper in helpers}
+    templates.globals |= {"SUBJECTS": SUBJECTS, "ALARM": Verdict.ALARM, "ALIKE": Verdict.ALIKE}
+    return templates.get_template(TEMPLATE).render(
+        report=report, pictures=pictures, verdict=give_verdict(report), has_pictures=place is not None
     )
 
 
@@ -61,25 +50,3 @@ def _embed(place: Place, model: str, one: Unsure) -> str | None:
     except ImageError:
         return None
     return embed_pixels(shrink(pixels, SIDE))
-
-
-@functools.cache
-def _open_templates() -> "Environment":
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
-    here = Path(__file__).parent
-    # The style is the comparison's.
-    style = here.parents[1] / "registry" / "comparison"
-    templates = Environment(
-        loader=FileSystemLoader([here, style]),
-        autoescape=True,
-        # Names and labels from others stay text.
-        finalize=lambda value: escape(value) if type(value) is str else value,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=StrictUndefined,
-    )
-    helpers: list[Any] = [compare_pair, show_accuracy, show_corrected, show_effect, show_limit, show_shares]
-    templates.globals |= {helper.__name__: helper for helper in helpers}
-    templates.globals |= {"SUBJECTS": SUBJECTS, "ALARM": Verdict.ALARM, "ALIKE": Verdict.ALIKE}
-    return templates

@@ -75,7 +75,7 @@ class Section:
 
     @property
     def test_accuracy(self) -> tuple[float, Interval] | None:
-        """The same of its evaluation, None if that had no labels."""
+        """The same for its evaluation; None if that had no labels."""
         if self.measured is None or self.measured.right is None:
             return None
         right, images = self.measured.right, self.measured.reference.images
@@ -215,7 +215,7 @@ def _read_measured(store: Store, model: str, version: str, fewest: int) -> tuple
 
 
 def _order(answerer: Answerer) -> tuple[str, int, str]:
-    """Sort those that answer first, each by number."""
+    """Sort versions that answer before shadows, each by number."""
     number = int(answerer.version) if answerer.version.isdecimal() else 0
     return answerer.role, number, answerer.version
 

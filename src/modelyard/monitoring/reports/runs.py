@@ -10,19 +10,18 @@ from typing import Any
 from modelyard.monitoring.findings import ACCURACY, ask
 from modelyard.monitoring.reports.report import Report, Section
 from modelyard.params import Monitor
+from modelyard.tracking.runs import log_metrics
 from modelyard.tracking.store import Store, ensure_experiment
 
 EXPERIMENT = "modelyard monitoring"
 ABOUT = "How versions do on live pictures: a run for each report of `modelyard monitor`."
-# MLflow takes no more at once.
-MOST_METRICS = 1000
 
 
 def log_report(store: Store, report: Report, monitor: Monitor, page: str) -> str:
     """Log a report as a run of its own, finished at once, with its page and its JSON; return the run's id.
 
-    For each version there are `v3/images`, `v3/accuracy`, and `v3/change/labels` and others: the sizes of
-    changes, each by hours or days. A shadow's begin with `v4-shadow`.
+    Each version has `v3/images`, `v3/accuracy`, and the sizes of changes, such as `v3/change/labels`, by
+    hours or days. Those of a shadow begin with `v4-shadow`.
     """
     client, question = store.client, report.question
     tags = {
@@ -38,8 +37,7 @@ def log_report(store: Store, report: Report, monitor: Monitor, page: str) -> str
     run_id = str(client.create_run(experiment, run_name=name, tags=tags).info.run_id)
     metrics = [metric for section in report.sections for metric in _list_metrics(section, monitor)]
     metrics.append(_make_metric("alarms", len(report.alarms), question.until, 0))
-    for start in range(0, len(metrics), MOST_METRICS):
-        client.log_batch(run_id, metrics=metrics[start : start + MOST_METRICS])
+    log_metrics(client, run_id, metrics)
     with tempfile.TemporaryDirectory() as folder:
         Path(folder, "report.json").write_text(json.dumps(report.to_json(), indent=2))
         Path(folder, "report.html").write_text(page, encoding="utf-8")

@@ -4,13 +4,12 @@ import textwrap
 from collections.abc import Iterator
 
 from modelyard.evaluation.measures.intervals import Interval
+from modelyard.evaluation.measures.paired import SIGNIFICANT
 from modelyard.monitoring.findings import Finding, Verdict
 from modelyard.monitoring.pairs import Pairs
 from modelyard.monitoring.reports.report import Report, Section
 from modelyard.registry.comparison.words import show_p_value
 
-# A smaller p-value is called significant, by convention.
-SIGNIFICANT = 0.05
 SUBJECTS = {
     "labels": "first answers",
     "score": "scores",
@@ -51,8 +50,8 @@ def give_verdict(report: Report) -> str:
         subjects = [
             SUBJECTS[finding.subject].replace(":", "") for of, finding in report.alarms if of is section
         ]
-        told += [f"of {section.name}: {', '.join(subjects)}"] if subjects else []
-    return f"ALARM. Beyond their limits are, {'; '.join(told)} ({corrected})."
+        told += [f"{', '.join(subjects)} of {section.name}"] if subjects else []
+    return f"ALARM. Beyond their limits: {'; '.join(told)} ({corrected})."
 
 
 def show_accuracy(found: tuple[float, Interval] | None) -> str:

@@ -2,13 +2,18 @@
 
 import hashlib
 
+from modelyard.errors import ModelyardError
 from modelyard.monitoring.tables.places import IMAGES, Place
 
 SUFFIXES = (".png", ".jpg")
 
 
 def read_image(place: Place, model: str, sha256: str) -> tuple[bytes, str] | None:
-    """Return a file and the end of its name; None if none was kept, or what was kept has another digest."""
+    """Return a file and the end of its name; None if none was kept, or what was kept has another digest.
+
+    Raises:
+        ModelyardError: the place cannot be read.
+    """
     for suffix in SUFFIXES:
         path = f"{place.folder(IMAGES, model, sha256[:2])}/{sha256}{suffix}"
         try:
@@ -16,6 +21,8 @@ def read_image(place: Place, model: str, sha256: str) -> tuple[bytes, str] | Non
                 content = bytes(stream.readall())
         except FileNotFoundError:
             continue
+        except OSError as error:
+            raise ModelyardError(f"{place.name}: expected pictures that can be read: {error}") from None
         if hashlib.sha256(content).hexdigest() == sha256:
             return content, suffix
     return None

@@ -1,4 +1,4 @@
-"""Old parts and pictures, to be removed: how long answers are kept is for their owner to say."""
+"""Old parts and pictures, found and removed: their owner decides how long answers are kept."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -11,19 +11,19 @@ if TYPE_CHECKING:
     from pyarrow.fs import FileInfo
 
 _DAY = "/day="
-# Left by a process that was killed while it wrote; no process takes so long for a part.
+# Left by a process that was killed while it wrote; no process needs that long for a part.
 _LEFT, _LEFT_AFTER = ".new", timedelta(days=1)
 
 
-def find_old(place: Place, before: datetime, now: datetime | None = None) -> list["FileInfo"]:
+def find_old(place: Place, before: datetime) -> list["FileInfo"]:
     """Find parts whose whole day lies before a time, and pictures that were last written before it.
 
-    What a killed process left unfinished is among them, a day after that.
+    They include what a killed process left unfinished, from a day later on.
 
     Raises:
         OSError: the place cannot be read.
     """
-    left_before = (now or datetime.now(UTC)) - _LEFT_AFTER
+    left_before = datetime.now(UTC) - _LEFT_AFTER
     return [
         file
         for folder in (ANSWERS.name, LABELS.name, IMAGES)
@@ -33,7 +33,7 @@ def find_old(place: Place, before: datetime, now: datetime | None = None) -> lis
 
 
 def remove_files(place: Place, files: list["FileInfo"]) -> None:
-    """Remove files; one that is gone already is passed over.
+    """Remove files; one that is gone already is skipped.
 
     Raises:
         OSError: one cannot be removed.

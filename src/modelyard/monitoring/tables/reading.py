@@ -14,11 +14,11 @@ from modelyard.monitoring.tables.schema import METADATA_KEY, Table, make_schema
 if TYPE_CHECKING:
     import pyarrow
 
-# Small files from a bucket take their time to come, not the processor's.
+# Reading small files from a bucket is mostly waiting.
 THREADS = 8
 # Parts that are read together; at 5,000 rows each, their rows take about 25 MB.
 PARTS = 32
-# Clocks of a cluster are this close; what is later was written by one that jumped.
+# The clocks of a cluster agree this closely; a later time comes from a clock that jumped.
 CLOCK_TOLERANCE = timedelta(minutes=5)
 MOST_NAMED = 3
 
@@ -44,7 +44,7 @@ class Skipped:
 
 @dataclass(frozen=True)
 class Wanted:
-    """Which rows of a model's table, and which columns; times are in UTC, `since` belongs to the period."""
+    """Which rows of a model's table, and which columns; times are in UTC, and the period includes `since`."""
 
     model: str
     columns: Sequence[str]
@@ -57,7 +57,7 @@ def read_days(
 ) -> Iterator[tuple[date, Iterator["pyarrow.Table"]]]:
     """Yield each day that has parts, oldest first, with its rows, a few parts at a time.
 
-    A part that is torn, of another table or version, or dated to no day is put down in `skipped`.
+    A part that is torn, or of another table or version, or in a folder that names no day, goes to `skipped`.
 
     Raises:
         ModelyardError: the place cannot be listed.

@@ -1,4 +1,4 @@
-"""Parts of a table, written whole or not at all, each by one process and under a name of its own."""
+"""Parts of a table, written whole or not at all, each by one process and under a unique name."""
 
 import os
 import secrets
@@ -64,7 +64,7 @@ def write_file(place: Place, path: str, content: bytes) -> None:
         OSError: it cannot be written.
     """
     if place.is_local:
-        # Readers pass over its name until it is whole: it starts with a point.
+        # Until the file is whole, its name starts with a dot, and readers skip it.
         with replace_file(Path(path)) as new:
             new.write_bytes(content)
         return

@@ -8,7 +8,6 @@ import base64
 import binascii
 import math
 import re
-import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,8 +15,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from modelyard.arrays import open_arrays, write_arrays
 from modelyard.errors import ModelyardError
-from modelyard.files import replace_file
 
 _MANIFEST_KEY = "weightsManifest:"
 _SHARD = re.compile(r'"([A-Za-z0-9+/]{1000,}={0,2})"')
@@ -65,18 +64,15 @@ def write_weights(path: Path, weights: dict[str, Quantized]) -> None:
     for name, weight in weights.items():
         arrays[name] = weight.values
         arrays[name + _RANGE] = np.array([weight.scale, weight.minimum])
-    with replace_file(path) as new, new.open("wb") as file:
-        np.savez(file, allow_pickle=False, **arrays)
+    write_arrays(path, arrays, compressed=False)
 
 
 def read_weights(path: Path) -> dict[str, NDArray[np.float32]]:
     """Read what `write_weights` wrote, dequantised; raises ModelyardError if that is not there."""
-    try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
-            names = [name for name in arrays.files if not name.endswith(_RANGE)]
-            return {name: Quantized(arrays[name], *arrays[name + _RANGE]).dequantize() for name in names}
-    except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
-        raise ModelyardError(f"{path}: expected weights as .npz ({error}): run `dvc repro import`") from error
+    remedy = "run `dvc repro import`"
+    with open_arrays(path, "weights as .npz", remedy, remedy) as arrays:
+        names = [name for name in arrays.files if not name.endswith(_RANGE)]
+        return {name: Quantized(arrays[name], *arrays[name + _RANGE]).dequantize() for name in names}
 
 
 def _read_manifest(model: Path) -> list[dict[str, Any]]:

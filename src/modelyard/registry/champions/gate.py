@@ -6,7 +6,7 @@ from typing import TypeAlias
 
 from modelyard.errors import ModelyardError
 from modelyard.evaluation.measures.classification import NORMAL_QUANTILE_975
-from modelyard.evaluation.measures.paired import PairedTest
+from modelyard.evaluation.measures.paired import SIGNIFICANT, PairedTest
 from modelyard.failures import shorten
 from modelyard.metrics import find_metric
 from modelyard.params import Gate
@@ -15,7 +15,6 @@ from modelyard.registry.champions.decisions import RuleResult
 from modelyard.registry.champions.robustness import judge_robustness
 from modelyard.registry.evidence import Evidence
 
-SIGNIFICANT = 0.05
 # A recorded decision has room for two such texts.
 LONGEST_FOUND = 1000
 # --force does not override this rule.

@@ -9,7 +9,7 @@ import numpy as np
 from modelyard.errors import ModelyardError
 from modelyard.evaluation.measures.classification import Integers, confusion_matrix
 from modelyard.evaluation.measures.intervals import Interval, measure_intervals
-from modelyard.evaluation.measures.paired import PairedTest, mcnemar
+from modelyard.evaluation.measures.paired import SIGNIFICANT, PairedTest, mcnemar
 from modelyard.evaluation.reports import Predictions
 from modelyard.metrics import find_metric, importance, is_comparable
 from modelyard.registry.evidence import Evidence, add_classes, read_kept_predictions
@@ -22,8 +22,6 @@ DATA = ("data.digest", "source", "licence", "stand_in_for", "evaluation.dataset"
 # Parameters of older runs that nobody has chosen.
 RECORDS = "modelyard."
 CODE = ("git.commit", "git.dirty")
-# A smaller p-value is called significant, by convention.
-SIGNIFICANCE = 0.05
 
 
 @dataclass(frozen=True)
@@ -86,7 +84,7 @@ class SameImages:
     @property
     def significant(self) -> bool:
         """Whether so uneven a split is improbable, if both were right equally often."""
-        return self.test.p_value < SIGNIFICANCE
+        return self.test.p_value < SIGNIFICANT
 
 
 @dataclass(frozen=True)

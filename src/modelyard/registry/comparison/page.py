@@ -1,24 +1,23 @@
 """Comparisons as one self-contained HTML page: confusion matrices, and the images in dispute."""
 
-import functools
 import math
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from modelyard.errors import ModelyardError
 from modelyard.evaluation.measures.classification import Integers
-from modelyard.files import replace_file
 from modelyard.images.pictures import Pictures
 from modelyard.inference.plain_text import escape
 from modelyard.plots.contact_sheet import show_share
 from modelyard.plots.thumbnails import embed_pixels, make_thumbnail
 from modelyard.registry.comparison.columns import Columns
 from modelyard.registry.comparison.comparison import Comparison, Disagreement, SameImages, Side
+from modelyard.registry.comparison.templates import open_templates
 from modelyard.registry.comparison.test_split import TEST_SPLIT
 from modelyard.registry.comparison.words import (
     count_both_wrong,
@@ -31,9 +30,6 @@ from modelyard.registry.comparison.words import (
 from modelyard.registry.evidence import Evidence
 from modelyard.registry.settings import show_setting
 
-if TYPE_CHECKING:
-    from jinja2 import Environment
-
 TEMPLATE = "page.html"
 # Nobody looks through ten thousand pictures, and JSON has them all.
 MOST_SHOWN, MOST_UNFOLDED = 2000, 20
@@ -43,14 +39,11 @@ MOST_CLASSES = 40
 SHORT_NAME = 3
 
 
-def write_page(path: Path, comparisons: Sequence[Comparison], pictures: Pictures | None) -> None:
-    """Write the page, whole or not at all; without `pictures` it says how to get the test images."""
-    with replace_file(path) as new:
-        new.write_text(draw_page(comparisons, pictures), encoding="utf-8")
-
-
 def draw_page(comparisons: Sequence[Comparison], pictures: Pictures | None) -> str:
-    """Return the page's HTML; all comparisons have the same first version."""
+    """Return the page's HTML; all comparisons have the same first version.
+
+    Without `pictures` it says how to get the test images.
+    """
     columns = Columns(comparisons)
     measures, kinds = columns.measures(), ("class/",)
     given = {
@@ -67,22 +60,7 @@ def draw_page(comparisons: Sequence[Comparison], pictures: Pictures | None) -> s
         **_describe_matrices(columns),
         **_describe_pairs(comparisons, pictures),
     }
-    return _open_templates().get_template(TEMPLATE).render(given)
-
-
-@functools.cache
-def _open_templates() -> "Environment":
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
-    templates = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        # Names and labels from others stay text.
-        finalize=lambda value: escape(value) if type(value) is str else value,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=StrictUndefined,
-    )
+    templates = open_templates(Path(__file__).parent)
     templates.filters |= {
         "breakable": _break_name,
         "name_version": name_version,
@@ -91,7 +69,7 @@ def _open_templates() -> "Environment":
         "show_share": show_share,
         "show_value": show_value,
     }
-    return templates
+    return templates.get_template(TEMPLATE).render(given)
 
 
 def _break_name(name: str) -> str:

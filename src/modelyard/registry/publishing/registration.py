@@ -38,11 +38,9 @@ from modelyard.registry.versions import (
 from modelyard.repository import find_root
 from modelyard.tracking.lineage import digest, lineage_tags
 from modelyard.tracking.mlflow_types import ModelVersion
-from modelyard.tracking.runs import RunDescription, find_or_rebuild_run, log_dataset
+from modelyard.tracking.runs import RunDescription, find_or_rebuild_run, log_dataset, log_metrics
 from modelyard.tracking.store import Tracking
 
-# MLflow takes no more at once; a thousand classes have three thousand metrics.
-MOST_METRICS = 1000
 OF_TRAINING = (
     *("git.commit", "git.dirty", "dvc.experiment", "libraries"),
     *("data.digest", "params.digest", "features.trunk"),
@@ -208,8 +206,7 @@ def _log_evaluation(tracking: Tracking, publication: Publication, run_id: str, m
         for key, value in publication.metrics.items()
     ]
     log_dataset(client, run_id, dataset, "evaluation")
-    for start in range(0, len(metrics), MOST_METRICS):
-        client.log_batch(run_id, metrics=metrics[start : start + MOST_METRICS])
+    log_metrics(client, run_id, metrics)
     client.log_artifacts(run_id, str(publication.report), evaluation_folder(publication.bundle))
 
 

@@ -5,9 +5,9 @@ from urllib.parse import quote
 
 from modelyard.inference.bundle import Bundle
 from modelyard.inference.origin import name_network
-from modelyard.registry.versions import CHAMPION
+from modelyard.registry.versions import CHAMPION, PRECISION
 from modelyard.service.models.memory import Memory
-from modelyard.service.models.registry_state import PRECISION, RegisteredModel, RegisteredVersion
+from modelyard.service.models.registry_state import RegisteredModel, RegisteredVersion
 
 
 def describe_model(model: RegisteredModel, memory: Memory, mlflow: str | None) -> dict[str, Any]:

@@ -17,12 +17,10 @@ from modelyard.service.models.registry_state import (
     make_model,
     make_version,
 )
-from modelyard.tracking.address import database_file
+from modelyard.tracking.address import database_file, reach_server
 from modelyard.tracking.calls import ask
 from modelyard.tracking.mlflow_types import MlflowClient, ModelVersion
 from modelyard.tracking.tuning import PATIENCE, QUIET
-
-HEALTH_TIMEOUT_S = 5
 
 
 class RegistryClient:
@@ -89,7 +87,7 @@ class RegistryClient:
             os.environ.setdefault(name, value)
         try:
             if self._uri.startswith("http"):
-                _ask_server(self._uri)
+                reach_server(self._uri)
             elif database := database_file(self._uri):
                 # MLflow would make an empty database, and then find nothing in it.
                 database.stat()
@@ -121,16 +119,6 @@ def no_answer(error: Exception) -> SourceError:
     """Make the error for a registry that does not answer; only the log gets the cause's own words."""
     reason = f"the registry does not answer ({type(error).__name__})"
     return SourceError(f"{reason}: {show(' '.join(str(error).split()))}", reason)
-
-
-def _ask_server(uri: str) -> None:
-    """Raise an OSError, as all errors of requests are, unless a healthy server answers."""
-    import requests
-
-    address = f"{uri.rstrip('/')}/health"
-    # Streamed, since the body may be of any length, and is not read.
-    with requests.get(address, timeout=HEALTH_TIMEOUT_S, stream=True) as answer:
-        answer.raise_for_status()
 
 
 def _read_metrics(client: MlflowClient, model_id: str | None) -> dict[str, float]:

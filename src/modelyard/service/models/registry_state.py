@@ -9,9 +9,8 @@ from typing import Any
 from modelyard.errors import ModelyardError
 from modelyard.inference.bundle import is_content_key
 from modelyard.inference.plain_text import is_plain
-from modelyard.registry.versions import CONTENT_KEY, HIGHEST_NUMBER
+from modelyard.registry.versions import CONTENT_KEY, HIGHEST_NUMBER, PRECISION, SIZE_BYTES
 
-SIZE_BYTES, PRECISION = "size_bytes", "precision"
 # The tags of a version that the service uses; the others may be many and long.
 TAGS = (CONTENT_KEY, SIZE_BYTES, PRECISION)
 MOST_METRICS = 1000

@@ -1,4 +1,4 @@
-"""Filters that make pictures look as another pen, camera or scanner would have made them.
+"""Filters that make pictures look as if another pen, camera or scanner had made them.
 
 They are for pictures of light strokes on black of a few dozen pixels a side. Each filter works on a share of
 the batch only; which pictures these are is random, because the batches are shuffled.

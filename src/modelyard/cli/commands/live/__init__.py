@@ -1,1 +1,1 @@
-"""What is done with recorded answers: a report, labels for them, pictures to train on, and an end to them."""
+"""Commands on recorded answers: report on them, label them, collect their pictures, and remove old ones."""

@@ -1,8 +1,8 @@
 """Collect labelled pictures from live answers, to train on.
 
-Write the pictures of recorded answers that have a label to OUT/train/CLASS and OUT/recent/CLASS. Copies and
-pictures of the test split are left out. A share, conf/monitor's `recent`, is set aside by the pictures'
-digests: only evaluation reads it. `dvc add OUT` then versions the folder, and `data.additions` in the
+Write the labelled pictures of recorded answers to OUT/train/CLASS and OUT/recent/CLASS, without copies and
+pictures of the test split. A share of them, conf/monitor's `recent`, is set aside by the pictures' digests:
+only evaluation reads it. `dvc add OUT` then versions the folder, and `data.additions` in the
 dataset's file in conf/data names it.
 """
 

@@ -1,8 +1,8 @@
 """Give labels to recorded answers, from a CSV file.
 
 Write the labels of a CSV file beside the recorded answers. Its columns are `label` with `sha256` (of the
-picture's file), or with `request_id` (and `index`, for a batch). Of several labels for one answer the last
-counts. All lines are written, or none.
+picture's file), or with `request_id` (and `index`, for a batch). If one answer has several labels,
+the last counts. All lines are written, or none.
 """
 
 import argparse

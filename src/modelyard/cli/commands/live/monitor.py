@@ -14,8 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from modelyard.cli.arguments import add_json, add_name, add_since, add_tables, open_tables, read_period
-from modelyard.cli.output import say, say_json
-from modelyard.errors import ModelyardError
+from modelyard.cli.output import say, say_json, write_html
 
 if TYPE_CHECKING:
     from modelyard.monitoring.reports.report import Report
@@ -46,7 +45,7 @@ def run(given: argparse.Namespace) -> int:
 
 
 def _report(given: argparse.Namespace) -> "Report":
-    from modelyard.monitoring.reports.page import draw_page, write_page
+    from modelyard.monitoring.reports.page import draw_page
     from modelyard.monitoring.reports.report import Question, make_report
     from modelyard.monitoring.reports.runs import log_report
     from modelyard.monitoring.reports.words import draw_report
@@ -61,10 +60,7 @@ def _report(given: argparse.Namespace) -> "Report":
     now = datetime.now(UTC)
     report = make_report(store, place, Question(given.name, given.version, now - given.since, now), settings)
     if given.html:
-        try:
-            write_page(given.html, report, place)
-        except OSError as error:
-            raise ModelyardError(f"--html {given.html}: expected a file to write: {error.strerror}") from None
+        write_html(given.html, draw_page(report, place))
     run_id = log_report(store, report, settings, draw_page(report))
     if given.json:
         say_json({**report.to_json(), "run_id": run_id}, indent=2)

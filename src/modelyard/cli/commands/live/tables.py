@@ -1,13 +1,13 @@
-"""Look after the tables of recorded answers.
+"""Manage the tables of recorded answers.
 
-`prune` removes what is older than its owner wants to keep: answers and labels by their days, pictures by the
-time at which they were last written.
+`prune` removes what is older than you want to keep: answers and labels by their days, pictures by the time at
+which they were last written.
 """
 
 import argparse
 from datetime import UTC, datetime
 
-from modelyard.cli.arguments import add_json, add_tables, read_period
+from modelyard.cli.arguments import add_json, add_tables, open_tables, read_period
 from modelyard.cli.output import say, say_json
 
 
@@ -23,13 +23,10 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
 
 
 def run(given: argparse.Namespace) -> None:
-    """Remove old files, or say which there are."""
-    from modelyard.monitoring.tables.places import open_place
+    """Remove old files, or say how many there are."""
     from modelyard.monitoring.tables.pruning import find_old, remove_files
-    from modelyard.params import load_params
-    from modelyard.repository import find_root
 
-    place = open_place(given.tables or load_params(find_root() / "params.yaml").monitor.tables)
+    place = open_tables(given.tables)
     files = find_old(place, datetime.now(UTC) - given.older_than)
     size = sum(file.size for file in files)
     if not given.dry_run:

@@ -1,1 +1,1 @@
-"""What is done with registered versions: set side by side, promoted, checked, repaired and removed."""
+"""Commands on registered versions: compare, promote, check, repair and remove them."""

@@ -1,8 +1,7 @@
-"""Set versions of a model side by side.
+"""Compare versions of a model.
 
-Set two or more versions of a model side by side, the first with each of the others: metrics with 95 %
-intervals, McNemar's exact test on the same test images, size, latency, and the parameters, data and commits
-that differ.
+Compare two or more versions of a model, the first with each of the others: metrics with 95 % intervals,
+McNemar's exact test on the same test images, size, latency, and the parameters, data and commits that differ.
 """
 
 import argparse
@@ -10,8 +9,7 @@ import shutil
 from pathlib import Path
 
 from modelyard.cli.arguments import add_json, add_name
-from modelyard.cli.output import say, say_json
-from modelyard.errors import ModelyardError
+from modelyard.cli.output import say, say_json, write_html
 
 
 def add_arguments(command: argparse.ArgumentParser) -> None:
@@ -27,7 +25,7 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
 def run(given: argparse.Namespace) -> None:
     """Print the comparison."""
     from modelyard.registry.comparison.comparison import compare
-    from modelyard.registry.comparison.page import write_page
+    from modelyard.registry.comparison.page import draw_page
     from modelyard.registry.comparison.table import draw_table
     from modelyard.registry.comparison.test_split import find_test_split
     from modelyard.registry.evidence import read_evidence
@@ -39,10 +37,7 @@ def run(given: argparse.Namespace) -> None:
     first, *others = (read_evidence(store, version) for version in versions)
     comparisons = [compare(store, first, other) for other in others]
     if given.html:
-        try:
-            write_page(given.html, comparisons, find_test_split(first.dataset_digest))
-        except OSError as error:
-            raise ModelyardError(f"--html {given.html}: expected a file to write: {error.strerror}") from None
+        write_html(given.html, draw_page(comparisons, find_test_split(first.dataset_digest)))
     if given.json:
         found = [one.to_json() for one in comparisons]
         say_json(found if len(found) > 1 else found[0], indent=2)

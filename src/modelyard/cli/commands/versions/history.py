@@ -1,4 +1,4 @@
-"""Show what was champion from when to when, by whom, and why.
+"""Show which version was champion when, who decided it, and why.
 
 Show every decision about a model's champion, oldest first. Nothing is written.
 """

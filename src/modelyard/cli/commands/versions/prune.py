@@ -1,7 +1,7 @@
 """Remove versions that nobody needs.
 
 List the versions that no alias points to, that are older than conf/registry asks, and that were not among the
-last champions; or those that a failed registration has left. Nothing is removed without --delete.
+last champions; or those that a failed registration left behind. Nothing is removed without --delete.
 """
 
 import argparse
@@ -25,7 +25,7 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--unfinished",
         action="store_true",
-        help="instead, those whose publication was cut off, however young; never the champion",
+        help="instead, versions whose publication was interrupted, however recent; never the champion",
     )
     command.add_argument("--delete", action="store_true", help="remove them")
 
@@ -37,7 +37,7 @@ def run(given: argparse.Namespace) -> None:
     from modelyard.tracking.store import open_store
 
     store = open_store()
-    # What is published just now is unfinished too.
+    # A version that is being published now is unfinished too.
     with publishing(PUBLISHING_TIMEOUT_S) if given.delete else nullcontext():
         versions = _find_removable(store, given)
         for version in versions if given.delete else ():

@@ -1,7 +1,7 @@
 """Repair the registry from the tree, without training.
 
-Register the bundles that DVC has and the registry lacks, complete what was cut off, and put changes that were
-made by hand on record; then verify.
+Register the bundles that DVC has and the registry lacks, complete what was interrupted, and record changes
+that were made by hand; then verify.
 """
 
 import argparse
@@ -30,12 +30,10 @@ def run(given: argparse.Namespace) -> int:
     from modelyard.tracking.store import open_store
 
     root = find_root()
-    absent = (
-        "what the cache lacks comes with `dvc pull`; where there is no remote, `dvc repro` makes it again"
-    )
+    absent = "`dvc pull` fetches what the cache lacks; without a remote, `dvc repro` makes it again"
     _run_dvc(root, "checkout", *_list_registered_outs(root), remedy=absent)
     # Registering is idempotent: what is registered already is found again.
-    again = "when that is mended, reconcile again"
+    again = "fix that, then reconcile again"
     _run_dvc(root, "repro", "--force", "--single-item", "register", remedy=again)
     store = open_store()
     _settle_histories(store)
@@ -75,4 +73,4 @@ def _run_dvc(root: Path, *arguments: str, remedy: str) -> None:
         check=False,
     )
     if done.returncode != 0:
-        raise ModelyardError(f"`dvc {arguments[0]}` failed, its reason stands above: {remedy}")
+        raise ModelyardError(f"`dvc {arguments[0]}` failed for the reason above: {remedy}")

@@ -1,4 +1,4 @@
-"""Go back to the champion before.
+"""Go back to the previous champion.
 
 Make the previous champion champion again; a second call goes back further. A version whose artifacts are
 missing or changed is refused.

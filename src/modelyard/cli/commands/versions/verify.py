@@ -7,6 +7,7 @@ registered. Exit code 1: something is wrong.
 
 import argparse
 from collections.abc import Iterator
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from modelyard.cli.arguments import add_json
@@ -37,7 +38,7 @@ def tell_findings(store: "Store", as_json: bool) -> int:
         if not as_json:
             say(f"{finding.subject}: {finding.problem}: {finding.remedy}")
     if as_json:
-        say_json([finding.to_plain() for finding in findings])
+        say_json([asdict(finding) for finding in findings])
     elif not findings:
         say("the registry is whole, and the tree's bundles are registered")
     return int(bool(findings))
