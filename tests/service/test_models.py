@@ -467,7 +467,7 @@ def test_a_foreign_champion_leaves_the_old_one_serving_and_a_start_says_what_to_
     assert caplog.text.count("modelyard did not register it") == 1
 
 
-# What another client may destroy; what is wrong then where version 2 is served, and at a start (None: nothing).
+# What another client may destroy; what is wrong then where version 2 is served, and at a start.
 DESTROYED: dict[str, tuple[Callable[[SmallRegistry], object], str | None, str | None]] = {
     "champion deleted": (
         lambda registry: registry.client.delete_model_version("mnist", "2"),
