@@ -23,8 +23,8 @@ MOST_KEPT = 10_000
 class Reference:
     """The first answers to the test pictures, their scores, and figures of the prepared inputs.
 
-    `samples` has the sorted values of `score`, of each of `FIGURES`, and of `unlikeness` if the model tells it,
-    float32 (m,), at most MOST_KEPT; an older version, which kept no such file, has only the scores.
+    `samples` has the sorted values of `score`, of each of `FIGURES`, and of `unlikeness` if the model tells
+    it, float32 (m,), at most MOST_KEPT; an older version, which kept no such file, has only the scores.
     """
 
     images: int
