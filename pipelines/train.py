@@ -8,13 +8,9 @@ import time
 from argparse import Namespace
 from dataclasses import asdict, replace
 
-import numpy as np
-
 from modelyard.files import write_json
 from modelyard.images.dataset import read_dataset
-from modelyard.images.examples import Split, read_examples
-from modelyard.images.pictures import read_pictures
-from modelyard.networks.features import read_features
+from modelyard.networks.features import read_features, read_split
 from modelyard.params import Params
 from modelyard.registry.artifacts import fetch_network
 from modelyard.stages.stage import run_stage
@@ -63,21 +59,12 @@ def join_training(paths: Namespace, params: Params) -> None:
 
 def read_task(paths: Namespace, params: Params) -> tuple[Task, RunDescription]:
     """Return the task, starting from new weights, and its description."""
-    split = read_split(paths, params)
+    features = read_features(paths.features) if params.model.input == "features" else None
+    split = read_split(paths.train, paths.validation, paths.source, features, params.train.images)
     dataset = read_dataset(paths.dataset)
     description = describe_training(params, split.training, dataset, split.lineage)
     chosen = split.training.first(params.train.images)
     return Task(params.model, params.train, chosen, split.validation), description
-
-
-def read_split(paths: Namespace, params: Params) -> Split:
-    """Return the pictures, or the features that the imported network computes from them."""
-    if params.model.input == "pixels":
-        return Split(read_examples(paths.train), read_examples(paths.validation))
-    features = read_features(paths.features)
-    training, validation = (read_pictures(path, paths.source) for path in (paths.train, paths.validation))
-    chosen = training.take(np.arange(len(training))[: params.train.images])
-    return Split(features.examples(chosen), features.examples(validation), features.lineage)
 
 
 if __name__ == "__main__":

@@ -52,6 +52,8 @@ CATALOGUE = {
     "recent/accuracy": _share("accuracy on recent pictures"),
     "recent/accuracy_low": _share("lower end of its 95 % interval", None),
     "recent/accuracy_high": _share("upper end of its 95 % interval", None),
+    "unlike/share": _share("pictures unlike the training pictures (1 in 100 validation pictures is)", None),
+    "unlike/errors": _share("share of the errors that are among these", None),
     "agreement/same_first": _share("same first answer as its source"),
     "agreement/max_difference": Metric(
         "largest difference to a probability of its source", "lower", "{:.1e}"

@@ -7,8 +7,9 @@ import pyarrow as pa
 import pytest
 from pyarrow import parquet
 
+from modelyard.batch.answering import answer_chunks
 from modelyard.batch.inputs import PictureFiles, PictureTable, list_files, read_list
-from modelyard.batch.workers import Task, answer_chunks
+from modelyard.batch.workers import Task
 from modelyard.errors import ModelyardError
 from tflite_models import digit_bundle
 
@@ -27,10 +28,12 @@ def test_files_below_a_folder_come_by_name_without_hidden_ones_and_the_output_it
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()
     (tmp_path / "link").symlink_to(tmp_path / "b")
+    (tmp_path / "z").symlink_to(tmp_path / "z")
     names = list(list_files([str(tmp_path), "one.png"], [tmp_path / "out.csv"]))
     inside = [
         "a.txt",
         *(f"{folder}/{name}" for folder in ("b", "link") for name in ("1.jpg", "2.png", "out.csv")),
+        "z",
     ]
     assert names == [*(f"{tmp_path}/{name}" for name in inside), "one.png"]
 

@@ -4,7 +4,6 @@ import csv
 import io
 import json
 import os
-import signal
 import subprocess
 import sys
 import time
@@ -28,6 +27,20 @@ from small_registry import SmallRegistry
 from tflite_models import draw_band, encode
 
 DIGITS = [encode(draw_band(digit)) for digit in range(10)]
+COMMAND = [sys.executable, "-m", "modelyard.cli", "predict"]
+# Ends every Python process that opens one of these files.
+DEADLY = """
+import os
+
+opened = os.open
+
+def open_and_die(path, *others, **options):
+    if path in {names!r}:
+        os.abort()
+    return opened(path, *others, **options)
+
+os.open = open_and_die
+"""
 BROKEN = b"\x89PNG\r\n\x1a\nbroken"
 
 
@@ -145,20 +158,11 @@ def test_a_killed_run_goes_on_with_no_row_twice_and_none_missing_and_leaves_no_p
     place: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     write_pictures(place / "many", 3000)
-    words = [
-        sys.executable,
-        "-m",
-        "modelyard.cli",
-        "predict",
-        "mnist@champion",
-        "many",
-        "--out",
-        "many.jsonl",
-    ]
-    process = subprocess.Popen([*words, "--workers", "2"], stderr=subprocess.DEVNULL)
+    words = [*COMMAND, "mnist@champion", "many", "--out", "many.jsonl", "--workers", "2"]
+    process = subprocess.Popen(words, stderr=subprocess.DEVNULL)
     parts = place / "many.jsonl.parts"
     deadline = time.monotonic() + 120
-    while len(list(parts.glob("*.part"))) < 2 and process.poll() is None and time.monotonic() < deadline:
+    while len(list(parts.glob("*.rows"))) < 2 and process.poll() is None and time.monotonic() < deadline:
         time.sleep(0.005)
     children = psutil.Process(process.pid).children(recursive=True)
     process.kill()
@@ -167,7 +171,7 @@ def test_a_killed_run_goes_on_with_no_row_twice_and_none_missing_and_leaves_no_p
     assert not alive
     assert not Path("many.jsonl").exists()
     # A power cut, too.
-    os.truncate(min(parts.glob("*.part")), 100)
+    os.truncate(min(parts.glob("*.rows")), 100)
     before = sum(part.pictures for part in find_parts(parts).values())
     assert 0 < before < 3000
     assert predict("mnist@champion", "many", "--out", "many.jsonl") == 0
@@ -207,26 +211,56 @@ def test_two_processes_do_not_write_one_output(place: Path, capsys: pytest.Captu
     assert [path.name for path in place.iterdir()] == ["pictures"]
 
 
-def test_a_worker_that_is_ended_is_one_line_and_what_was_answered_stays(
+def test_a_worker_that_is_ended_from_outside_costs_no_answer(
     place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     write_pictures(place / "many", 2000)
 
     def end_workers(pictures: int, before: int, finished: Any) -> None:
         next(finished)
-        for child in psutil.Process().children():
-            if "spawn_main" in " ".join(child.cmdline()):
-                child.send_signal(signal.SIGKILL)
+        # Below the server that makes them.
+        workers = [one for one in psutil.Process().children(recursive=True) if one.ppid() != os.getpid()]
+        assert workers
+        for worker in workers:
+            worker.kill()
         list(finished)
 
     monkeypatch.setattr("modelyard.cli.commands.predict._watch", end_workers)
-    assert predict("mnist@1", "many", "--out", "a.csv") == 1
-    said = capsys.readouterr().err
-    assert said.startswith(
-        "modelyard: a worker process was ended, perhaps for want of memory; a.csv.parts has"
+    assert predict("mnist@1", "many", "--out", "a.jsonl") == 0
+    assert capsys.readouterr().err == ""
+    rows = [json.loads(line) for line in Path("a.jsonl").read_text().splitlines()]
+    assert [row["path"] for row in rows] == [f"many/{number:04}.png" for number in range(2000)]
+    assert [row["label"] for row in rows] == [f"{number % 10}a" for number in range(2000)]
+
+
+def test_a_picture_that_ends_its_process_is_a_row_with_an_error_and_the_run_goes_on(place: Path) -> None:
+    write_pictures(place / "many", 1100)
+    deadly = {"many/0007.png", "many/0008.png", "many/1099.png"}
+    Path("deadly").mkdir()
+    Path("deadly/sitecustomize.py").write_text(DEADLY.format(names=deadly))
+    path = os.pathsep.join([str(place / "deadly"), *filter(None, sys.path)])
+    words = [*COMMAND, "mnist@1", "many", "--out", "a.parquet", "--workers", "2"]
+    ended = subprocess.run(
+        words, env={**os.environ, "PYTHONPATH": path}, capture_output=True, text=True, timeout=300
     )
-    assert len(said.splitlines()) == 1
-    assert find_parts(Path("a.csv.parts"))[0].pictures == 512
+    said = "modelyard: 3 of 1,100 pictures have no answer: the column `error` says why"
+    assert (ended.returncode, ended.stderr.splitlines()[1:]) == (1, [said])
+    rows = read("a.parquet")
+    assert {row["path"]: row["error"] for row in rows if row["error"]} == dict.fromkeys(
+        deadly, "the process that read it died"
+    )
+    assert [row["label"] for row in rows] == [
+        None if row["path"] in deadly else f"{number % 10}a" for number, row in enumerate(rows)
+    ]
+
+
+def test_workers_that_cannot_even_start_end_the_run_with_one_line(
+    place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # Fails in the worker, since it takes no arguments.
+    monkeypatch.setattr("modelyard.batch.answering.begin", os.getpid)
+    assert predict("mnist@1", "pictures", "--out", "a.csv") == 1
+    assert "worker processes end before they are given a picture" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFilter
 
 from modelyard.inference.digits.digit import fit_digit
+from modelyard.inference.fits import fit_pixels
 
 Pixels = NDArray[np.uint8]
 Change = Callable[[NDArray[np.float64]], NDArray[np.float64]]
@@ -154,3 +155,30 @@ def test_blurred_and_turned_photos_of_paper_keep_their_digit() -> None:
     # The photo stretches its paper by a third.
     assert fitted.max() == 255
     assert np.abs(centre_of_mass(fitted) - centre_of_mass(np.asarray(straight))).max() < 1.5
+
+
+@pytest.mark.parametrize(("gap", "side"), [(6, 200), (40, 200), (20, 600)])
+def test_of_two_digits_one_fit_keeps_one_and_its_successor_both(gap: int, side: int) -> None:
+    ink = draw_seven(side // 2, side // 4)
+    both = np.zeros((side, side))
+    top, left = side // 4, side // 2 - ink.shape[1] + side // 8 - gap // 2
+    both[top : top + side // 2, left : left + side // 2] = ink
+    shifted = left + side // 4 + gap
+    both[top : top + side // 2, shifted : shifted + side // 2] += ink
+    picture = to_pixels(on_paper(np.minimum(both, 1)))
+    one, two = fit_pixels("digit", picture, 28, 28)[:, :, 0], fit_pixels("digit_2", picture, 28, 28)[:, :, 0]
+    (tall, wide), (tall_of_both, wide_of_both) = (
+        [int(np.ptp(np.nonzero(made.max(axis=axis))[0])) + 1 for axis in (1, 0)] for made in (one, two)
+    )
+    assert tall == 20
+    assert wide < 16
+    assert wide_of_both == 20
+    assert tall_of_both < 14
+
+
+def test_dirt_beside_a_digit_is_no_second_one() -> None:
+    dirty = on_paper(draw_seven())
+    dirty[15:25, 20:32] = 30
+    np.testing.assert_array_equal(
+        fit_pixels("digit", to_pixels(dirty), 28, 28), fit_pixels("digit_2", to_pixels(dirty), 28, 28)
+    )

@@ -20,7 +20,7 @@ from PIL import Image
 from modelyard.inference.bundle import BundleError, Label, read_bundle, write_bundle
 from modelyard.inference.decoding.images import ImageError, Limits
 from modelyard.inference.fits import fit_pixels
-from modelyard.inference.predictor import Predictor
+from modelyard.inference.predictor import Predictor, Seen
 from modelyard.inference.resize import resize_bilinear
 from modelyard.inference.runtime import interpreters
 from modelyard.inference.runtime.interpreters import ModelError
@@ -28,6 +28,7 @@ from tflite_models import (
     DIGIT,
     DIGIT_LABELS,
     NAN_GAIN,
+    build,
     digit_bundle,
     digit_model,
     draw_band,
@@ -54,7 +55,7 @@ def test_a_fit_for_drawings_sees_white_strokes_on_a_transparent_ground(tmp_path:
     strokes = Image.fromarray(draw_band(3)).resize((280, 280))
     drawing = Image.new("RGBA", strokes.size, "white")
     drawing.putalpha(strokes)
-    for fit, sees in (("digit", True), ("mnist", False)):
+    for fit, sees in (("digit_2", True), ("digit", False), ("mnist", False)):
         made = replace(bundle, preprocessing=replace(bundle.preprocessing, fit=fit))
         predictor = Predictor(made)
         seen = predictor.preprocess(encode(np.asarray(drawing)))
@@ -277,18 +278,40 @@ def test_preparing_leaves_the_callers_pixels_alone(digits: Predictor, photos: Pr
         assert np.array_equal(pixels, before)
 
 
-@pytest.mark.parametrize("count", [0, 1, 67])
-def test_any_number_of_inputs_gives_as_many_rows(digits: Predictor, count: int) -> None:
-    inputs = np.stack([digits.preprocess(DIGITS[n % 10]) for n in range(67)])[:count]
-    rows = digits.probabilities(inputs)
-    assert rows.shape == (count, 10)
-    assert rows.dtype == np.float32
-    assert rows.argmax(axis=1).tolist() == [n % 10 for n in range(count)]
+def test_an_input_gives_the_scores_of_the_model(digits: Predictor) -> None:
+    for number, picture in enumerate(DIGITS):
+        given = digits.ask(digits.preprocess(picture))
+        assert given.scores.shape == (10,)
+        assert given.scores.dtype == np.float32
+        assert given.scores.argmax() == number
+        assert given.unlikeness is None
+
+
+def test_a_model_that_tells_it_says_in_the_first_label_how_unlike_a_picture_is(tmp_path: Path) -> None:
+    predictor = Predictor(digit_bundle(tmp_path / "mnist", digit_model(tells=True)))
+    box = np.zeros((28, 28), np.uint8)
+    box[8:20, 4:24] = 255
+    seen: list[Seen | None] = []
+    for picture, unlikeness in ((DIGITS[3], 40 / 784), (encode(box), 240 / 784)):
+        [[best, *others]] = predictor.predict([picture], observe=seen.append)
+        assert best["unlikeness"] == pytest.approx(unlikeness, abs=1e-3)
+        assert all("unlikeness" not in label for label in others)
+        assert seen[-1] is not None
+        assert seen[-1].unlikeness == pytest.approx(unlikeness, abs=1e-3)
+    assert first(predictor.predict(DIGITS)) == [str(n) for n in range(10)]
+
+
+def test_an_unlikeness_that_is_no_number_is_no_answer(tmp_path: Path) -> None:
+    unlikeness = np.full((784, 1), 3e38, np.float32)
+    model = build((28, 28, 1), np.zeros((784, 10), np.float32), unlikeness=unlikeness)
+    predictor = Predictor(digit_bundle(tmp_path / "mnist", model))
+    with pytest.raises(ModelError, match="NaN or infinity"):
+        predictor.predict([DIGITS[3]])
 
 
 def test_inputs_of_another_shape_are_refused(digits: Predictor) -> None:
-    with pytest.raises(ValueError, match=r"expected inputs \(n, 28, 28, 1\), got \(1, 28, 28\)"):
-        digits.probabilities(np.zeros((1, 28, 28), np.float32))
+    with pytest.raises(ValueError, match=r"expected an input \(28, 28, 1\), got \(1, 28, 28, 1\)"):
+        digits.ask(np.zeros((1, 28, 28, 1), np.float32))
 
 
 # Loading

@@ -23,6 +23,7 @@ from made_digits import make_digits
 from modelyard.errors import ModelyardError
 from modelyard.images.crops import read_samples
 from modelyard.images.dataset import Dataset
+from modelyard.images.examples import Split
 from modelyard.images.pictures import PictureFiles, Pictures, write_pictures
 from modelyard.inference.bundle import Preprocessing, read_bundle
 from modelyard.inference.predictor import Predictor
@@ -144,7 +145,7 @@ def test_a_trunk_cut_from_a_bundle_answers_as_one_that_is_converted(
     del about["provenance"][FEATURES_TENSOR]
     file.write_text(json.dumps(about))
     trunks = [make_trunk(imported, folder, precision) for folder in (bundles, without)]
-    cut, converted = (LoadedModel(trunk.model, threads=1).run(levels) for trunk in trunks)
+    cut, converted = (LoadedModel(trunk.model, threads=1).run(levels).scores for trunk in trunks)
     assert trunks[0].model != trunks[1].model
     assert trunks[0].digest == make_trunk(imported, bundles, precision).digest
     np.testing.assert_allclose(cut, converted, atol=1e-4 * np.abs(converted).max())
@@ -152,13 +153,13 @@ def test_a_trunk_cut_from_a_bundle_answers_as_one_that_is_converted(
 
 def test_a_tensor_is_found_by_what_it_holds(trunk: Trunk) -> None:
     levels = np.random.default_rng(2).integers(0, 256, (1, SIZE, SIZE, 3)).astype(np.float32)
-    row = LoadedModel(trunk.model, threads=1).run(levels)
+    row = LoadedModel(trunk.model, threads=1).run(levels).scores
     tensor = find_tensor(trunk.model, levels, row, 1e-4)
     assert tensor is not None
-    found = LoadedModel(cut_model(trunk.model, tensor, pooled=True), threads=1).run(levels)
+    found = LoadedModel(cut_model(trunk.model, tensor, pooled=True), threads=1).run(levels).scores
     np.testing.assert_allclose(found, row, atol=1e-4 * np.abs(row).max())
-    assert find_tensor(trunk.model, levels, row[:, ::-1], 0.2) is None
-    assert find_tensor(trunk.model, levels, row[:, 1:], 0.2) is None
+    assert find_tensor(trunk.model, levels, row[::-1], 0.2) is None
+    assert find_tensor(trunk.model, levels, row[1:], 0.2) is None
 
 
 def test_grey_pixels_are_seen_in_three_equal_colours(trunk: Trunk, tmp_path: Path) -> None:
@@ -327,7 +328,7 @@ def test_the_joined_model_answers_what_the_head_makes_of_the_features(
     (tmp_path / "training.json").write_text(json.dumps({"run_id": "4711"}))
     dataset = Dataset("colours", COLOURS, Preprocessing("smooth", 8, 8, 1), "here", "CC0", {})
     files = tmp_path / "model.keras", tmp_path / "training.json"
-    source = read_joined(*files, dataset, features, photos)
+    source = read_joined(*files, dataset, features, Split(examples, examples), photos)
     package(source, (precision,), params.package, tmp_path / "bundles", tmp_path / "answers.npz")
 
     bundle = read_bundle(tmp_path / "bundles" / precision)
@@ -341,6 +342,8 @@ def test_the_joined_model_answers_what_the_head_makes_of_the_features(
     assert [first["label"] for first, *_ in answers] == [COLOURS[label] for label in photos.labels]
     expected = head(examples.inputs).numpy().max(axis=1)
     np.testing.assert_allclose([first["score"] for first, *_ in answers], expected, atol=1e-4)
+    # Pictures that it learned from are prototypes, or near them.
+    assert np.mean([first["unlikeness"] for first, *_ in answers]) < 0.9
 
 
 def test_models_that_do_not_fit_together_are_refused(trunk: Trunk) -> None:

@@ -18,7 +18,7 @@ from legacy_archive import PANDA, PHOTO, fit_params, make_archive
 from modelyard.errors import ModelyardError
 from modelyard.images.crops import read_samples
 from modelyard.images.dataset import Dataset
-from modelyard.images.examples import Examples
+from modelyard.images.examples import Examples, Split
 from modelyard.images.pictures import PixelPictures, write_pictures
 from modelyard.inference.bundle import Preprocessing, read_bundle
 from modelyard.inference.predictor import Predictor
@@ -84,7 +84,8 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def read_birds(folder: Path, birds: tuple[PixelPictures, Examples], least: int = 60) -> Source:
     dataset = Dataset("birds", BIRDS, Preprocessing("smooth", 20, 24, 1), "a garden", "CC0", {})
     pictures, examples = birds
-    return read_trained(folder / "model.keras", folder / "training.json", dataset, examples, pictures, least)
+    files = folder / "model.keras", folder / "training.json"
+    return read_trained(*files, dataset, Split(examples, examples), pictures, least)
 
 
 @pytest.fixture(scope="module")
@@ -342,6 +343,7 @@ def test_the_stage_of_a_trained_network_does_too(
         network=trained / "model.keras",
         record=trained / "training.json",
         dataset=tmp_path / "dataset.json",
+        train=tmp_path / "validation.npz",
         validation=tmp_path / "validation.npz",
         source=tmp_path / "none",
         features=tmp_path / "none.npz",

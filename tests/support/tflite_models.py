@@ -27,19 +27,27 @@ NAN_GAIN = 56 * 3e38
 
 
 @functools.cache
-def digit_model(gain: float = 20.0) -> bytes:
-    """Answers n where rows 2n+4 and 2n+5 of 28 are the lightest; NAN_GAIN makes it overflow."""
+def digit_model(gain: float = 20.0, tells: bool = False) -> bytes:
+    """Answers n where rows 2n+4 and 2n+5 of 28 are the lightest; NAN_GAIN makes it overflow.
+
+    With `tells`, its unlikeness is the mean of the input: a 20th for a band, 1 for a white picture.
+    """
     weights = np.zeros((28, 28, 10), np.float32)
     for digit in range(10):
         weights[2 * digit + 4 : 2 * digit + 6, :, digit] = gain / 56
-    return build((28, 28, 1), weights.reshape(784, 10))
+    unlikeness = np.full((784, 1), 1 / 784, np.float32) if tells else None
+    return build((28, 28, 1), weights.reshape(784, 10), unlikeness=unlikeness)
 
 
 @functools.cache
-def undecided_model(outputs: int) -> bytes:
-    """Gives each output n one of three scores, the higher the larger n % 3."""
+def undecided_model(outputs: int, tells: bool = False) -> bytes:
+    """Gives each output n one of three scores, the higher the larger n % 3.
+
+    With `tells`, its unlikeness is above 0.99 for anything but an empty picture.
+    """
     bias = tuple(float(number % 3) for number in range(outputs))
-    return build((28, 28, 1), np.zeros((784, outputs), np.float32), bias)
+    unlikeness = np.ones((784, 1), np.float32) if tells else None
+    return build((28, 28, 1), np.zeros((784, outputs), np.float32), bias, unlikeness)
 
 
 @functools.cache
@@ -50,11 +58,11 @@ def photo_model() -> bytes:
     return build((32, 48, 3), weights.reshape(-1, 4), bias=(9.0, 0.0, 0.0, 0.0))
 
 
-def digit_bundle(folder: Path, model: bytes | None = None, fit: str = "mnist") -> Bundle:
+def digit_bundle(folder: Path, model: bytes | None = None, fit: str = "mnist", name: str = "mnist") -> Bundle:
     return write_bundle(
         folder,
         model=model or digit_model(),
-        name="mnist",
+        name=name,
         precision="float32",
         labels=DIGIT_LABELS,
         preprocessing=replace(DIGIT, fit=fit),
@@ -88,9 +96,15 @@ def encode(pixels: NDArray[np.uint8], kind: str = "PNG", **options: object) -> b
 
 
 def build(
-    shape: tuple[int, int, int], weights: NDArray[np.float32], bias: tuple[float, ...] | None = None
+    shape: tuple[int, int, int],
+    weights: NDArray[np.float32],
+    bias: tuple[float, ...] | None = None,
+    unlikeness: NDArray[np.float32] | None = None,
 ) -> bytes:
-    """Build what TensorFlow makes of Flatten and Dense with softmax; `weights` are (pixels, outputs)."""
+    """Build what TensorFlow makes of Flatten and Dense with softmax; `weights` are (pixels, outputs).
+
+    `unlikeness`, (pixels, 1), is a second output, listed first as the converter does.
+    """
     pixels, outputs = weights.shape
     graph, model = schema.SubGraphT(), schema.ModelT()
     graph.tensors, graph.operators = [], []
@@ -133,6 +147,9 @@ def build(
     kernel, added = add((outputs, pixels), weights.T), add((outputs,), np.float32(bias or np.zeros(outputs)))
     dense = run("FullyConnected", [flat, kernel, added], add((1, outputs)))
     graph.inputs, graph.outputs = [image], [run("Softmax", [dense], add((1, outputs)), beta=1.0)]
+    if unlikeness is not None:
+        kernel, added = add((1, pixels), unlikeness.T), add((1,), np.zeros(1, np.float32))
+        graph.outputs.insert(0, run("FullyConnected", [flat, kernel, added], add((1, 1))))
     return pack(model)
 
 

@@ -1,10 +1,10 @@
 """The files that answers are written to: Parquet, CSV and JSON lines, all with the same rows.
 
-A part holds the rows of one chunk in the output's own format, so that joining parts costs little.
+A part holds the rows of one chunk in the output's own format, so that joining parts costs little. That of
+Parquet has JSON lines, for which a worker need not import pyarrow and pandas; Arrow reads them fast.
 """
 
 import csv
-import json
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -17,7 +17,7 @@ NEXT = 4
 # The least rows of a row group, except the last; many small ones are slow to read.
 GROUP_ROWS = 65_536
 # Of Parquet and JSON, after the first one.
-COLUMNS = ("label", "score", "next_labels", "next_scores", "error")
+COLUMNS = ("label", "score", "next_labels", "next_scores", "unlikeness", "error")
 # The key of the schema's metadata that names the version of these columns.
 TABLE, TABLE_VERSION = "modelyard.table", "predictions/1"
 
@@ -29,12 +29,14 @@ class Row(NamedTuple):
         name: its path, or its id in a table.
         labels: best first, at most five; none if there is an error.
         scores: of the labels, 0..1.
+        unlikeness: of the picture to the training pictures, 0..1; None if the version does not tell it.
         error: why there is no answer, in one line.
     """
 
     name: str
-    labels: tuple[str, ...]
-    scores: tuple[float, ...]
+    labels: Sequence[str]
+    scores: Sequence[float]
+    unlikeness: float | None
     error: str | None
 
 
@@ -64,9 +66,13 @@ def choose_format(path: Path) -> Format:
 
 
 def _write_json(path: Path, key: str, rows: Sequence[Row]) -> None:
-    with path.open("w", encoding="ascii") as file:
+    import orjson
+
+    names = (key, *COLUMNS)
+    with path.open("wb") as file:
         for row in rows:
-            file.write(json.dumps(dict(zip((key, *COLUMNS), _to_values(row), strict=True))) + "\n")
+            line = dict(zip(names, _to_values(row), strict=True))
+            file.write(orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE))
 
 
 def _join_json(parts: Iterable[Path], path: Path, key: str, about: Mapping[str, str]) -> None:  # noqa: ARG001
@@ -81,18 +87,10 @@ def _write_csv(path: Path, key: str, rows: Sequence[Row]) -> None:  # noqa: ARG0
 
 def _join_csv(parts: Iterable[Path], path: Path, key: str, about: Mapping[str, str]) -> None:  # noqa: ARG001
     ranks = ("", *(f"_{rank}" for rank in range(2, NEXT + 2)))
-    header = [key, *(f"{name}{rank}" for rank in ranks for name in ("label", "score")), "error"]
+    header = [key, *(f"{name}{rank}" for rank in ranks for name in ("label", "score")), "unlikeness", "error"]
     with path.open("wb") as file:
         file.write(f"{','.join(header)}\n".encode())
         _concatenate(parts, file)
-
-
-def _write_parquet(path: Path, key: str, rows: Sequence[Row]) -> None:
-    import pyarrow as pa
-    from pyarrow import parquet
-
-    columns = [list(column) for column in zip(*map(_to_values, rows), strict=True)]
-    parquet.write_table(pa.table(columns, schema=_make_schema(key)), path)
 
 
 def _join_parquet(parts: Iterable[Path], path: Path, key: str, about: Mapping[str, str]) -> None:
@@ -101,8 +99,16 @@ def _join_parquet(parts: Iterable[Path], path: Path, key: str, about: Mapping[st
 
     schema = _make_schema(key).with_metadata(dict(about))
     with parquet.ParquetWriter(path, schema) as writer:
-        for tables in _gather(parquet.read_table(part, schema=schema) for part in parts):
+        for tables in _gather(_read_json(part, schema) for part in parts):
             writer.write_table(pa.concat_tables(tables))
+
+
+def _read_json(part: Path, schema: Any) -> Any:
+    from pyarrow import json
+
+    # A row must fit into a block, and a name may be of any length.
+    whole = json.ReadOptions(use_threads=False, block_size=part.stat().st_size + 1)
+    return json.read_json(part, whole, json.ParseOptions(explicit_schema=schema)).cast(schema)
 
 
 def _gather(tables: Iterable[Any]) -> Iterator[list[Any]]:
@@ -121,21 +127,21 @@ def _make_schema(key: str) -> Any:
     import pyarrow as pa
 
     text, number = pa.string(), pa.float32()
-    types = (text, text, number, pa.list_(text), pa.list_(number), text)
+    types = (text, text, number, pa.list_(text), pa.list_(number), number, text)
     return pa.schema(list(zip((key, *COLUMNS), types, strict=True)))
 
 
 def _to_values(row: Row) -> tuple[Any, ...]:
     """Return the values of the first column and of COLUMNS."""
-    name, labels, scores, error = row
+    name, labels, scores, unlikeness, error = row
     if error is not None:
-        return name, None, None, None, None, error
-    return name, labels[0], scores[0], labels[1:], scores[1:], None
+        return name, *[None] * (len(COLUMNS) - 1), error
+    return name, labels[0], scores[0], labels[1:], scores[1:], unlikeness, None
 
 
 def _to_cells(row: Row) -> list[Any]:
     pairs = [cell for pair in zip(row.labels, row.scores, strict=True) for cell in pair]
-    return [row.name, *pairs, *[None] * (2 * (NEXT + 1) - len(pairs)), row.error]
+    return [row.name, *pairs, *[None] * (2 * (NEXT + 1) - len(pairs)), row.unlikeness, row.error]
 
 
 def _concatenate(parts: Iterable[Path], file: Any) -> None:
@@ -145,7 +151,7 @@ def _concatenate(parts: Iterable[Path], file: Any) -> None:
 
 
 FORMATS = {
-    ".parquet": Format(_write_parquet, _join_parquet, holds_metadata=True),
+    ".parquet": Format(_write_json, _join_parquet, holds_metadata=True),
     ".csv": Format(_write_csv, _join_csv),
     ".jsonl": Format(_write_json, _join_json),
 }

@@ -25,6 +25,11 @@ class Chunk(NamedTuple):
     names: list[str]
     images: list[Any] | None
 
+    def split(self) -> "Iterator[Chunk]":
+        """Give a chunk for each picture alone, with the same number."""
+        for place, name in enumerate(self.names):
+            yield Chunk(self.number, [name], None if self.images is None else [self.images[place]])
+
 
 class Inputs(Protocol):
     """Pictures in a fixed order.
@@ -178,21 +183,32 @@ def list_files(names: Iterable[str], skipped: Collection[str]) -> Iterator[str]:
 def _walk(folder: str, above: tuple[tuple[int, int], ...], skipped: Collection[Path]) -> Iterator[str]:
     """Give the files below a folder; `above` has device and inode of the folders around it."""
     try:
-        status, names = Path(folder).stat(), sorted(os.listdir(folder))  # noqa: PTH208  # names alone
+        status = Path(folder).stat()
+        # Whether it is a folder comes with the name, without a question to the system for each.
+        with os.scandir(folder) as entries:
+            found = sorted((entry.name, _is_folder(entry)) for entry in entries)
     except OSError as error:
         raise ModelyardError(f"expected a folder that can be read, got {folder}: {error.strerror}") from None
     here = (status.st_dev, status.st_ino)
     if here in above:
         raise ModelyardError(f"expected folders that end, got the link {folder} back to a folder around it")
     left_out = {path.name for path in skipped if path.parent == Path(folder).absolute()}
-    for name in names:
+    for name, is_folder in found:
         path = os.path.join(folder, name)  # noqa: PTH118  # keeps "./" as the caller wrote it
         if name.startswith(".") or name.lower() in LITTER or name in left_out:
             continue
-        if os.path.isdir(path):  # noqa: PTH112  # half the time of Path, for millions of files
+        if is_folder:
             yield from _walk(path, (*above, here), skipped)
         else:
             yield path
+
+
+def _is_folder(entry: "os.DirEntry[str]") -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:
+        # A link to itself is a file that cannot be read.
+        return False
 
 
 def read_list(name: str) -> Iterator[str]:

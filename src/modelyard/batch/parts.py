@@ -3,7 +3,7 @@
     manifest.json    what is answered by what; written before the first part
     list             the paths of the pictures, where they are files
     version/         the bundle that answers
-    <chunk>-<pictures>-<errors>-<bytes>.part
+    <chunk>-<pictures>-<errors>-<bytes>.rows
 
 A part's name states its size, so that one that a power cut has torn is found.
 """
@@ -22,7 +22,7 @@ from modelyard.errors import ModelyardError, UsageError
 from modelyard.files import write_json
 
 MANIFEST = "manifest.json"
-_NAME = re.compile(r"([0-9]+)-([0-9]+)-([0-9]+)-([0-9]+)\.part")
+_NAME = re.compile(r"([0-9]+)-([0-9]+)-([0-9]+)-([0-9]+)\.rows")
 
 
 class Part(NamedTuple):
@@ -111,7 +111,7 @@ def write_part(folder: Path, format_: Format, key: str, number: int, rows: Seque
     new = folder / f".{number}.{os.getpid()}.new"
     format_.write_part(new, key, rows)
     errors = sum(row.error is not None for row in rows)
-    part = folder / f"{number:08}-{len(rows)}-{errors}-{new.stat().st_size}.part"
+    part = folder / f"{number:08}-{len(rows)}-{errors}-{new.stat().st_size}.rows"
     return Part(new.replace(part), len(rows), errors)
 
 

@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from modelyard.batch.answering import answer_chunks
 from modelyard.batch.formats import TABLE, TABLE_VERSION, choose_format
 from modelyard.batch.inputs import Inputs
 from modelyard.batch.parts import Part, begin, find_parts, hold_parts
-from modelyard.batch.workers import Task, answer_chunks
+from modelyard.batch.workers import Task
 from modelyard.errors import ModelyardError
 from modelyard.files import replace_file, write_json
 from modelyard.inference.bundle import Bundle, BundleError
@@ -19,9 +20,9 @@ from modelyard.registry.artifacts import fetch_bundle
 from modelyard.tracking.mlflow_types import ModelVersion
 from modelyard.tracking.store import Store
 
-# Pictures in a chunk, of small networks and of large ones: about a second of work, which is lost when a run
-# is ended.
-CHUNK_ROWS, LARGE_CHUNK_ROWS = 512, 64
+# Pictures in a chunk, of small networks and of large ones: at most a second of work, which is lost when a run
+# is ended, and for which the others may have to wait at the end.
+CHUNK_ROWS, LARGE_CHUNK_ROWS = 512, 16
 
 # Shows progress: is given the number of all pictures, that of those answered before, and then the numbers of
 # pictures in the chunks as they are finished.

@@ -1,8 +1,4 @@
-"""Processes that answer chunks of pictures, one for each processor.
-
-Threads would wait for each other's Python, which takes as long as a small network. Each process has one
-interpreter with one thread: so all processors together answer most images a second.
-"""
+"""What a worker process does: it reads pictures and writes their answers, chunk by chunk."""
 
 import gc
 import multiprocessing
@@ -11,24 +7,19 @@ import signal
 import stat
 import threading
 from collections.abc import Iterable, Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from modelyard.batch.formats import Format, Row, choose_format
 from modelyard.batch.inputs import Chunk
 from modelyard.batch.parts import Part, write_part
-from modelyard.errors import ModelyardError
 from modelyard.inference.bundle import read_bundle
 from modelyard.inference.decoding.images import ImageError
 from modelyard.inference.predictor import Predictor
 from modelyard.inference.rows import answer_row
 
-# Chunks that wait for each worker, so that none waits for its next one.
-WAITING = 1
-# Files that are read before they are answered, so that a processor turns seldom from one to the other.
-AHEAD = 16
+# Of files that are read before they are answered, so that a processor turns seldom from one to the other.
+AHEAD_BYTES = 4 << 20
 
 
 class Task(NamedTuple):
@@ -57,15 +48,28 @@ class _Worker:
 
     def answer(self, chunk: Chunk) -> tuple[int, Part]:
         """Write the answers of a chunk; return its number and its part."""
-        rows = list(self._answer_all(chunk.names, chunk.images))
-        part = write_part(self._task.parts, self._format, self._task.key, chunk.number, rows)
+        part = write_part(
+            self._task.parts, self._format, self._task.key, chunk.number, self.answer_all(chunk)
+        )
         return chunk.number, part
 
-    def _answer_all(self, names: list[str], images: list[Any] | None) -> Iterator[Row]:
-        for start in range(0, len(names), AHEAD):
-            some = slice(start, start + AHEAD)
-            ready = [self._read(name) for name in names[some]] if images is None else images[some]
-            yield from map(self._answer, names[some], ready)
+    def answer_all(self, chunk: Chunk) -> list[Row]:
+        """Return the answers of a chunk."""
+        if chunk.images is not None:
+            return list(map(self._answer, chunk.names, chunk.images))
+        return [self._answer(name, image) for name, image in self._read_ahead(chunk.names)]
+
+    def _read_ahead(self, names: Iterable[str]) -> Iterator[tuple[str, bytes | ImageError]]:
+        ahead: list[tuple[str, bytes | ImageError]] = []
+        size = 0
+        for name in names:
+            image = self._read(name)
+            ahead.append((name, image))
+            size += len(image) if isinstance(image, bytes) else 0
+            if size >= AHEAD_BYTES:
+                yield from ahead
+                ahead, size = [], 0
+        yield from ahead
 
     def _read(self, path: str) -> bytes | ImageError:
         try:
@@ -74,14 +78,19 @@ class _Worker:
             return error
 
     def _answer(self, name: str, image: Any) -> Row:
-        # Names that are not UTF-8 are written as Python shows their bytes.
-        shown = os.fsencode(name).decode("utf-8", "backslashreplace")
+        shown = show_name(name)
         if isinstance(image, ImageError):
-            return Row(shown, (), (), image.reason)
+            return Row(shown, (), (), None, image.reason)
         answer = answer_row(self._predictor, image)
         if "error" in answer[0]:
-            return Row(shown, (), (), answer[0]["error"])
-        return Row(shown, tuple(one["label"] for one in answer), tuple(one["score"] for one in answer), None)
+            return Row(shown, (), (), None, answer[0]["error"])
+        labels, scores = ([one[what] for one in answer] for what in ("label", "score"))
+        return Row(shown, labels, scores, answer[0].get("unlikeness"), None)
+
+
+def show_name(name: str) -> str:
+    """Return a picture's name for its row; one that is not UTF-8 as Python shows its bytes."""
+    return os.fsencode(name).decode("utf-8", "backslashreplace")
 
 
 def read_picture(path: str, max_bytes: int) -> bytes:
@@ -118,40 +127,10 @@ def _read_regular(file: int, max_bytes: int) -> bytes:
     return content
 
 
-def answer_chunks(task: Task, chunks: Iterable[Chunk], workers: int) -> Iterator[tuple[int, Part]]:
-    """Give the number of each chunk and its part, as they are finished.
-
-    No more chunks are taken than the workers need next.
-
-    Raises:
-        ModelyardError: a worker was ended from outside.
-        OSError: a part cannot be written.
-    """
-    context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_begin, initargs=(task,))
-    try:
-        pending: set[Future[tuple[int, Part]]] = set()
-        for chunk in chunks:
-            pending.add(pool.submit(_answer, chunk))
-            if len(pending) >= workers * (1 + WAITING):
-                done, pending = wait(pending, return_when=FIRST_COMPLETED)
-                yield from (future.result() for future in done)
-        while pending:
-            done, pending = wait(pending, return_when=FIRST_COMPLETED)
-            yield from (future.result() for future in done)
-    except BrokenProcessPool:
-        raise ModelyardError(
-            f"a worker process was ended, perhaps for want of memory; {task.parts} has the answers so far: "
-            "run again to go on, with fewer --workers"
-        ) from None
-    finally:
-        pool.shutdown(cancel_futures=True)
-
-
 _worker: _Worker
 
 
-def _begin(task: Task) -> None:
+def begin(task: Task) -> None:
     """Make this process a worker; it ends with the process that started it, however that ends."""
     global _worker
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -168,5 +147,11 @@ def _end_with_parent() -> None:
     os._exit(1)
 
 
-def _answer(chunk: Chunk) -> tuple[int, Part]:
+def answer(chunk: Chunk) -> tuple[int, Part]:
+    """Write the answers of a chunk, in a worker process; return its number and its part."""
     return _worker.answer(chunk)
+
+
+def answer_all(chunk: Chunk) -> list[Row]:
+    """Return the answers of a chunk, in a worker process."""
+    return _worker.answer_all(chunk)

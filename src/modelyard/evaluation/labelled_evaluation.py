@@ -15,6 +15,7 @@ from modelyard.evaluation.measures.classification import (
     class_scores,
     confusion_matrix,
     measure_answers,
+    measure_unlike,
     wilson_interval,
 )
 from modelyard.evaluation.reference import Reference, make_reference
@@ -88,11 +89,13 @@ class LabelledEvaluation:
         `agreement` is what packaging measured on the validation split, if the bundle has a proof.
         """
         probabilities, labels = self.served.probabilities, self.pictures.labels
+        unlikeness, right = self.served.unlikeness, probabilities.argmax(axis=1) == labels
         proof = packaging_proof(self.served.bundle)
         return {
             "test": measure_answers(probabilities, labels, self.evaluate.bins),
             **({"robustness": self.robustness.metrics()} if self.robustness else {}),
             **({"recent": measure_recent(self.recent)} if self.recent else {}),
+            **({"unlike": measure_unlike(unlikeness, right)} if unlikeness is not None else {}),
             **self.served.costs(),
             **({"agreement": proof} if proof else {}),
         }
@@ -148,10 +151,10 @@ class LabelledEvaluation:
 def predict_recent(predictor: Predictor, recent: Pictures) -> tuple[Predictions, Reference]:
     """Return what a bundle answers to recent pictures: to compare it with another, and with live answers."""
     names = tuple(recent.name(place) for place in range(len(recent)))
-    probabilities, figures = answer_files(predictor, recent)
+    probabilities, figures, unlikeness = answer_files(predictor, recent)
     labels = [label.name for label in predictor.bundle.labels]
     predictions = Predictions(recent.labels, probabilities, recent.digest, names)
-    return predictions, make_reference(probabilities, figures, labels)
+    return predictions, make_reference(probabilities, figures, labels, unlikeness)
 
 
 def measure_recent(recent: Predictions) -> dict[str, float]:

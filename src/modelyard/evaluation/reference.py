@@ -14,6 +14,7 @@ REFERENCE = "reference.npz"
 # The same for the recent pictures, if there are any: they are closer to what comes in.
 RECENT_REFERENCE = "recent_reference.npz"
 SCORE = "score"
+UNLIKENESS = "unlikeness"
 # A larger test set is thinned to this many values at equal ranks, off by at most 1 in 20,000.
 MOST_KEPT = 10_000
 
@@ -22,8 +23,8 @@ MOST_KEPT = 10_000
 class Reference:
     """The first answers to the test pictures, their scores, and figures of the prepared inputs.
 
-    `samples` has the sorted values of `score` and of each of `FIGURES`, float32 (m,), at most MOST_KEPT; an
-    older version, which kept no such file, lacks the figures.
+    `samples` has the sorted values of `score`, of each of `FIGURES`, and of `unlikeness` if the model tells
+    it, float32 (m,), at most MOST_KEPT; an older version, which kept no such file, has only the scores.
     """
 
     images: int
@@ -31,8 +32,13 @@ class Reference:
     samples: Mapping[str, Floats]
 
 
-def make_reference(probabilities: Floats, figures: Floats | None, names: Sequence[str | None]) -> Reference:
-    """Make a reference of probabilities (n, outputs) and figures (n, len(FIGURES)).
+def make_reference(
+    probabilities: Floats,
+    figures: Floats | None,
+    names: Sequence[str | None],
+    unlikeness: Floats | None = None,
+) -> Reference:
+    """Make a reference of probabilities (n, outputs), figures (n, len(FIGURES)) and unlikeness (n,).
 
     `names` are of the outputs; those without a name are never answered.
     """
@@ -42,6 +48,8 @@ def make_reference(probabilities: Floats, figures: Floats | None, names: Sequenc
     columns = {SCORE: answered.max(axis=1)}
     if figures is not None:
         columns |= dict(zip(FIGURES, figures.T, strict=True))
+    if unlikeness is not None:
+        columns[UNLIKENESS] = unlikeness
     labels = {str(names[place]): count for place, count in zip(places, counts, strict=True)}
     return Reference(len(probabilities), labels, {name: _thin(each) for name, each in columns.items()})
 
@@ -62,7 +70,8 @@ def read_reference(path: Path) -> Reference:
     expected, maker = "the reference of an evaluation", "evaluating a bundle writes it"
     with open_arrays(path, expected, maker, "evaluate again") as arrays:
         labels = dict(zip(map(str, arrays["labels"]), arrays["counts"].tolist(), strict=True))
-        samples = {name: arrays[name] for name in (SCORE, *FIGURES)}
+        told = [UNLIKENESS] if UNLIKENESS in arrays else []
+        samples = {name: arrays[name] for name in (SCORE, *FIGURES, *told)}
         return Reference(int(arrays["images"]), labels, samples)
 
 

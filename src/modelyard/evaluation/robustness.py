@@ -18,8 +18,10 @@ from modelyard.images.pictures import Pictures
 from modelyard.inference.predictor import Predictor
 from modelyard.params import Corruptions
 
-# A camera's photo takes a hundred times as long as a picture of 28x28.
-FEWER_PHOTOS = 10
+# A camera's photo takes a hundred times as long as a picture of 28x28, and a network such as Inception a
+# thousand times as long as one for these.
+FEWER_PHOTOS, FEWER_BY_LARGE = 10, 50
+LARGE_BYTES = 10_000_000
 
 
 @dataclass(frozen=True)
@@ -82,13 +84,15 @@ class Robustness:
 def measure_robustness(served: Served, pictures: Pictures, how: Corruptions) -> Robustness | None:
     """Ask the bundle about corrupted copies of some test pictures; return None if `how` asks for none.
 
-    Pictures, kinds and random numbers depend on the data and on `how` alone, so versions can be compared.
+    Pictures, kinds and random numbers depend on the data, on `how` and on the network's size alone, so that
+    versions can be compared: a large network is asked about some of those that a small one is asked about.
 
     Raises:
         ModelyardError: a picture cannot be read, or the bundle cannot answer.
     """
     kinds = tuple(KINDS) if how.kinds is None else tuple(kind for kind in KINDS if kind in how.kinds)
-    places = _choose(len(pictures), how, fewer=pictures.slow)
+    large = served.bundle.size_bytes > LARGE_BYTES
+    places = _choose(len(pictures), how, FEWER_BY_LARGE if large else FEWER_PHOTOS if pictures.slow else 1)
     if not len(places):
         return None
     answers = _ask(served, pictures, places, kinds, how.seed)
@@ -98,9 +102,8 @@ def measure_robustness(served: Served, pictures: Pictures, how: Corruptions) -> 
     )
 
 
-def _choose(count: int, how: Corruptions, *, fewer: bool) -> NDArray[np.intp]:
-    wanted = -(-how.pictures // FEWER_PHOTOS) if fewer else how.pictures
-    return np.random.default_rng(how.seed).permutation(count)[:wanted]
+def _choose(count: int, how: Corruptions, fewer: int) -> NDArray[np.intp]:
+    return np.random.default_rng(how.seed).permutation(count)[: -(-how.pictures // fewer)]
 
 
 def _strengths(kind: str, count: int) -> Integers:
@@ -133,4 +136,4 @@ def _answer_corrupted(
         corrupt(pixels, kind, strength, (seed, place))
         for kind, strength in zip(kinds, plan[place], strict=True)
     )
-    return np.array([predictor.probabilities(predictor.prepare(one)[None])[0].argmax() for one in copies])
+    return np.array([predictor.ask(predictor.prepare(one)).scores.argmax() for one in copies])

@@ -42,6 +42,7 @@ class Served:
     predictor: Predictor
     probabilities: Floats  # (n, outputs), float32, of every file
     figures: Floats  # (n, len(FIGURES)), float32, of each prepared input
+    unlikeness: Floats | None  # (n,), float32, if the model tells it
     load_ms: float  # from reading the bundle's files to its first answer, in this process
     latency: Latency  # of one file, decoded and answered
     timed: str  # that file, in words
@@ -62,7 +63,7 @@ class Served:
     def reference(self) -> Reference:
         """What the answers to live pictures are compared with."""
         names = [label.name for label in self.bundle.labels]
-        return make_reference(self.probabilities, self.figures, names)
+        return make_reference(self.probabilities, self.figures, names, self.unlikeness)
 
     def circumstances(self) -> dict[str, Any]:
         """What was timed on what, as in report.json."""
@@ -123,17 +124,24 @@ def _load_predictor(folder: Path, image: bytes, classes: Sequence[str] | None) -
     return predictor, (time.perf_counter_ns() - start_ns) / 1e6
 
 
-def answer_files(predictor: Predictor, files: Files, seconds: float = 0.0) -> tuple[Floats, Floats]:
-    """Return probabilities (n, outputs) and figures of the inputs, float32; see `ask_for_all`."""
+def answer_files(
+    predictor: Predictor, files: Files, seconds: float = 0.0
+) -> tuple[Floats, Floats, Floats | None]:
+    """Return float32 probabilities (n, outputs), figures of the inputs, and unlikeness; see `Served`.
+
+    `seconds` and errors are those of `ask_for_all`.
+    """
     given = ask_for_all(_answer_file, predictor, files, range(len(files)), "asking", seconds)
-    probabilities, figures = (np.stack(found) for found in zip(*given, strict=True))
-    return probabilities, figures
+    probabilities, figures, unlikeness = zip(*given, strict=True)
+    told = np.array(unlikeness, np.float32) if predictor.tells_unlikeness else None
+    return np.stack(probabilities), np.stack(figures), told
 
 
-def _answer_file(predictor: Predictor, files: Files, place: int) -> tuple[Floats, Floats]:
-    """Return the probabilities of one file (outputs,), and the figures of its input, both float32."""
-    ready = predictor.preprocess(files.file(place))[None]
-    return predictor.probabilities(ready)[0], input_figures(predictor.levels(ready))[0]
+def _answer_file(predictor: Predictor, files: Files, place: int) -> tuple[Floats, Floats, float | None]:
+    """Return the probabilities of one file (outputs,), the figures of its input, and its unlikeness."""
+    ready = predictor.preprocess(files.file(place))
+    given = predictor.ask(ready)
+    return given.scores, input_figures(predictor.levels(ready)[None])[0], given.unlikeness
 
 
 def measure_latency(answer: Callable[[], object], runs: int, warmup: int, budget_s: float = 3.0) -> Latency:

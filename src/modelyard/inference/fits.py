@@ -83,11 +83,13 @@ _OF_DIGITS: dict[str, Callable[[Pixels], Pixels]] = {
     "mnist": mnist.fit_digit,
     # The same for a digit that has to be found: drawn, photographed or printed.
     "digit": digit.fit_digit,
+    # Keeps what stands beside a digit, and reads drawings on a transparent ground.
+    "digit_2": lambda pixels: digit.fit_digit(pixels, neighbours=True),
 }
 # These take a millisecond or more for a small picture, too.
-SLOW = frozenset({"digit"})
+SLOW = frozenset({"digit", "digit_2"})
 # These read the transparency of a picture that over white is blank (see `decoding.pixels.read_pixels`).
-OF_DRAWINGS = frozenset({"digit"})
+OF_DRAWINGS = frozenset({"digit_2"})
 FITS: dict[str, Fit] = {
     **{name: _of_one_channel(fit) for name, fit in _OF_DIGITS.items()},
     # The whole picture, proportions lost: antialiased, as Pillow's bilinear filter does it.

@@ -15,7 +15,7 @@ from modelyard.inference.bundle import Bundle, BundleError
 from modelyard.inference.decoding.arrays import read_array
 from modelyard.inference.decoding.images import ImageError, Limits, decode
 from modelyard.inference.fits import OF_DRAWINGS, fit_pixels
-from modelyard.inference.runtime.interpreters import ModelError, Pool
+from modelyard.inference.runtime.interpreters import Given, ModelError, Pool
 from modelyard.inference.runtime.processors import count_processors
 
 Answer = list[dict[str, Any]]
@@ -35,6 +35,7 @@ class Seen(NamedTuple):
         shape: of its pixels: (h, w), or (h, w, 3) in RGB.
         ready: what the model was given, float32 (h, w, c).
         scores: what the model gave, float32 (outputs,).
+        unlikeness: see `Given`.
         seconds: from the image to its scores.
     """
 
@@ -43,6 +44,7 @@ class Seen(NamedTuple):
     shape: tuple[int, ...]
     ready: NDArray[np.float32]
     scores: NDArray[np.float32]
+    unlikeness: float | None
     seconds: float
 
 
@@ -142,25 +144,26 @@ class Predictor:
         """
         return self._read(image, ends_at)[0]
 
-    def probabilities(self, inputs: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Return what the model gives, float32 (n, outputs), for inputs (n, h, w, c) from `prepare`.
+    def ask(self, ready: NDArray[np.float32]) -> Given:
+        """Return what the model gives for one input (h, w, c) from `prepare`.
 
         Raises:
-            ValueError: the inputs have another shape.
+            ValueError: the input has another shape.
             ModelError: the model gave NaN or infinity.
         """
-        if inputs.ndim != 4 or inputs.shape[1:] != self._pool.input_shape:
-            expected = ", ".join(str(size) for size in self._pool.input_shape)
-            raise ValueError(f"expected inputs (n, {expected}), got {inputs.shape}")
-        inputs = np.ascontiguousarray(inputs, np.float32)
-        given = np.empty((len(inputs), self._pool.outputs), np.float32)
-        for place in range(len(inputs)):
-            # Borrowed for each image, so that a large batch does not hold up the others.
-            with self._pool.borrow() as model:
-                given[place] = model.run(inputs[place : place + 1])
-        if not np.isfinite(given).all():
+        if ready.shape != self._pool.input_shape:
+            raise ValueError(f"expected an input {self._pool.input_shape}, got {ready.shape}")
+        # Borrowed for each image, so that a large batch does not hold up the others.
+        with self._pool.borrow() as model:
+            given = model.run(np.ascontiguousarray(ready, np.float32)[None])
+        if not (np.isfinite(given.scores).all() and math.isfinite(given.unlikeness or 0.0)):
             raise ModelError(f"{self.bundle.name}: the model gave NaN or infinity, which is no answer")
         return given
+
+    @property
+    def tells_unlikeness(self) -> bool:
+        """Whether answers say how unlike the training pictures an image is."""
+        return self._pool.tells_unlikeness
 
     def predict(
         self,
@@ -183,6 +186,7 @@ class Predictor:
         Returns:
             For each image `[{"label": "7", "score": 0.9994, "id": 7}, ...]`, best first, the lower id first
             where scores are equal, with "synset" where the label has one. Scores are rounded to 7 decimals.
+            If the model tells it, the first has "unlikeness" too (see `Given`), rounded to 4.
 
         Raises:
             ImageError: an image cannot be read, and `on_error` is "raise".
@@ -210,10 +214,10 @@ class Predictor:
                 if observe is not None:
                     observe(None)
                 continue
-            [scores] = self.probabilities(ready[None])
-            answers.append(self.rank(scores, count))
+            given = self.ask(ready)
+            answers.append(self.rank(given, count))
             if observe is not None:
-                observe(Seen(index, image, shape, ready, scores, time.monotonic() - started))
+                observe(Seen(index, image, shape, ready, *given, time.monotonic() - started))
         return answers
 
     def warm_up(self) -> None:
@@ -232,14 +236,17 @@ class Predictor:
         except ModelError as error:
             raise BundleError(f"{self.bundle.folder}: {error}", "its model gives no answer") from None
 
-    def rank(self, scores: NDArray[np.float32], count: int) -> Answer:
-        """Return the `count` best labels for the scores (outputs,) of an image, as `predict` does."""
-        best = self.find_best(scores, count)
-        return [self._describe(int(place), float(scores[place])) for place in best]
-
     def find_best(self, scores: NDArray[np.float32], count: int) -> NDArray[np.int64]:
-        """Return the `count` best outputs (..., count) for scores (..., outputs), in the order of `rank`."""
+        """Return the `count` best outputs (..., count) for scores (..., outputs), in the order of answers."""
         return self._answered[np.argsort(-scores[..., self._answered], kind="stable")[..., :count]]
+
+    def rank(self, given: Given, count: int) -> Answer:
+        """Return the `count` best labels of an image, as `predict` does."""
+        best = self.find_best(given.scores, count)
+        answer = [self._describe(int(place), float(given.scores[place])) for place in best]
+        if given.unlikeness is not None:
+            answer[0]["unlikeness"] = round(given.unlikeness, 4)
+        return answer
 
     def _read(self, image: Any, ends_at: float) -> tuple[NDArray[np.float32], tuple[int, ...]]:
         """Return the model's input, and the shape of its pixels, which themselves may take much memory."""

@@ -6,7 +6,7 @@ from enum import StrEnum
 
 import numpy as np
 
-from modelyard.evaluation.reference import SCORE, Reference
+from modelyard.evaluation.reference import SCORE, UNLIKENESS, Reference
 from modelyard.monitoring.statistics import (
     Grid,
     compare_counts,
@@ -36,7 +36,7 @@ class Finding:
     """A question, and its answer.
 
     Attributes:
-        subject: `labels`, `score`, a figure of the inputs, or `accuracy`.
+        subject: `labels`, `score`, `unlikeness`, a figure of the inputs, or `accuracy`.
         measure: what `effect` is, in words.
         effect: the size of the change; None if there are too few.
         p_value: how likely so large a change is by chance, 0..1; None if there are too few.
@@ -124,7 +124,7 @@ def _ask_labels(tally: Tally, reference: Reference, monitor: Monitor, enough: bo
 
 
 def _ask_values(name: str, tally: Tally, grid: Grid, monitor: Monitor, enough: bool) -> Finding:
-    limit = monitor.limits.scores if name == SCORE else monitor.limits.inputs
+    limit = monitor.limits.scores if name in (SCORE, UNLIKENESS) else monitor.limits.inputs
     finding = Finding(name, "distance", limit)
     counts = tally.cells.get(name)
     mean = tally.mean(name)

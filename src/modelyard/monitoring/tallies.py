@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple, Self
 import numpy as np
 
 from modelyard.evaluation.measures.classification import Floats, Integers
-from modelyard.evaluation.reference import SCORE
+from modelyard.evaluation.reference import SCORE, UNLIKENESS
 from modelyard.inference.input_figures import FIGURES
 from modelyard.monitoring.statistics import Grid
 from modelyard.monitoring.tables.schema import FIGURE_COLUMNS
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import pyarrow
 
 # What is measured of each answer, and in which column of the table it is.
-MEASURED = {SCORE: SCORE, **dict(zip(FIGURES, FIGURE_COLUMNS, strict=True))}
+MEASURED = {SCORE: SCORE, UNLIKENESS: UNLIKENESS, **dict(zip(FIGURES, FIGURE_COLUMNS, strict=True))}
 COLUMNS = ("time", "request_id", "index", "version", "role", "label", "sha256", *MEASURED.values())
 # What is kept of an answer that the report lists.
 _LISTED = ("score", "label", "time", "request_id", "index", "sha256")

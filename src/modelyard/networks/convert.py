@@ -19,13 +19,16 @@ if TYPE_CHECKING:
 
 
 def convert_network(network: "keras.Model", precision: Precision) -> bytes:
-    """Convert a Keras network with one input and one output to a LiteRT model.
+    """Convert a Keras network of one input to a LiteRT model of single images (1, ...).
 
     "int8" stores the weights as int8; the ranges of activations are found at run time. Raises ModelyardError
     if the converter refuses the network.
     """
+    import tensorflow as tf
+
+    image = tf.TensorSpec((1, *network.inputs[0].shape[1:]), tf.float32, name="image")
     with quiet_tensorflow(), tempfile.TemporaryDirectory(prefix="modelyard-") as saved:
-        network.export(saved, verbose=False)
+        network.export(saved, verbose=False, input_signature=[image])
         return convert_saved(saved, precision)
 
 

@@ -81,7 +81,7 @@ def _compute(trunk: Trunk, pictures: Sequence[tuple[Pictures, int]], title: str)
     def run(one: tuple[Pictures, int]) -> Floats:
         fitted = fit_picture(*one, trunk.preprocessing)
         with pool.borrow() as interpreter:
-            row: Floats = interpreter.run(np.asarray(fitted, np.float32)[None])[0]
+            row: Floats = interpreter.run(np.asarray(fitted, np.float32)[None]).scores
         return row
 
     rows = work_through(run, pictures, title)

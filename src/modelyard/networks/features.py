@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from modelyard.arrays import write_arrays
 from modelyard.errors import ModelyardError
-from modelyard.images.examples import Examples
-from modelyard.images.pictures import Pictures, open_arrays
+from modelyard.images.examples import Examples, Split, read_examples
+from modelyard.images.pictures import Pictures, open_arrays, read_pictures
 from modelyard.inference.bundle import Preprocessing
 from modelyard.params import Precision
 
@@ -64,6 +64,20 @@ class Features:
         about, trunk = self.trunk.provenance, self.trunk
         told = f"{about['name']} ({trunk.precision}) from {about['source']}, licence {about['licence']}"
         return {"features.digest": trunk.digest, "features.trunk": told}
+
+
+def read_split(
+    train: Path, validation: Path, source: Path, features: Features | None, images: int | None
+) -> Split:
+    """Return what a network learns from and is measured on: fitted pictures, or their features.
+
+    There are features of the first `images` training pictures only (train.images); None means of all.
+    """
+    if features is None:
+        return Split(read_examples(train), read_examples(validation))
+    training, measured = (read_pictures(path, source) for path in (train, validation))
+    chosen = training.take(np.arange(len(training))[:images])
+    return Split(features.examples(chosen), features.examples(measured), features.lineage)
 
 
 def write_features(path: Path, features: Features) -> None:

@@ -20,8 +20,11 @@ _ALIGNMENT_BYTES = 16
 
 
 def join_models(first: bytes, second: bytes) -> bytes:
-    """Join two models, each of one input and output, into one; raises ModelyardError if they do not fit."""
-    whole, added = read_model(first), read_model(second)
+    """Join two models of one input each; raises ModelyardError if they do not fit.
+
+    The first has one output, which becomes the input of the second.
+    """
+    whole, added = read_model(first), read_model(second, most_outputs=2)
     graph, more = whole.subgraphs[0], added.subgraphs[0]
     _check_seam(graph, more)
     codes, buffers, tensors = len(whole.operatorCodes), len(whole.buffers), len(graph.tensors)
@@ -42,7 +45,7 @@ def join_models(first: bytes, second: bytes) -> bytes:
     whole.buffers += added.buffers
     graph.tensors += more.tensors
     graph.operators += more.operators
-    graph.outputs = [places[more.outputs[0]]]
+    graph.outputs = [places[place] for place in more.outputs]
     # They name the first model's output.
     whole.signatureDefs = []
     return _write(whole)
@@ -84,7 +87,7 @@ def find_tensor(
     for tensor in (int(place) for operator in reversed(graph.operators) for place in operator.outputs):
         shape = graph.tensors[tensor].shape
         if len(shape) in (2, 4) and shape[-1] == row.size:
-            found = LoadedModel(cut_model(model, tensor, pooled=True), threads=1).run(levels)
+            found = LoadedModel(cut_model(model, tensor, pooled=True), threads=1).run(levels).scores
             if np.linalg.norm(found - row) <= tolerance * np.linalg.norm(row):
                 return tensor
     return None
@@ -121,8 +124,8 @@ class _AlignedBuilder(flatbuffers.Builder):  # type: ignore[misc]
         return super().StartVector(elemSize, numElems, max(alignment, _ALIGNMENT_BYTES))
 
 
-def read_model(model: bytes) -> Any:
-    """Read a model as its schema's objects; raises ModelyardError unless it has one input and output."""
+def read_model(model: bytes, most_outputs: int = 1) -> Any:
+    """Read a model of one input as its schema's objects; raises ModelyardError if it has others."""
     from ai_edge_litert.schema_py_generated import ModelT
 
     try:
@@ -130,7 +133,7 @@ def read_model(model: bytes) -> Any:
     except (struct.error, TypeError, ValueError, IndexError) as error:
         raise ModelyardError(f"expected a whole LiteRT model, it cannot be parsed ({error})") from None
     counts = [(len(graph.inputs), len(graph.outputs)) for graph in read.subgraphs]
-    if counts != [(1, 1)]:
+    if len(counts) != 1 or counts[0][0] != 1 or not 1 <= counts[0][1] <= most_outputs:
         raise ModelyardError(f"expected a LiteRT model of one graph with one input and output, got {counts}")
     return read
 

@@ -3,6 +3,7 @@
 from typing import TypedDict
 
 import numpy as np
+from numpy.typing import NDArray
 
 from modelyard.errors import ModelyardError
 from modelyard.evaluation.measures.agreement import measure_agreement
@@ -10,6 +11,9 @@ from modelyard.inference.predictor import Predictor
 from modelyard.inference.runtime.interpreters import ModelError
 from modelyard.packaging.source import Source
 from modelyard.params import Package
+
+# A distance that rounding moves past a few others changes its rank among a thousand.
+MOST_RANKS = 0.01
 
 
 class Proof(TypedDict):
@@ -37,11 +41,13 @@ def prove(predictor: Predictor, source: Source, limits: Package) -> Proof:
     an answer is NaN.
     """
     try:
-        given = [predictor.probabilities(np.asarray(one, np.float32)[None])[0] for one in source.fitted()]
+        given = [predictor.ask(np.asarray(one, np.float32)) for one in source.fitted()]
     except ModelError as error:
         raise ModelyardError(f"the conversion failed its proof: {error}") from error
     labelled = [place for place, label in enumerate(source.labels) if label.name is not None]
-    agreement = measure_agreement(source.answers, np.stack(given), labelled)
+    agreement = measure_agreement(source.answers, np.stack([one.scores for one in given]), labelled)
+    if predictor.tells_unlikeness:
+        _refuse_other_ranks(source, np.array([one.unlikeness for one in given], np.float32))
     proof = Proof(
         images=int(agreement["images"]),
         answers=len(set(source.answers[:, labelled].argmax(axis=1).tolist())),
@@ -59,6 +65,16 @@ def prove(predictor: Predictor, source: Source, limits: Package) -> Proof:
             f"{proof['images']} pictures (package.int8.min_same_first), got {proof['same_first']:.2%}"
         )
     return proof
+
+
+def _refuse_other_ranks(source: Source, given: NDArray[np.float32]) -> None:
+    expected = source.unlikeness
+    found = np.inf if expected is None else float(np.abs(given - expected).max())
+    if found > MOST_RANKS:
+        raise ModelyardError(
+            f"the conversion failed its proof: expected the source's unlikeness within {MOST_RANKS:g}, got a "
+            f"difference of {found:.3g}"
+        )
 
 
 def _refuse_above(proof: Proof, key: str, limit: float) -> None:

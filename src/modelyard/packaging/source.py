@@ -22,6 +22,7 @@ class Source:
         answers: the network's own probabilities for them, float32 (n, outputs).
         decoder_max_difference: the largest change of a probability by another JPEG decoder, if files were
             decoded.
+        unlikeness: float32 (n,), 0..1, of the same pictures, if the network tells it.
         features: float32 (1, width), pooled from the first picture, if conf/ names features.
     """
 
@@ -34,4 +35,5 @@ class Source:
     fitted: Callable[[], Iterator[NDArray[Any]]]
     answers: NDArray[np.float32]
     decoder_max_difference: float | None = None
+    unlikeness: NDArray[np.float32] | None = None
     features: NDArray[np.float32] | None = None

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from modelyard.errors import ModelyardError
 from modelyard.images.crops import cut_out
 from modelyard.images.dataset import Dataset
-from modelyard.images.examples import Examples
+from modelyard.images.examples import Split
 from modelyard.images.fitting import fit_picture
 from modelyard.images.pictures import Pictures
 from modelyard.images.samples import one_of_each_in_turn
@@ -20,60 +20,69 @@ from modelyard.networks.convert import convert_network
 from modelyard.networks.features import Features
 from modelyard.networks.joining import join_models
 from modelyard.packaging.source import Source
+from modelyard.packaging.unlikeness import Floats, add_unlikeness, ask_network
 
 if TYPE_CHECKING:
     import keras
 
-_BATCH = 500
 # Few, because a network on features takes tens of milliseconds for each picture.
 JOINED_PICTURES = 200
 
 
 def read_trained(
-    network: Path, record: Path, dataset: Dataset, examples: Examples, pictures: Pictures, least: int
+    network: Path, record: Path, dataset: Dataset, split: Split, pictures: Pictures, least: int
 ) -> Source:
     """Read a network that learned from pixels: float32 (n, h, w, c), 0..255, to probabilities (n, classes).
 
-    Its bundles are proved on `examples`, the `pictures` fitted, and on cut-outs of them if there are fewer
+    Its bundles are proved on the validation pictures, and on cut-outs of these `pictures` if there are fewer
     than `least`. The training's record goes into the provenance. Raises ModelyardError if a file is missing
     or wrong, or does not fit the dataset.
     """
     provenance = {"training": read_record(record)}
+    examples = split.validation
     trained = load_trained(network, examples.inputs.shape[1:], len(dataset.classes))
+    whole = add_unlikeness(trained, split.training, examples)
     inputs = _add_cut_outs(examples.inputs, pictures, dataset.preprocessing, least)
+    answers, unlikeness = ask_whole(whole, inputs)
     return Source(
         name=dataset.name,
         labels=[Label(name) for name in dataset.classes],
         preprocessing=dataset.preprocessing,
         provenance=provenance,
-        convert=lambda precision: convert_network(trained, precision),
+        # int8 would rank other distances than those that were measured.
+        convert=lambda precision: convert_network(whole if precision == "float32" else trained, precision),
         names=[str(place) for place in range(len(inputs))],
         fitted=lambda: iter(inputs),
-        answers=ask_network(trained, inputs),
+        answers=answers,
+        unlikeness=unlikeness,
     )
 
 
 def read_joined(
-    network: Path, record: Path, dataset: Dataset, features: Features, pictures: Pictures
+    network: Path, record: Path, dataset: Dataset, features: Features, split: Split, pictures: Pictures
 ) -> Source:
     """Read a network that learned from features, float32 (n, width); it is joined with the trunk of these.
 
     The network itself stays float32: most features are near 0 with a few far off, for which int8 is too
-    coarse (it changed an answer by up to 0.48), and it is small. Some pictures of each class prove its
-    bundles. Raises ModelyardError if a file is missing or wrong, or does not fit the dataset.
+    coarse (it changed an answer by up to 0.48), and it is small. Some `pictures` of each class, those of the
+    validation split, prove its bundles. Raises ModelyardError if a file is missing or wrong, or does not fit
+    the dataset.
     """
     chosen = pictures.take(one_of_each_in_turn(pictures.labels, JOINED_PICTURES))
     examples, trunk = features.examples(chosen), features.trunk
     head = load_trained(network, examples.inputs.shape[1:], len(dataset.classes))
+    whole = add_unlikeness(head, split.training, split.validation)
+    answers, unlikeness = ask_whole(whole, examples.inputs)
     return Source(
         name=dataset.name,
         labels=[Label(name) for name in dataset.classes],
         preprocessing=trunk.preprocessing,
         provenance={"training": read_record(record), "trunk": dict(trunk.provenance)},
-        convert=lambda _: join_models(trunk.model, convert_network(head, "float32")),
+        convert=lambda _: join_models(trunk.model, convert_network(whole, "float32")),
         names=[chosen.name(place) for place in range(len(chosen))],
         fitted=lambda: (fit_picture(chosen, place, trunk.preprocessing) for place in range(len(chosen))),
-        answers=ask_network(head, examples.inputs),
+        answers=answers,
+        unlikeness=unlikeness,
     )
 
 
@@ -105,10 +114,12 @@ def load_trained(path: Path, shape: tuple[int, ...], classes: int) -> "keras.Mod
     return network
 
 
-def ask_network(network: "keras.Model", inputs: NDArray[Any]) -> NDArray[np.float32]:
-    """Return the network's probabilities for inputs (n, ...): float32 (n, classes)."""
-    batches = (inputs[start : start + _BATCH] for start in range(0, len(inputs), _BATCH))
-    return np.concatenate([network(batch.astype(np.float32), training=False).numpy() for batch in batches])
+def ask_whole(network: "keras.Model", inputs: NDArray[Any]) -> tuple[Floats, Floats | None]:
+    """Return the probabilities for inputs (n, ...), float32 (n, classes), and unlikeness (n,), or None."""
+    if len(network.outputs) == 1:
+        return ask_network(network, inputs)[0], None
+    probabilities, unlikeness = ask_network(network, inputs)
+    return probabilities, unlikeness[:, 0]
 
 
 def _add_cut_outs(inputs: NDArray[Any], pictures: Pictures, how: Preprocessing, least: int) -> NDArray[Any]:

@@ -68,7 +68,8 @@ def _verify_artifacts(store: Store, version: ModelVersion, trials: Trials) -> It
             check_bundle(store, version, Path(folder), trials.run)
         except ModelyardError as error:
             subject = f"{version.name}/{version.version}"
-            yield Finding(subject, str(error), "restore the artifact store, or delete the version")
+            problem = str(error).removeprefix(f"models:/{subject}: ")
+            yield Finding(subject, problem, "restore the artifact store, or delete the version")
 
 
 def _verify_version(store: Store, version: ModelVersion) -> Iterator[Finding]:

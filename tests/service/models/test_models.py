@@ -466,6 +466,60 @@ def test_a_foreign_champion_leaves_the_old_one_serving_and_a_start_says_what_to_
     assert caplog.text.count("modelyard did not register it") == 1
 
 
+# What another client may destroy; what is wrong then where version 2 is served, and at a start.
+DESTROYED: dict[str, tuple[Callable[[SmallRegistry], object], str | None, str | None]] = {
+    "champion deleted": (
+        lambda registry: registry.client.delete_model_version("mnist", "2"),
+        "mnist has no alias champion; version 2 goes on serving",
+        "mnist has no alias champion",
+    ),
+    "run deleted": (lambda registry: registry.delete_for_good(run_of(registry)), None, None),
+    "experiment deleted": (
+        lambda registry: registry.client.delete_experiment(
+            registry.client.get_run(run_of(registry)).info.experiment_id
+        ),
+        None,
+        None,
+    ),
+    "model renamed": (
+        lambda registry: registry.client.rename_registered_model("mnist", "old"),
+        "mnist is not registered; version 2 goes on serving",
+        "mnist is not registered",
+    ),
+    "two thousand versions": (lambda registry: registry.multiply("mnist", 2, 2000), None, None),
+}
+
+
+@pytest.mark.parametrize(("destroy", "at_work", "at_start"), DESTROYED.values(), ids=DESTROYED)
+def test_whatever_another_client_destroys_the_champion_goes_on_and_a_start_says_what_is_wrong(
+    registry: SmallRegistry,
+    serve: Serve,
+    destroy: Callable[[SmallRegistry], object],
+    at_work: str | None,
+    at_start: str | None,
+) -> None:
+    registry.add(mark="a")
+    registry.point(registry.add(mark="b"))
+    models = serve("mnist")
+    destroy(registry)
+    wait_until(lambda: models.problems() == ([at_work] if at_work else []), models)
+    time.sleep(5 * POLL_S)
+    assert models.ready
+    assert answer(models.get("mnist")) == "7b"
+    started = serve("mnist", wait=False)
+    wait_until(lambda: started.problems() == ([at_start] if at_start else []), started)
+    wait_until(lambda: started.ready == (at_start is None), started)
+    # The way back that the line names: a champion of this name.
+    if at_start == "mnist has no alias champion":
+        registry.point(1)
+        for one in (models, started):
+            wait_until(lambda one=one: one.ready and answer(one.get("mnist")) == "7a", one)  # type: ignore[misc]
+
+
+def run_of(registry: SmallRegistry) -> str:
+    return str(registry.client.get_model_version("mnist", "2").run_id)
+
+
 def test_a_database_that_is_damaged_is_told_once_without_a_traceback(
     registry: SmallRegistry, serve: Serve, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -39,7 +39,7 @@ def registry(tmp_path_factory: pytest.TempPathFactory) -> SmallRegistry:
     many = [MARKUP if number == 2 else f"kind {number}" for number in range(30)]
     for name, version, model, labels in (
         ("digits", 1, nearest_model(), map(str, range(10))),
-        ("digits", 2, undecided_model(10), map(str, range(10))),
+        ("digits", 2, undecided_model(10, tells=True), map(str, range(10))),
         ("kinds", 1, undecided_model(30), many),
     ):
         bundle = write_bundle(
@@ -356,6 +356,20 @@ def test_versions_stand_side_by_side_and_a_disagreement_is_outlined(visit: Visit
     page.locator("#compare").select_option("1")
     label(page, 1).get_by_text("7").wait_for()
     assert page.locator(".differs").count() == 0
+
+
+def test_a_picture_that_is_unlike_the_training_pictures_is_told_by_a_version_that_knows(
+    visit: Visit,
+) -> None:
+    page = visit("digits")
+    draw(page, 7)
+    page.locator("#compare").select_option("2")
+    told = page.locator(".card").nth(1).locator(".unlike")
+    told.wait_for()
+    words = f"Unlike the training pictures: {SURE} of the validation pictures are more like them."
+    assert told.inner_text() == words
+    assert page.locator("#announce").inner_text().endswith(words)
+    assert page.locator(".unlike").count() == 1
 
 
 def test_a_model_without_a_champion_says_how_to_make_one(visit: Visit, registry: SmallRegistry) -> None:

@@ -14,7 +14,7 @@ from tritonclient.utils import InferenceServerException
 from modelyard.inference.bundle import read_bundle
 from modelyard.inference.predictor import Predictor
 from service_process import Service
-from tflite_models import draw_band, encode, photo_bundle
+from tflite_models import digit_bundle, digit_model, draw_band, encode, photo_bundle
 
 FILES = [encode(draw_band(digit)) for digit in range(3)]
 TENSOR = {"name": "image", "datatype": "BYTES", "shape": [1], "data": [base64.b64encode(FILES[0]).decode()]}
@@ -24,6 +24,7 @@ MODELS = [("mnist",), ("mnist", "1"), ("mnist", "7"), ("nothing",)]
 @pytest.fixture(scope="module")
 def service(served: Path) -> Iterator[Service]:
     photo_bundle(served / "colours" / "1")
+    digit_bundle(served / "telling" / "1", digit_model(tells=True), name="telling")
     running = Service(served, max_items=4)
     yield running
     running.stop()
@@ -81,6 +82,23 @@ def test_base64_in_json_is_answered_in_json(client: Any, served: Path) -> None:
     result = ask(client, "mnist", texts, "BYTES", binary=False, outputs=asked, model_version="1")
     check(result, *expect(served / "mnist/1", FILES))
     assert result.as_numpy("id") is None
+
+
+@pytest.mark.parametrize("binary", [True, False])
+def test_a_version_that_knows_how_unlike_its_training_pictures_an_image_is_has_another_output(
+    client: Any, binary: bool
+) -> None:
+    described = client.get_model_metadata("telling")
+    assert described["outputs"][-1] == {"name": "unlikeness", "datatype": "FP32", "shape": [-1, 1]}
+    files = np.array(FILES[:2], dtype=object)
+    asked = [triton.InferRequestedOutput("unlikeness", binary_data=binary)]
+    for result in (
+        ask(client, "telling", files, "BYTES"),
+        ask(client, "telling", files, "BYTES", outputs=asked),
+    ):
+        np.testing.assert_allclose(result.as_numpy("unlikeness"), [[40 / 784]] * 2, atol=1e-3)
+    with pytest.raises(InferenceServerException, match="mnist does not tell unlikeness"):
+        ask(client, "mnist", files, "BYTES", outputs=asked)
 
 
 @pytest.mark.parametrize("binary", [True, False])

@@ -10,6 +10,7 @@ from prometheus_client import CollectorRegistry
 from pyarrow import dataset
 
 from modelyard.inference.predictor import Predictor
+from modelyard.inference.runtime.interpreters import Given
 from modelyard.monitoring.tables.schema import ANSWER, SHADOW
 from modelyard.service.models.models import ServedVersion, Unavailable, UnknownModel
 from modelyard.service.recording import shadow as shadows
@@ -88,7 +89,7 @@ def test_a_shadow_answers_the_same_pictures_as_its_version_does_when_it_is_asked
     )
     for seen, digit in zip(found.seen, (3, 4), strict=True):
         [expected] = challenger.predictor.predict([FILES[digit]])
-        assert challenger.predictor.rank(seen.scores, 5) == expected
+        assert challenger.predictor.rank(Given(seen.scores, seen.unlikeness), 5) == expected
     assert [seen.place for seen in found.seen] == [0, 1]
 
 

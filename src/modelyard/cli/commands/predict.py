@@ -49,10 +49,12 @@ def run(given: argparse.Namespace) -> int:
         raise UsageError(f"--workers: expected at least 1, got {given.workers}")
     if missing := [name for name in NEEDED if find_spec(name) is None]:
         raise ModelyardError(f"modelyard predict needs {' and '.join(missing)}: install requirements.txt")
+    from modelyard.batch.answering import prepare_workers
     from modelyard.batch.prediction import predict
     from modelyard.inference.runtime.processors import count_processors
     from modelyard.tracking.store import open_store
 
+    prepare_workers()
     store = open_store()
     version = _find_version(store, given.version)
     workers = given.workers or count_processors()

@@ -23,6 +23,8 @@ Integers: TypeAlias = npt.NDArray[np.integer[Any]]
 
 NORMAL_QUANTILE_975 = 1.959963984540054
 ROW_SUM_TOLERANCE = 1e-3
+# What is more unlike the training pictures than 99 of 100 validation pictures is called unlike them.
+UNLIKE = 0.99
 # scikit-learn clips at the machine epsilon of the probabilities' type; a served model answers in float32.
 SMALLEST_PROBABILITY = float(np.finfo(np.float32).eps)
 
@@ -89,6 +91,16 @@ def check_answers(probabilities: Floats, labels: Integers) -> None:
             f"the labels: expected 0..{classes - 1}, for the model has {classes} outputs, "
             f"got {labels[wrong]} at {wrong}: is this the model of this data?"
         )
+
+
+def measure_unlike(unlikeness: Floats, right: npt.NDArray[np.bool_]) -> dict[str, float]:
+    """Return the share of pictures (n,) that are unlike the training pictures, and of the errors among them.
+
+    Without errors, the second is left out.
+    """
+    unlike = unlikeness >= UNLIKE
+    found = {"share": float(unlike.mean())}
+    return found if right.all() else {**found, "errors": float(unlike[~right].mean())}
 
 
 def wilson_interval(successes: int, trials: int) -> tuple[float, float]:

@@ -28,18 +28,19 @@ _WORK_SIDE = 160
 _DARKEST, _FAINTEST = 250, 6.0
 
 
-def fit_digit(grey: Pixels) -> Pixels:
+def fit_digit(grey: Pixels, neighbours: bool = False) -> Pixels:
     """Fit a digit as MNIST's were; a picture that already lies like them is returned unchanged.
 
     Args:
         grey: (h, w), 0..255, dark on light or light on dark.
+        neighbours: another digit or letter beside the largest stays, so that two are not read as one.
 
     Returns:
         uint8 (28, 28), 0 where there is no ink; all 0 if nothing stands out from the paper.
     """
     if _lies_as_mnists(grey):
         return grey
-    ink = _find_ink(peel_frame(_reduce(grey)))
+    ink = _find_ink(peel_frame(_reduce(grey)), neighbours)
     return np.zeros((SIDE, SIDE), np.uint8) if ink is None else _centre(_shrink(ink))
 
 
@@ -60,7 +61,7 @@ def _reduce(grey: Pixels) -> Levels:
     return np.asarray(Image.fromarray(grey).reduce(factor) if factor > 1 else grey, np.float32)
 
 
-def _find_ink(levels: Levels) -> Pixels | None:
+def _find_ink(levels: Levels, neighbours: bool) -> Pixels | None:
     """Return the digit's ink, 0..255, cropped to the digit; None if there is none."""
     contrast = subtract_paper(levels)
     border = read_ring(contrast, 0)
@@ -70,7 +71,7 @@ def _find_ink(levels: Levels) -> Pixels | None:
     mask = contrast > max(4 * noise, 0.35 * float(contrast.max()), _FAINTEST)
     if not mask.any():
         return None
-    digit = keep_digit(mask)
+    digit = keep_digit(mask, neighbours)
     full = find_share(contrast[digit & mask], 0.75)
     faint = 0.05 * full + 2.5 * noise
     share = np.clip((contrast - faint) / max(full - faint, 1.0), 0, 1)

@@ -19,30 +19,43 @@ class Part(NamedTuple):
     right: int
 
 
-def keep_digit(mask: Mask) -> Mask:
-    """Keep the largest connected part, and the parts that are large and near enough to belong to it."""
+def keep_digit(mask: Mask, neighbours: bool = False) -> Mask:
+    """Keep the largest connected part, and the parts that are large and near enough to belong to it.
+
+    With `neighbours`, another digit or letter beside it is kept as well.
+    """
     joined = _dilate(mask, max(1, max(mask.shape) // 80)) if max(mask.shape) > 40 else mask
     labels = _label(joined)
     parts = _measure_parts(np.where(mask, labels, 0))
     height, width = mask.shape
 
-    def weigh(part: Part) -> float:
-        touching = part.top == 0 or part.left == 0 or part.bottom == height - 1 or part.right == width - 1
-        return part.area * (0.1 if touching else 1.0)
+    def touches(part: Part) -> bool:
+        return part.top == 0 or part.left == 0 or part.bottom == height - 1 or part.right == width - 1
 
-    main = max(parts, key=weigh)
-    reach = 0.15 * max(main.bottom - main.top, main.right - main.left) + 1
+    main = max(parts, key=lambda part: part.area * (0.1 if touches(part) else 1.0))
+    size = _measure_side(main)
+
+    def belongs(part: Part) -> bool:
+        return part.area > 0.06 * main.area and _is_within(part, main, 0.15 * size + 1)
+
+    def stands_beside(part: Part) -> bool:
+        large = part.area > 0.25 * main.area and _measure_side(part) > 0.5 * size
+        return large and not touches(part) and _is_within(part, main, 1.5 * size)
+
     kept = [
-        part.label
-        for part in parts
-        if part is main
-        or (
-            part.area > 0.06 * main.area
-            and max(part.top - main.bottom, main.top - part.bottom) < reach
-            and max(part.left - main.right, main.left - part.right) < reach
-        )
+        part.label for part in parts if part is main or belongs(part) or (neighbours and stands_beside(part))
     ]
     return np.isin(labels, kept)
+
+
+def _measure_side(part: Part) -> int:
+    return max(part.bottom - part.top, part.right - part.left)
+
+
+def _is_within(part: Part, main: Part, reach: float) -> bool:
+    """Return whether a part's box is nearer than `reach` pixels, across and down."""
+    down = max(part.top - main.bottom, main.top - part.bottom)
+    return down < reach and max(part.left - main.right, main.left - part.right) < reach
 
 
 def _measure_parts(labels: NDArray[np.int32]) -> list[Part]:

@@ -7,6 +7,7 @@ import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import NamedTuple
 
 import numpy as np
 from ai_edge_litert.interpreter import Interpreter
@@ -23,6 +24,19 @@ class ModelError(RuntimeError):
     """A LiteRT model cannot be loaded, or its output is not an answer."""
 
 
+class Given(NamedTuple):
+    """What a model gave for one image.
+
+    Attributes:
+        scores: float32 (outputs,).
+        unlikeness: 0..1, the share of validation pictures that are more like the training pictures than this
+            one; None if the model does not tell.
+    """
+
+    scores: NDArray[np.float32]
+    unlikeness: float | None
+
+
 class LoadedModel:
     """One LiteRT interpreter for single images; not thread-safe.
 
@@ -35,7 +49,8 @@ class LoadedModel:
 
     Attributes:
         input_shape: (h, w, c).
-        outputs: the number of values in an answer.
+        outputs: the number of scores.
+        tells_unlikeness: it has a second output, (1, 1), for `Given.unlikeness`.
 
     Raises:
         ModelError: LiteRT cannot load it, or its input is not one image.
@@ -49,31 +64,42 @@ class LoadedModel:
             inputs, outputs = self._interpreter.get_input_details(), self._interpreter.get_output_details()
         except Exception as error:  # a damaged file brings any: ValueError, RuntimeError, KeyError, TypeError
             raise ModelError(f"LiteRT cannot load it: {show(error)}") from None
+        # The converter may list them in any order; at least two labels have scores.
+        outputs = sorted(outputs, key=lambda tensor: -int(np.prod(tensor["shape"])))
         shapes = [tuple(int(size) for size in tensor["shape"]) for tensor in (*inputs, *outputs)]
         types = [tensor["dtype"] for tensor in (*inputs, *outputs)]
-        if (len(inputs), len(outputs)) != (1, 1) or [len(shape) for shape in shapes] != [4, 2]:
-            raise ModelError(f"expected one input (1, h, w, c) and one output (1, n), found {show(shapes)}")
+        told = shapes[2:]
+        if len(inputs) != 1 or [len(one) for one in shapes[:2]] != [4, 2] or told not in ([], [(1, 1)]):
+            raise ModelError(
+                "expected one input (1, h, w, c), one output (1, n) and perhaps another (1, 1), "
+                f"found {show(shapes)}"
+            )
         if any(kind is not np.float32 for kind in types) or any(shape[0] != 1 for shape in shapes):
             raise ModelError(f"expected float32 for one image, found {types} of {shapes}")
         self.input_shape = shapes[0][1:]
         self.outputs = shapes[1][1]
-        self._input, self._output = inputs[0]["index"], outputs[0]["index"]
+        self.tells_unlikeness = bool(told)
+        self._input, self._places = inputs[0]["index"], [tensor["index"] for tensor in outputs]
 
-    def run(self, image: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Return the output, float32 (1, outputs), for one image (1, h, w, c).
+    def run(self, image: NDArray[np.float32]) -> Given:
+        """Return what the model gives for one image (1, h, w, c).
 
         Raises:
-            ModelError: LiteRT fails, or the output's shape is not the one that the model's file states.
+            ModelError: LiteRT fails, or an output's shape is not the one that the model's file states.
         """
         try:
             self._interpreter.set_tensor(self._input, image)
             self._interpreter.invoke()
-            result: NDArray[np.float32] = self._interpreter.get_tensor(self._output)
+            given = [self._interpreter.get_tensor(place) for place in self._places]
         except (ValueError, RuntimeError) as error:
             raise ModelError(f"LiteRT fails: {show(error)}") from None
-        if result.shape != (1, self.outputs):
-            raise ModelError(f"expected {self.outputs} numbers from the model, got {result.shape}")
-        return result
+        if given[0].shape != (1, self.outputs):
+            raise ModelError(f"expected {self.outputs} numbers from the model, got {given[0].shape}")
+        if not self.tells_unlikeness:
+            return Given(given[0][0], None)
+        if given[1].shape != (1, 1):
+            raise ModelError(f"expected one number from the model's second output, got {given[1].shape}")
+        return Given(given[0][0], float(given[1][0, 0]))
 
 
 class Pool:
@@ -89,6 +115,7 @@ class Pool:
             model = LoadedModel(content, threads)
             self._free.put(model)
         self.input_shape, self.outputs = model.input_shape, model.outputs
+        self.tells_unlikeness = model.tells_unlikeness
 
     @contextmanager
     def borrow(self) -> Iterator[LoadedModel]:

@@ -13,6 +13,7 @@ from modelyard.registry.comparison.words import show_p_value
 SUBJECTS = {
     "labels": "first answers",
     "score": "scores",
+    "unlikeness": "unlikeness",
     "mean": "input: mean",
     "spread": "input: spread",
     "ink": "input: ink",

@@ -46,6 +46,7 @@ ANSWERS = Table(
         "score": "float32",
         "next_labels": "list of string",
         "next_scores": "list of float32",
+        "unlikeness": "float32",
         "ms": "float32",
         "sha256": "string",
         "bytes": "int32",

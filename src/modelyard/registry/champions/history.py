@@ -54,7 +54,7 @@ class History:
         """
         model = get_model(self._client, self._name)
         params, deleted = self._run.read(model)
-        if self._run.id is not None:
+        if params:
             model = get_model(self._client, self._name)
         version = dict(model.aliases).get(CHAMPION)
         texts = _number(params, "decision")

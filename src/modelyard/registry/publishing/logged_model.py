@@ -57,6 +57,7 @@ def _make_signature() -> Any:
             Property("score", DataType.double),
             Property("id", DataType.long),
             Property("synset", DataType.string, required=False),
+            Property("unlikeness", DataType.double, required=False),
         ]
     )
     return ModelSignature(

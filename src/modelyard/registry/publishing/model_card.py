@@ -120,7 +120,8 @@ class ModelCard:
             title = f"accuracy on {self.facts['recent']['images']:,} recent pictures"
             yield title, f"{metrics['recent/accuracy']:.2%} (95 % interval {interval})"
         for name, metric in CATALOGUE.items():
-            if name in metrics and name.startswith(("test/", "agreement/")) and name not in IN_OTHER_ROWS:
+            shown = name.startswith(("test/", "unlike/", "agreement/")) and name not in IN_OTHER_ROWS
+            if name in metrics and shown:
                 note = compared if name == "agreement/same_first" else ""
                 yield f"{metric.title}{note}", metric.show(metrics[name])
 

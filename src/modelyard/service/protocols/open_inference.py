@@ -28,7 +28,8 @@ BINARY = "application/octet-stream"
 HEADER_LENGTH = b"inference-header-content-length"
 _ARRAYS: dict[str, np.dtype[Any]] = {"UINT8": np.dtype("u1"), "FP32": np.dtype("<f4")}
 _NUMBERS: dict[str, np.dtype[Any]] = {"FP32": np.dtype("<f4"), "INT64": np.dtype("<i8")}
-_OUTPUTS = {"label": "BYTES", "score": "FP32", "id": "INT64"}
+UNLIKENESS = "unlikeness"
+_OUTPUTS = {"label": "BYTES", "score": "FP32", "id": "INT64", UNLIKENESS: "FP32"}
 _EXTENSION = "binary_tensor_data"
 # Where a model and a version of it are found.
 PLACES = ("/v2/models/{name}", "/v2/models/{name}/versions/{version:version}")
@@ -39,14 +40,18 @@ _MOST_DIGITS = 20
 
 @dataclass(frozen=True)
 class Reply:
-    """How the answers are to be written: the request's id, and the outputs with whether each is binary."""
+    """How the answers are to be written: the request's id, and the outputs with whether each is binary.
+
+    `outputs` is None for all that the version has, which `binary` is about.
+    """
 
     id: str | None
-    outputs: Mapping[str, bool]
+    outputs: Mapping[str, bool] | None
+    binary: bool
 
 
 class OpenInferenceDialect:
-    """Reads one tensor of images, and writes tensors of labels, scores and ids, best first."""
+    """Reads one tensor of images, and writes tensors of labels, scores, ids and unlikeness."""
 
     def parse(self, headers: Mapping[bytes, bytes], query: str, body: bytes, max_items: int) -> Payload:  # noqa: ARG002
         """Read the input and its options; parameters that are not known are ignored, as the protocol asks.
@@ -59,24 +64,32 @@ class OpenInferenceDialect:
         fields = _load(head)
         parameters = _object(fields.get("parameters"), "parameters")
         images = _read_input(fields.get("inputs"), binary, max_items)
-        reply = Reply(_read_id(fields.get("id")), _read_outputs(fields.get("outputs"), parameters))
+        binary_output = parameters.get("binary_data_output", False) is True
+        outputs = _read_outputs(fields.get("outputs"), binary_output)
+        reply = Reply(_read_id(fields.get("id")), outputs, binary_output)
         top_k = parameters.get("top_k")
         return Payload(images, DEFAULT_TOP_K if top_k is None else top_k, form=reply)
 
     def write(self, served: ServedVersion, payload: Payload, answers: Answers, inputs: Drawn) -> Written:  # noqa: ARG002
-        """Write the tensors that were asked for, each (images, top_k)."""
+        """Write the tensors that were asked for, each (images, top_k), or (images, 1) for unlikeness.
+
+        Raises:
+            Refusal: the version lacks one of them (400).
+        """
         reply: Reply = payload.form
+        offered = _list_outputs(served)
+        outputs = dict.fromkeys(offered, reply.binary) if reply.outputs is None else reply.outputs
+        if missing := outputs.keys() - offered.keys():
+            raise Refusal(400, f"outputs: {served.name} does not tell {missing.pop()}")
         described: list[dict[str, Any]] = []
         tails: list[bytes] = []
-        for name, is_binary in reply.outputs.items():
-            values = [label[name] for answer in answers for label in answer]
-            tensor: dict[str, Any] = {
-                "name": name,
-                "datatype": _OUTPUTS[name],
-                "shape": [len(answers), len(answers[0])],
-            }
+        for name, is_binary in outputs.items():
+            # Only the first label of an image has its unlikeness.
+            values = [label[name] for answer in answers for label in answer if name in label]
+            shape = [len(answers), len(values) // len(answers)]
+            tensor: dict[str, Any] = {"name": name, "datatype": offered[name], "shape": shape}
             if is_binary:
-                tails.append(_pack(_OUTPUTS[name], values))
+                tails.append(_pack(offered[name], values))
                 tensor["parameters"] = {"binary_data_size": len(tails[-1])}
             else:
                 tensor["data"] = values
@@ -129,8 +142,17 @@ def _describe(served: ServedVersion, models: Models) -> dict[str, Any]:
         "versions": [str(version["version"]) for version in known["versions"]],
         "platform": "litert",
         "inputs": [{"name": INPUT, "datatype": "BYTES", "shape": [-1]}],
-        "outputs": [{"name": name, "datatype": kind, "shape": [-1, -1]} for name, kind in _OUTPUTS.items()],
+        "outputs": [
+            {"name": name, "datatype": kind, "shape": [-1, 1 if name == UNLIKENESS else -1]}
+            for name, kind in _list_outputs(served).items()
+        ],
     }
+
+
+def _list_outputs(served: ServedVersion) -> dict[str, str]:
+    """Return the outputs of a version with their datatypes."""
+    told = served.predictor.tells_unlikeness
+    return {name: kind for name, kind in _OUTPUTS.items() if told or name != UNLIKENESS}
 
 
 def _split(declared: bytes | None, body: bytes) -> tuple[bytes, memoryview]:
@@ -248,11 +270,10 @@ def _read_array(
     return np.array(values, kind).reshape(shape)
 
 
-def _read_outputs(outputs: Any, parameters: dict[str, Any]) -> dict[str, bool]:
-    """Return the outputs that are asked for, all by default, and which of them are binary."""
-    binary = parameters.get("binary_data_output", False) is True
+def _read_outputs(outputs: Any, binary: bool) -> dict[str, bool] | None:
+    """Return the outputs that are asked for, and which of them are binary; None for all."""
     if not outputs:
-        return dict.fromkeys(_OUTPUTS, binary)
+        return None
     if not isinstance(outputs, list) or not all(isinstance(output, dict) for output in outputs):
         raise Refusal(400, "outputs: expected a list of objects with a name")
     asked: dict[str, bool] = {}

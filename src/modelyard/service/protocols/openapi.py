@@ -41,6 +41,13 @@ _LABEL = _object(
         "id": {**_WHOLE, "minimum": 0, "description": "the model's output"},
     },
     synset={**_TEXT, "description": "WordNet id, for ImageNet's labels"},
+    unlikeness={
+        "type": "number",
+        "minimum": 0,
+        "maximum": 1,
+        "description": "In the first label, if the version tells it: the share of the validation "
+        "pictures that are more like the training pictures than this image.",
+    },
 )
 _PREDICTIONS = _array(
     {"anyOf": [_array(_LABEL), _object({"error": _TEXT})]},

@@ -137,5 +137,5 @@ def _answer_again(champion: ServedVersion, challenger: ServedVersion, seen: Seen
         ready = seen.ready if same else other.preprocess(seen.image)
     except ImageError:
         return None
-    [scores] = other.probabilities(ready[None])
-    return seen._replace(ready=ready, scores=scores, seconds=time.monotonic() - started)
+    given = other.ask(ready)
+    return seen._replace(ready=ready, **given._asdict(), seconds=time.monotonic() - started)

@@ -59,7 +59,8 @@ def say_decision(decision: "Decision | None", given: argparse.Namespace) -> None
                 say(f"{'':<32}wanted: {rule.wanted}")
         if decision.moved:
             forced = ", by force" if decision.forced else ""
-            before = f"instead of {decision.before}" if decision.before else "the first one"
+            nothing = "the first one" if decision.number == 1 else "where there was none"
+            before = f"instead of {decision.before}" if decision.before else nothing
             say(
                 f"{given.name}: version {decision.version} is champion, {before}{forced} "
                 f"(decision {decision.number})"

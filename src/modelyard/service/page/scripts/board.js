@@ -1,6 +1,6 @@
 // The versions that are asked, the champion first, and where they disagree.
 
-import { Card, describeScore } from "./card.js";
+import { Card, describeAnswer } from "./card.js";
 import { writeCurl } from "./curl.js";
 import { find, make } from "./dom.js";
 import { showTime } from "./numbers.js";
@@ -148,8 +148,8 @@ export class Board {
     const first = champion.answer?.[0].label;
     for (const { card, answer } of others) card.differs = Boolean(first && answer && answer[0].label !== first);
     const told = [...this.#entries].filter(([, { answer }]) => answer);
-    const lines = told.map(([key, { answer: [best] }]) => `${this.#nameVersion(key)}: ${best.label}, ${describeScore(best.score)}`);
-    find("announce").replaceChildren(...lines.map((line) => make("span", "", `${line}. `)));
+    const lines = told.map(([key, { answer: [best] }]) => `${this.#nameVersion(key)}: ${best.label}, ${describeAnswer(best)}`);
+    find("announce").replaceChildren(...lines.map((line) => make("span", "", `${line} `)));
   }
 
   #sayHowToPromote() {

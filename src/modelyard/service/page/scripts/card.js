@@ -2,7 +2,7 @@
 
 import { make, makeButton } from "./dom.js";
 import { Feedback } from "./feedback.js";
-import { LEAST_SURE, listAccuracy, showShare, showSize } from "./numbers.js";
+import { LEAST_SURE, listAccuracy, showShare, showSize, UNLIKE } from "./numbers.js";
 
 export class Card {
   #title = make("h3");
@@ -56,7 +56,10 @@ export class Card {
   // `answer` is ranked; `rows` are in the order in which they are shown.
   show(answer, rows, input, time) {
     const label = make("p", `label ${chooseSize(answer[0].label)}`, answer[0].label);
-    this.#settle(time, make("div", "", label, make("p", "sure", describeScore(answer[0].score))));
+    const said = make("div", "", label, make("p", "sure", describeScore(answer[0].score)));
+    const unlike = describeUnlikeness(answer[0]);
+    if (unlike) said.append(make("p", "unlike", unlike));
+    this.#settle(time, said);
     if (input) this.#verdict.append(makeSaw(input));
     this.#showRows(rows, answer[0].id);
   }
@@ -126,8 +129,18 @@ export class Card {
   }
 }
 
-export function describeScore(score) {
+// The best label's score and, if there is anything to say, how unlike the training pictures the picture is.
+export function describeAnswer(best) {
+  return `${describeScore(best.score)}. ${describeUnlikeness(best)}`;
+}
+
+function describeScore(score) {
   return score < LEAST_SURE ? `unsure, ${showShare(score)}` : showShare(score);
+}
+
+function describeUnlikeness({ unlikeness }) {
+  if (!(unlikeness >= UNLIKE)) return "";
+  return `Unlike the training pictures: ${showShare(unlikeness)} of the validation pictures are more like them.`;
 }
 
 function chooseSize(label) {

@@ -1,6 +1,8 @@
 // Numbers for people, with a no-break space before each unit.
 
 export const LEAST_SURE = 0.5;
+// One in a hundred validation pictures is as unlike the training pictures.
+export const UNLIKE = 0.99;
 
 // No answer of a network is certain, so neither 0 % nor 100 % is shown.
 export function showShare(score) {
