@@ -13,8 +13,7 @@ from modelyard.evaluation.measures.classification import Floats, Integers
 from modelyard.evaluation.reference import SCORE, UNLIKENESS
 from modelyard.inference.input_figures import FIGURES
 from modelyard.monitoring.statistics import Grid
-from modelyard.monitoring.tables.schema import FIGURE_COLUMNS
-from modelyard.monitoring.tables.writing import EPOCH
+from modelyard.monitoring.tables.schema import EPOCH, FIGURE_COLUMNS
 
 if TYPE_CHECKING:
     import pyarrow

@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from modelyard.monitoring.tables.places import Place
 from modelyard.monitoring.tables.reading import Skipped, Wanted, read_days
-from modelyard.monitoring.tables.schema import LABELS
-from modelyard.monitoring.tables.writing import EPOCH
+from modelyard.monitoring.tables.schema import EPOCH, LABELS
 
 if TYPE_CHECKING:
     import pyarrow

@@ -1,6 +1,7 @@
 """The columns of the tables; the one place that names them."""
 
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from modelyard.inference.input_figures import FIGURES
@@ -13,6 +14,8 @@ METADATA_KEY = b"modelyard.table"
 FIGURE_COLUMNS = tuple(f"input_{name}" for name in FIGURES)
 # Who gave an answer: the version that was asked for, or one that answered the same input beside it.
 ANSWER, SHADOW = "answer", "shadow"
+# From which times are counted, in microseconds.
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 # Where a label came from.
 FEEDBACK, FILE = "feedback", "file"
 # How many labels after the first a row holds.

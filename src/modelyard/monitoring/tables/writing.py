@@ -13,8 +13,8 @@ from modelyard.files import replace_file
 from modelyard.monitoring.tables.places import Place
 from modelyard.monitoring.tables.schema import Table, make_schema
 
-# The first value of a row is in microseconds since then.
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+# Microseconds since 1970, the first value of a row.
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _DAY_US = 86_400_000_000
 
 Values = tuple[Any, ...]
@@ -51,7 +51,7 @@ def write_part(place: Place, table: Table, model: str, rows: Sequence[Values], n
     arrays = [pyarrow.array(values, kind) for values, kind in columns]
     content = pyarrow.BufferOutputStream()
     parquet.write_table(pyarrow.Table.from_arrays(arrays, schema=schema), content, compression="zstd")
-    date = (EPOCH + timedelta(days=find_day(rows[0]))).date().isoformat()
+    date = (_EPOCH + timedelta(days=find_day(rows[0]))).date().isoformat()
     path = f"{place.folder(table, model, f'day={date}')}/{name}"
     write_file(place, path, content.getvalue().to_pybytes())
     return path

@@ -6,10 +6,10 @@ import time
 from itertools import groupby
 
 from modelyard.monitoring.tables.places import Place
-from modelyard.monitoring.tables.schema import ANSWER, ANSWERS, LABELS
+from modelyard.monitoring.tables.schema import ANSWERS, LABELS
 from modelyard.monitoring.tables.writing import Values
 from modelyard.service.recording.answered import Answered
-from modelyard.service.recording.counters import FAILED, FULL, LARGE, RecordingCounters
+from modelyard.service.recording.counters import ANSWER, FAILED, FULL, LARGE, RecordingCounters
 from modelyard.service.recording.images import Images
 from modelyard.service.recording.pending import Pending
 from modelyard.service.recording.queues import Queue
@@ -18,7 +18,7 @@ from modelyard.service.recording.rows import Row, make_rows
 # Of answers that wait for this thread: rows, and bytes of inputs and files.
 MOST_ROWS, MOST_BYTES = 20_000, 128_000_000
 MOST_LABELS = 1_000
-# Rows are made in slices, so that other threads run in between.
+# Rows are made in slices, and others run between them.
 SLICE_ROWS = 64
 PAUSE_S, BREATH_S = 0.1, 0.0005
 # How long pictures are written before it is the rows' turn again.
@@ -103,7 +103,7 @@ class Recorder:
         for queue in (self._answers, self._shadows):
             while requests := queue.take(SLICE_ROWS):
                 self._add(requests)
-                # A thread that keeps computing holds the interpreter for up to 5 ms while others wait.
+                # A thread that computes on holds the interpreter up to 5 ms when another one wants it.
                 time.sleep(BREATH_S)
                 if self._pending.has_full_part:
                     self._pending.write_due()

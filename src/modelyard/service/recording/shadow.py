@@ -11,13 +11,14 @@ from modelyard.monitoring.tables.schema import SHADOW
 from modelyard.service.models.models import Models, ServedVersion, Unavailable, UnknownModel
 from modelyard.service.recording.answered import Answered
 from modelyard.service.recording.counters import FAILED, LOAD, RecordingCounters
+from modelyard.service.recording.counters import SHADOW as KIND
 from modelyard.service.recording.queues import Queue
 
 MOST_ROWS, MOST_BYTES = 2_000, 64_000_000
 PAUSE_S = 0.02
-# There is spare time when no request is inside, and none has come for this long.
+# Time is spare when nothing is inside, and nothing has come for so long.
 QUIET_S = 0.002
-# Without spare time, an image is answered after this pause, and after 200 times what the last one took:
+# Without any spare time an image is answered after such a pause, and after 200 times what the last one took:
 # half a percent of the time, and of a fast network's requests.
 LEAST_PAUSE_S, PAUSES = 0.05, 200
 log = logging.getLogger(__name__)
@@ -56,7 +57,7 @@ class Shadow:
         """Let the same images be answered again when there is time."""
         self._last_offer = time.monotonic()
         if not self._queue.put(answered, len(answered.seen), answered.size):
-            self._counters.count_dropped(SHADOW, LOAD, len(answered.seen))
+            self._counters.count_dropped(KIND, LOAD, len(answered.seen))
 
     def problems(self) -> list[str]:
         """Return what is wrong, one sentence each."""
@@ -79,7 +80,7 @@ class Shadow:
             for answered in taken:
                 self._answer(answered)
         for answered in self._queue.take(MOST_ROWS):
-            self._counters.count_dropped(SHADOW, LOAD, len(answered.seen))
+            self._counters.count_dropped(KIND, LOAD, len(answered.seen))
 
     def _answer(self, answered: Answered) -> None:
         champion = answered.served
@@ -91,7 +92,7 @@ class Shadow:
             again = Answered(answered.request_id, answered.time_us, SHADOW, challenger)
             for place, seen in enumerate(answered.seen):
                 if not self._wait_for_turn():
-                    self._counters.count_dropped(SHADOW, LOAD, len(answered.seen) - place)
+                    self._counters.count_dropped(KIND, LOAD, len(answered.seen) - place)
                     break
                 started = time.monotonic()
                 again.keep(_answer_again(champion, challenger, seen))
@@ -100,7 +101,7 @@ class Shadow:
             self._record(again)
         except Exception:  # the thread must not end: nobody would notice
             log.exception("a shadow's answer failed")
-            self._counters.count_dropped(SHADOW, FAILED, len(answered.seen))
+            self._counters.count_dropped(KIND, FAILED, len(answered.seen))
 
     def _find(self, champion: ServedVersion) -> ServedVersion | None:
         """Return the version that answers beside a champion; None without one, or for a former champion."""
