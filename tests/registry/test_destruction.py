@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import pytest
 
-from modelyard.cli.commands import reconcile
+from modelyard.cli.commands.versions import reconcile
 from modelyard.cli.main import main
 from modelyard.registry.champions.decisions import Decision, Kind
 from modelyard.registry.champions.history import History
