@@ -28,12 +28,12 @@ BINARY = "application/octet-stream"
 HEADER_LENGTH = b"inference-header-content-length"
 _ARRAYS: dict[str, np.dtype[Any]] = {"UINT8": np.dtype("u1"), "FP32": np.dtype("<f4")}
 _NUMBERS: dict[str, np.dtype[Any]] = {"FP32": np.dtype("<f4"), "INT64": np.dtype("<i8")}
-_OUTPUTS = {"label": "BYTES", "score": "FP32", "id": "INT64"}
+OUTPUTS = {"label": "BYTES", "score": "FP32", "id": "INT64"}
 _EXTENSION = "binary_tensor_data"
 # Where a model and a version of it are found.
 PLACES = ("/v2/models/{name}", "/v2/models/{name}/versions/{version:version}")
-_MOST_DIMENSIONS = 4
-_MOST_ID = 300
+MOST_DIMENSIONS = 4
+MOST_ID = 300
 _MOST_DIGITS = 20
 
 
@@ -72,11 +72,11 @@ class OpenInferenceDialect:
             values = [label[name] for answer in answers for label in answer]
             tensor: dict[str, Any] = {
                 "name": name,
-                "datatype": _OUTPUTS[name],
+                "datatype": OUTPUTS[name],
                 "shape": [len(answers), len(answers[0])],
             }
             if is_binary:
-                tails.append(_pack(_OUTPUTS[name], values))
+                tails.append(_pack(OUTPUTS[name], values))
                 tensor["parameters"] = {"binary_data_size": len(tails[-1])}
             else:
                 tensor["data"] = values
@@ -129,7 +129,7 @@ def _describe(served: ServedVersion, models: Models) -> dict[str, Any]:
         "versions": [str(version["version"]) for version in known["versions"]],
         "platform": "litert",
         "inputs": [{"name": INPUT, "datatype": "BYTES", "shape": [-1]}],
-        "outputs": [{"name": name, "datatype": kind, "shape": [-1, -1]} for name, kind in _OUTPUTS.items()],
+        "outputs": [{"name": name, "datatype": kind, "shape": [-1, -1]} for name, kind in OUTPUTS.items()],
     }
 
 
@@ -159,8 +159,8 @@ def _object(value: Any, what: str) -> dict[str, Any]:
 
 
 def _read_id(value: Any) -> str | None:
-    if value is not None and not (isinstance(value, str) and len(value) <= _MOST_ID):
-        raise Refusal(400, f"id: expected a text of at most {_MOST_ID} characters")
+    if value is not None and not (isinstance(value, str) and len(value) <= MOST_ID):
+        raise Refusal(400, f"id: expected a text of at most {MOST_ID} characters")
     return value
 
 
@@ -186,15 +186,15 @@ def _read_input(inputs: Any, binary: memoryview, max_items: int) -> list[Any]:
     if not isinstance(datatype, str) or datatype not in _ARRAYS:
         raise Refusal(400, f"expected the datatype BYTES (PNG or JPEG), {' or '.join(_ARRAYS)}")
     array = _read_array(_ARRAYS[datatype], shape, tensor.get("data"), None if size is None else binary)
-    if array.ndim < _MOST_DIMENSIONS:
+    if array.ndim < MOST_DIMENSIONS:
         return [array]
     check_count(len(array), max_items)
     return list(array)
 
 
 def _read_shape(shape: Any) -> tuple[int, ...]:
-    if not isinstance(shape, list) or not 1 <= len(shape) <= _MOST_DIMENSIONS:
-        raise Refusal(400, f"shape: expected a list of 1 to {_MOST_DIMENSIONS} sizes")
+    if not isinstance(shape, list) or not 1 <= len(shape) <= MOST_DIMENSIONS:
+        raise Refusal(400, f"shape: expected a list of 1 to {MOST_DIMENSIONS} sizes")
     if not all(type(size) is int and 0 <= size < 2**31 for size in shape):
         raise Refusal(400, "shape: expected whole numbers from 0")
     return tuple(shape)
@@ -211,7 +211,7 @@ def _flatten(data: Any) -> list[Any]:
     if not isinstance(data, list):
         raise Refusal(400, f"data: expected a list, got {type(data).__name__}")
     flat: list[Any] = data
-    for _ in range(_MOST_DIMENSIONS - 1):
+    for _ in range(MOST_DIMENSIONS - 1):
         if not any(isinstance(item, list) for item in flat):
             break
         flat = [inner for item in flat for inner in (item if isinstance(item, list) else [item])]
@@ -250,18 +250,25 @@ def _read_array(
 
 def _read_outputs(outputs: Any, parameters: dict[str, Any]) -> dict[str, bool]:
     """Return the outputs that are asked for, all by default, and which of them are binary."""
-    binary = parameters.get("binary_data_output", False) is True
-    if not outputs:
-        return dict.fromkeys(_OUTPUTS, binary)
+    binary = _read_flag(parameters, "binary_data_output", default=False)
+    if outputs is None or outputs == []:
+        return dict.fromkeys(OUTPUTS, binary)
     if not isinstance(outputs, list) or not all(isinstance(output, dict) for output in outputs):
         raise Refusal(400, "outputs: expected a list of objects with a name")
     asked: dict[str, bool] = {}
     for output in outputs:
         name = output.get("name")
-        if not isinstance(name, str) or name not in _OUTPUTS:
-            raise Refusal(400, f"outputs: expected names out of {', '.join(_OUTPUTS)}")
-        asked[name] = _object(output.get("parameters"), "parameters").get("binary_data", binary) is True
+        if not isinstance(name, str) or name not in OUTPUTS:
+            raise Refusal(400, f"outputs: expected names out of {', '.join(OUTPUTS)}")
+        asked[name] = _read_flag(_object(output.get("parameters"), "parameters"), "binary_data", binary)
     return asked
+
+
+def _read_flag(parameters: dict[str, Any], name: str, default: bool) -> bool:
+    value = parameters.get(name)
+    if value is not None and not isinstance(value, bool):
+        raise Refusal(400, f"{name}: expected true or false, got {type(value).__name__}")
+    return default if value is None else value
 
 
 def _pack(datatype: str, values: Iterable[Any]) -> bytes:
