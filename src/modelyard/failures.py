@@ -7,7 +7,7 @@ from modelyard.errors import ModelyardError
 from modelyard.inference.bundle import BundleError
 from modelyard.inference.plain_text import escape
 
-FULL = (errno.ENOSPC, errno.EDQUOT)
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 CLOSED = (errno.EROFS, errno.EACCES, errno.EPERM)
 LONGEST = 300
 # Recognised by module, because importing MLflow takes more than a second.

@@ -4,6 +4,9 @@ import csv
 import io
 import json
 import os
+import resource
+import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -49,6 +52,8 @@ def registry(tmp_path_factory: pytest.TempPathFactory) -> SmallRegistry:
     registry = SmallRegistry(tmp_path_factory.mktemp("registry"))
     registry.point(registry.add(mark="a"))
     registry.add(mark="b")
+    # Its bundle is gone.
+    shutil.rmtree(registry.artifacts(registry.add(mark="c")))
     return registry
 
 
@@ -161,9 +166,7 @@ def test_a_killed_run_goes_on_with_no_row_twice_and_none_missing_and_leaves_no_p
     words = [*COMMAND, "mnist@champion", "many", "--out", "many.jsonl", "--workers", "2"]
     process = subprocess.Popen(words, stderr=subprocess.DEVNULL)
     parts = place / "many.jsonl.parts"
-    deadline = time.monotonic() + 120
-    while len(list(parts.glob("*.rows"))) < 2 and process.poll() is None and time.monotonic() < deadline:
-        time.sleep(0.005)
+    wait_for_parts(parts, process)
     children = psutil.Process(process.pid).children(recursive=True)
     process.kill()
     process.wait()
@@ -254,6 +257,49 @@ def test_a_picture_that_ends_its_process_is_a_row_with_an_error_and_the_run_goes
     ]
 
 
+def test_on_a_full_disk_no_answer_is_lost_and_the_next_run_goes_on(
+    place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_pictures(place / "many", 1000)
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    # More than one of the two parts takes, and less than both of them.
+    resource.setrlimit(resource.RLIMIT_FSIZE, (120_000, before[1]))
+    try:
+        assert predict("mnist@1", "many", "--out", "a.jsonl") == 1
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert capsys.readouterr().err.splitlines()[1:] == [
+        "modelyard: File too large: a.jsonl: make room, then run again"
+    ]
+    assert sorted(path.name for path in place.iterdir()) == ["a.jsonl.parts", "many", "pictures"]
+    assert predict("mnist@1", "many", "--out", "a.jsonl") == 0
+    assert "1,000 of them answered before" in capsys.readouterr().err
+    assert len(Path("a.jsonl").read_text().splitlines()) == 1000
+
+
+def test_control_c_ends_all_processes_without_a_word_and_the_next_run_goes_on(place: Path) -> None:
+    write_pictures(place / "many", 5000)
+    words = [*COMMAND, "mnist@1", "many", "--out", "a.jsonl", "--workers", "2"]
+    process = subprocess.Popen(words, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    wait_for_parts(place / "a.jsonl.parts", process)
+    children = psutil.Process(process.pid).children(recursive=True)
+    # As a terminal sends it: to every process of the group.
+    os.killpg(process.pid, signal.SIGINT)
+    _, said = process.communicate(timeout=120)
+    assert (process.returncode, said) == (130, "predict: 5,000 pictures\n")
+    assert not psutil.wait_procs(children, timeout=60)[1]
+    assert predict("mnist@1", "many", "--out", "a.jsonl") == 0
+    rows = [json.loads(line) for line in Path("a.jsonl").read_text().splitlines()]
+    assert [row["path"] for row in rows] == [f"many/{number:04}.png" for number in range(5000)]
+
+
+def wait_for_parts(parts: Path, process: "subprocess.Popen[Any]") -> None:
+    """Wait until a run has written two parts."""
+    deadline = time.monotonic() + 120
+    while len(list(parts.glob("*.rows"))) < 2 and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.005)
+
+
 def test_workers_that_cannot_even_start_end_the_run_with_one_line(
     place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -274,6 +320,17 @@ def test_workers_that_cannot_even_start_end_the_run_with_one_line(
             "--out: expected a file that ends in .parquet, .csv, ",
         ),
         (["mnist@1", "--out", "a.csv"], 2, "expected folders, pictures or a .parquet file, or else --files"),
+        (
+            ["mnist@1", "pictures", "--out", "torn.parquet/a.csv"],
+            1,
+            "torn.parquet/a.csv: it cannot be written: ",
+        ),
+        (
+            ["mnist@1", "pictures", "--out", "empty.csv"],
+            2,
+            "--out: expected a file, got the folder empty.csv",
+        ),
+        (["mnist@3", "pictures", "--out", "a.csv"], 1, "models:/mnist/3: its artifacts cannot be fetched"),
         (["mnist@1", "empty", "--out", "a.csv"], 1, "expected pictures, found none"),
         (["mnist@1", "torn.parquet", "--out", "a.csv"], 1, "torn.parquet: expected a Parquet file"),
         (["mnist@1", "in.parquet", "--out", "a.csv"], 2, "expected a column 'image', found picture"),
@@ -284,6 +341,7 @@ def test_a_wrong_call_is_one_line_and_leaves_nothing(
     place: Path, capsys: pytest.CaptureFixture[str], words: list[str], code: int, said: str
 ) -> None:
     Path("empty").mkdir()
+    Path("empty.csv").mkdir()
     Path("torn.parquet").write_bytes(b"PAR1")
     parquet.write_table(pa.table({"picture": DIGITS}), "in.parquet")
     before = sorted(place.iterdir())

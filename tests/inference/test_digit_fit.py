@@ -171,7 +171,7 @@ def test_of_two_digits_one_fit_keeps_one_and_its_successor_both(gap: int, side: 
         [int(np.ptp(np.nonzero(made.max(axis=axis))[0])) + 1 for axis in (1, 0)] for made in (one, two)
     )
     assert tall == 20
-    assert wide < 16
+    assert wide < 18
     assert wide_of_both == 20
     assert tall_of_both < 14
 

@@ -476,7 +476,10 @@ def test_no_answer_is_stored_or_taken_for_another_type(service: Service, path: s
 
 def test_the_openapi_document_describes_every_endpoint(service: Service) -> None:
     document = service.get("/openapi.json").json()
+    models = [f"/v2/models/{{name}}{version}" for version in ("", "/versions/{version}")]
     assert set(document["paths"]) == {
+        *("/v2", "/v2/health/live", "/v2/health/ready"),
+        *(f"{model}{end}" for model in models for end in ("", "/ready", "/infer")),
         "/models/{name}/predict",
         "/models/{name}/versions/{version}/predict",
         "/models/{name}/aliases/{alias}/predict",

@@ -87,7 +87,7 @@ def run_converted(model: bytes, imported: Imported, folder: Path) -> np.ndarray:
     how = imported.preprocessing
     assert (how.mean, how.scale) == (0.0, 1.0)
     fitted = [fit_pixels(how.fit, picture, how.height, how.width)[None] for picture in PICTURES]
-    return np.concatenate([loaded.run(np.asarray(levels, np.float32)) for levels in fitted])
+    return np.stack([loaded.run(np.asarray(levels, np.float32)).scores for levels in fitted])
 
 
 def assert_converts(network: Network, imported: Imported, folder: Path) -> np.ndarray:

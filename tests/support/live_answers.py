@@ -123,6 +123,7 @@ def make_rows(
                 *(0, version, role, names[0], scores[0], names[1:], scores[1:]),
                 *(0.1, f"{place:064x}", 300, "L", 28, 28),
                 *answered.figures[place].tolist(),
+                None if answered.unlikeness is None else float(answered.unlikeness[place]),
             )
         )
     return rows

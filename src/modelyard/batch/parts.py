@@ -51,22 +51,33 @@ def hold_parts(output: Path) -> Iterator[Path]:
     The folder goes if the body fails before it began anything.
 
     Raises:
-        ModelyardError: another process holds it.
-        OSError: it cannot be written.
+        ModelyardError: another process holds it, or there can be none.
+        UsageError: the output is a folder.
     """
     from filelock import FileLock, Timeout
 
+    if output.is_dir():
+        raise UsageError(f"--out: expected a file, got the folder {output}")
     folder = name_parts(output)
-    folder.mkdir(parents=True, exist_ok=True)
     lock = FileLock(folder / "lock")
     try:
+        folder.mkdir(parents=True, exist_ok=True)
         lock.acquire(timeout=0)
     except Timeout:
         raise ModelyardError(
             f"{output}: another process is writing it: wait for its end, or name another --out"
         ) from None
+    except OSError as error:
+        why = f"{error.strerror}: {error.filename}"
+        raise ModelyardError(
+            f"{output}: it cannot be written: {why}: mend that, or name another --out"
+        ) from None
     try:
         yield folder
+    except OSError as error:
+        # A full disk names no file.
+        error.filename = error.filename or str(output)
+        raise
     finally:
         if not (folder / MANIFEST).exists():
             shutil.rmtree(folder, ignore_errors=True)

@@ -49,7 +49,6 @@ ANSWERS = Table(
         "score": "float32",
         "next_labels": "list of string",
         "next_scores": "list of float32",
-        "unlikeness": "float32",
         "ms": "float32",
         "sha256": "string",
         "bytes": "int32",
@@ -57,6 +56,7 @@ ANSWERS = Table(
         "width": "int32",
         "height": "int32",
         **dict.fromkeys(FIGURE_COLUMNS, "float32"),
+        "unlikeness": "float32",
     },
 )
 LABELS = Table(

@@ -29,12 +29,12 @@ HEADER_LENGTH = b"inference-header-content-length"
 _ARRAYS: dict[str, np.dtype[Any]] = {"UINT8": np.dtype("u1"), "FP32": np.dtype("<f4")}
 _NUMBERS: dict[str, np.dtype[Any]] = {"FP32": np.dtype("<f4"), "INT64": np.dtype("<i8")}
 UNLIKENESS = "unlikeness"
-_OUTPUTS = {"label": "BYTES", "score": "FP32", "id": "INT64", UNLIKENESS: "FP32"}
+OUTPUTS = {"label": "BYTES", "score": "FP32", "id": "INT64", UNLIKENESS: "FP32"}
 _EXTENSION = "binary_tensor_data"
 # Where a model and a version of it are found.
 PLACES = ("/v2/models/{name}", "/v2/models/{name}/versions/{version:version}")
-_MOST_DIMENSIONS = 4
-_MOST_ID = 300
+MOST_DIMENSIONS = 4
+MOST_ID = 300
 _MOST_DIGITS = 20
 
 
@@ -64,7 +64,7 @@ class OpenInferenceDialect:
         fields = _load(head)
         parameters = _object(fields.get("parameters"), "parameters")
         images = _read_input(fields.get("inputs"), binary, max_items)
-        binary_output = parameters.get("binary_data_output", False) is True
+        binary_output = _read_flag(parameters, "binary_data_output", default=False)
         outputs = _read_outputs(fields.get("outputs"), binary_output)
         reply = Reply(_read_id(fields.get("id")), outputs, binary_output)
         top_k = parameters.get("top_k")
@@ -152,7 +152,7 @@ def _describe(served: ServedVersion, models: Models) -> dict[str, Any]:
 def _list_outputs(served: ServedVersion) -> dict[str, str]:
     """Return the outputs of a version with their datatypes."""
     told = served.predictor.tells_unlikeness
-    return {name: kind for name, kind in _OUTPUTS.items() if told or name != UNLIKENESS}
+    return {name: kind for name, kind in OUTPUTS.items() if told or name != UNLIKENESS}
 
 
 def _split(declared: bytes | None, body: bytes) -> tuple[bytes, memoryview]:
@@ -181,8 +181,8 @@ def _object(value: Any, what: str) -> dict[str, Any]:
 
 
 def _read_id(value: Any) -> str | None:
-    if value is not None and not (isinstance(value, str) and len(value) <= _MOST_ID):
-        raise Refusal(400, f"id: expected a text of at most {_MOST_ID} characters")
+    if value is not None and not (isinstance(value, str) and len(value) <= MOST_ID):
+        raise Refusal(400, f"id: expected a text of at most {MOST_ID} characters")
     return value
 
 
@@ -208,15 +208,15 @@ def _read_input(inputs: Any, binary: memoryview, max_items: int) -> list[Any]:
     if not isinstance(datatype, str) or datatype not in _ARRAYS:
         raise Refusal(400, f"expected the datatype BYTES (PNG or JPEG), {' or '.join(_ARRAYS)}")
     array = _read_array(_ARRAYS[datatype], shape, tensor.get("data"), None if size is None else binary)
-    if array.ndim < _MOST_DIMENSIONS:
+    if array.ndim < MOST_DIMENSIONS:
         return [array]
     check_count(len(array), max_items)
     return list(array)
 
 
 def _read_shape(shape: Any) -> tuple[int, ...]:
-    if not isinstance(shape, list) or not 1 <= len(shape) <= _MOST_DIMENSIONS:
-        raise Refusal(400, f"shape: expected a list of 1 to {_MOST_DIMENSIONS} sizes")
+    if not isinstance(shape, list) or not 1 <= len(shape) <= MOST_DIMENSIONS:
+        raise Refusal(400, f"shape: expected a list of 1 to {MOST_DIMENSIONS} sizes")
     if not all(type(size) is int and 0 <= size < 2**31 for size in shape):
         raise Refusal(400, "shape: expected whole numbers from 0")
     return tuple(shape)
@@ -233,7 +233,7 @@ def _flatten(data: Any) -> list[Any]:
     if not isinstance(data, list):
         raise Refusal(400, f"data: expected a list, got {type(data).__name__}")
     flat: list[Any] = data
-    for _ in range(_MOST_DIMENSIONS - 1):
+    for _ in range(MOST_DIMENSIONS - 1):
         if not any(isinstance(item, list) for item in flat):
             break
         flat = [inner for item in flat for inner in (item if isinstance(item, list) else [item])]
@@ -272,17 +272,24 @@ def _read_array(
 
 def _read_outputs(outputs: Any, binary: bool) -> dict[str, bool] | None:
     """Return the outputs that are asked for, and which of them are binary; None for all."""
-    if not outputs:
+    if outputs is None or outputs == []:
         return None
     if not isinstance(outputs, list) or not all(isinstance(output, dict) for output in outputs):
         raise Refusal(400, "outputs: expected a list of objects with a name")
     asked: dict[str, bool] = {}
     for output in outputs:
         name = output.get("name")
-        if not isinstance(name, str) or name not in _OUTPUTS:
-            raise Refusal(400, f"outputs: expected names out of {', '.join(_OUTPUTS)}")
-        asked[name] = _object(output.get("parameters"), "parameters").get("binary_data", binary) is True
+        if not isinstance(name, str) or name not in OUTPUTS:
+            raise Refusal(400, f"outputs: expected names out of {', '.join(OUTPUTS)}")
+        asked[name] = _read_flag(_object(output.get("parameters"), "parameters"), "binary_data", binary)
     return asked
+
+
+def _read_flag(parameters: dict[str, Any], name: str, default: bool) -> bool:
+    value = parameters.get(name)
+    if value is not None and not isinstance(value, bool):
+        raise Refusal(400, f"{name}: expected true or false, got {type(value).__name__}")
+    return default if value is None else value
 
 
 def _pack(datatype: str, values: Iterable[Any]) -> bytes:

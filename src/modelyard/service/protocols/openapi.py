@@ -1,10 +1,13 @@
 """The OpenAPI document of the service; tests hold every endpoint against it."""
 
+import copy
 from importlib.metadata import version
 from typing import Any
 
 from modelyard.inference.decoding.formats import FORMATS
 from modelyard.service.http.metrics import CONTENT_TYPE
+from modelyard.service.protocols import open_inference_schemas as v2
+from modelyard.service.protocols.open_inference import BINARY, PLACES
 
 JSON = "application/json"
 Schema = dict[str, Any]
@@ -186,7 +189,9 @@ def make_document(guarded: bool, records: bool = False) -> dict[str, Any]:
         guarded: the service asks for a token.
         records: it records its answers, and takes labels.
     """
-    paths = _describe_predictions() | (_describe_feedback() if records else {}) | _describe_information()
+    paths = _describe_predictions() | _describe_open_inference() | _describe_information()
+    if records:
+        paths |= _describe_feedback()
     document: dict[str, Any] = {
         "openapi": "3.1.0",
         "info": {
@@ -201,8 +206,9 @@ def make_document(guarded: bool, records: bool = False) -> dict[str, Any]:
         document["security"] = [{"token": []}]
         for path in ("/livez", "/readyz"):
             paths[path]["get"]["security"] = []
-        for path in ("/models", "/metrics", _SAMPLES_PATH):
-            paths[path]["get"]["responses"] |= _refuse(_OWN_ERROR, 401)
+        for path in paths.keys() - {"/livez", "/readyz"}:
+            if "get" in paths[path]:
+                paths[path]["get"]["responses"] |= _refuse(_OWN_ERROR, 401)
     for path in paths.values():
         for operation in path.values():
             for status, response in operation["responses"].items():
@@ -215,6 +221,7 @@ def _describe_information() -> dict[str, Any]:
     health = _object({"ready": {"type": "boolean"}, "problems": _array(_TEXT)})
     readyz = _information("Whether requests should be sent here, and what is wrong.", health)
     readyz["responses"]["503"] = _response("Not ready.", health)
+    live = _information("Whether the process answers at all.", _object({"live": {"const": True}}))
     samples = _information(
         "A few pictures to try a version with.", _object({"samples": _array(_SAMPLE, maxItems=10)})
     )
@@ -223,11 +230,14 @@ def _describe_information() -> dict[str, Any]:
     paths = {
         _SAMPLES_PATH: samples,
         "/models": _information("What is served: versions, aliases, metrics, labels, sizes.", _array(_MODEL)),
-        "/livez": _information("Whether the process answers at all.", _object({"live": {"const": True}})),
+        "/livez": live,
         "/readyz": readyz,
+        "/v2/health/live": live,
+        "/v2/health/ready": readyz,
         "/metrics": _information("Prometheus' text format.", _TEXT, CONTENT_TYPE),
     }
-    return {path: {"get": operation} for path, operation in paths.items()}
+    # Each has its own, since only some need the token.
+    return {path: {"get": copy.deepcopy(operation)} for path, operation in paths.items()}
 
 
 def _information(summary: str, schema: Schema, kind: str = JSON) -> dict[str, Any]:
@@ -260,6 +270,29 @@ def _describe_predictions() -> dict[str, Any]:
     )
     mlflow["responses"] |= _refuse(_OWN_ERROR, 401) | {"415": _response(REFUSED[415], _TEXT, "text/plain")}
     return {path: {"post": operation} for path, operation in {**paths, "/invocations": mlflow}.items()}
+
+
+def _describe_open_inference() -> dict[str, Any]:
+    """Return the paths of the Open Inference Protocol, except those of its health."""
+    paths = {"/v2": {"get": _information("The server, in the Open Inference Protocol.", v2.SERVER)}}
+    example = {"one": {"value": v2.make_example(_PIXEL)}}
+    for place in PLACES:
+        path = place.replace("{version:version}", "{version}")
+        parameters = [_NAME, _NUMBERED] if "{version}" in path else [_NAME]
+        for end, summary, schema in (
+            ("", "Tensors of a model.", v2.MODEL),
+            ("/ready", "Is it loaded?", v2.READY),
+        ):
+            operation = _information(summary, schema) | {"parameters": parameters}
+            operation["responses"] |= _refuse(_OWN_ERROR, 404, 503)
+            paths[path + end] = {"get": operation}
+        body = {JSON: {"schema": v2.REQUEST, "examples": example}}
+        summary = "Answer images in the Open Inference Protocol."
+        infer = _operation(summary, parameters, body, v2.ANSWER, _OWN_ERROR)
+        # With outputs that are asked for as binary: the JSON, and their bytes.
+        infer["responses"]["200"]["content"][BINARY] = {"schema": _BINARY}
+        paths[f"{path}/infer"] = {"post": infer}
+    return paths
 
 
 def _describe_feedback() -> dict[str, Any]:

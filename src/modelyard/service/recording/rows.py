@@ -67,7 +67,6 @@ def _make_row(request: Answered, served: ServedVersion, seen: Seen, rank: Rank, 
         scores[0],
         labels[1:],
         scores[1:],
-        seen.unlikeness,
         seen.seconds * 1000,
         picture.sha256,
         len(picture.file),
@@ -75,6 +74,7 @@ def _make_row(request: Answered, served: ServedVersion, seen: Seen, rank: Rank, 
         seen.shape[1],
         seen.shape[0],
         *figures,
+        seen.unlikeness,
     )
     return Row(served.name, values, picture)
 
