@@ -62,7 +62,7 @@ def without(label: int) -> Callable[[], Answered]:
 @pytest.mark.parametrize(
     ("shift", "expected"),
     [
-        (other_writers, {"score", "accuracy", "labels"}),
+        (other_writers, {"score", "unlikeness", "accuracy", "labels"}),
         (lambda: blur(take_live()), {"edges", "score"}),
         (lambda: invert(take_live(), 0.3), {"mean", "ink", "accuracy"}),
         (without(7), {"labels"}),

@@ -37,14 +37,20 @@ class Answered:
     def figures(self) -> NDArray[np.float32]:
         return input_figures(self.levels[..., None])
 
+    @functools.cached_property
+    def unlikeness(self) -> NDArray[np.float32]:
+        """The distance to the nearest class, as a share of what is far."""
+        return np.float32(1 - np.exp(-measure_distances(self.levels).min(axis=1) / 40))
+
     def take(self, places: NDArray[Any]) -> "Answered":
         taken = Answered(self.levels[places], self.labels[places])
         # The network need not be asked again.
-        vars(taken).update(probabilities=self.probabilities[places], figures=self.figures[places])
+        for name in ("probabilities", "figures", "unlikeness"):
+            vars(taken)[name] = getattr(self, name)[places]
         return taken
 
     def reference(self) -> Reference:
-        return make_reference(self.probabilities, self.figures, CLASSES)
+        return make_reference(self.probabilities, self.figures, CLASSES, self.unlikeness)
 
 
 @functools.cache
@@ -81,10 +87,16 @@ def invert(answered: Answered, share: float) -> Answered:
 
 def answer(levels: NDArray[np.uint8]) -> NDArray[np.float32]:
     """Answer as a network that compares a picture with the mean of each class."""
-    flat, known = levels.reshape(len(levels), -1) / 255, class_means()
-    distances = ((flat[:, None] - known) ** 2).sum(axis=2)
+    distances = measure_distances(levels)
     powers = np.exp(-(distances - distances.min(axis=1, keepdims=True)) / 8)
     return (powers / powers.sum(axis=1, keepdims=True)).astype(np.float32)
+
+
+def measure_distances(levels: NDArray[np.uint8]) -> NDArray[np.float64]:
+    """Return the squared distance to the mean of each class, (n, 10)."""
+    flat, known = levels.reshape(len(levels), -1) / 255, class_means()
+    distances: NDArray[np.float64] = ((flat[:, None] - known) ** 2).sum(axis=2)
+    return distances
 
 
 @functools.cache
@@ -123,7 +135,7 @@ def make_rows(
                 *(0, version, role, names[0], scores[0], names[1:], scores[1:]),
                 *(0.1, f"{place:064x}", 300, "L", 28, 28),
                 *answered.figures[place].tolist(),
-                None if answered.unlikeness is None else float(answered.unlikeness[place]),
+                float(answered.unlikeness[place]),
             )
         )
     return rows
