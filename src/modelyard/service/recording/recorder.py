@@ -19,8 +19,7 @@ from modelyard.service.recording.rows import Row, make_rows
 # Of answers that wait for this thread: rows, and bytes of inputs and files.
 MOST_ROWS, MOST_BYTES = 20_000, 128_000_000
 MOST_LABELS = 1_000
-# Figures are measured for many rows at once, while others run; rows are made in slices, and others run between
-# them.
+# Figures are measured for many rows at once, while others run. Rows are made in slices; others run between.
 TAKEN_ROWS, SLICE_ROWS = 512, 64
 PAUSE_S, BREATH_S = 0.1, 0.0005
 # How long pictures are written before rows are looked after again.
