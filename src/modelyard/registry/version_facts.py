@@ -12,7 +12,7 @@ from typing import Any
 from modelyard.errors import ModelyardError
 from modelyard.registry.bundle_artifacts import local_folder
 from modelyard.registry.versions import EVALUATED, EVALUATION, MODEL_ID
-from modelyard.tracking.calls import ask
+from modelyard.tracking.calls import ask, is_unanswered
 from modelyard.tracking.mlflow_types import LoggedModel, MlflowClient, ModelVersion
 from modelyard.tracking.store import Store
 
@@ -36,6 +36,7 @@ def read_facts(store: Store, model: LoggedModel) -> dict[str, str]:
 
     Raises:
         ModelyardError: the file cannot be fetched, or is none of modelyard's.
+        MlflowException: the server does not answer.
     """
     from mlflow.exceptions import MlflowException
 
@@ -44,6 +45,8 @@ def read_facts(store: Store, model: LoggedModel) -> dict[str, str]:
         found = json.loads(text) if text else {}
         return {str(key): value for key, value in found.items() if isinstance(value, str)}
     except (MlflowException, OSError, ValueError, AttributeError, RecursionError) as error:
+        if is_unanswered(error):
+            raise
         raise ModelyardError(
             f"{model.name}, logged model {model.model_id}: expected a {FACTS} with names and values, got "
             f"{type(error).__name__}: publish its bundle again with `make repro`"

@@ -25,6 +25,11 @@ def ask(call: Callable[..., T], *arguments: Any, refusals: Sequence[str] = (MISS
         return None
 
 
+def is_unanswered(error: Exception) -> bool:
+    """Say whether an error means that no server answered; MLflow 3.17 has no code for it, only these words."""
+    return str(error).startswith("API request to ") and "failed with exception" in str(error)
+
+
 def run_exists(client: MlflowClient, run_id: str) -> bool:
     """Say whether there is such a run, and it is not deleted."""
     run = ask(client.get_run, run_id)
