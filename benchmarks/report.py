@@ -32,7 +32,7 @@ class Report:
         about: one line: machine, date, versions.
         tables: by their titles.
         frame: the content of the CSV, except `about`, which ends each of its lines.
-        plot: draws the picture, as a PNG at the path it gets.
+        plot: draws the picture, as a PNG at the path it gets; None where tables say it all.
         note: a paragraph for the page, or "".
     """
 
@@ -41,7 +41,7 @@ class Report:
     about: str
     tables: Mapping[str, Table]
     frame: Frame
-    plot: Callable[[Path], None]
+    plot: Callable[[Path], None] | None = None
     note: str = ""
 
     def to_text(self) -> str:
@@ -50,18 +50,19 @@ class Report:
         return "\n\n".join([self.about, *tables])
 
     def to_markdown(self) -> str:
-        """Return the page, which shows the picture beside it."""
+        """Return the page, which shows the picture beside it, if there is one."""
         tables = ["\n".join([f"## {title}", "", *mark_down(table)]) for title, table in self.tables.items()]
-        note = f"{self.note}\n\n" if self.note else ""
-        head = f"# {self.title}\n\n{self.about}\n\n{note}![{self.title}]({self.name}.png)"
-        return "\n\n".join([head, *tables]) + "\n"
+        picture = f"![{self.title}]({self.name}.png)" if self.plot else ""
+        head = [part for part in (f"# {self.title}", self.about, self.note, picture) if part]
+        return "\n\n".join([*head, *tables]) + "\n"
 
     def write(self, folder: Path) -> None:
         """Write the CSV, the picture and the page."""
         with replace_file(folder / f"{self.name}.csv") as new:
             frame = self.frame.assign(about=self.about)
             frame.to_csv(new, index=False, float_format="%.4f", lineterminator="\n")
-        self.plot(folder / f"{self.name}.png")
+        if self.plot:
+            self.plot(folder / f"{self.name}.png")
         (folder / f"{self.name}.md").write_text(self.to_markdown())
 
 

@@ -4,6 +4,7 @@ import json
 import math
 import shutil
 import subprocess
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,15 +32,27 @@ def find_wrk() -> str:
     raise ModelyardError("expected the load generator wrk on PATH: apt-get install wrk, or brew install wrk")
 
 
-def put_load(address: str, question: Question, connections: int, seconds: int) -> Load:
-    """Ask a question again and again over some connections, each of which waits for its answer."""
+def put_load(
+    address: str, question: Question, connections: int, seconds: int, bodies: Path | None = None
+) -> Load:
+    """Ask a question again and again over some connections, each of which waits for its answer.
+
+    `bodies`, which `write_bodies` wrote, are sent one after the other instead of the question's own.
+    """
     command = [find_wrk(), "-t1", f"-c{connections}", f"-d{seconds}s", "--timeout", f"{TIMEOUT_S}s"]
     command += ["--latency", "-s", str(SCRIPT), address + question.path]
-    command += ["--", str(question.body), question.content_type]
+    command += ["--", str(question.body), question.content_type, *([str(bodies)] if bodies else [])]
     result = subprocess.run(command, capture_output=True, text=True, check=False)
     if result.returncode:
         raise ModelyardError(f"wrk failed with code {result.returncode}: {result.stderr or result.stdout}")
     return parse_load(result.stdout)
+
+
+def write_bodies(path: Path, bodies: Iterable[bytes]) -> None:
+    """Write bodies as `post.lua` reads them: each after its length and the end of a line."""
+    with path.open("wb") as file:
+        for body in bodies:
+            file.write(b"%d\n%b" % (len(body), body))
 
 
 def parse_load(output: str) -> Load:

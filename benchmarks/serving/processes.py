@@ -2,6 +2,7 @@
 
 import functools
 import os
+import re
 import socket
 import subprocess
 import time
@@ -93,6 +94,13 @@ class Running:
         found = [process.memory_full_info() for process in _list_tree(self.process.pid)]
         rss, pss = sum(one.rss for one in found), sum(one.pss for one in found)
         return {"rss_mb": rss / 1e6, "pss_mb": pss / 1e6, "processes": len(found)}
+
+    def measure_peak_mb(self) -> float:
+        """Return the most RSS of the server's own process until now, in MB; where none is kept, today's."""
+        status = Path(f"/proc/{self.process.pid}/status")
+        if not status.exists():
+            return self.measure_memory()["rss_mb"]
+        return int(re.findall(r"^VmHWM:\s+(\d+) kB", status.read_text(), re.MULTILINE)[0]) * 1024 / 1e6
 
     def request(self, method: str, path: str, **content: Any) -> tuple[int, bytes]:
         """Return status and body; status 0, with the reason, where there is no answer."""

@@ -71,7 +71,7 @@ def launch_modelyard(subjects: Mapping[str, Subject], registry: str, copy: Path)
     names = [part for subject in subjects.values() for part in ("--model", subject.name)]
     command = (str(_OWN_PROGRAMS / "modelyard"), "serve", *names, "--port", PORT, "--copy", str(copy))
     questions = {
-        model: subject.ask_with_image(f"/models/{subject.name}/predict", _read_best)
+        model: subject.ask_with_image(f"/models/{subject.name}/predict", read_best)
         for model, subject in subjects.items()
     }
     return Launch(MODELYARD, command, questions, {"MLFLOW_TRACKING_URI": registry}, copy=copy)
@@ -89,7 +89,7 @@ def _launch(server: str, model: str, subject: Subject, programs: Path, registry:
         environment["MLFLOW_TRACKING_URI"] = subject.stock_store
         command = (*mlflow, subject.stock_uri)
     elif server == MLFLOW_MODELYARD:
-        question = subject.ask_with_base64("/invocations", "inputs", True, _read_best)
+        question = subject.ask_with_base64("/invocations", "inputs", True, read_best)
         environment["MLFLOW_TRACKING_URI"] = registry
         command = (*mlflow, f"models:/{subject.name}@champion")
     elif server == FASTAPI:
@@ -103,5 +103,6 @@ def _launch(server: str, model: str, subject: Subject, programs: Path, registry:
     return Launch(server, command, {model: question}, environment, PEERS)
 
 
-def _read_best(answer: Any) -> str:
+def read_best(answer: Any) -> str:
+    """Return the best label of the first image, in an answer of this project's servers."""
     return str(answer["predictions"][0][0]["label"])

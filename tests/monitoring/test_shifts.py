@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from live_answers import NOON, Answered, blur, home_writers, invert, make_rows, make_table, other_writers
+from modelyard.inference.input_figures import FIGURES
 from modelyard.monitoring.findings import Finding, Measured, Verdict, ask, judge
 from modelyard.monitoring.tallies import Tally, count_rows
 from modelyard.params import Monitor, Params
@@ -48,7 +49,8 @@ def test_the_same_writers_raise_no_alarm(monitor: Monitor) -> None:
     found = look(take_live(), monitor)
     assert alarms(found) == set()
     assert {finding.verdict for finding in found.values()} == {Verdict.ALIKE}
-    assert set(found) == {"labels", "score", "mean", "spread", "ink", "saturated", "edges", "accuracy"}
+    network, inputs = {"labels", "score", "unlikeness", "accuracy"}, set(FIGURES)
+    assert set(found) == network | inputs
 
 
 def without(label: int) -> Callable[[], Answered]:

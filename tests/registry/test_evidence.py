@@ -1,6 +1,9 @@
 """What the registry knows of a version: its own numbers, its own predictions, no other's."""
 
 import math
+import os
+import re
+import shutil
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -117,6 +120,17 @@ def test_a_version_whose_file_is_gone_is_refused(registry: EvaluatedRegistry, na
     (registry.kept(registry.evaluate()) / name).unlink()
     with pytest.raises(ModelyardError, match=r"there is no such file: evaluate the same bundle and register"):
         read_kept_predictions(registry.tracking, read(registry, "1"))
+
+
+def test_a_tag_that_leads_out_of_its_run_reads_nothing(registry: EvaluatedRegistry, tmp_path: Path) -> None:
+    kept = registry.kept(registry.evaluate())
+    outside = Path(shutil.copytree(kept, tmp_path / "outside"))
+    relative = os.path.relpath(outside, kept.parent)
+    for tag in (str(outside), relative, f"evaluation/../{relative}", f"%2e%2e/{relative}", outside.as_uri()):
+        registry.client.set_model_version_tag("mnist", "1", "evaluation.artifacts", tag)
+        told = rf"expected {re.escape(tag)}/predictions.npz in its run .*, there is no such file: "
+        with pytest.raises(ModelyardError, match=told):
+            read_kept_predictions(registry.tracking, read(registry, "1"))
 
 
 def test_predictions_of_other_data_than_the_version_names_are_refused(registry: EvaluatedRegistry) -> None:

@@ -101,7 +101,7 @@ def test_an_applied_experiment_ends_aloud_when_conf_changes_one_of_its_values(pi
 
 def test_the_next_experiment_says_first_what_of_the_applied_one_is_no_part_of_it(applied: Path) -> None:
     told = _run(applied, "dvc", "exp", "run", "-S", "train.seed=4", merged=True).stdout
-    warning = "An experiment is applied here: train.epochs=5 (conf/ says 3). `dvc exp run` starts from conf/"
+    warning = "conf/, for example as a preset in conf/model:\n  train.epochs=5 (conf/ says 3)"
     assert told.index(warning) < told.index("Running stage")
     assert (applied / "fitted").read_text().strip() == "3"
 

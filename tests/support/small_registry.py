@@ -166,11 +166,11 @@ def make_bundle(folder: Path, name: str = "mnist", mark: str = "a", model: bytes
 
 def leave_database(path: Path) -> None:
     """Leave an empty database of MLflow, as the first use of a store makes it."""
-    path.write_bytes(_empty_database())
+    path.write_bytes(empty_database())
 
 
 @functools.cache
-def _empty_database() -> bytes:
+def empty_database() -> bytes:
     """MLflow's tables, which it takes seconds to make, so they are made once."""
     with tempfile.TemporaryDirectory() as folder:
         uri = f"sqlite:///{folder}/mlflow.db"

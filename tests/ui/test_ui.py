@@ -3,13 +3,12 @@
 import base64
 import json
 import os
-import signal
 import sqlite3
 import subprocess
 import sys
 import time
 import zlib
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -132,6 +131,9 @@ def test_columns_and_charts_name_what_the_runs_have(tracking: Tracking, params: 
     assert {"Errors", "Error pct", "Time in us", "Size in MB", "validation/loss"} <= charted
     shown = {key for state in states for one in state["compareRunCharts"] for key in one.get("imageKeys", ())}
     assert shown == set(IMAGES)
+    # Above a picture stands the run's name, not all its parameters.
+    pictures = [one for state in states for one in state["compareRunCharts"] if one["type"] == "IMAGE"]
+    assert [one["showRunParams"] for one in pictures] == [False] * len(IMAGES)
 
 
 def test_every_chart_stands_in_a_section_that_there_is_under_a_key_of_its_own() -> None:
@@ -198,10 +200,12 @@ def test_the_ui_opens_the_view_of_the_experiment_where_there_is_a_screen(
     browser.chmod(0o755)
     kept = {name: value for name, value in os.environ.items() if name not in ELSEWHERE}
     path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    command = [sys.executable, "-m", "modelyard.ui", "--port", str(port)]
+    children: list[psutil.Process] = []
     process = subprocess.Popen(
-        [sys.executable, "-m", "modelyard.ui", "--port", str(port)],
+        command,
         stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
+        stderr=subprocess.STDOUT,
         text=True,
         env={**kept, "PATH": path, "DISPLAY": ":none", "BROWSER": f"{browser} %s"},
     )
@@ -220,15 +224,21 @@ def test_the_ui_opens_the_view_of_the_experiment_where_there_is_a_screen(
                 break
             time.sleep(0.25)
         assert opened.read_text() == link
-        running = [" ".join(one.cmdline()) for one in psutil.Process(process.pid).children(recursive=True)]
+        children = psutil.Process(process.pid).children(recursive=True)
+        running = [" ".join(one.cmdline()) for one in children]
         assert any("mlflow" in command for command in running)
         assert not any("mlflow.server.jobs" in command for command in running)
-        process.send_signal(signal.SIGINT)
-        for one in psutil.Process(process.pid).children():
-            one.send_signal(signal.SIGINT)
-        # The link is there once, and nothing after it.
-        assert process.communicate(timeout=60)[0] == ""
-    finally:
-        subprocess.run(["pkill", "-P", str(process.pid)], check=False)
+        another = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert (another.returncode, another.stdout) == (1, "")
+        assert f"expected a free port, {port} cannot be used" in another.stderr
+        assert f"`make ui PORT={port + 1}`" in another.stderr
         process.terminate()
+        # The link is there once, alone; and the server ends with who started it.
+        assert process.communicate(timeout=60)[0] == ""
+        assert psutil.wait_procs(children, timeout=60)[1] == []
+    finally:
+        process.kill()
         process.communicate()
+        for one in children:
+            with suppress(psutil.NoSuchProcess):
+                one.kill()

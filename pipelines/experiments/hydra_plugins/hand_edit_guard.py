@@ -28,7 +28,7 @@ class HandEditGuard(SearchPathPlugin):
         """Refuse a hand edit, say what an applied experiment loses, and keep a copy of the file."""
         before = read_unedited(PARAMS, Path("dvc.lock"), _committed_params())
         if record := before.get(RECORD):
-            _tell("; ".join(name_choices(record)))
+            _tell("".join(f"\n  {choice}" for choice in name_choices(record)))
         if PARAMS.exists():
             shutil.copyfile(PARAMS, kept_params(PARAMS))
 
@@ -37,8 +37,8 @@ class HandEditGuard(SearchPathPlugin):
 def _tell(choices: str) -> None:
     """Say once, however many experiments are queued, which values they do not include."""
     print(
-        f"An experiment is applied here: {choices}. `dvc exp run` starts from conf/, without these values. "
-        "To keep them, pass them with -S, or put them into conf/, for example as a preset in conf/model.",
+        "An experiment is applied here, and `dvc exp run` starts from conf/, without its values. To keep "
+        f"them, pass them with -S, or put them into conf/, for example as a preset in conf/model:{choices}",
         file=sys.stderr,
     )
 

@@ -9,6 +9,7 @@ on.
 """
 
 import multiprocessing
+import signal
 import sys
 from collections.abc import Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
@@ -32,10 +33,17 @@ _context = multiprocessing.get_context("forkserver" if sys.platform == "linux" e
 def prepare_workers() -> None:
     """Let the workers' imports begin, while this process does something else."""
     if sys.platform == "linux":
-        from multiprocessing import forkserver
+        from multiprocessing import forkserver, resource_tracker
 
         _context.set_forkserver_preload(["modelyard.batch.workers"])
-        forkserver.ensure_running()
+        # Control-C is for this process alone, also while the server imports. The tracker, which it starts if
+        # there is none, would let the signal in.
+        resource_tracker.ensure_running()
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        try:
+            forkserver.ensure_running()
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def answer_chunks(task: Task, chunks: Iterable[Chunk], workers: int) -> Iterator[tuple[int, Part]]:

@@ -22,6 +22,7 @@ from modelyard.files import replace_file
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.axes._secondary_axes import SecondaryAxis
     from matplotlib.figure import Figure
 
 BLUE, PALE_BLUE = "#0072B2", "#DCEAF4"
@@ -29,6 +30,7 @@ VERMILION, PALE_VERMILION = "#D55E00", "#FDEBDD"
 INK, GREY, PALE_GREY = "#222222", "#737373", "#E4E4E4"
 MOST_WRITTEN_CLASSES, LONGEST_CLASS = 30, 28
 LETTER_IN, TITLE_LETTER_IN = 0.075, 0.11
+DPI = 110
 
 STYLE: dict[str, Any] = {
     "axes.edgecolor": GREY,
@@ -38,9 +40,8 @@ STYLE: dict[str, Any] = {
     "axes.titlelocation": "left",
     "axes.titlesize": 12,
     "axes.titleweight": "bold",
-    "figure.dpi": 110,
+    "figure.dpi": DPI,
     "font.size": 10,
-    "savefig.dpi": 110,
     "text.color": INK,
     "text.parse_math": False,  # a label may hold a dollar sign
     "xtick.color": GREY,
@@ -51,7 +52,9 @@ STYLE: dict[str, Any] = {
 
 
 @contextmanager
-def picture(path: Path, width_in: float, height_in: float, arranged: bool = True) -> Iterator["Figure"]:
+def picture(
+    path: Path, width_in: float, height_in: float, arranged: bool = True, dpi: int = DPI
+) -> Iterator["Figure"]:
     """Yield a figure to draw on, and save it as a PNG at `path`, whole or not at all.
 
     `arranged` lays its axes out so that nothing overlaps; otherwise they are placed by hand. The user's
@@ -66,7 +69,7 @@ def picture(path: Path, width_in: float, height_in: float, arranged: bool = True
         figure = Figure((width_in, height_in), layout=layout)
         yield figure
         with replace_file(path) as new:
-            figure.savefig(new, format="png", metadata={"Software": None})
+            figure.savefig(new, format="png", dpi=dpi, metadata={"Software": None})
 
 
 def shorten(text: str, most: int) -> str:
@@ -85,24 +88,13 @@ def plot_confusion(path: Path, confusion: Integers, names: Sequence[str], subjec
     The colour of the mistakes grows with the logarithm of their count; a pair that never happened is blank.
     `subject` is model and data, for the title.
     """
-    from matplotlib.colors import ListedColormap
-
     classes = len(confusion)
-    right = np.eye(classes, dtype=bool)
     longest = min(max(map(len, names)), LONGEST_CLASS)
     side_in = min(0.62 * classes + 2.4 + LETTER_IN * max(0, longest - 3), 14)
     width_in = max(side_in, 5)
     with picture(path, width_in, max(side_in, 4.6)) as figure:
         axes = figure.add_subplot()
-        colours = ListedColormap([PALE_BLUE if classes <= MOST_WRITTEN_CLASSES else BLUE])
-        axes.imshow(np.ma.masked_where(~right | (confusion == 0), right), cmap=colours)
-        wrong = np.ma.masked_where(right | (confusion == 0), confusion)
-        if wrong.count():
-            _colour_mistakes(axes, wrong)
-        if classes <= MOST_WRITTEN_CLASSES:
-            for row, column in np.argwhere(confusion > 0):
-                count = f"{confusion[row, column]:,}"
-                axes.text(column, row, count, ha="center", va="center", color=INK, fontsize=9)
+        draw_cells(axes, confusion, MOST_WRITTEN_CLASSES)
         _name_classes(axes, confusion, names)
         mistakes, images = int(confusion.sum() - confusion.trace()), int(confusion.sum())
         title = f"{wrap(subject, width_in)}\n{mistakes:,} of {images:,} first answers wrong"
@@ -122,39 +114,64 @@ def plot_reliability(path: Path, curve: Calibration, subject: str) -> None:
         _draw_counts(below, curve)
 
 
-def _colour_mistakes(axes: "Axes", wrong: Integers) -> None:
+def draw_cells(axes: "Axes", confusion: Integers, most_written: int) -> None:
+    """Colour what is right and what is wrong; of at most `most_written` classes, write the counts."""
+    from matplotlib.colors import ListedColormap
+
+    written = len(confusion) <= most_written
+    right = np.eye(len(confusion), dtype=bool)
+    colours = ListedColormap([PALE_BLUE if written else BLUE])
+    axes.imshow(np.ma.masked_where(~right | (confusion == 0), right), cmap=colours)
+    wrong = np.ma.masked_where(right | (confusion == 0), confusion)
+    if wrong.count():
+        _colour_mistakes(axes, wrong, written)
+    for row, column in np.argwhere(confusion > 0) if written else ():
+        count = f"{confusion[row, column]:,}"
+        axes.text(column, row, count, ha="center", va="center", color=INK, fontsize=9)
+    if written:
+        axes.set_xticks(np.arange(len(confusion) + 1) - 0.5, minor=True)
+        axes.set_yticks(np.arange(len(confusion) + 1) - 0.5, minor=True)
+        axes.grid(which="minor", color=PALE_GREY, linewidth=0.8)
+
+
+def _colour_mistakes(axes: "Axes", wrong: Integers, written: bool) -> None:
     from matplotlib.colors import LinearSegmentedColormap, LogNorm
 
     # Pale cells as small as a dot would not be seen.
-    pale = [PALE_VERMILION] if len(wrong) <= MOST_WRITTEN_CLASSES else []
+    pale = [PALE_VERMILION] if written else []
     colours = LinearSegmentedColormap.from_list("mistakes", [*pale, "#F5A56B", VERMILION])
     axes.imshow(wrong, cmap=colours, norm=LogNorm(1, max(10, int(wrong.max()))))
 
 
 def _name_classes(axes: "Axes", confusion: Integers, names: Sequence[str]) -> None:
     """Write classes on the left and below, their shares on the right and on top, lines between the cells."""
-    classes = len(names)
     scores = class_scores(confusion)
-    ticks = list(range(0, classes, -(-classes // MOST_WRITTEN_CLASSES)))
-    shown = [shorten(names[tick], LONGEST_CLASS) for tick in ticks]
-    upright = 0 if max(map(len, shown)) <= 3 else 90
-    axes.set_xticks(ticks, shown, rotation=upright)
-    axes.set_yticks(ticks, shown)
-    axes.set_xlabel("first answer")
-    axes.set_ylabel("truth")
+    ticks = name_ticks(axes, names, MOST_WRITTEN_CLASSES, LONGEST_CLASS)
     precision, recall = axes.secondary_xaxis("top"), axes.secondary_yaxis("right")
-    crowded = 90 if classes > 12 else 0
+    crowded = 90 if len(names) > 12 else 0
     precision.set_xticks(ticks, _percent(scores.precision[ticks]), fontsize=8, rotation=crowded)
     recall.set_yticks(ticks, _percent(scores.recall[ticks]), fontsize=8)
     precision.set_xlabel("precision, %", color=GREY, fontsize=9)
     recall.set_ylabel("recall, %", color=GREY, fontsize=9)
-    for axis in (axes, precision, recall):
+    hide_lines(axes, precision, recall)
+
+
+def name_ticks(axes: "Axes", names: Sequence[str], most: int, longest: int) -> list[int]:
+    """Write at most `most` classes on the left and below, each cut to `longest` letters; return which."""
+    ticks = list(range(0, len(names), -(-len(names) // most)))
+    shown = [shorten(names[tick], longest) for tick in ticks]
+    axes.set_xticks(ticks, shown, rotation=0 if max(map(len, shown)) <= 3 else 90)
+    axes.set_yticks(ticks, shown)
+    axes.set_xlabel("first answer")
+    axes.set_ylabel("truth")
+    return ticks
+
+
+def hide_lines(*axes: "Axes | SecondaryAxis") -> None:
+    """Leave out frames and the marks of ticks."""
+    for axis in axes:
         axis.tick_params(length=0, which="both")
         axis.spines[:].set_visible(False)
-    if classes <= MOST_WRITTEN_CLASSES:
-        axes.set_xticks(np.arange(classes + 1) - 0.5, minor=True)
-        axes.set_yticks(np.arange(classes + 1) - 0.5, minor=True)
-        axes.grid(which="minor", color=PALE_GREY, linewidth=0.8)
 
 
 def _percent(shares: Floats) -> list[str]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from modelyard.plots.charts import BLUE, GREY, INK, VERMILION, picture, shorten
+from modelyard.plots.charts import BLUE, DPI, GREY, INK, VERMILION, picture, shorten
 from modelyard.plots.thumbnails import shrink
 
 if TYPE_CHECKING:
@@ -70,15 +70,22 @@ class _Row:
         return [other for other in one.answers[1 : 1 + self.runners_up] if other["score"] >= LEAST_SHARE]
 
 
-def plot_contact_sheet(path: Path, sections: Sequence[Section], runners_up: int = 1) -> None:
+def plot_contact_sheet(
+    path: Path,
+    sections: Sequence[Section],
+    runners_up: int = 1,
+    width_in: float = WIDTH_IN,
+    columns: int = MOST_COLUMNS,
+    dpi: int = DPI,
+) -> None:
     """Draw each section's images under its title, each with its answer and at most `runners_up` others.
 
-    A few images are drawn large, many in rows of at most five. A runner-up with a score below 0.1 % is left
-    out.
+    A few images are drawn large, many in rows of at most `columns`. A runner-up with a score below 0.1 % is
+    left out.
     """
-    rows = [row for title, pictures in sections for row in _lay_out(title, pictures, runners_up)]
+    rows = [row for section in sections for row in _lay_out(*section, runners_up, width_in, columns)]
     height_in = sum(row.height_in for row in rows) + MARGIN_IN
-    with picture(path, WIDTH_IN + 2 * MARGIN_IN - GAP_IN, height_in, arranged=False) as figure:
+    with picture(path, width_in + 2 * MARGIN_IN - GAP_IN, height_in, arranged=False, dpi=dpi) as figure:
         top_in = height_in
         for row in rows:
             _draw_row(figure, row, top_in)
@@ -97,13 +104,15 @@ def show_share(score: float) -> str:
     return f"> {100 * MOST_SHARE:.2f} %" if score > MOST_SHARE else f"{100 * score:.2f} %"
 
 
-def _lay_out(title: str, pictures: Sequence[AnsweredPicture], runners_up: int) -> Iterator[_Row]:
+def _lay_out(
+    title: str, pictures: Sequence[AnsweredPicture], runners_up: int, width_in: float, most: int
+) -> Iterator[_Row]:
     """Yield as few rows as possible, and as even."""
-    rows = -(-len(pictures) // MOST_COLUMNS)
+    rows = -(-len(pictures) // most)
     columns = -(-len(pictures) // max(1, rows))
     for start in range(0, len(pictures), max(1, columns)):
         line = pictures[start : start + columns]
-        yield _Row("" if start else title, line, WIDTH_IN / columns, runners_up)
+        yield _Row("" if start else title, line, width_in / columns, runners_up)
 
 
 def _draw_row(figure: "Figure", row: _Row, top_in: float) -> None:

@@ -11,6 +11,8 @@ from modelyard.inference.origin import describe_origin
 from modelyard.plots.charts import plot_confusion, plot_reliability
 from modelyard.plots.contact_sheet import AnsweredPicture, count_right, plot_contact_sheet
 from modelyard.plots.gallery import plot_mistakes
+from modelyard.plots.previews import FOLDER as PREVIEWS
+from modelyard.plots.previews import preview_answers, preview_confusion, preview_mistakes
 from modelyard.plots.robustness import plot_robustness
 
 # Nobody looks at more.
@@ -18,7 +20,7 @@ MOST_ANSWERED = 12
 
 
 def plot_labelled(folder: Path, evaluation: LabelledEvaluation) -> None:
-    """Write confusion matrix, reliability and worst mistakes."""
+    """Write confusion matrix, reliability and worst mistakes, and previews of them."""
     pictures, probabilities = evaluation.pictures, evaluation.served.probabilities
     labels, classes = pictures.labels, evaluation.dataset.classes
     subject = f"{describe_origin(evaluation.served.bundle)}, on {len(labels):,} test images"
@@ -28,6 +30,8 @@ def plot_labelled(folder: Path, evaluation: LabelledEvaluation) -> None:
     plot_confusion(folder / "confusion_matrix.png", confusion, classes, subject)
     plot_reliability(folder / "reliability.png", curve, subject)
     plot_mistakes(folder / "mistakes.png", pictures, evaluation.worst, wrong, subject)
+    preview_confusion(folder / PREVIEWS / "confusion_matrix.png", confusion, classes)
+    preview_mistakes(folder / PREVIEWS / "mistakes.png", pictures, evaluation.worst)
     write_confusion(folder / "confusion.csv", probabilities, labels, classes)
     write_reliability(folder / "reliability.csv", curve)
 
@@ -53,3 +57,4 @@ def plot_source(folder: Path, evaluation: SourceEvaluation) -> None:
     ][:MOST_ANSWERED]
     title = f"{describe_origin(bundle)}{count_right(pictures)}"
     plot_contact_sheet(folder / "top5.png", [(title, pictures)], ANSWERS - 1)
+    preview_answers(folder / PREVIEWS / "top5.png", pictures)

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from modelyard.evaluation.labelled_evaluation import Mistake
 from modelyard.images.pictures import Pictures
-from modelyard.plots.charts import BLUE, GREY, picture, shorten, wrap
+from modelyard.plots.charts import BLUE, DPI, GREY, picture, shorten, wrap
 from modelyard.plots.contact_sheet import show_share
 from modelyard.plots.thumbnails import make_thumbnail
 
@@ -40,20 +40,27 @@ def plot_mistakes(
             right = f"No mistakes: all {len(pictures):,} first answers are right."
             figure.text(0.04, 0.4, right, color=BLUE)
         return
-    short = all(len(one.truth) + len(one.answer) <= SHORT for one in mistakes)
-    line = LINE if short else LINE + 0.14
-    lines = -(-len(mistakes) // COLUMNS)
-    grid_in = lines * line * COLUMN_IN
     shown = f"the {len(mistakes):,} surest" if len(mistakes) < wrong else "all, the surest first"
     title = f"{wrap(subject, COLUMNS * COLUMN_IN)}\n{wrong:,} mistakes; {shown}: truth → answer, score"
-    whole_in = grid_in + TITLE_IN + TITLE_LINE_IN * len(title.splitlines())
-    with picture(path, COLUMNS * COLUMN_IN, whole_in, arranged=False) as figure:
+    draw_mistakes(path, pictures, mistakes, COLUMNS, title)
+
+
+def draw_mistakes(
+    path: Path, pictures: Pictures, mistakes: Sequence[Mistake], columns: int, title: str = "", dpi: int = DPI
+) -> None:
+    """Draw the pictures of at least one mistake in rows, each 1.2 inches wide."""
+    short = all(len(one.truth) + len(one.answer) <= SHORT for one in mistakes)
+    line = LINE if short else LINE + 0.14
+    lines = -(-len(mistakes) // columns)
+    grid_in = lines * line * COLUMN_IN
+    whole_in = grid_in + (TITLE_IN + TITLE_LINE_IN * len(title.splitlines()) if title else 0)
+    with picture(path, columns * COLUMN_IN, whole_in, arranged=False, dpi=dpi) as figure:
         axes = figure.add_axes((0, 0, 1, grid_in / whole_in))
         for place, mistake in enumerate(mistakes):
-            column, top = place % COLUMNS, place // COLUMNS * line
+            column, top = place % columns, place // columns * line
             _place_picture(axes, make_thumbnail(pictures, mistake.index), column, top)
             _label(axes, mistake, column, top, short)
-        axes.set(xlim=(0, COLUMNS), ylim=(lines * line, 0), aspect="equal")
+        axes.set(xlim=(0, columns), ylim=(lines * line, 0), aspect="equal")
         axes.set_axis_off()
         axes.set_title(title, pad=8, x=0.009)
 

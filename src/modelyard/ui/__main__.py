@@ -2,10 +2,12 @@
 
 import argparse
 import os
+import signal
 import socket
 import subprocess
 import sys
 import threading
+from collections.abc import Iterable
 
 from modelyard.errors import ModelyardError
 from modelyard.params import load_params
@@ -18,6 +20,8 @@ from modelyard.ui.view import imported_versions, store_view, trained_versions, v
 
 # Background jobs evaluate language models: seven processes, half a minute of a core at the start.
 WITHOUT_JOBS = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+# MLflow says this on every start, also when it is told to be quiet.
+GREETING = "[MLflow] Security middleware enabled"
 
 
 def main() -> int:
@@ -30,14 +34,16 @@ def main() -> int:
     try:
         params = load_params()
         tracking = open_tracking(params.registry.experiment)
+        is_server = tracking.uri.startswith("http")
+        if not is_server:
+            _check_port(port)
         complete_pages(tracking)
         link = _prepare(tracking, params.data.name)
-        if tracking.uri.startswith("http"):
-            _show(tracking.uri, tracking.uri.rstrip("/") + link)
-            return 0
-        _check_port(port)
     except ModelyardError as error:
         sys.exit(f"ui: {error}")
+    if is_server:
+        _show(tracking.uri, tracking.uri.rstrip("/") + link)
+        return 0
     return _serve(tracking.uri, port, link)
 
 
@@ -83,13 +89,23 @@ def _serve(uri: str, port: int, link: str) -> int:
     command += ["--workers", "1", "--uvicorn-opts", "--log-level=warning"]
     quiet = {**QUIET, "PYTHONWARNINGS": "ignore"}
     server = f"http://127.0.0.1:{port}"
-    process = subprocess.Popen(command, env=own_environment() | quiet | WITHOUT_JOBS)
-    showing = threading.Thread(target=_show, args=(server, server + link), daemon=True)
-    showing.start()
+    process = subprocess.Popen(
+        command, env=own_environment() | quiet | WITHOUT_JOBS, stderr=subprocess.PIPE, text=True
+    )
+    # Who ends this process ends the server too.
+    signal.signal(signal.SIGTERM, lambda *_: process.terminate())
+    threading.Thread(target=_pass_on, args=(process.stderr,), daemon=True).start()
+    threading.Thread(target=_show, args=(server, server + link), daemon=True).start()
     try:
         return process.wait()
     except KeyboardInterrupt:
         return process.wait() and 0
+
+
+def _pass_on(lines: Iterable[str]) -> None:
+    for line in lines:
+        if not line.startswith(GREETING):
+            print(line, end="", file=sys.stderr, flush=True)
 
 
 def _show(server: str, link: str) -> None:

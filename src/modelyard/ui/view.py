@@ -18,7 +18,7 @@ from modelyard.tracking.mlflow_types import MlflowClient
 SHOWN = {"display": True, "isReordered": True, "deleted": False, "isGenerated": False}
 # Each section's name, how many charts stand side by side, and their height in pixels.
 SECTIONS = {
-    "measured": ("Measured of each version", 4, 220),
+    "measured": ("Measured of each version", 2, 300),
     "parameters": ("Parameters that differ", 1, 280),
     "mistakes": ("Their surest mistakes", 1, 480),
     "confusion": ("What they take for what", 1, 480),
@@ -153,7 +153,7 @@ def _charts(view: View) -> Iterator[dict[str, Any]]:
         "baselineColumnUuid": "",
     }
     for key in view.images:
-        yield {**_chart("IMAGE", key, ""), "imageKeys": [key], "step": 0}
+        yield {**_chart("IMAGE", key, ""), "imageKeys": [key], "step": 0, "showRunParams": False}
     for metrics in view.curves:
         yield {
             **_chart("LINE", "training", metrics[0]),

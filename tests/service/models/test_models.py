@@ -28,7 +28,7 @@ from modelyard.service.models.registry_database import RegistryDatabase, open_so
 from modelyard.service.models.registry_state import RegistryState
 from modelyard.tracking.address import database_file
 from mutated_models import crashing_model
-from small_registry import SEVEN, SmallRegistry
+from small_registry import SEVEN, SmallRegistry, empty_database
 from tracking_server import TrackingServer
 
 PATIENCE_S = 30
@@ -520,15 +520,34 @@ def run_of(registry: SmallRegistry) -> str:
     return str(registry.client.get_model_version("mnist", "2").run_id)
 
 
-def test_a_database_that_is_damaged_is_told_once_without_a_traceback(
-    registry: SmallRegistry, serve: Serve, tmp_path: Path, caplog: pytest.LogCaptureFixture
+def tear(content: bytes) -> bytes:
+    """Overwrite all pages of a database but the first."""
+    return content[:4096] + bytes(len(content) - 4096)
+
+
+@pytest.mark.parametrize(
+    ("replace", "problem"),
+    [
+        (lambda _: b"no database at all" * 1000, "the registry does not answer (DatabaseError)"),
+        (tear, "the registry does not answer (DatabaseError)"),
+        (lambda _: empty_database(), "mnist is not registered; version 1 goes on serving"),
+    ],
+    ids=["no database", "malformed", "another one"],
+)
+def test_a_database_that_is_replaced_is_told_once_without_a_traceback(
+    registry: SmallRegistry,
+    serve: Serve,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    replace: Callable[[bytes], bytes],
+    problem: str,
 ) -> None:
     registry.point(registry.add(mark="a"))
     models = serve("mnist")
     database = Path(registry.uri.removeprefix("sqlite:///"))
     database.rename(tmp_path / "aside")
-    database.write_bytes(b"no database at all" * 1000)
-    wait_until(lambda: models.problems() == ["the registry does not answer (DatabaseError)"], models)
+    database.write_bytes(replace((tmp_path / "aside").read_bytes()))
+    wait_until(lambda: models.problems() == [problem], models)
     time.sleep(10 * POLL_S)
     assert answer(models.get("mnist")) == "7a"
     (tmp_path / "aside").rename(database)
@@ -536,10 +555,9 @@ def test_a_database_that_is_damaged_is_told_once_without_a_traceback(
     lines = [
         record.getMessage() for record in caplog.records if record.name == "modelyard.service.models.models"
     ]
-    assert [line.partition(" (")[0] for line in lines] == [
-        "the registry does not answer",
-        "the registry answers again",
-    ]
+    away, back = "the registry does not answer", "the registry answers again"
+    expected = [away, back] if problem.startswith(away) else ["mnist is not registered: register it"]
+    assert [line.partition(" (")[0] for line in lines] == expected
     assert "Traceback" not in caplog.text
 
 

@@ -9,8 +9,9 @@ from prometheus_client import CollectorRegistry, generate_latest
 from pyarrow import dataset
 
 from modelyard.inference.predictor import Predictor
+from modelyard.monitoring.tables import writing
 from modelyard.monitoring.tables.places import open_place
-from modelyard.monitoring.tables.schema import LABELS
+from modelyard.monitoring.tables.schema import ANSWERS, LABELS
 from modelyard.service.models.models import ServedVersion
 from modelyard.service.recording import pending, recorder
 from modelyard.service.recording.answered import Answered
@@ -18,6 +19,7 @@ from modelyard.service.recording.counters import MOST_LABELS, OTHER, RecordingCo
 from modelyard.service.recording.images import is_chosen
 from modelyard.service.recording.queues import Queue
 from modelyard.service.recording.recorder import FULL_PROBLEM, Recorder
+from modelyard.service.recording.rows import make_rows
 from tflite_models import digit_bundle, draw_band, encode
 
 FILE = encode(draw_band(3))
@@ -185,6 +187,39 @@ def test_a_request_that_cannot_be_made_rows_is_counted_and_the_next_is_recorded(
     watched.recorder.offer(answer(served))
     watched.recorder.stop()
     assert watched.count_rows() == 1
+
+
+def test_rows_that_come_while_others_are_made_wait_for_the_next_round(
+    served: ServedVersion, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    watched, again, calls = Watched(tmp_path), answer(served), []
+
+    def make_rows_under_load(requests: list[Answered]) -> Any:
+        calls.append(len(requests))
+        watched.recorder.offer(again)
+        return make_rows(requests)
+
+    monkeypatch.setattr(recorder, "make_rows", make_rows_under_load)
+    watched.recorder.offer(again)
+    watched.recorder.start()
+    wait_until(lambda: len(calls) >= 3)
+    time.sleep(0.5)
+    # A round takes a tenth of a second; without a pause there would be a thousand in this time.
+    assert len(calls) < 50
+    monkeypatch.setattr(recorder, "make_rows", make_rows)
+    watched.recorder.stop()
+
+
+def test_what_pyarrow_imports_for_a_part_is_there_before_the_first_row(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[tuple[Any, ...]] = []
+    monkeypatch.setattr(writing, "_encode", lambda *arguments: made.append(arguments))
+    watched = Watched(tmp_path)
+    watched.recorder.start()
+    wait_until(lambda: made)
+    watched.recorder.stop()
+    assert made == [(ANSWERS, [])]
 
 
 def test_the_share_of_pictures_is_chosen_by_their_digests(served: ServedVersion, tmp_path: Path) -> None:

@@ -146,6 +146,24 @@ def test_under_load_a_shadow_answers_little_and_what_does_not_fit_is_dropped_and
     assert watched.dropped() == 29
 
 
+def test_under_load_a_shadow_answers_one_image_in_so_many_requests(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shadows, "LEAST_PAUSE_S", 0.0)
+    monkeypatch.setattr(shadows, "PAUSES", 0)
+    monkeypatch.setattr(shadows, "REQUESTS", 20)
+    watched = Watched(Pair(tmp_path), inside=1)
+    watched.shadow.start()
+    for number in range(40):
+        watched.offer(3)
+        # The first ones wait until the first has its turn.
+        while number == 0 and not watched.recorded:
+            time.sleep(0.005)
+    time.sleep(0.2)
+    watched.shadow.stop()
+    assert len([answered for answered in watched.recorded if answered.seen]) == 2
+
+
 def test_the_alias_of_the_registry_is_the_shadow_of_the_champion(tmp_path: Path) -> None:
     registry = SmallRegistry(tmp_path / "registry")
     registry.point(registry.add(mark="a"))

@@ -43,18 +43,29 @@ def write_part(place: Place, table: Table, model: str, rows: Sequence[Values], n
     A part with the same name is replaced: a second attempt after an error leaves no row twice, even where the
     first one was written after all. See `write_rows` for the rest.
     """
+    content = _encode(table, rows)
+    date = (_EPOCH + timedelta(days=find_day(rows[0]))).date().isoformat()
+    path = f"{place.folder(table, model, f'day={date}')}/{name}"
+    write_file(place, path, content)
+    return path
+
+
+def warm_up(table: Table) -> None:
+    """Let pyarrow import what it needs for a part (pandas, where it is installed): that takes a second."""
+    _encode(table, [])
+
+
+def _encode(table: Table, rows: Sequence[Values]) -> bytes:
     import pyarrow
     from pyarrow import parquet
 
     schema = make_schema(table)
-    columns = zip(zip(*rows, strict=True), schema.types, strict=True)
-    arrays = [pyarrow.array(values, kind) for values, kind in columns]
+    columns = zip(*rows, strict=True) if rows else [()] * len(schema)
+    arrays = [pyarrow.array(values, kind) for values, kind in zip(columns, schema.types, strict=True)]
     content = pyarrow.BufferOutputStream()
     parquet.write_table(pyarrow.Table.from_arrays(arrays, schema=schema), content, compression="zstd")
-    date = (_EPOCH + timedelta(days=find_day(rows[0]))).date().isoformat()
-    path = f"{place.folder(table, model, f'day={date}')}/{name}"
-    write_file(place, path, content.getvalue().to_pybytes())
-    return path
+    encoded: bytes = content.getvalue().to_pybytes()
+    return encoded
 
 
 def write_file(place: Place, path: str, content: bytes) -> None:

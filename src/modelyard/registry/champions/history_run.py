@@ -2,9 +2,9 @@
 
 Two processes may begin a history at once, and each would keep its own. So a history begins as a candidate,
 and its parameter `state`, which MLflow never lets change, says what became of it. An elector sets `lost` on
-all candidates but one, then `won` on that one; if a write is refused, another elector was faster, and it looks
-again. At most one wins: a candidate wins only after all others that its elector saw have lost, and one created
-later would have to set the winner to `lost` first. What a killed process left, the next one decides.
+all candidates but one, then `won` on that one; if a write is refused, another elector was faster, and it
+looks again. At most one wins: a candidate wins only after all others that its elector saw have lost, and one
+created later would have to set the winner to `lost` first. What a killed process left, the next one decides.
 """
 
 from collections.abc import Mapping, Sequence

@@ -1,9 +1,11 @@
 """A run's page in MLflow: a name with its versions, a description, and what charts can show of it."""
 
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
 from modelyard.inference.bundle import Bundle
+from modelyard.plots.previews import FOLDER as PREVIEWS
 from modelyard.registry.publishing.headline import name_network, write_headline
 from modelyard.tracking.lineage import digest
 from modelyard.tracking.mlflow_types import MlflowClient, ModelVersion
@@ -20,7 +22,10 @@ CHARTED = {
     SAME: ("agreement/same_first", 100.0),
 }
 # The images that stand side by side in a view, and the files of an evaluation that they are.
+# A chart shows previews, in their own size, and the whole image on a click.
 IMAGES = {"mistakes": "mistakes.png", "confusion": "confusion_matrix.png", "answers": "top5.png"}
+# Where MLflow 3.17 keeps logged images, and how it names its previews, of at most 256 pixels.
+LOGGED, PREVIEW = "images", "+compressed.webp"
 
 
 def show_run(
@@ -44,7 +49,7 @@ def show_run(
     for name, value in chart_metrics(metrics).items():
         # Of the run alone: comparisons and limits use the metrics that they come from.
         client.log_metric(run_id, name, value)
-    _log_images(client, run_id, plots)
+    log_images(client, run_id, plots)
     page = f"#/models/{version.name}/versions/{version.version}"
     link = f"[version {version.version} of {version.name}]({page})"
     same = f"{headline}. This training came to the same network as {link}, bit for bit."
@@ -59,13 +64,29 @@ def chart_metrics(metrics: Mapping[str, float]) -> dict[str, float]:
     return found | ({ERROR: 100 * (1 - metrics["test/accuracy"])} if "test/accuracy" in metrics else {})
 
 
-def _log_images(client: MlflowClient, run_id: str, plots: Path) -> None:
+def log_images(client: MlflowClient, run_id: str, plots: Path) -> None:
+    """Log the pictures of an evaluation's folder that a view shows, each with its preview if it has one."""
     from PIL import Image
 
     for key, name in IMAGES.items():
         if (plots / name).is_file():
             with Image.open(plots / name) as image:
                 client.log_image(run_id, image, key=key, step=0)
+        if (plots / PREVIEWS / name).is_file():
+            _replace_preview(client, run_id, key, plots / PREVIEWS / name)
+
+
+def _replace_preview(client: MlflowClient, run_id: str, key: str, picture: Path) -> None:
+    """Put a picture in place of the preview that MLflow made of the last image logged under a key."""
+    from PIL import Image
+
+    # Their names begin with the key, and go on with step and time.
+    found = [file.path for file in client.list_artifacts(run_id, LOGGED) if file.path.endswith(PREVIEW)]
+    last = max(path for path in found if path.startswith(f"{LOGGED}/{key}+"))
+    with tempfile.TemporaryDirectory() as folder, Image.open(picture) as image:
+        new = Path(folder, Path(last).name)
+        image.convert("RGB").save(new, lossless=True)
+        client.log_artifact(run_id, str(new), LOGGED)
 
 
 def _name_run(client: MlflowClient, version: ModelVersion, bundle: Bundle, again: str | None) -> str:

@@ -20,10 +20,15 @@ class Queue(Generic[T]):
         # Each sum is written by one of the threads only.
         self._put_rows = self._put_bytes = self._taken_rows = self._taken_bytes = 0
 
+    @property
+    def rows(self) -> int:
+        """How many rows wait; for either thread, as it was a moment ago."""
+        return self._put_rows - self._taken_rows
+
     def put(self, item: T, rows: int, size: int) -> bool:
         """Add an item with its numbers of rows and bytes; return False if there is no room for it."""
         if (
-            self._put_rows - self._taken_rows + rows > self._most_rows
+            self.rows + rows > self._most_rows
             or self._put_bytes - self._taken_bytes + size > self._most_bytes
         ):
             return False

@@ -3,11 +3,12 @@
 import logging
 import threading
 import time
-from itertools import groupby
+from collections.abc import Iterator
+from itertools import groupby, islice
 
 from modelyard.monitoring.tables.places import Place
 from modelyard.monitoring.tables.schema import ANSWERS, LABELS
-from modelyard.monitoring.tables.writing import Values
+from modelyard.monitoring.tables.writing import Values, warm_up
 from modelyard.service.recording.answered import Answered
 from modelyard.service.recording.counters import ANSWER, FAILED, FULL, LARGE, RecordingCounters
 from modelyard.service.recording.images import Images
@@ -18,8 +19,8 @@ from modelyard.service.recording.rows import Row, make_rows
 # Of answers that wait for this thread: rows, and bytes of inputs and files.
 MOST_ROWS, MOST_BYTES = 20_000, 128_000_000
 MOST_LABELS = 1_000
-# Rows are made in slices, and others run between them.
-SLICE_ROWS = 64
+# Figures are measured for many rows at once, while others run. Rows are made in slices; others run between.
+TAKEN_ROWS, SLICE_ROWS = 512, 64
 PAUSE_S, BREATH_S = 0.1, 0.0005
 # How long pictures are written before it is the rows' turn again.
 IMAGES_S = 0.25
@@ -58,8 +59,9 @@ class Recorder:
 
     def offer_shadow(self, answered: Answered) -> None:
         """Record what a shadow answered, or count it as dropped."""
-        if not self._shadows.put(answered, len(answered.seen), answered.size):
-            self._drop(answered.role, FULL, len(answered.seen))
+        rows = len(answered.seen)
+        if rows and not self._shadows.put(answered, rows, answered.size):
+            self._drop(answered.role, FULL, rows)
 
     def offer_label(self, model: str, row: Values) -> bool:
         """Record a row of the table of labels; return False if there is no room for it."""
@@ -88,6 +90,10 @@ class Recorder:
         self._counters.count_dropped(kind, reason, rows)
 
     def _run(self) -> None:
+        try:
+            warm_up(ANSWERS)
+        except Exception:  # each part tells it again, and is counted
+            log.exception("no part can be made")
         while not self._stopping.wait(PAUSE_S):
             self._take_all()
             self._pending.write_due()
@@ -101,21 +107,29 @@ class Recorder:
             for model, row in labels:
                 self._pending.add(LABELS, model, [row])
         for queue in (self._answers, self._shadows):
-            while requests := queue.take(SLICE_ROWS):
-                self._add(requests)
-                # A thread that computes on holds the interpreter up to 5 ms when another one wants it.
-                time.sleep(BREATH_S)
-                if self._pending.has_full_part:
-                    self._pending.write_due()
+            # What comes meanwhile has its turn later: row by row, it would cost several times as much.
+            left = queue.rows
+            while left > 0 and (requests := queue.take(TAKEN_ROWS)):
+                left -= sum(len(request.seen) for request in requests)
+                made = self._make_rows(requests)
+                while rows := list(islice(made, SLICE_ROWS)):
+                    self._add(rows)
+                    # A thread that computes on holds the interpreter up to 5 ms when another one wants it.
+                    time.sleep(BREATH_S)
+                    if self._pending.has_full_part:
+                        self._pending.write_due()
 
-    def _add(self, requests: list[Answered]) -> None:
+    def _make_rows(self, requests: list[Answered]) -> Iterator[Row]:
+        left = sum(len(request.seen) for request in requests)
         try:
-            rows = list(make_rows(requests))
+            for row in make_rows(requests):
+                left -= 1
+                yield row
         except Exception:  # the thread must not end: nobody would notice
-            log.exception("%s requests cannot be recorded", len(requests))
-            for request in requests:
-                self._drop(request.role, FAILED, len(request.seen))
-            return
+            log.exception("%s images cannot be recorded", left)
+            self._drop(requests[0].role, FAILED, left)
+
+    def _add(self, rows: list[Row]) -> None:
         for model, found in groupby(rows, lambda row: row.model):
             some = list(found)
             self._pending.add(ANSWERS, model, [row.values for row in some])

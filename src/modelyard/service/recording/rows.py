@@ -18,6 +18,8 @@ from modelyard.service.models.models import ServedVersion
 from modelyard.service.recording.answered import Answered
 
 ARRAY = "array"
+# Of inputs that are measured together, so that little memory is needed for large ones.
+PIECE_BYTES = 2_000_000
 # Labels, best first, and their scores.
 Rank = tuple[list[str | None], list[float]]
 
@@ -101,4 +103,6 @@ def _rank(predictor: Predictor, scores: list[NDArray[np.float32]]) -> Iterator[R
 
 
 def _measure(predictor: Predictor, inputs: list[NDArray[np.float32]]) -> NDArray[np.float32]:
-    return input_figures(predictor.levels(np.stack(inputs)))
+    size = max(1, PIECE_BYTES // inputs[0].nbytes)
+    pieces = [np.stack(inputs[start : start + size]) for start in range(0, len(inputs), size)]
+    return np.concatenate([input_figures(predictor.levels(piece)) for piece in pieces])

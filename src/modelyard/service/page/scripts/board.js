@@ -1,6 +1,6 @@
 // The versions that are asked, the champion first, and where they disagree.
 
-import { Card, describeAnswer } from "./card.js";
+import { Answer, describeAnswer } from "./answer.js";
 import { writeCurl } from "./curl.js";
 import { find, make } from "./dom.js";
 import { showTime } from "./numbers.js";
@@ -44,7 +44,7 @@ export class Board {
 
   #add(key) {
     const copy = () => this.#writeCurl(key);
-    const card = new Card(copy, key === CHAMPION ? null : () => this.#drop(key));
+    const card = new Answer(copy, key === CHAMPION ? null : () => this.#drop(key));
     const entry = { card, call: null, answer: null };
     this.#entries.set(key, entry);
     find("cards").append(card.element);

@@ -4,7 +4,7 @@ import { make, makeButton } from "./dom.js";
 import { Feedback } from "./feedback.js";
 import { LEAST_SURE, listAccuracy, showShare, showSize, UNLIKE } from "./numbers.js";
 
-export class Card {
+export class Answer {
   #title = make("h3");
   #network = make("p");
   #difference = make("p", "difference");

@@ -1,0 +1,129 @@
+"""`python -m benchmarks.recording`: four services, asked in turn, then counted."""
+
+import argparse
+import shutil
+import sys
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from benchmarks import command
+from benchmarks.command import SCRATCH, Tell
+from benchmarks.recording.counting import IMAGE, Told, count_rows, read_metrics
+from benchmarks.recording.modes import (
+    ON,
+    PICTURES,
+    SHADOW,
+    TITLES,
+    find_versions,
+    launch_modes,
+    write_pictures,
+)
+from benchmarks.recording.summary import judge, list_counts, list_loads, summarise
+from benchmarks.report import Report, list_goals
+from benchmarks.serving.load import Load, find_wrk, put_load
+from benchmarks.serving.processes import HOST, Running, start
+from benchmarks.serving.questions import MNIST
+from modelyard.tracking.address import tracking_uri
+
+SECONDS, ROUNDS, REQUESTS = 2, 9, 200_000
+CONNECTIONS, MANY, PIECE_S = (1, 8), 8, 10
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Measure; return the exit code."""
+    given = read_options(arguments)
+    return command.run_benchmark(given, measure, is_full(given))
+
+
+def read_options(arguments: Sequence[str] | None) -> argparse.Namespace:
+    """Read the command line."""
+    parser = command.start_parser("recording", "Measure what a record of the answers costs, in one run.")
+    for name, default, about in (
+        ("seconds", SECONDS, "of each load"),
+        ("rounds", ROUNDS, "to take medians of"),
+        ("requests", REQUESTS, "that are counted with a record"),
+    ):
+        told = f"{about} (default: %(default)s)"
+        parser.add_argument(f"--{name}", type=command.count, default=default, metavar="N", help=told)
+    return parser.parse_args(arguments)
+
+
+def is_full(given: argparse.Namespace) -> bool:
+    """Say whether it is measured for as long as the committed results were."""
+    return bool(given.seconds >= SECONDS and given.rounds >= ROUNDS and given.requests >= REQUESTS)
+
+
+def measure(given: argparse.Namespace, tell: Tell) -> Report:
+    """Start the four services, load them in turn, and count what they recorded."""
+    find_wrk()
+    registry, scratch = tracking_uri(), (SCRATCH / "recording").absolute()
+    versions = find_versions(registry)
+    shutil.rmtree(scratch, ignore_errors=True)
+    scratch.mkdir()
+    bodies, launches = scratch / "digits", launch_modes(registry, scratch)
+    write_pictures(bodies)
+    records: list[dict[str, Any]] = []
+    with ExitStack() as stack:
+        services = {
+            mode: stack.enter_context(start(launch, SCRATCH / "logs")) for mode, launch in launches.items()
+        }
+        for running in services.values():
+            running.await_answers()
+            _put_load(running, MANY, given.seconds, bodies)
+        others = 0.0
+        for number in range(given.rounds):
+            others = max(others, command.measure_other_programs(tell))
+            records += _measure_round(services, number, given.seconds, bodies, tell)
+        while read_metrics(services[ON]).answered < given.requests:
+            _put_load(services[ON], MANY, PIECE_S, bodies)
+        told = {mode: _ask_at_last(running) for mode, running in services.items()}
+        peak_mb = {mode: running.measure_peak_mb() for mode, running in services.items()}
+    counts = [
+        count
+        for mode in (ON, PICTURES, SHADOW)
+        for count in count_rows(mode, told[mode], scratch / mode / "place", mode == SHADOW)
+    ]
+    frame = summarise(records, peak_mb)
+    about = [command.describe_machine(("pyarrow", "ai-edge-litert")), versions]
+    about += [f"{given.rounds} x {given.seconds} s", f"other programs used at most {others:.0%} of the cores"]
+    kept = f"{told[PICTURES].kept:,} pictures kept, {told[PICTURES].dropped[IMAGE]:,} dropped"
+    tables = {"Loads": list_loads(frame), f"Rows ({kept})": list_counts(counts)}
+    tables |= list_goals(judge(frame, counts))
+    shutil.rmtree(scratch)
+    return Report("recording", "What a record costs", "; ".join(about), tables, frame)
+
+
+def _measure_round(
+    services: Mapping[str, Running], number: int, seconds: int, bodies: Path, tell: Tell
+) -> list[dict[str, Any]]:
+    """Load each service in turn; another one begins in each round."""
+    modes, records = list(services), []
+    turned = modes[number % len(modes) :] + modes[: number % len(modes)]
+    for connections in CONNECTIONS:
+        for mode in turned:
+            load = _put_load(services[mode], connections, seconds, bodies)
+            records.append({"mode": mode, "connections": connections, "round": number, **asdict(load)})
+            told = f"{load.requests_per_s:8,.1f}/s  p50 {load.p50_ms:6.2f} ms  p99 {load.p99_ms:6.2f} ms"
+            tell(f"round {number + 1}  {TITLES[mode]:22}  {connections} conn. {told}")
+    return records
+
+
+def _put_load(running: Running, connections: int, seconds: int, bodies: Path) -> Load:
+    """Put a load on a service, and wait until it has recorded it."""
+    question = running.launch.questions[MNIST]
+    load = put_load(f"http://{HOST}:{running.port}", question, connections, seconds, bodies)
+    running.await_idleness()
+    return load
+
+
+def _ask_at_last(running: Running) -> Told:
+    running.ask(running.launch.questions[MNIST])
+    running.await_idleness()
+    return read_metrics(running)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
