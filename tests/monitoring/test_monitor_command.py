@@ -71,7 +71,7 @@ def test_quiet_answers_end_with_0_and_shifted_ones_with_1(
     start = datetime.now(UTC) - 5 * HOUR
     record(place, make_rows(LIVE, start=start))
     quiet = monitor(capsys, place)
-    assert (quiet["alarms"], quiet["questions"]) == (0, 7)
+    assert (quiet["alarms"], quiet["questions"]) == (0, 8)
     record(place, make_rows(blur(LIVE), start=start + HOUR, prefix="blurred"))
     assert monitor(capsys, place, expect=1)["alarms"]
     assert monitor(capsys, place, "--since", "30m")["versions"] == []

@@ -36,15 +36,13 @@ def convert_function(
     answer: "Callable[[tf.Tensor], tf.Tensor]",
     shape: Sequence[int],
     precision: Precision,
-    variables: "Sequence[tf.Variable]" = (),
 ) -> bytes:
-    """Convert a function of TensorFlow operations to a LiteRT model.
+    """Convert a function of TensorFlow operations, which reads no variables, to a LiteRT model.
 
-    The function maps float32 (1, *shape) to a tensor, and `variables` are all that it reads: a SavedModel
-    keeps only those it is told of. Raises ModelyardError if the converter refuses the function.
+    It maps float32 (1, *shape) to a tensor. Raises ModelyardError if the converter refuses it.
     """
     with tempfile.TemporaryDirectory(prefix="modelyard-") as saved:
-        save_function(answer, shape, saved, variables)
+        save_function(answer, shape, saved, ())
         return convert_saved(saved, precision)
 
 
@@ -52,9 +50,12 @@ def save_function(
     answer: "Callable[[tf.Tensor], tf.Tensor]",
     shape: Sequence[int],
     folder: str | Path,
-    variables: "Sequence[tf.Variable]" = (),
+    variables: "Sequence[tf.Variable]",
 ) -> None:
-    """Write a function as a SavedModel, to convert it once or several times; see `convert_function`."""
+    """Write a function as a SavedModel, to convert it once or several times; see `convert_function`.
+
+    `variables` are all that it reads: a SavedModel keeps only those that it is given.
+    """
     import tensorflow as tf
 
     signature = [tf.TensorSpec((1, *shape), tf.float32, name="image")]

@@ -11,10 +11,8 @@ from typing import Any
 
 from modelyard.files import replace_file
 from modelyard.monitoring.tables.places import Place
-from modelyard.monitoring.tables.schema import Table, make_schema
+from modelyard.monitoring.tables.schema import EPOCH, Table, make_schema
 
-# Microseconds since 1970, the first value of a row.
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _DAY_US = 86_400_000_000
 
 Values = tuple[Any, ...]
@@ -44,7 +42,7 @@ def write_part(place: Place, table: Table, model: str, rows: Sequence[Values], n
     first one was written after all. See `write_rows` for the rest.
     """
     content = _encode(table, rows)
-    date = (_EPOCH + timedelta(days=find_day(rows[0]))).date().isoformat()
+    date = (EPOCH + timedelta(days=find_day(rows[0]))).date().isoformat()
     path = f"{place.folder(table, model, f'day={date}')}/{name}"
     write_file(place, path, content)
     return path

@@ -2,7 +2,7 @@
 
 import threading
 from collections import deque
-from typing import Any, BinaryIO
+from typing import Any
 
 import orjson
 
@@ -11,14 +11,14 @@ _PAUSE_S = 0.1
 
 
 class AccessLog:
-    """Writes lines to a stream, by default stdout, ten times a second in a thread of its own.
+    """Writes lines to stdout, ten times a second, in a thread of its own.
 
     If the reader of the log stalls, the oldest lines are dropped; the next line says how many.
     """
 
-    def __init__(self, stream: BinaryIO | None = None) -> None:
+    def __init__(self) -> None:
         # Unbuffered: a thread that hangs in a full pipe must hold no lock when the process ends.
-        self._stream = stream or open(1, "wb", buffering=0, closefd=False)  # noqa: SIM115
+        self._stream = open(1, "wb", buffering=0, closefd=False)  # noqa: SIM115
         self._waiting: deque[bytes] = deque(maxlen=_MOST_WAITING)
         self._dropped = 0
         self._stopping = threading.Event()

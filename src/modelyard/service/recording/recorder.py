@@ -19,7 +19,7 @@ from modelyard.service.recording.rows import Row, make_rows
 # Of answers that wait for this thread: rows, and bytes of inputs and files.
 MOST_ROWS, MOST_BYTES = 20_000, 128_000_000
 MOST_LABELS = 1_000
-# Figures are measured for many rows at once, while others run. Rows are made in slices; others run between.
+# Figures are measured for many rows at once. Rows are made in slices, so that other threads run in between.
 TAKEN_ROWS, SLICE_ROWS = 512, 64
 PAUSE_S, BREATH_S = 0.1, 0.0005
 # How long pictures are written before it is the rows' turn again.
@@ -79,7 +79,7 @@ class Recorder:
         self._thread.start()
 
     def stop(self) -> None:
-        """Write what is left; a place that does not answer is waited for at most 10 s."""
+        """Write what is left, waiting at most 10 s for a place that does not answer."""
         self._stopping.set()
         self._thread.join(STOP_S)
         if self._thread.is_alive():
@@ -92,7 +92,7 @@ class Recorder:
     def _run(self) -> None:
         try:
             warm_up(ANSWERS)
-        except Exception:  # each part tells it again, and is counted
+        except Exception:  # each part logs it again, and is counted
             log.exception("no part can be made")
         while not self._stopping.wait(PAUSE_S):
             self._take_all()
@@ -107,14 +107,14 @@ class Recorder:
             for model, row in labels:
                 self._pending.add(LABELS, model, [row])
         for queue in (self._answers, self._shadows):
-            # What comes meanwhile has its turn later: row by row, it would cost several times as much.
+            # Rows that come now wait for the next round: one by one they would cost several times as much.
             left = queue.rows
             while left > 0 and (requests := queue.take(TAKEN_ROWS)):
                 left -= sum(len(request.seen) for request in requests)
                 made = self._make_rows(requests)
                 while rows := list(islice(made, SLICE_ROWS)):
                     self._add(rows)
-                    # A thread that computes on holds the interpreter up to 5 ms when another one wants it.
+                    # A thread that keeps computing holds the interpreter for up to 5 ms while others wait.
                     time.sleep(BREATH_S)
                     if self._pending.has_full_part:
                         self._pending.write_due()

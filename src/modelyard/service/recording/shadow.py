@@ -16,16 +16,16 @@ from modelyard.service.recording.queues import Queue
 
 MOST_ROWS, MOST_BYTES = 2_000, 64_000_000
 PAUSE_S = 0.02
-# Time is spare when nothing is inside, and nothing has come for so long.
+# There is spare time when no request is inside, and none has come for this long.
 QUIET_S = 0.002
-# Without any spare time an image is answered after such a pause, 200 times what the last one took, and 200
+# Without spare time, an image is answered after this pause, 200 times what the last one took, and 200
 # requests: half a percent of the time and of the requests, so that their 99th percentile stays where it is.
 LEAST_PAUSE_S, PAUSES, REQUESTS = 0.05, 200, 200
 log = logging.getLogger(__name__)
 
 
 class Shadow:
-    """Answers with the versions of an alias what champions have answered, one image at a time.
+    """Lets the versions of an alias answer what champions have answered, one image at a time.
 
     `offer` is for the event loop. What does not fit into the queue is dropped and counted.
 
@@ -130,7 +130,7 @@ class Shadow:
                 return True
             if self._inside() == 0 and now - self._last_offer >= QUIET_S:
                 return True
-            # Each look at the time holds up a request.
+            # Each look at the clock delays a request.
             self._stopping.wait(PAUSE_S)
         return False
 
