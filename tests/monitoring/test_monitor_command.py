@@ -199,6 +199,18 @@ def test_the_page_shows_what_a_version_was_least_sure_of(
     assert "accuracy on the test set" in html
 
 
+def test_labels_of_another_model_count_for_no_answer(
+    registry: Watched, place: Place, capsys: pytest.CaptureFixture[str]
+) -> None:
+    start = datetime.now(UTC) - HOUR
+    record(place, make_rows(LIVE, start=start))
+    record(place, make_rows(LIVE, start=start, prefix="clothes"), model="fashion-mnist")
+    label(place, ["3"] * 60, at=start, model="fashion-mnist")
+    label(place, ["3"] * 60, at=start, prefix="clothes")
+    [version] = monitor(capsys, place)["versions"]  # type: ignore[misc]
+    assert (version["images"], version["labelled"]) == (600, 0)
+
+
 def test_a_watch_reports_again_after_its_pause_alarm_or_fault_until_it_is_stopped(
     registry: Watched, place: Place, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
