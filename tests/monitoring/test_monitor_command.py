@@ -1,6 +1,7 @@
 """`modelyard monitor` as a user calls it: over a real registry and real tables."""
 
 import hashlib
+import io
 import json
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -13,6 +14,7 @@ from conftest import compose_values
 from evaluated_registry import EvaluatedRegistry
 from live_answers import blur, home_writers, label, make_rows, record
 from modelyard.cli.main import main
+from modelyard.cli.output import say_json
 from modelyard.evaluation.reference import write_reference
 from modelyard.images.pictures import PixelPictures
 from modelyard.monitoring.reports.runs import EXPERIMENT
@@ -195,6 +197,56 @@ def test_the_page_shows_what_a_version_was_least_sure_of(
     assert html.count('src="data:image/') == 1
     assert html.count('<span class="grey">not kept</span>') == 11
     assert "accuracy on the test set" in html
+
+
+def test_labels_of_another_model_count_for_no_answer(
+    registry: Watched, place: Place, capsys: pytest.CaptureFixture[str]
+) -> None:
+    start = datetime.now(UTC) - HOUR
+    record(place, make_rows(LIVE, start=start))
+    record(place, make_rows(LIVE, start=start, prefix="clothes"), model="fashion-mnist")
+    label(place, ["3"] * 60, at=start, model="fashion-mnist")
+    label(place, ["3"] * 60, at=start, prefix="clothes")
+    [version] = monitor(capsys, place)["versions"]  # type: ignore[misc]
+    assert (version["images"], version["labelled"]) == (600, 0)
+
+
+def test_a_watch_reports_again_after_its_pause_alarm_or_fault_until_it_is_stopped(
+    registry: Watched, place: Place, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start = datetime.now(UTC) - HOUR
+    record(place, make_rows(blur(LIVE), start=start))
+    answers, pauses = Path(place.folder(ANSWERS, "mnist")), []
+    aside = answers.with_name("aside")
+
+    def pause(seconds: float) -> None:
+        pauses.append(seconds)
+        if len(pauses) == 1:
+            record(place, make_rows(blur(LIVE), start=start + HOUR / 2, prefix="later"))
+        elif len(pauses) == 2:
+            answers.rename(aside)
+            answers.write_text("in the way")
+        elif len(pauses) == 3:
+            answers.unlink()
+            aside.rename(answers)
+        else:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr("modelyard.cli.commands.monitor.time.sleep", pause)
+    assert main(["monitor", "mnist", "--tables", place.name, "--watch", "30m"]) == 130
+    printed = capsys.readouterr()
+    images = [line.split()[2] for line in printed.out.splitlines() if line.startswith("version 1: ")]
+    assert images == ["600", "1,200", "1,200"]
+    assert pauses == [1800.0] * 4
+    assert printed.err.startswith("no report this time: ")
+    assert printed.err.count("\n") == 1
+
+
+def test_json_reaches_a_pipe_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    pipe = io.BytesIO()
+    monkeypatch.setattr("sys.stdout", io.TextIOWrapper(pipe))
+    say_json({"alarms": 0})
+    assert pipe.getvalue() == b'{"alarms": 0}\n'
 
 
 def test_wrong_calls_are_one_line(

@@ -80,6 +80,18 @@ def test_a_disk_that_is_full_leaves_no_part(tmp_path: Path) -> None:
     assert list_parts(tmp_path) == []
 
 
+def test_two_pods_of_one_host_name_and_process_number_write_two_parts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("socket.gethostname", lambda: "modelyard-0")
+    monkeypatch.setattr("os.getpid", lambda: 1)
+    place = open_place(str(tmp_path))
+    # All in one second, or in two.
+    parts = {write_rows(place, LABELS, "mnist", make_labels(3))[0] for _ in range(4)}
+    assert len(parts) == 4
+    assert len(pd.read_parquet(tmp_path / "labels")) == 12
+
+
 def test_a_process_that_is_killed_while_it_writes_leaves_whole_parts_only(tmp_path: Path) -> None:
     program = (
         "import sys\n"

@@ -17,7 +17,7 @@ def say(line: str, *, error: bool = False) -> None:
 
 def say_json(value: Any, indent: int | None = None) -> None:
     """Print plain values as JSON in ASCII, which any program reads from any terminal."""
-    print(json.dumps(value, indent=indent, allow_nan=False))
+    print(json.dumps(value, indent=indent, allow_nan=False), flush=True)
 
 
 def write_html(path: Path, page: str) -> None:

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -299,6 +300,23 @@ def test_two_services_write_one_table_and_one_that_is_killed_leaves_no_torn_part
     assert rows == 5_000 + 20 * 256
     processes = {part.name.split("-")[-2] for part in list_parts(tmp_path)}
     assert processes == {str(service.process.pid) for service in services}
+
+
+def test_at_sigterm_each_worker_writes_its_last_rows_within_the_grace(folder: Path, tmp_path: Path) -> None:
+    service = Service(folder, workers=2, recording={"place": str(tmp_path)})
+    headers = {"Connection": "close"}
+    try:
+        with ThreadPoolExecutor(8) as threads:
+            asked = [threads.submit(service.post, PREDICT, FILES[3], headers=headers) for _ in range(200)]
+            ids = [answer.result().headers["x-request-id"] for answer in asked]
+        assert list_parts(tmp_path) == []
+        started = time.monotonic()
+    finally:
+        assert service.stop() == 0, service.errors
+    # Kubernetes kills after 30 s; a place that hangs is waited for 10 s.
+    assert time.monotonic() - started < 20
+    assert {row["request_id"] for row in read_rows(tmp_path)} == set(ids)
+    assert len({part.name.split("-")[-2] for part in list_parts(tmp_path)}) == 2
 
 
 def test_a_service_without_a_record_does_not_import_pyarrow() -> None:

@@ -44,9 +44,10 @@ class Truths:
         labels: list[str | None] = [None] * len(rows)
         if not (self.by_answer or self.by_sha256):
             return labels
-        places = compute.indices_nonzero(self.know(rows)).to_pylist()
+        # Not a list: an empty one would have no type, and nothing can be taken by it.
+        places = compute.indices_nonzero(self.know(rows))
         known = rows.select(["request_id", "index", "sha256"]).take(places).to_pydict()
-        for place, *keys in zip(places, *known.values(), strict=True):
+        for place, *keys in zip(places.to_pylist(), *known.values(), strict=True):
             found = self.find(*keys)
             labels[place] = found[1] if found else None
         return labels

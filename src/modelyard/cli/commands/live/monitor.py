@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING
 
 from modelyard.cli.arguments import add_json, add_name, add_since, add_tables, open_tables, read_period
 from modelyard.cli.output import say, say_json, write_html
+from modelyard.errors import ModelyardError
+from modelyard.failures import explain
 
 if TYPE_CHECKING:
     from modelyard.monitoring.reports.report import Report
@@ -36,12 +38,18 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
 
 
 def run(given: argparse.Namespace) -> int:
-    """Print a report; return 1 if it has an alarm. With --watch, go on."""
-    while True:
-        report = _report(given)
-        if given.watch is None:
-            return 1 if report.alarms else 0
+    """Print a report; return 1 if it has an alarm. With --watch, go on, also where a later report fails."""
+    report = _report(given)
+    while given.watch is not None:
         time.sleep(given.watch / timedelta(seconds=1))
+        try:
+            _report(given)
+        except Exception as error:
+            line = explain(error)
+            if line is None:
+                raise
+            say(f"no report this time: {line}", error=True)
+    return 1 if report.alarms else 0
 
 
 def _report(given: argparse.Namespace) -> "Report":
