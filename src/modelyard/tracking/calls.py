@@ -26,7 +26,7 @@ def ask(call: Callable[..., T], *arguments: Any, refusals: Sequence[str] = (MISS
 
 
 def is_unanswered(error: Exception) -> bool:
-    """Say whether an error means that no server answered; MLflow 3.17 has no code for it, only these words."""
+    """Say whether no server answered: MLflow 3.17 has no code for that, only these words."""
     return str(error).startswith("API request to ") and "failed with exception" in str(error)
 
 

@@ -52,15 +52,19 @@ class Recording:
     def name(
         self, answered: Answered, served: ServedVersion, request_id: str, is_own: bool, images: int
     ) -> str:
-        """Return the id of an answer to so many images; one that the service made is marked for feedback."""
+        """Return the id of an answer to so many images, which is given now.
+
+        An id that the service made is marked for feedback.
+        """
         given = Given(served.name, served.version, images)
         answered.request_id = self.ids.name(request_id, is_own, given)
-        answered.served = served
+        answered.served, answered.role = served, ANSWER
+        # Before the answer is sent: a client's next request, to another process, comes later.
+        answered.time_us = time.time_ns() // 1000
         return answered.request_id
 
     def offer(self, answered: Answered) -> None:
         """Record a request that was just answered, and let the shadow answer it as well."""
-        answered.role, answered.time_us = ANSWER, time.time_ns() // 1000
         self._recorder.offer(answered)
         if self._shadow is not None:
             self._shadow.offer(answered)

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING
 
 from modelyard.cli.arguments import add_json, add_name, add_since, add_tables, open_tables, read_period
 from modelyard.cli.output import say, say_json, write_html
-from modelyard.errors import ModelyardError
 from modelyard.failures import explain
 
 if TYPE_CHECKING:
