@@ -237,7 +237,9 @@ def test_the_recorded_scores_are_those_that_the_file_is_answered_with(
         assert [scores[output] for output in range(10)] == [round(float(one), 7) for one in kept[place]]
 
 
-def test_the_plots_are_three_pictures_two_previews_and_two_tables(repository: Path, pictures: Pictures, run: Run) -> None:
+def test_the_plots_are_three_pictures_two_previews_and_two_tables(
+    repository: Path, pictures: Pictures, run: Run
+) -> None:
     write_record(repository, CLASSES)
     assert run("evaluate_trained.py", TRAINED) == ""
     folder = repository / "reports/trained/float32/plots"
