@@ -155,7 +155,9 @@ def test_a_card_tells_the_accuracy_on_corrupted_images_or_that_it_was_not_measur
 
 def test_a_card_of_digits_tells_its_surest_mistake_and_its_training(digits: ModelCard) -> None:
     readme = digits.readme()
-    assert "wrong on 71 of 10,000 images, and surest on image 3520: 6, which it takes for 4" in readme
+    assert (
+        "wrong on 71 of 10,000 images, and surest on image 3520: 6, which it takes for 4 (99.97 %)." in readme
+    )
     for row in ("calibration error", "train.epochs", "model.name", "weights | 411,802", "fitted in | 11.2 s"):
         assert f"| {row}" in readme
     assert "| model.convolutions | 16 filters of 5x5, pooled by 2; 32 filters of 3x3, pooled by 2 |" in readme

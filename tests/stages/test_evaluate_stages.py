@@ -237,14 +237,18 @@ def test_the_recorded_scores_are_those_that_the_file_is_answered_with(
         assert [scores[output] for output in range(10)] == [round(float(one), 7) for one in kept[place]]
 
 
-def test_the_plots_are_three_pictures_and_two_tables(repository: Path, pictures: Pictures, run: Run) -> None:
+def test_the_plots_are_three_pictures_two_previews_and_two_tables(
+    repository: Path, pictures: Pictures, run: Run
+) -> None:
     write_record(repository, CLASSES)
     assert run("evaluate_trained.py", TRAINED) == ""
     folder = repository / "reports/trained/float32/plots"
-    assert sorted(path.name for path in folder.iterdir()) == [
+    assert sorted(str(path.relative_to(folder)) for path in folder.rglob("*.*")) == [
         "confusion.csv",
         "confusion_matrix.png",
         "mistakes.png",
+        "previews/confusion_matrix.png",
+        "previews/mistakes.png",
         "reliability.csv",
         "reliability.png",
     ]
@@ -357,6 +361,7 @@ def test_a_bundle_is_compared_with_its_source_on_the_same_pictures_and_cut_outs(
     assert report["answers"]["apple.jpg"][0]["label"] == "red"
     assert report["dataset"]["images"] == 60
     assert report["latency"]["input"] == "one JPEG of 90x60 pixels"
+    assert (repository / "reports/imported/float32/plots/previews/top5.png").is_file()
     with Image.open(repository / "reports/imported/float32/plots/top5.png") as picture:
         assert picture.format == "PNG"
     kept = (repository / "reports/imported/float32/samples").iterdir()

@@ -174,6 +174,8 @@ def test_two_decimals_tell_charted_metrics_apart() -> None:
     )
     assert [f"{value:.2f}" for value in first.values()] == ["78.00", "94.00", "0.78"]
     assert all(f"{first[key]:.2f}" != f"{second[key]:.2f}" for key in first)
+    # What a column of MLflow's table has room for.
+    assert str(chart_metrics({"test/accuracy": 0.9941})["Error pct"]) == "0.59"
 
 
 @pytest.mark.parametrize("screen", [{"DISPLAY": ":0"}, {"WAYLAND_DISPLAY": "wayland-0"}])

@@ -22,7 +22,7 @@ from modelyard.files import replace_file
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.axes._secondary_axes import SecondaryAxis
+    from matplotlib.axes._base import _AxesBase
     from matplotlib.figure import Figure
 
 BLUE, PALE_BLUE = "#0072B2", "#DCEAF4"
@@ -167,7 +167,7 @@ def name_ticks(axes: "Axes", names: Sequence[str], most: int, longest: int) -> l
     return ticks
 
 
-def hide_lines(*axes: "Axes | SecondaryAxis") -> None:
+def hide_lines(*axes: "_AxesBase") -> None:
     """Leave out frames and the marks of ticks."""
     for axis in axes:
         axis.tick_params(length=0, which="both")

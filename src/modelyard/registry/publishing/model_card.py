@@ -11,6 +11,7 @@ from modelyard.inference.bundle import Bundle
 from modelyard.inference.plain_text import escape
 from modelyard.metrics import CATALOGUE
 from modelyard.params import Card
+from modelyard.plots.contact_sheet import show_share
 from modelyard.registry.publishing.headline import write_headline
 from modelyard.registry.publishing.markdown import GAP, bullets, compress, table, words
 from modelyard.registry.settings import show_setting
@@ -88,7 +89,7 @@ class ModelCard:
         templates = Environment(  # noqa: S701  # not HTML
             loader=FileSystemLoader(Path(__file__).parent), trim_blocks=True, lstrip_blocks=True
         )
-        templates.globals |= {"bullets": bullets, "table": table, "words": words}
+        templates.globals |= {"bullets": bullets, "show_share": show_share, "table": table, "words": words}
         training = self.bundle.provenance.get("training", {})
         classes = list(self._classes())
         worst = sorted(classes, key=lambda one: one[0])[:MOST_CLASSES]

@@ -61,7 +61,10 @@ def show_run(
 def chart_metrics(metrics: Mapping[str, float]) -> dict[str, float]:
     """Return metrics in units that two decimals tell apart: errors, per cent, microseconds, MB."""
     found = {name: metrics[key] * factor for name, (key, factor) in CHARTED.items() if key in metrics}
-    return found | ({ERROR: 100 * (1 - metrics["test/accuracy"])} if "test/accuracy" in metrics else {})
+    if "test/accuracy" in metrics:
+        found[ERROR] = 100 * (1 - metrics["test/accuracy"])
+    # MLflow's table prints all decimals that there are.
+    return {name: round(value, 3) for name, value in found.items()}
 
 
 def log_images(client: MlflowClient, run_id: str, plots: Path) -> None:
