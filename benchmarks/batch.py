@@ -14,6 +14,7 @@ import multiprocessing
 import statistics
 import tempfile
 import time
+from collections.abc import Iterable
 from concurrent.futures import ProcessPoolExecutor
 from itertools import cycle, islice
 from pathlib import Path
@@ -64,26 +65,30 @@ def measure_batch(bundle: Path, paths: list[str], pictures: int) -> Rate:
     """
     prepare_workers()
     with tempfile.TemporaryDirectory() as folder:
-        before, parts, output = _processor_seconds(), Path(folder), Path(folder, "answers.parquet")
+        family, parts, output = [psutil.Process()], Path(folder), Path(folder, "answers.parquet")
+        before = _processor_seconds(family)
         called = time.perf_counter()
         inputs = PictureFiles(islice(cycle(paths), pictures), parts / "list")
         chunks = inputs.chunk(choose_rows(read_bundle(bundle)), ())
-        found, first, began, used = {}, 0, 0.0, dict(before)
+        found: dict[int, Path] = {}
+        first, began, used = 0, 0.0, dict(before)
         for number, part in answer_chunks(Task(bundle, parts, output, "path"), chunks, count_processors()):
-            began, first = began or time.perf_counter(), first or part.pictures
+            if not found:
+                began, first = time.perf_counter(), part.pictures
+                # Once: to look for processes takes long.
+                family += family[0].children(recursive=True)
             found[number] = part.path
-            used |= _processor_seconds()
+            used |= _processor_seconds(family)
         choose_format(output).join((found[number] for number in sorted(found)), output, "path", {})
         ended = time.perf_counter()
     processor = sum(seconds - before.get(pid, 0) for pid, seconds in used.items())
     return Rate((pictures - first) / (ended - began), pictures / (ended - called), pictures / processor)
 
 
-def _processor_seconds() -> dict[int, float]:
-    """Return what this process and each below it have used, by their ids."""
-    own = psutil.Process()
+def _processor_seconds(processes: Iterable[psutil.Process]) -> dict[int, float]:
+    """Return what each has used, by its id; one that has ended is left out."""
     used = {}
-    for process in (own, *own.children(recursive=True)):
+    for process in processes:
         with contextlib.suppress(psutil.NoSuchProcess):
             times = process.cpu_times()
             used[process.pid] = times.user + times.system
