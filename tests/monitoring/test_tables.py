@@ -3,7 +3,6 @@
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -93,26 +92,33 @@ def test_two_pods_of_one_host_name_and_process_number_write_two_parts(
 
 
 def test_a_process_that_is_killed_while_it_writes_leaves_whole_parts_only(tmp_path: Path) -> None:
+    # It writes two parts, then half of a third, and waits to be killed.
     program = (
-        "import sys\n"
+        "import sys, time\n"
+        "from pathlib import Path\n"
         "from modelyard.monitoring.tables.places import open_place\n"
         "from modelyard.monitoring.tables.schema import LABELS\n"
         "from modelyard.monitoring.tables.writing import write_rows\n"
-        "place = open_place(sys.argv[1])\n"
-        "rows = [(number, f'id-{number * 7919}', 0, '1', '', '7', 'file') for number in range(50000)]\n"
-        "while True:\n    write_rows(place, LABELS, 'mnist', rows)\n    print(flush=True)\n"
+        "def write_half(path, content, write=Path.write_bytes):\n"
+        "    write(path, content[: len(content) // 2])\n"
+        "    print(flush=True)\n"
+        "    time.sleep(60)\n"
+        "rows = [(number, f'id-{number * 7919}', 0, '1', '', '7', 'file') for number in range(5000)]\n"
+        "for part in range(3):\n"
+        "    if part == 2:\n"
+        "        Path.write_bytes = write_half\n"
+        "    write_rows(open_place(sys.argv[1]), LABELS, 'mnist', rows)\n"
     )
-    process = subprocess.Popen([sys.executable, "-c", program, str(tmp_path)], stdout=subprocess.PIPE)
-    assert process.stdout is not None
-    for _ in range(5):
-        process.stdout.readline()
-    time.sleep(0.01)
-    process.kill()
-    process.wait()
+    command = [sys.executable, "-c", program, str(tmp_path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"\n"
+        process.kill()
+    hidden = [path for path in list_parts(tmp_path) if path.name.startswith(".")]
     visible = [path for path in list_parts(tmp_path) if not path.name.startswith(".")]
-    assert len(visible) >= 5
-    assert {parquet.read_metadata(part).num_rows for part in visible} == {50_000}
-    assert len(pd.read_parquet(tmp_path / "labels")) == len(visible) * 50_000
+    assert (len(hidden), len(visible)) == (1, 2)
+    assert {parquet.read_metadata(part).num_rows for part in visible} == {5000}
+    assert len(pd.read_parquet(tmp_path / "labels")) == 10_000
 
 
 @pytest.mark.parametrize("name", ["", "gs://bucket", "s3://", "s3:///prefix"])

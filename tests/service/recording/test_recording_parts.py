@@ -162,6 +162,19 @@ def test_a_place_that_hangs_does_not_hold_up_the_stop(
     assert time.monotonic() - started < 2
 
 
+def test_pictures_that_a_stop_does_not_wait_for_are_counted_and_told(
+    served: ServedVersion, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(recorder, "STOP_S", 0.0)
+    monkeypatch.setattr(recorder, "IMAGES_S", 0.0)
+    watched = Watched(tmp_path, images=1.0)
+    watched.recorder.offer(answer(served))
+    watched.recorder.start()
+    watched.recorder.stop()
+    wait_until(lambda: watched.count("record_dropped", kind="image", reason="place") == 1)
+    assert "1 pictures were not written before the stop" in caplog.text
+
+
 def test_a_clock_that_jumps_over_midnight_and_back_leaves_each_row_in_its_own_day(
     served: ServedVersion, tmp_path: Path
 ) -> None:

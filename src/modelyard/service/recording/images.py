@@ -1,5 +1,6 @@
 """The files of a share of the pictures, chosen by their digests, so that all services choose the same."""
 
+import logging
 from collections import OrderedDict, deque
 
 from modelyard.monitoring.tables.places import IMAGES, Place
@@ -10,6 +11,7 @@ from modelyard.service.recording.rows import Row
 MOST_WAITING_BYTES = 32_000_000
 # Recently written pictures, which are not written again when they come again.
 MOST_KNOWN = 10_000
+log = logging.getLogger(__name__)
 
 
 class Images:
@@ -52,6 +54,13 @@ class Images:
         else:
             self._counters.count_recorded(IMAGE, 1)
         return True
+
+    def drop_all(self) -> None:
+        """Drop what could not be written before the stop, and say how much that is."""
+        if self._waiting:
+            log.warning("%s pictures were not written before the stop", len(self._waiting))
+            self._counters.count_dropped(IMAGE, PLACE, len(self._waiting))
+            self._waiting.clear()
 
     def _know(self, path: str) -> None:
         self._known[path] = None

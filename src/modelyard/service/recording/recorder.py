@@ -101,6 +101,7 @@ class Recorder:
         self._take_all()
         self._pending.write_all()
         self._write_images(time.monotonic() + STOP_S / 2)
+        self._images.drop_all()
 
     def _take_all(self) -> None:
         while labels := self._labels.take(MOST_LABELS):
