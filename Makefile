@@ -28,16 +28,16 @@ STALE := $(shell test -L .venv || ! test -e $(BIN)/pip || grep -qF "$(CURDIR)/.v
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' Makefile
 
-repro: .venv/requirements  ## download, train, import, package, evaluate, register, serve: what changed
+repro: .venv/requirements  ## run what has changed of: download, train, import, package, evaluate, register, serve
 	@since=$$(date +%s); python -m dvc repro && python -m modelyard.overview.results --since $$since
 
-experiments: .venv/requirements  ## a table of what `dvc exp run` tried, the fewest errors first (COMMITS=1 to look back)
+experiments: .venv/requirements  ## show the experiments of `dvc exp run`, fewest errors first (COMMITS=1 to look back)
 	@python -m modelyard.overview.experiments_table --commits $(COMMITS)
 
 test: .venv/requirements-dev  ## run all tests
 	@python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
-quick: .venv/requirements-dev  ## run the quick tests, in two minutes: for while you work
+quick: .venv/requirements-dev  ## run only the quick tests, in two minutes
 	@python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not slow"
 
 check: .venv/requirements-dev  ## lint, formatting, types, links and commands in the documentation
@@ -67,12 +67,12 @@ lock: .venv/requirements  ## compile pyproject.toml into the requirements files,
 	    for peer in litserve bentoml; do \
 	        $$compile --python-version 3.11 benchmarks/peers/$$peer.in -o benchmarks/peers/$$peer.txt; done
 
-clean:  ## remove what stages and tools made; DVC's cache, the registry and .venv stay
+clean:  ## remove what stages and tools made, but not DVC's cache, the registry and .venv
 	rm -rf data models bundles proofs served registered.json reports/*/
 	rm -rf .pytest_cache .mypy_cache .ruff_cache
 	find src pipelines tests benchmarks -name __pycache__ -prune -exec rm -rf {} +
 
-distclean: clean  ## remove everything that Git does not have: the registry and all versions too
+distclean: clean  ## remove everything that is not in Git, including the registry and all versions
 	rm -rf .venv .bench .downloads .checkpoints .dvc/cache .dvc/tmp mlflow.db* mlartifacts src/*.egg-info
 
 # A file in .venv says which requirements are installed, so that a second run installs nothing.
@@ -85,7 +85,7 @@ distclean: clean  ## remove everything that Git does not have: the registry and 
 	@touch .venv/requirements $@
 
 moved-venv:
-	@echo "the folder was moved: .venv names its former place, and is made anew"
+	@echo "the folder was moved: .venv still names its old place, so it is made again"
 	@rm -rf .venv
 
 define install

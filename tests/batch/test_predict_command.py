@@ -197,11 +197,11 @@ def test_a_run_that_was_begun_in_another_way_is_not_mixed_with_this_one(
     capsys.readouterr()
     assert predict("mnist@2", "pictures", "--out", "a.csv") == 2
     said = capsys.readouterr().err
-    assert "a.csv.parts was begun with version 1, now 2" in said
+    assert "a.csv.parts was started with version 1, now 2" in said
     assert said.endswith("ask as before to go on, or remove the folder\n")
     Path("pictures/new.png").write_bytes(DIGITS[3])
     assert predict("mnist@1", "pictures", "--out", "a.csv") == 2
-    assert "was begun with pictures" in capsys.readouterr().err
+    assert "was started with pictures" in capsys.readouterr().err
     Path("pictures/new.png").unlink()
     assert predict("mnist@1", "pictures", "--out", "a.csv") == 1
     assert len(Path("a.csv").read_text().splitlines()) == 13

@@ -94,7 +94,7 @@ def test_a_wrong_value_is_named_with_what_was_expected_and_what_came(
 @pytest.mark.parametrize(
     ("convolutions", "expected"),
     [
-        ([], "expected first_filters learned where there are no convolutions"),
+        ([], "expected first_filters learned if there are no convolutions"),
         (
             [{"filters": 20, "kernel": 3, "stride": 1, "padding": "valid", "pool": 1}],
             "expected an even number of filters, at most 18, in a first convolution of 3x3",
@@ -144,7 +144,7 @@ def test_a_served_model_must_be_one_that_is_made(values: dict[str, Any], group: 
 def test_two_models_cannot_have_one_name(values: dict[str, Any]) -> None:
     values["data"]["name"] = values["pretrained"]["fallback"]["name"]
     values["serve"]["trained"] = f"models:/{values['data']['name']}@champion"
-    with pytest.raises(ModelyardError, match=r"data\.name: expected another name than inception-v3, incep"):
+    with pytest.raises(ModelyardError, match=r"data\.name: expected a name other than inception-v3, incep"):
         validate_params(values)
 
 

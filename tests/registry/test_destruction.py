@@ -60,7 +60,7 @@ DAMAGE = {
         lambda registry: registry.client.delete_model_version("mnist", "2"),
         (
             r"mnist@champion: there is none: `modelyard rollback mnist`",
-            r"mnist@champion: it was removed without modelyard: `modelyard reconcile` puts that on record",
+            r"mnist@champion: it was removed without modelyard: `modelyard reconcile` records that",
         ),
         "version 1 is champion, where there was none (decision 4)",
         (1, 2, None, 1),

@@ -14,7 +14,7 @@ if [ "$2" = venv ]; then
     mkdir -p .venv/bin && cp "$0" .venv/bin/python && echo "#!$PWD/.venv/bin/python" > .venv/bin/pip
 fi
 """
-MOVED = "the folder was moved: .venv names its former place, and is made anew"
+MOVED = "the folder was moved: .venv still names its old place, so it is made again"
 INSTALLING = "installing requirements.txt into .venv (a few minutes, once)"
 
 

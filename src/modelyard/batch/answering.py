@@ -126,7 +126,7 @@ def _start_surely(task: Task) -> ProcessPoolExecutor:
         pool.submit(answer_all, Chunk(0, [], [])).result()
     except BrokenProcessPool:
         raise ModelyardError(
-            "worker processes end before they are given a picture, perhaps for want of memory; "
+            "worker processes end before they are given a picture, perhaps because memory ran out; "
             f"{task.parts} has the answers so far: run again to go on, with fewer --workers"
         ) from None
     return pool

@@ -69,7 +69,7 @@ class PictureFiles:
                 digest.update(line.encode())
                 file.write(line)
         if not self.count:
-            raise ModelyardError("expected pictures, found none: there is no file that is not hidden")
+            raise ModelyardError("expected pictures, found no files, or only hidden ones")
         self.identity = {"files": self.count, "sha256": digest.hexdigest(), "folder": str(Path.cwd())}
 
     def chunk(self, rows: int, done: Collection[int]) -> Iterator[Chunk]:
@@ -191,7 +191,9 @@ def _walk(folder: str, above: tuple[tuple[int, int], ...], skipped: Collection[P
         raise ModelyardError(f"expected a folder that can be read, got {folder}: {error.strerror}") from None
     here = (status.st_dev, status.st_ino)
     if here in above:
-        raise ModelyardError(f"expected folders that end, got the link {folder} back to a folder around it")
+        raise ModelyardError(
+            f"expected no links in circles, got the link {folder} to a folder that contains it"
+        )
     left_out = {path.name for path in skipped if path.parent == Path(folder).absolute()}
     for name, is_folder in found:
         path = os.path.join(folder, name)  # noqa: PTH118  # keeps "./" as the caller wrote it

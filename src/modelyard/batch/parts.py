@@ -65,12 +65,12 @@ def hold_parts(output: Path) -> Iterator[Path]:
         lock.acquire(timeout=0)
     except Timeout:
         raise ModelyardError(
-            f"{output}: another process is writing it: wait for its end, or name another --out"
+            f"{output}: another process is writing it: wait until it ends, or name another --out"
         ) from None
     except OSError as error:
         why = f"{error.strerror}: {error.filename}"
         raise ModelyardError(
-            f"{output}: it cannot be written: {why}: mend that, or name another --out"
+            f"{output}: it cannot be written: {why}: fix that, or name another --out"
         ) from None
     try:
         yield folder
@@ -108,7 +108,7 @@ def begin(folder: Path, run: Mapping[str, Any], facts: Mapping[str, Any]) -> dic
     if begun != run:
         changed = [f"{key} {begun.get(key)}, now {run.get(key)}" for key in run if begun.get(key) != run[key]]
         raise UsageError(
-            f"{folder} was begun with {'; '.join(changed)}: ask as before to go on, or remove the folder"
+            f"{folder} was started with {'; '.join(changed)}: ask as before to continue, or remove the folder"
         )
     return kept
 

@@ -122,9 +122,11 @@ class PictureFiles(_Labelled):
         try:
             content = path.read_bytes()
         except OSError as error:
-            raise ModelyardError(f"{path}: {error.strerror}: `dvc repro` looks at the folder again") from None
+            raise ModelyardError(
+                f"{path}: {error.strerror}: run `dvc repro` to read the folder again"
+            ) from None
         if hashlib.sha256(content).hexdigest() != self.sha256[place]:
-            raise ModelyardError(f"{path} has changed since it was split: `dvc repro` does it again")
+            raise ModelyardError(f"{path} has changed since it was split: run `dvc repro` to split again")
         return content
 
     def key(self, place: int) -> str:

@@ -59,7 +59,7 @@ class Params(Group):
         stand_in = self.pretrained.fallback
         names = [self.pretrained.name, *([stand_in.name] if stand_in else [])]
         if self.data.name in names:
-            raise ValueError(f"data.name: expected another name than {', '.join(names)} of pretrained")
+            raise ValueError(f"data.name: expected a name other than {', '.join(names)} of pretrained")
         return self
 
 

@@ -111,7 +111,7 @@ def _verify_history(store: Store, name: str) -> Iterator[Finding]:
         return
     subject = f"{name}@{CHAMPION}"
     if past.deleted:
-        remedy = "`modelyard reconcile` restores it, or begins a new one where it is gone for good"
+        remedy = "`modelyard reconcile` restores it, or begins a new one if it is gone for good"
         yield Finding(f"{name}'s history", "its run was deleted in MLflow", remedy)
     if past.champion is None:
         rollback, promote = f"`modelyard rollback {name}`", f"`modelyard promote {name} VERSION`"
@@ -121,5 +121,5 @@ def _verify_history(store: Store, name: str) -> Iterator[Finding]:
         yield Finding(subject, problem, "`modelyard reconcile`")
     if noticed := past.noticed:
         done = "removed" if noticed.version is None else f"moved to {noticed.subject}"
-        remedy = "`modelyard reconcile` puts that on record"
+        remedy = "`modelyard reconcile` records that"
         yield Finding(subject, f"it was {done} without modelyard", remedy)

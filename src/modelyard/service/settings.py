@@ -32,19 +32,19 @@ class Settings:
     """
 
     max_body_bytes: int = _limit(16_000_000, "bytes of a request; more is a 413", 1)
-    max_pixels: int = _limit(25_000_000, "of an image, by its header; more is an error of that image", 1)
+    max_pixels: int = _limit(25_000_000, "pixels of an image, by its header; with more it gets an error", 1)
     max_items: int = _limit(256, "images in a request; more is a 413", 1)
     max_concurrent: int = _limit(max(2, count_processors()), "computations at once, in each process", 1)
-    max_queued: int = _limit(64, "requests beside those; one more is a 503", 0)
+    max_queued: int = _limit(64, "requests waiting besides; one more gets a 503", 0)
     max_connections: int = _limit(
-        1000, "connections at once; for one more an idle one is closed, or its requests get a 503", 1
+        1000, "connections at once; one more replaces an idle one, or its requests get a 503", 1
     )
     headers_s: float = _limit(
         10.0, "seconds for a request's headers; then its connection is closed", _LEAST_S, _MOST_S
     )
     deadline_s: float = _limit(30.0, "seconds for a request; after that a 504", _LEAST_S, _MOST_S)
     keep_alive_s: float = _limit(75.0, "seconds that an idle connection stays open", _LEAST_S, _MOST_S)
-    drain_s: float = _limit(1.0, "seconds from SIGTERM to the closing of the port", 0, _MOST_S)
+    drain_s: float = _limit(1.0, "seconds from SIGTERM until the port closes", 0, _MOST_S)
     token: str | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:

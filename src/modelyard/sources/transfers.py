@@ -200,5 +200,5 @@ def _full_disk_explained(part: Part) -> Iterator[None]:
             raise
         raise ModelyardError(
             f"{part.url}: no room for {part.target} ({os.strerror(error.errno)}); {part.size_bytes:,} bytes "
-            f"have come: make room, then run again, and it goes on from there"
+            f"have come: make room, then run again, and it continues from there"
         ) from None

@@ -80,6 +80,6 @@ def _open(database: Path) -> Iterator[sqlite3.Connection]:
             yield connection
     except sqlite3.Error as error:
         raise ModelyardError(
-            f"{database} cannot be used as a database of MLflow 3.17 ({error}): let other processes end, and "
+            f"{database} cannot be used as a database of MLflow 3.17 ({error}): stop other processes, and "
             "install the versions of requirements.txt"
         ) from None

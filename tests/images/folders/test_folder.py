@@ -258,14 +258,14 @@ def test_pictures_that_lie_in_no_class_are_refused_even_with_skip(tmp_path: Path
     files = name_classes(f"{inside}ant", f"{inside}bee") | {name: NOISE[100]}
     said = refusal(tmp_path, files, on_unreadable="skip")
     assert said.startswith(f"mine: {LAYOUT}")
-    assert f"found pictures that lie in no class (1):\n  {name}" in said
+    assert f"found pictures outside the class folders (1):\n  {name}" in said
 
 
 @pytest.mark.parametrize("classes", [None, ["ant", "bee"]])
 def test_pictures_without_any_folder_are_refused(tmp_path: Path, classes: list[str] | None) -> None:
     said = refusal(tmp_path, {f"{number}.png": NOISE[number] for number in range(12)}, classes=classes)
     assert LAYOUT in said
-    assert "found pictures that lie in no class (12):" in said
+    assert "found pictures outside the class folders (12):" in said
     assert said.endswith("and 2 more")
 
 
@@ -298,7 +298,7 @@ def test_links_that_lead_in_a_circle_are_refused(tmp_path: Path) -> None:
     write_files(tmp_path, name_classes("ant", "bee"))
     (tmp_path / "ant/loop").symlink_to(tmp_path)
     assert refusal(tmp_path, {}) == (
-        "mine: expected folders that end, got the link ant/loop back to a folder around it"
+        "mine: expected no links in circles, got the link ant/loop to a folder that contains it"
     )
 
 

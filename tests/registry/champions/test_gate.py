@@ -148,7 +148,7 @@ def test_what_is_significantly_better_need_not_be_so_by_a_margin() -> None:
 def test_the_numbers_of_the_comparison_are_told() -> None:
     rule = compared(0.002, PairedTest(40, 10, 10_000, sign_test(40, 10)))
     assert rule.found == (
-        "accuracy +0.30% beside the champion's, at worst +0.16% with 95 % confidence: right on 40 images "
+        "accuracy +0.30% against the champion's, at worst +0.16% with 95 % confidence: right on 40 images "
         "where the champion is wrong, wrong on 10 where it is right, p = 2.4e-05"
     )
 

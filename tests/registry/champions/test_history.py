@@ -173,7 +173,7 @@ def test_what_a_killed_process_left_is_completed_by_the_next_writer(
 
 def test_while_somebody_is_in_the_middle_others_wait(registry: SmallRegistry, history: History) -> None:
     history._append(decide(1, 2, by="alice"))
-    with pytest.raises(OvertakenError, match="alice is just making version 2 champion: wait 30 s"):
+    with pytest.raises(OvertakenError, match="alice is making version 2 champion: wait 30 s"):
         open_history(registry).settle()
 
 

@@ -307,7 +307,7 @@ def test_promote_rollback_and_history_tell_what_they_did(
     )
     code, out, err = run(capsys, "promote", "mnist", "3")
     assert (code, out) == (1, "")
-    assert "it fails test/accuracy, max_accuracy_drop; on record as decision 2" in err
+    assert "it fails test/accuracy, max_accuracy_drop; recorded as decision 2" in err
     assert run(capsys, "promote", "mnist", "2")[1].startswith("mnist: version 2 is champion, instead of 1")
     assert run(capsys, "rollback", "mnist", "--reason", "complaints")[0] == 0
     code, out, err = run(capsys, "history", "mnist")

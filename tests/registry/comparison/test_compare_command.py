@@ -59,7 +59,7 @@ def test_the_command_prints_a_table(registry: Compared) -> None:
         "mnist: version 1 (float32) beside version 2 (float32, challenger), on mnist-test\n"
     )
     assert "Traceback" not in ended.stdout
-    assert ended.stdout.endswith("alone (McNemar's exact test, p = 1.00).\n")
+    assert ended.stdout.endswith(" (McNemar's exact test, p = 1.00).\n")
 
 
 def test_a_reader_that_has_seen_enough_ends_the_command_without_a_word(registry: Compared) -> None:

@@ -190,13 +190,22 @@ def test_models_without_labels_are_compared_by_what_there_is(registry: Evaluated
 @pytest.mark.parametrize(
     ("test", "verdict"),
     [
-        (PairedTest(200, 24, 12, 1e-30), "Version 1 is significantly more accurate: of 12 images, 200 are"),
-        (PairedTest(24, 200, 12, 1e-30), "Version 2 is significantly more accurate: of 12 images, 24 are"),
+        (
+            PairedTest(200, 24, 12, 1e-30),
+            "Version 1 is significantly more accurate: of 12 images, version 1 alone is right on 200 and",
+        ),
+        (
+            PairedTest(24, 200, 12, 1e-30),
+            "Version 2 is significantly more accurate: of 12 images, version 1 alone is right on 24 and",
+        ),
         (
             PairedTest(4, 9, 12, 0.27),
-            "The difference is not significant, it may be luck: of 12 images, 4",
+            "The difference is not significant and may be luck: of 12 images, version 1 alone is right on 4",
         ),
-        (PairedTest(4, 4, 12, 1.0), "Both are right equally often: of 12 images, 4 are"),
+        (
+            PairedTest(4, 4, 12, 1.0),
+            "Both are right equally often: of 12 images, version 1 alone is right on 4",
+        ),
     ],
 )
 def test_the_verdict_is_one_sentence(comparison: Comparison, test: PairedTest, verdict: str) -> None:

@@ -209,7 +209,7 @@ def test_an_empty_pad_has_no_answer(visit: Visit) -> None:
     page.get_by_role("button", name="Undo").click()
     label(page).get_by_text("1").wait_for()
     page.get_by_role("button", name="Clear").click()
-    page.get_by_text("Draw something, or give a picture.").wait_for()
+    page.get_by_text("Draw something, or add a picture.").wait_for()
     assert rows(page) == []
     assert page.get_by_text("Draw here", exact=True).is_visible()
     assert page.get_by_role("button", name="Undo").is_disabled()
@@ -250,7 +250,7 @@ def test_of_several_pictures_one_is_chosen(visit: Visit) -> None:
     page.locator("#remove").click()
     label(page).get_by_text("4").wait_for()
     page.get_by_role("button", name="Drawing").click()
-    page.get_by_text("Draw something, or give a picture.").wait_for()
+    page.get_by_text("Draw something, or add a picture.").wait_for()
 
 
 def test_the_versions_own_samples_can_be_tried(visit: Visit) -> None:
@@ -260,7 +260,7 @@ def test_the_versions_own_samples_can_be_tried(visit: Visit) -> None:
     page.get_by_role("button", name="label-4.png").click()
     label(page).get_by_text("4").wait_for()
     page.locator("#model").select_option("kinds")
-    page.get_by_text("Draw something, or give a picture.").wait_for()
+    page.get_by_text("Draw something, or add a picture.").wait_for()
     assert not page.locator("#samples").is_visible()
 
 
@@ -278,7 +278,7 @@ def test_another_kind_of_picture_is_sent_as_a_png(visit: Visit) -> None:
             f"{MARKUP}.txt",
             "text/plain",
             b"words",
-            f"{MARKUP}.txt is not a picture that this browser can open: give a PNG or a JPEG.",
+            f"{MARKUP}.txt is not a picture that this browser can open: use a PNG or JPEG.",
         ),
     ],
     ids=["a picture that is cut off", "no picture"],
@@ -407,7 +407,7 @@ def test_a_token_is_asked_for_and_kept_for_the_session(
         field = page.get_by_label("This service asks for a token.")
         field.fill("wrong")
         field.press("Enter")
-        page.get_by_text("The service does not know this token. Try another.").wait_for()
+        page.get_by_text("The service does not accept this token. Try another.").wait_for()
         field.fill(TOKEN)
         page.get_by_role("button", name="Continue").click()
         draw(page, 7)
@@ -436,7 +436,7 @@ def test_everything_can_be_done_with_the_keyboard(visit: Visit) -> None:
         page.keyboard.press(key)
     label(page).get_by_text("1").wait_for()
     page.keyboard.press("Control+z")
-    page.get_by_text("Draw something, or give a picture.").wait_for()
+    page.get_by_text("Draw something, or add a picture.").wait_for()
     # What is disabled is left out; the samples have no names of their own.
     reached = tab_to(page, "compare")
     assert [name for name in reached if name] == ["width", "choose", "webcam", "compare"]

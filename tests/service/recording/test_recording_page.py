@@ -23,7 +23,7 @@ def test_a_person_says_what_a_picture_is_where_answers_are_recorded(tmp_path: Pa
             give_picture(page)
             page.get_by_role("button", name="Right").click()
             page.get_by_text("Noted: 7a.").wait_for(timeout=20_000)
-            page.get_by_label("What it really is").select_option("3a")
+            page.get_by_label("The right label").select_option("3a")
             page.get_by_text("Noted: 3a.").wait_for(timeout=20_000)
             page.screenshot(path=str(tmp_path / "page.png"))
             assert faults == []

@@ -32,7 +32,7 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
     command.add_argument("inputs", metavar="INPUT", nargs="*", type=Path, help=inputs)
     files = "a file with the path of a picture on each line; - is stdin"
     command.add_argument("--files", metavar="LIST", type=Path, help=files)
-    out = "to write: .parquet, .csv or .jsonl"
+    out = "the file to write: .parquet, .csv or .jsonl"
     command.add_argument("--out", type=Path, required=True, metavar="FILE", help=out)
     column = "the column of pictures in a .parquet file (default: image)"
     command.add_argument("--column", default="image", metavar="NAME", help=column)

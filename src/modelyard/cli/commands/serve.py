@@ -26,14 +26,14 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
     unset = argparse.SUPPRESS
     names = "a model to serve, the first is the default; can be repeated (default: all)"
     command.add_argument("--model", action="append", default=unset, metavar="NAME", help=names)
-    command.add_argument("--host", default="127.0.0.1", help="to listen on; 0.0.0.0 lets others in")
+    command.add_argument("--host", default="127.0.0.1", help="address to listen on; 0.0.0.0: all")
     command.add_argument(
-        "--port", type=partial(_read_number, 0, 65_535), default=8080, help="to listen on; 0 takes a free one"
+        "--port", type=partial(_read_number, 0, 65_535), default=8080, help="port to listen on; 0: a free one"
     )
     command.add_argument(
         "--workers", type=partial(_read_number, 1, 64), default=1, help="processes, each with its own models"
     )
-    copy = "for the local copy of the served bundles (default: in the user's cache)"
+    copy = "folder for the local copy of the served bundles (default: in the user's cache)"
     command.add_argument("--copy", type=Path, default=unset, metavar="FOLDER", help=copy)
     _add_recording(command)
     for name, limit in LIMITS.items():

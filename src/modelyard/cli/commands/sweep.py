@@ -12,7 +12,7 @@ from modelyard.errors import ModelyardError, UsageError
 
 # Options that override conf/sweep: metavar, type and help for each key.
 OPTIONS = {
-    "trials": ("N", int, "finished trials in total, with those of earlier calls"),
+    "trials": ("N", int, "finished trials in total, including those of earlier calls"),
     "timeout_s": ("SECONDS", float, "start no trial after this time"),
     "seed": ("N", int, "seed of the sampler"),
     "storage": ("URL", str, "the database: sqlite:///FILE or postgresql://USER@HOST/DATABASE"),

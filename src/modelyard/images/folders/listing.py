@@ -74,7 +74,7 @@ def list_pictures(folder: Path, classes: Sequence[str] | None) -> Listing:
         )
     strays = tuple("/".join(path) for path in paths if len(path) < depth)
     if homeless := [path for path in strays if is_picture(folder / path)]:
-        raise ModelyardError(f"{LAYOUT}; found pictures that lie in no class {name_some(homeless)}")
+        raise ModelyardError(f"{LAYOUT}; found pictures outside the class folders {name_some(homeless)}")
     inside = [path for path in paths if len(path) == depth]
     names = _choose_classes({_compose(path[-2]) for path in inside}, classes)
     labels = {_compose(name): label for label, name in enumerate(names)}
@@ -113,7 +113,9 @@ def _walk(
     here = (status.st_dev, status.st_ino)
     if here in above:
         link = "/".join(inside)
-        raise ModelyardError(f"expected folders that end, got the link {link} back to a folder around it")
+        raise ModelyardError(
+            f"expected no links in circles, got the link {link} to a folder that contains it"
+        )
     for name in names:
         if name.startswith(".") or name.lower() in LITTER:
             skipped["hidden files"] += 1

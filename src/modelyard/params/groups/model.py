@@ -59,11 +59,11 @@ class Model(Group):
         if self.input == "features" and self.convolutions:
             raise ValueError("no convolutions on features, which are one row of numbers")
         if self.input == "features" and self.crop:
-            raise ValueError("crop 0 with features, which are no picture")
+            raise ValueError("crop 0 with features, which are not pictures")
         if self.first_filters == "whitening" and not self.convolutions:
-            raise ValueError("first_filters learned where there are no convolutions")
+            raise ValueError("first_filters learned if there are no convolutions")
         if self.head == "average" and not self.convolutions:
-            raise ValueError("head flatten where there are no convolutions to average")
+            raise ValueError("head flatten if there are no convolutions to average")
         return self
 
     def find_misfit(self, seen: Input) -> str | None:

@@ -108,7 +108,7 @@ def _check_tree(gate: Gate, evidence: Evidence) -> Iterator[RuleResult]:
     if not gate.allow_dirty:
         dirty = evidence.tags.get("git.dirty")
         found = {"false": "no uncommitted changes", "true": "uncommitted changes"}.get(dirty or "", "unknown")
-        yield RuleResult("clean_tree", dirty == "false", "made from a commit, without changes to it", found)
+        yield RuleResult("clean_tree", dirty == "false", "made from a commit, without other changes", found)
 
 
 def _check_champion(max_drop: float, compare: Callable[[], PairedTest] | None) -> RuleResult:
@@ -124,7 +124,7 @@ def _check_champion(max_drop: float, compare: Callable[[], PairedTest] | None) -
         difference, margin = _difference(test)
         better = test.p_value < SIGNIFICANT and test.only_first > test.only_second
         return better or difference - margin >= -max_drop, (
-            f"accuracy {difference:+.2%} beside the champion's, at worst {difference - margin:+.2%} with "
+            f"accuracy {difference:+.2%} against the champion's, at worst {difference - margin:+.2%} with "
             f"95 % confidence: right on {test.only_first} images where the champion is wrong, wrong on "
             f"{test.only_second} where it is right, p = {test.p_value:.2g}"
         )
@@ -135,7 +135,7 @@ def _check_champion(max_drop: float, compare: Callable[[], PairedTest] | None) -
 def _check_robustness(
     max_drop: float, evidence: Evidence, read_champion: Callable[[], Evidence] | None
 ) -> RuleResult:
-    wanted = f"as often right on corrupted pictures as the champion, or less often by at most {max_drop:.2%}"
+    wanted = f"accuracy on corrupted pictures at most {max_drop:.2%} below the champion's"
 
     def judge() -> Judgement:
         return NO_CHAMPION if read_champion is None else judge_robustness(max_drop, evidence, read_champion())

@@ -79,7 +79,7 @@ class History:
         if pending := past.pending:
             if datetime.now(UTC) - pending.at < GRACE:
                 raise OvertakenError(
-                    f"{self._name}: {pending.by} is just making {pending.subject} champion: "
+                    f"{self._name}: {pending.by} is making {pending.subject} champion: "
                     f"wait {GRACE.seconds} s, look at `modelyard history {self._name}`, then try again"
                 )
             try:
@@ -108,7 +108,7 @@ class History:
             return
         if datetime.now(UTC) - decision.at > GRACE / 2:
             raise OvertakenError(
-                f"{self._name}: decision {decision.number} is on record, but it took so long that another "
+                f"{self._name}: decision {decision.number} is recorded, but it took so long that another "
                 f"may be completing it: look at `modelyard history {self._name}` in {GRACE.seconds} s"
             )
         self._apply(decision)

@@ -96,7 +96,7 @@ def _refuse(name: str, decision: Decision, failed: list[str]) -> RefusedError:
     )
     return RefusedError(
         f"{name}: version {decision.version} does not become champion, because it fails {', '.join(failed)}; "
-        f"on record as decision {decision.number}. {way_out}",
+        f"recorded as decision {decision.number}. {way_out}",
         decision,
     )
 
@@ -117,7 +117,7 @@ def roll_back(store: Store, name: str, to: str | None = None, *, reason: str = "
     target = find_version(store.client, name, to) if to else _find_previous(store, name, past)
     number = int(target.version)
     if number == past.champion:
-        raise UsageError(f"{name}: version {number} is champion already: name another with --to")
+        raise UsageError(f"{name}: version {number} is already champion: name another with --to")
     try:
         check_bundle(store, target)
     except ModelyardError as error:

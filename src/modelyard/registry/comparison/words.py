@@ -45,7 +45,7 @@ def give_verdict(comparison: Comparison) -> str:
     """Say in a sentence which version is right more often, and whether that may be luck."""
     first, second, same = comparison.first, comparison.second, comparison.same_images
     if first.version == second.version:
-        return f"Both are version {first.version}: there is nothing to tell apart."
+        return f"Both are version {first.version}: there is nothing to compare."
     if same is None:
         return (
             f"There is no accuracy to compare, because the images of {first.dataset} have no labels: "
@@ -53,8 +53,8 @@ def give_verdict(comparison: Comparison) -> str:
         )
     test = same.test
     counts = (
-        f"of {same.images:,} images, {test.only_first:,} are answered rightly by version {first.version} "
-        f"alone and {test.only_second:,} by version {second.version} alone (McNemar's exact test, "
+        f"of {same.images:,} images, version {first.version} alone is right on {test.only_first:,} and "
+        f"version {second.version} alone on {test.only_second:,} (McNemar's exact test, "
         f"{show_p_value(test.p_value)})"
     )
     if test.only_first == test.only_second:
@@ -62,7 +62,7 @@ def give_verdict(comparison: Comparison) -> str:
     ahead = first if test.only_first > test.only_second else second
     if same.significant:
         return f"Version {ahead.version} is significantly more accurate: {counts}."
-    return f"The difference is not significant, it may be luck: {counts}."
+    return f"The difference is not significant and may be luck: {counts}."
 
 
 def count_both_wrong(same: SameImages) -> int:

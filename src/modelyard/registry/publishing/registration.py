@@ -63,7 +63,7 @@ def publishing(timeout_s: float) -> Iterator[None]:
             yield
     except Timeout:
         raise ModelyardError(
-            f"another register still runs after {timeout_s:.0f} s (it holds {path}): let it end, "
+            f"another register still runs after {timeout_s:.0f} s (it holds {path}): wait until it ends, "
             "then run again"
         ) from None
 

@@ -25,7 +25,7 @@ class Admission:
     def admit(self) -> Iterator[None]:
         """Count a request as inside; refuse it (503) if there are too many already."""
         if self.inside >= self._most:
-            raise busy(f"busy: {self.inside} requests are inside, try again in a second")
+            raise busy(f"busy: {self.inside} requests are in progress, try again in a second")
         self.inside += 1
         try:
             yield

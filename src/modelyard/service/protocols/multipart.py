@@ -57,7 +57,7 @@ class _Parts:
         else:
             raise Refusal(400, "a part without a filename is neither an image nor an option")
         if len(self.files) > self._max_files:
-            raise too_large(f"more than {self._max_files} images, which is all that a request may have")
+            raise too_large(f"more than {self._max_files} images, the most that a request may have")
 
 
 def read_parts(content_type: str, body: bytes, max_files: int) -> tuple[list[bytes], dict[str, str]]:

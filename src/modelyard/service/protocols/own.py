@@ -67,7 +67,7 @@ def check_nodes(body: bytes, max_items: int) -> None:
     A list of two bytes becomes an object of seventy.
     """
     if sum(map(body.count, (b",", b"[", b"{"))) > max_items * _MOST_NODES:
-        raise too_large(f"more lists and values than {max_items} images have, which is all that is allowed")
+        raise too_large(f"more lists and values than {max_items} images have, the most that are allowed")
 
 
 class OwnDialect:
@@ -135,7 +135,7 @@ def _read_query(query: str) -> dict[str, Any]:
     except ValueError:
         raise Refusal(400, "the query has more than 20 fields") from None
     if fields.get("show", "input") != "input":
-        raise Refusal(400, "show: expected input, which is all that can be shown beside the answers")
+        raise Refusal(400, "show: expected input, the only thing that can be shown beside the answers")
     return _read_options(fields) | ({"shows_input": True} if "show" in fields else {})
 
 

@@ -168,7 +168,7 @@ async def read_body(receive: Receive, declared: bytes | None, max_bytes: int) ->
         chunk = message.get("body", b"")
         size += len(chunk)
         if size > max_bytes:
-            raise too_large(f"a body of more than {max_bytes} bytes, which is all that is allowed")
+            raise too_large(f"a body of more than {max_bytes} bytes, the most that is allowed")
         if not message.get("more_body", False):
             # Most bodies come in one piece, and are not copied.
             return b"".join([*chunks, chunk]) if chunks else chunk

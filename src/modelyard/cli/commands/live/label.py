@@ -1,4 +1,4 @@
-"""Give labels to recorded answers, from a CSV file.
+"""Add labels to recorded answers, from a CSV file.
 
 Write the labels of a CSV file beside the recorded answers. Its columns are `label` with `sha256` (of the
 picture's file), or with `request_id` (and `index`, for a batch). If one answer has several labels,

@@ -32,7 +32,7 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
     add_json(command)
     page = "write a page with the pictures that each version was least sure of"
     command.add_argument("--html", type=Path, metavar="FILE", help=page)
-    again = "report again and again with this pause, such as 1h, until it is stopped"
+    again = "report repeatedly at this interval, such as 1h, until stopped"
     command.add_argument("--watch", type=read_period, metavar="TIME", help=again)
 
 

@@ -1,7 +1,7 @@
 """Manage the tables of recorded answers.
 
-`prune` removes what is older than you want to keep: answers and labels by their days, pictures by the time at
-which they were last written.
+`prune` removes what is older than you want to keep: answers and labels by their days, pictures by the time
+they were last written.
 """
 
 import argparse
@@ -17,7 +17,7 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
     prune = actions.add_parser("prune", help="remove old parts and pictures", description=__doc__)
     add_json(prune)
     add_tables(prune)
-    age = "such as 90d; of answers and labels only whole days (UTC) are removed"
+    age = "such as 90d; answers and labels are removed by whole days (UTC)"
     prune.add_argument("--older-than", type=read_period, required=True, metavar="TIME", help=age)
     prune.add_argument("--dry-run", action="store_true", help="only say what would be removed")
 

@@ -18,7 +18,7 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
     """Add the arguments of the command."""
     add_json(command)
     add_name(command)
-    command.add_argument("--refusals", action="store_true", help="also those that moved nothing")
+    command.add_argument("--refusals", action="store_true", help="also show refusals, which moved nothing")
 
 
 def run(given: argparse.Namespace) -> None:

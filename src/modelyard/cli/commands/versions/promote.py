@@ -1,7 +1,7 @@
 """Make a version champion, if the gate lets it through.
 
-Ask every rule of the model's gate in conf/ about a version, and make it champion if all hold. The decision is
-on record either way. Exit code 1: a rule does not hold, and nothing has moved.
+Check a version against every rule of the model's gate in conf/, and make it champion if all hold. The
+decision is recorded either way. Exit code 1: a rule does not hold, and nothing has moved.
 """
 
 import argparse
@@ -20,7 +20,7 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
     add_name(command)
     command.add_argument("version", metavar="VERSION", help="its number or an alias")
     command.add_argument(
-        "--force", action="store_true", help="promote it although a rule other than bundle does not hold"
+        "--force", action="store_true", help="promote it even if rules fail, except for the rule bundle"
     )
     command.add_argument("--reason", default="", metavar="TEXT", help="why, for the record")
 
@@ -51,7 +51,7 @@ def say_decision(decision: "Decision | None", given: argparse.Namespace) -> None
     if given.json:
         say_json(decision and decision.to_plain())
     elif decision is None:
-        say(f"{given.name}: version {given.version} is champion already")
+        say(f"{given.name}: version {given.version} is already champion")
     else:
         for rule in decision.rules:
             say(f"{'pass' if rule.passed else 'FAIL'}  {rule.rule:<26}{rule.found}")

@@ -1,7 +1,8 @@
 """Remove versions that nobody needs.
 
-List the versions that no alias points to, that are older than conf/registry asks, and that were not among the
-last champions; or those that a failed registration left behind. Nothing is removed without --delete.
+List the versions that no alias points to, that are older than the limit in conf/registry, and that were
+not among the last champions; or those that a failed registration left behind. Nothing is removed without
+--delete.
 """
 
 import argparse
@@ -25,7 +26,7 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--unfinished",
         action="store_true",
-        help="instead, versions whose publication was interrupted, however recent; never the champion",
+        help="list versions whose publication was interrupted instead, even recent ones; never the champion",
     )
     command.add_argument("--delete", action="store_true", help="remove them")
 

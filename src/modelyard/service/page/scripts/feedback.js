@@ -15,7 +15,7 @@ export class Feedback {
   #best = "";
 
   constructor() {
-    this.#choice.ariaLabel = "What it really is";
+    this.#choice.ariaLabel = "The right label";
     this.#choice.addEventListener("change", () => this.#send(this.#choice.value));
     this.#told.role = "status";
     this.element.append(make("span", "note", "Is this right?"), this.#right, this.#choice, this.#told);

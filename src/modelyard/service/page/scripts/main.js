@@ -31,12 +31,12 @@ async function load() {
   clearTimeout(timer);
   try {
     models = await ask("models");
-    tell(find("problem"), models.length ? "" : "No model is served yet. This page looks again by itself.");
+    tell(find("problem"), models.length ? "" : "No model is served yet. This page keeps checking.");
     find("docs").hidden = hasToken();
     find("token").hidden = true;
   } catch (error) {
     if (error.status === 401) return;
-    tell(find("problem"), `${error.message} This page tries again by itself.`);
+    tell(find("problem"), `${error.message} This page keeps trying.`);
   }
   if (models.length) showModels();
   if (!models.length || !isWhole(findModel()) || !find("problem").hidden) timer = setTimeout(load, AGAIN_MS);
@@ -80,7 +80,7 @@ async function askAboutPicture() {
   const model = findModel();
   const drawn = canBeDrawn(model) && !pad.isEmpty && !pictures.chosen ? { blob: await pad.picture() } : null;
   if (mine !== turn) return;
-  const words = canBeDrawn(model) ? "Draw something, or give a picture." : "Give a picture, and the answer appears here.";
+  const words = canBeDrawn(model) ? "Draw something, or add a picture." : "Add a picture to see the answer here.";
   board.show(pictures.chosen ?? drawn, words);
 }
 
@@ -100,7 +100,7 @@ find("token").addEventListener("submit", (event) => {
 whenTokenIsNeeded((wasWrong) => {
   find("main").hidden = true;
   find("token").hidden = false;
-  tell(find("problem"), wasWrong ? "The service does not know this token. Try another." : "");
+  tell(find("problem"), wasWrong ? "The service does not accept this token. Try another." : "");
   find("secret").focus();
 });
 

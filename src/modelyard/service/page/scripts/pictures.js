@@ -88,7 +88,7 @@ export class Pictures {
       mark(false);
       const files = [...event.dataTransfer.files];
       if (files.length) this.#add(files);
-      else this.#onProblem("That was a link or a text. Save the picture, and drop its file.");
+      else this.#onProblem("That was a link or text. Save the picture and drop its file.");
     });
   }
 
@@ -163,7 +163,7 @@ export class Pictures {
 async function toSendable(file) {
   if (SENT_AS_THEY_ARE.includes(file.type)) return file;
   const image = await createImageBitmap(file).catch(() => {
-    throw new Error(`${file.name} is not a picture that this browser can open: give a PNG or a JPEG.`);
+    throw new Error(`${file.name} is not a picture that this browser can open: use a PNG or JPEG.`);
   });
   const canvas = document.createElement("canvas");
   [canvas.width, canvas.height] = [image.width, image.height];

@@ -34,7 +34,7 @@ export async function askWithId(path, options = {}) {
     onRefused(hasToken());
     sessionStorage.removeItem(KEY);
   }
-  throw new ServiceError(response.status, body.error ?? `It answered with status ${response.status}.`, body.index);
+  throw new ServiceError(response.status, body.error ?? `The service answered with status ${response.status}.`, body.index);
 }
 
 async function send(path, options) {

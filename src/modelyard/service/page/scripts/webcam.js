@@ -6,7 +6,7 @@ export const hasCameraButton = () => matchMedia("(pointer: coarse)").matches;
 
 export function whyNoWebcam() {
   if (!window.isSecureContext) return "The webcam works only over https, or on the machine that serves this page.";
-  return navigator.mediaDevices?.getUserMedia ? "" : "This browser gives no access to a webcam.";
+  return navigator.mediaDevices?.getUserMedia ? "" : "This browser does not allow access to a webcam.";
 }
 
 // Returns a JPEG, or null where the person cancelled.
