@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import yaml
 from mlflow.entities.model_registry import ModelVersion
+from mlflow.exceptions import MlflowException
 from mlflow.utils.file_utils import local_file_uri_to_path
 from PIL import Image
 
@@ -30,6 +31,7 @@ from modelyard.registry.artifacts import fetch_bundle, fetch_network
 from modelyard.registry.champions.decisions import Kind
 from modelyard.registry.champions.history import History
 from modelyard.registry.evidence import read_evidence, read_kept_predictions
+from modelyard.registry.pruning import prune_version
 from modelyard.registry.publishing.publication import Publication, Role, read_publications
 from modelyard.registry.publishing.registration import publish, publishing
 from modelyard.registry.version_facts import FACTS, read_version_facts
@@ -308,6 +310,25 @@ def test_a_version_that_two_machines_made_at_once_is_kept_once(tracking: Trackin
     second = create_version(tracking.client, "mnist", first.run_id, first.tags, "")
     assert second.version == first.version
     assert [version.version for version in list_versions(tracking.client, "mnist")] == [first.version]
+
+
+@pytest.mark.parametrize("tag", [None, "m-00000000000000000000000000000000"])
+def test_a_logged_model_is_found_whatever_the_tag_that_names_it_says(
+    tracking: Tracking, make: Make, monkeypatch: pytest.MonkeyPatch, tag: str | None
+) -> None:
+    version, client = publish(tracking, make()), tracking.client
+    if tag is None:
+        client.delete_model_version_tag("mnist", version.version, "model_id")
+    else:
+        client.set_model_version_tag("mnist", version.version, "model_id", tag)
+    changed = resolve_version(client, "models:/mnist/1")
+    assert read_version_facts(tracking, changed)["evaluation.artifacts"]
+    monkeypatch.setitem(METRICS, "load_ms", 7.0)
+    assert publish(tracking, make()).version == version.version
+    assert client.get_logged_model(version.tags["model_id"]).metrics is not None
+    prune_version(tracking, changed)
+    with pytest.raises(MlflowException, match="not found"):
+        client.get_logged_model(version.tags["model_id"])
 
 
 def test_a_later_twin_that_a_killed_process_left_gives_way(

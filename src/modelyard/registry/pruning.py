@@ -4,7 +4,13 @@ from datetime import UTC, datetime, timedelta
 
 from modelyard.params import Prune
 from modelyard.registry.champions.history import History
-from modelyard.registry.versions import CONTENT_KEY, MODEL_ID, PUBLISHED, list_versions, update_challenger
+from modelyard.registry.versions import (
+    CONTENT_KEY,
+    PUBLISHED,
+    find_model_id,
+    list_versions,
+    update_challenger,
+)
 from modelyard.tracking.calls import ask
 from modelyard.tracking.mlflow_types import ModelVersion
 from modelyard.tracking.store import Store
@@ -53,6 +59,6 @@ def now() -> datetime:
 def prune_version(store: Store, version: ModelVersion) -> None:
     """Delete a version and its logged model, not its run; the newest version left becomes challenger."""
     store.client.delete_model_version(version.name, str(version.version))
-    if model_id := version.tags.get(MODEL_ID):
+    if model_id := find_model_id(version):
         ask(store.client.delete_logged_model, model_id)
     update_challenger(store.client, version.name)

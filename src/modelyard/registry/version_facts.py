@@ -11,7 +11,7 @@ from typing import Any
 
 from modelyard.errors import ModelyardError
 from modelyard.registry.bundle_artifacts import local_folder
-from modelyard.registry.versions import EVALUATED, EVALUATION, MODEL_ID
+from modelyard.registry.versions import EVALUATED, EVALUATION, find_model_id, require_model_id
 from modelyard.tracking.calls import ask, is_unanswered
 from modelyard.tracking.mlflow_types import LoggedModel, MlflowClient, ModelVersion
 from modelyard.tracking.store import Store
@@ -59,7 +59,7 @@ def keep_facts(
     """Write the file of a version unless all of it is `known`; remove tags that it replaces."""
     old = version.tags.keys() & (OURS | DROPPED)
     if old or any(known.get(key) != value for key, value in facts.items()):
-        write_facts(client, version.tags[MODEL_ID], facts)
+        write_facts(client, require_model_id(version), facts)
     for key in sorted(old):
         ask(client.delete_model_version_tag, version.name, str(version.version), key)
 
@@ -80,7 +80,7 @@ def read_version_facts(store: Store, version: ModelVersion) -> dict[str, str]:
 
 def find_logged_model(store: Store, version: ModelVersion) -> LoggedModel | None:
     """Return the logged model that a version was made of; None if it is gone, or others made the version."""
-    model_id = version.tags.get(MODEL_ID)
+    model_id = find_model_id(version)
     return ask(store.client.get_logged_model, model_id) if model_id else None
 
 

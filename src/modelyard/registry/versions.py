@@ -13,7 +13,7 @@ from modelyard.tracking.store import Store
 
 CHAMPION, CHALLENGER = "champion", "challenger"
 CONTENT_KEY = "content_key"
-# SQL stores keep no link from a version to its logged model.
+# Of the logged model, for people and other programs; `find_model_id` reads the version's source.
 MODEL_ID = "model_id"
 # Set last: without it, publication was interrupted, and is repeated.
 PUBLISHED = "published"
@@ -101,6 +101,25 @@ def find_version(client: MlflowClient, name: str, reference: str) -> ModelVersio
         return _find_version_of_run(client, name, reference)
     separator = "/" if re.fullmatch(r"[0-9]+|latest", reference) else "@"
     return resolve_version(client, f"models:/{name}{separator}{reference}")
+
+
+def find_model_id(version: ModelVersion) -> str | None:
+    """Return the id of a version's logged model, None if it was made of something else.
+
+    The source says it, which nobody can change; anybody may change a tag.
+    """
+    found = re.fullmatch(r"models:/(m-[0-9a-f]{32})", version.source or "")
+    return found[1] if found else version.tags.get(MODEL_ID)
+
+
+def require_model_id(version: ModelVersion) -> str:
+    """Return the id of a version's logged model; raise ModelyardError if it has none."""
+    if (model_id := find_model_id(version)) is None:
+        raise ModelyardError(
+            f"models:/{version.name}/{version.version}: expected a version made of a logged model, got one "
+            f"of {version.source}: delete it, and run `make repro`"
+        )
+    return model_id
 
 
 def newest_version(client: MlflowClient, name: str) -> ModelVersion | None:

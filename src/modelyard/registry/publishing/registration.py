@@ -32,6 +32,7 @@ from modelyard.registry.versions import (
     create_version,
     keep_first,
     list_versions,
+    require_model_id,
     tag_version,
     update_challenger,
 )
@@ -83,7 +84,7 @@ def publish(tracking: Tracking, publication: Publication) -> ModelVersion:
         _follow(tracking, publication, version, run_id)
     known = read_version_facts(tracking, version)
     if known.get(EVALUATED) != publication.evaluated:
-        _log_evaluation(tracking, publication, version.run_id, version.tags[MODEL_ID])
+        _log_evaluation(tracking, publication, version.run_id, require_model_id(version))
     facts = _list_facts(publication, known)
     card = _make_card(publication, version, facts)
     facts[CARD] = present_version(client, version, card, publication.evaluated, known.get(CARD))
@@ -130,7 +131,7 @@ def _follow(tracking: Tracking, publication: Publication, version: ModelVersion,
     client = tracking.client
     if client.get_run(run_id).data.tags.get(EVALUATED) == publication.evaluated:
         return
-    _log_evaluation(tracking, publication, run_id, version.tags[MODEL_ID])
+    _log_evaluation(tracking, publication, run_id, require_model_id(version))
     _log_network(tracking, publication, run_id)
     plots = publication.report / "plots"
     show_run(tracking, version, publication.bundle, publication.metrics, plots, again=run_id)
@@ -143,7 +144,7 @@ def _make_card(publication: Publication, version: ModelVersion, facts: Mapping[s
     return ModelCard(
         bundle=publication.bundle,
         version=int(version.version),
-        model_id=version.tags[MODEL_ID],
+        model_id=require_model_id(version),
         text=publication.card,
         metrics=publication.metrics,
         dataset=publication.dataset,

@@ -7,7 +7,7 @@ from typing import Any
 from modelyard.inference.plain_text import is_plain, show
 from modelyard.registry.bundle_artifacts import bring_bundle
 from modelyard.registry.sample_artifacts import read_samples
-from modelyard.registry.versions import MODEL_ID, list_names, list_versions
+from modelyard.registry.versions import find_model_id, list_names, list_versions
 from modelyard.service.models.registry_state import (
     RegisteredModel,
     RegisteredVersion,
@@ -109,7 +109,7 @@ class RegistryClient:
     def _read_version(self, client: MlflowClient, version: ModelVersion) -> RegisteredVersion:
         key = (version.name, str(version.version), version.last_updated_timestamp)
         if key not in self._metrics:
-            self._metrics[key] = _read_metrics(client, version.tags.get(MODEL_ID))
+            self._metrics[key] = _read_metrics(client, find_model_id(version))
         return make_version(version.version, version.tags, self._metrics[key])
 
 
