@@ -58,7 +58,7 @@ def test_too_few_pictures_name_the_parameter() -> None:
 
 def test_a_class_without_a_picture_in_a_split_is_an_error() -> None:
     lacking = make_digits(10).take(range(9))
-    with pytest.raises(ModelyardError, match="10 classes in the test split, there is none of 3: add some"):
+    with pytest.raises(ModelyardError, match="10 classes in the test split, got none of 3: add some"):
         split_dataset(Obtained(make_digits(40), None, lacking, "here"), describe_idx(sha256={}))
 
 

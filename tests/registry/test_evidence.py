@@ -128,7 +128,7 @@ def test_a_tag_that_leads_out_of_its_run_reads_nothing(registry: EvaluatedRegist
     relative = os.path.relpath(outside, kept.parent)
     for tag in (str(outside), relative, f"evaluation/../{relative}", f"%2e%2e/{relative}", outside.as_uri()):
         registry.client.set_model_version_tag("mnist", "1", "evaluation.artifacts", tag)
-        told = rf"expected {re.escape(tag)}/predictions.npz in its run .*, there is no such file: "
+        told = rf"expected {re.escape(tag)}/predictions.npz in its run .*, but there is no such file: "
         with pytest.raises(ModelyardError, match=told):
             read_kept_predictions(registry.tracking, read(registry, "1"))
 

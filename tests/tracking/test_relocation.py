@@ -95,7 +95,7 @@ def test_artifacts_that_are_gone_are_no_move(before: Path, move: Move) -> None:
 
 
 def test_a_server_is_refused() -> None:
-    with pytest.raises(ModelyardError, match="expected a SQLite database, the store is http://example"):
+    with pytest.raises(ModelyardError, match="expected a SQLite database, but the store is http://example"):
         relocate("http://example.org")
 
 

@@ -41,7 +41,7 @@ def refuse_empty_classes(labels: Labels, classes: Sequence[str], split: str) -> 
     missing = [name for name, count in zip(classes, counts, strict=True) if count == 0]
     if missing:
         raise ModelyardError(
-            f"expected a picture of each of {len(classes)} classes in the {split} split, there is none of "
+            f"expected a picture of each of {len(classes)} classes in the {split} split, got none of "
             f"{', '.join(missing[:10])}: add some (copies count as one picture), let the split take more, or "
             "list other `classes`"
         )

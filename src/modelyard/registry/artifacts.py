@@ -22,7 +22,9 @@ def fetch_bundle(store: Store, version: ModelVersion, folder: Path | None = None
 
     uri, key = f"models:/{version.name}/{version.version}", version.tags.get(CONTENT_KEY)
     if not is_content_key(key):
-        raise ModelyardError(f"{uri}: expected a version that modelyard registered, it has no {CONTENT_KEY}")
+        raise ModelyardError(
+            f"{uri}: expected a version registered by modelyard, but it has no {CONTENT_KEY}"
+        )
     try:
         location = store.client.get_model_version_download_uri(version.name, str(version.version))
         bundle = read_bundle(bring_bundle(location, folder, store.uri))

@@ -102,7 +102,7 @@ def read_kept_predictions(store: Store, evidence: Evidence) -> tuple[Predictions
     if not {REPORT, PREDICTIONS} <= list_kept(store, evidence):
         raise ModelyardError(
             f"{evidence.uri}: expected {evidence.evaluation}/{PREDICTIONS} in its run "
-            f"{evidence.run_id or '(it has none)'}, there is no such file: "
+            f"{evidence.run_id or '(it has none)'}, but there is no such file: "
             "evaluate the same bundle and register it again"
         )
     classes = read_kept(store, evidence, REPORT, lambda path: _read_classes(path, evidence))

@@ -210,7 +210,7 @@ def _find_version_of_run(client: MlflowClient, name: str, run_id: str) -> ModelV
         return found[0]
     if found:
         numbers = ", ".join(str(number) for number in sorted(int(version.version) for version in found))
-        raise UsageError(f"run {run_id}: expected a run of one version of {name}, it has {numbers}: name one")
+        raise UsageError(f"run {run_id}: expected a run of one version of {name}, got {numbers}: name one")
     run = ask(client.get_run, run_id)
     if run is None:
         raise UsageError(f"run {run_id}: there is no such run; `modelyard history {name}` lists versions")

@@ -136,7 +136,7 @@ def _check_answer(part: Part, response: requests.Response) -> int:
     if code >= 500 or code == codes.too_many_requests:
         raise _Broken(f"the server answers {code} {response.reason}")
     if code not in (codes.ok, codes.partial_content):
-        raise Unreachable(part.url, f"expected a file, the server answers {code} {response.reason}")
+        raise Unreachable(part.url, f"expected a file, but the server answers {code} {response.reason}")
     if "html" in response.headers.get("Content-Type", "").lower():
         raise Unreachable(part.url, "expected a file, got an HTML page")
     if code == codes.ok:

@@ -94,7 +94,7 @@ class Space:
         try:
             place, last = _find(self._base, name)
         except (KeyError, IndexError, TypeError, ValueError):
-            return "expected a parameter of params.yaml, it has none of this name"
+            return "expected a parameter of params.yaml, but it has none with this name"
         if above := next((other for other in self.names if name.startswith(f"{other}.")), None):
             return f"expected parameters that do not overlap, {above} holds it"
         if dimension.choices is None:

@@ -28,12 +28,12 @@ def check_tables(database: Path) -> None:
     missing = sorted({*Base.metadata.tables, SqlRegisteredModel.__tablename__} - found)
     if not found:
         raise ModelyardError(
-            f"expected MLflow's tables in {database}, it is empty: `make repro` makes them, and "
+            f"expected MLflow's tables in {database}, but it is empty: `make repro` makes them, and "
             "MLFLOW_TRACKING_URI names another"
         )
     if missing:
         raise ModelyardError(
-            f"expected MLflow's tables in {database}, it lacks {missing[0]}: copy it, then "
+            f"expected MLflow's tables in {database}, but it lacks {missing[0]}: copy it, then "
             "`mlflow db upgrade sqlite:///FILE` brings that of an older MLflow up to date; or name another "
             "with MLFLOW_TRACKING_URI"
         )

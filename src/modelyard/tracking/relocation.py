@@ -50,7 +50,7 @@ def relocate(uri: str) -> int:
     database = database_file(uri)
     if database is None:
         raise ModelyardError(
-            f"expected a SQLite database, the store is {uri}: a server is told where its artifacts are "
+            f"expected a SQLite database, but the store is {uri}: a server is told where its artifacts are "
             "when it starts (`mlflow server --artifacts-destination`)"
         )
     here = database.absolute().parent

@@ -44,7 +44,7 @@ def open_store() -> Store:
     _ask_server(uri)
     if database is not None and not database.is_file():
         raise ModelyardError(
-            f"expected the tracking database {database}, there is none: `make repro` makes it, and "
+            f"expected the tracking database {database}, but there is none: `make repro` makes it, and "
             "MLFLOW_TRACKING_URI names another"
         )
     set_defaults(PATIENCE)

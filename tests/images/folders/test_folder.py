@@ -113,7 +113,7 @@ def test_what_lacks_is_taken_from_train_only(tmp_path: Path) -> None:
 
 def test_a_class_that_test_lacks_is_an_error(tmp_path: Path) -> None:
     obtained = obtain(tmp_path, name_classes("train/ant", "train/bee", "test/ant"))
-    with pytest.raises(ModelyardError, match=r"2 classes in the test split, there is none of bee"):
+    with pytest.raises(ModelyardError, match=r"2 classes in the test split, got none of bee"):
         split_dataset(obtained, describe_folder())
 
 
@@ -402,7 +402,7 @@ def test_a_class_too_small_for_all_splits_is_named(tmp_path: Path) -> None:
     obtained = obtain(
         tmp_path, name_classes("ant", "bee") | {f"cow/{n}.png": NOISE[100 + n] for n in range(2)}
     )
-    with pytest.raises(ModelyardError, match=r"in the test split, there is none of cow: add some"):
+    with pytest.raises(ModelyardError, match=r"in the test split, got none of cow: add some"):
         split_dataset(obtained, describe_folder())
 
 

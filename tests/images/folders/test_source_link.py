@@ -117,9 +117,9 @@ def test_a_missing_folder_is_named_with_the_places_where_it_was_looked_for(
     with pytest.raises(ModelyardError) as refused:
         lay_source("none", LINK)
     assert str(refused.value) == (
-        f"data.path: expected a folder, there is no {repository}/none and no {tmp_path}/none"
+        f"data.path: expected a folder, but there is no {repository}/none and no {tmp_path}/none"
     )
-    with pytest.raises(ModelyardError, match=r"data.path: expected a folder, there is no /no/where$"):
+    with pytest.raises(ModelyardError, match=r"data.path: expected a folder, but there is no /no/where$"):
         lay_source("/no/where", LINK)
     assert not LINK.exists()
 

@@ -229,8 +229,8 @@ def test_a_rollback_passes_over_champions_that_are_gone_or_foreign_and_says_so(
     registry.client.delete_model_version("mnist", "2")
     assert roll_back(store, "mnist").version == 1
     told = capsys.readouterr().err
-    assert "mnist: version 4, a champion before, was not published by modelyard: it is skipped" in told
-    assert "mnist: version 2, a champion before, is gone: it is skipped" in told
+    assert "mnist: version 4, an earlier champion, was not published by modelyard: it is skipped" in told
+    assert "mnist: version 2, an earlier champion, is gone: it is skipped" in told
 
 
 @pytest.mark.parametrize("how", ["alias", "version"])

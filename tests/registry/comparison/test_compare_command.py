@@ -19,7 +19,7 @@ from small_registry import SmallRegistry
 
 WRONG = (1, *RIGHT[1:])
 OTHER_DATA = replace(PICTURES, levels=255 - PICTURES.levels)
-SHARED_RUN = "expected a run of one version of mnist, it has 4, 5: name one"
+SHARED_RUN = "expected a run of one version of mnist, got 4, 5: name one"
 
 
 class Compared(EvaluatedRegistry):
@@ -187,7 +187,7 @@ def test_a_missing_database_is_not_made(
 ) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
     assert main(["compare", "mnist", "1", "2"]) == 1
-    assert f"expected the tracking database {tmp_path}/mlflow.db, there is none" in only_line(capsys)
+    assert f"expected the tracking database {tmp_path}/mlflow.db, but there is none" in only_line(capsys)
     assert list(tmp_path.iterdir()) == []
 
 

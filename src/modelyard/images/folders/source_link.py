@@ -48,7 +48,7 @@ def _find_folder(path: str, link: Path, key: str) -> Path:
     places = [Path.cwd() / path] if Path(path).is_absolute() else [Path.cwd() / path, find_root() / path]
     target = next((place for place in places if place.exists()), None)
     if target is None:
-        raise ModelyardError(f"{key}: expected a folder, there is no {' and no '.join(map(str, places))}")
+        raise ModelyardError(f"{key}: expected a folder, but there is no {' and no '.join(map(str, places))}")
     if not target.is_dir():
         raise ModelyardError(f"{key}: expected a folder, {target} is not one")
     here = link.parent.resolve() / link.name

@@ -152,7 +152,7 @@ def _find_previous(store: Store, name: str, past: Record) -> ModelVersion:
         if found is not None and CONTENT_KEY in found.tags:
             return found
         fault = "is gone" if found is None else "was not published by modelyard"
-        warn(f"{name}: version {number}, a champion before, {fault}: it is skipped")
+        warn(f"{name}: version {number}, an earlier champion, {fault}: it is skipped")
     raise ModelyardError(
         f"{name}: expected an earlier champion, found none in its history that still exists: "
         "name a version with --to"

@@ -50,7 +50,7 @@ def _ask(store: Store, champion: Evidence, pictures: Pictures) -> Predictions:
     bundle = fetch_bundle(store, find_version(store.client, champion.name, str(champion.version)))
     labels = [label.name for label in bundle.labels]
     if labels != list(pictures.classes):
-        raise ModelyardError(f"{champion.uri}: expected the classes of the recent pictures, it has others")
+        raise ModelyardError(f"{champion.uri}: expected the classes of the recent pictures, got others")
     try:
         return predict_recent(Predictor(bundle, limits=LIMITS), pictures)[0]
     except BundleError as error:

@@ -152,7 +152,7 @@ def _check_comparable(first: Evidence, second: Evidence) -> None:
         measured = any(name.startswith(("test/", "agreement/")) for name in one.metrics)
         if not one.dataset_digest or not measured:
             raise ModelyardError(
-                f"{one.uri}: expected a version that was evaluated before it was registered, it has no "
+                f"{one.uri}: expected a version that was evaluated before it was registered, but it has no "
                 "measurements: publish its bundle with `make repro`"
             )
     if first.dataset_digest != second.dataset_digest:
