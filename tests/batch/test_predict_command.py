@@ -198,7 +198,7 @@ def test_a_run_that_was_begun_in_another_way_is_not_mixed_with_this_one(
     assert predict("mnist@2", "pictures", "--out", "a.csv") == 2
     said = capsys.readouterr().err
     assert "a.csv.parts was started with version 1, now 2" in said
-    assert said.endswith("ask as before to go on, or remove the folder\n")
+    assert said.endswith("repeat the first command, or remove the folder\n")
     Path("pictures/new.png").write_bytes(DIGITS[3])
     assert predict("mnist@1", "pictures", "--out", "a.csv") == 2
     assert "was started with pictures" in capsys.readouterr().err

@@ -108,7 +108,7 @@ def begin(folder: Path, run: Mapping[str, Any], facts: Mapping[str, Any]) -> dic
     if begun != run:
         changed = [f"{key} {begun.get(key)}, now {run.get(key)}" for key in run if begun.get(key) != run[key]]
         raise UsageError(
-            f"{folder} was started with {'; '.join(changed)}: ask as before to continue, or remove the folder"
+            f"{folder} was started with {'; '.join(changed)}: repeat the first command, or remove the folder"
         )
     return kept
 
