@@ -331,7 +331,7 @@ def test_workers_that_cannot_even_start_end_the_run_with_one_line(
             "--out: expected a file, got the folder empty.csv",
         ),
         (["mnist@3", "pictures", "--out", "a.csv"], 1, "models:/mnist/3: its artifacts cannot be fetched"),
-        (["mnist@1", "empty", "--out", "a.csv"], 1, "expected pictures, found none"),
+        (["mnist@1", "empty", "--out", "a.csv"], 1, "expected pictures, found no files"),
         (["mnist@1", "torn.parquet", "--out", "a.csv"], 1, "torn.parquet: expected a Parquet file"),
         (["mnist@1", "in.parquet", "--out", "a.csv"], 2, "expected a column 'image', found picture"),
         (["mnist@1", "--files", "none", "--out", "a.csv"], 1, "--files none: expected a list of files"),

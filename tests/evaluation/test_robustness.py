@@ -137,7 +137,7 @@ def test_a_process_that_is_killed_ends_the_work_with_a_line(
     served: Served, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     use_two_processes(monkeypatch)
-    with pytest.raises(ModelyardError, match="was ended from outside"):
+    with pytest.raises(ModelyardError, match="was killed"):
         ask_for_all(partial(_kill, os.getpid()), served.predictor, BANDS, range(COUNT), "asking", 0)
 
 

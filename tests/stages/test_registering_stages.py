@@ -106,5 +106,5 @@ def test_bundles_of_both_roles_become_versions_and_the_champions_answer(
 
 
 def test_nothing_to_register_is_an_error(repository: Path, run: Run) -> None:
-    assert "expected a bundle in bundles, there is none" in run("register.py", REGISTER)
+    assert "expected a bundle in bundles, but there is none" in run("register.py", REGISTER)
     assert not Path("registered.json").exists()

@@ -42,7 +42,7 @@ def ask_for_all(
     `seconds` is roughly what this process alone would need; the answers do not depend on it.
 
     Raises:
-        ModelyardError: a file cannot be read, the bundle cannot answer, or a process was ended from outside.
+        ModelyardError: a file cannot be read, the bundle cannot answer, or a process was killed.
     """
     processes = min(count_processors(), MOST_PROCESSES) if seconds > PATIENCE_S else 1
     with ExitStack() as stack:
@@ -58,7 +58,7 @@ def ask_for_all(
             return list(bar)
         except BrokenProcessPool:
             raise ModelyardError(
-                f"{predictor.bundle.folder}: a process that asked it was ended from outside, perhaps "
+                f"{predictor.bundle.folder}: a process that was using it was killed, perhaps "
                 "because memory ran out: close other programs and run again"
             ) from None
 

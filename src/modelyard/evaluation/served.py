@@ -78,7 +78,7 @@ def find_bundles(folder: Path) -> list[Path]:
     found = sorted(path for path in folder.glob("*") if path.is_dir())
     if not found:
         raise ModelyardError(
-            f"expected a bundle in {folder}, there is none: the stage that packages says why"
+            f"expected a bundle in {folder}, but there is none: the stage that packages says why"
         )
     return found
 

@@ -146,7 +146,7 @@ def write_bundle(
         BundleError: an argument makes no valid bundle, or `folder` holds something else.
     """
     if folder.exists() and not (folder / PROVENANCE).is_file() and any(folder.iterdir()):
-        raise BundleError(f"{folder} holds files that are no bundle: remove it, or name another folder")
+        raise BundleError(f"{folder} holds files that are not a bundle: remove it, or name another folder")
     folder.parent.mkdir(parents=True, exist_ok=True)
     about = {"format": FORMAT, "name": name, "precision": precision, "provenance": provenance}
     with tempfile.TemporaryDirectory(prefix=f".{folder.name}.", dir=folder.parent) as beside:

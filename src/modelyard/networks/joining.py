@@ -131,7 +131,7 @@ def read_model(model: bytes, most_outputs: int = 1) -> Any:
     try:
         read = ModelT.InitFromPackedBuf(model)
     except (struct.error, TypeError, ValueError, IndexError) as error:
-        raise ModelyardError(f"expected a whole LiteRT model, it cannot be parsed ({error})") from None
+        raise ModelyardError(f"expected a whole LiteRT model, but it cannot be parsed ({error})") from None
     counts = [(len(graph.inputs), len(graph.outputs)) for graph in read.subgraphs]
     if len(counts) != 1 or counts[0][0] != 1 or not 1 <= counts[0][1] <= most_outputs:
         raise ModelyardError(f"expected a LiteRT model of one graph with one input and output, got {counts}")

@@ -22,6 +22,8 @@ Floats = NDArray[np.float32]
 _MOST_PICTURES, _PROTOTYPES = 10_000, 300
 # Ranks are told in thousandths. With fewer pictures than these, they say too little.
 _RANKS, FEWEST_PICTURES = 1_000, 20
+# Of distances, 0..2, which LiteRT rounds in other places than Keras: no difference that small changes a rank.
+_ROUNDING = 1e-5
 _BATCH = 500
 # Added to a squared length, so that features that are all 0 have a distance, the largest.
 _SMALLEST = 1e-12
@@ -45,7 +47,7 @@ def add_unlikeness(network: "keras.Model", training: Examples, validation: Examp
     prototypes = find_prototypes(*ask_network(features, training.inputs[chosen]))
     [held_out] = ask_network(features, validation.inputs)
     distances = 1 - (_normalize(held_out) @ prototypes.T).max(axis=1)
-    ranks = np.quantile(distances, (np.arange(_RANKS) + 0.5) / _RANKS).astype(np.float32)
+    ranks = np.quantile(distances, (np.arange(_RANKS) + 0.5) / _RANKS).astype(np.float32) + _ROUNDING
     squares = keras.ops.sum(last * last, axis=-1, keepdims=True)
     unit = last * keras.ops.rsqrt(squares + _SMALLEST)
     nearest = keras.ops.max(unit @ prototypes.T, axis=-1, keepdims=True)

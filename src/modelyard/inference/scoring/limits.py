@@ -50,9 +50,7 @@ def check_body(body: bytes) -> None:
         Refused: 413 if there is too much of something, else 400.
     """
     if len(body) > _MOST_NODES and sum(map(body.count, (b",", b"[", b"{"))) > _MOST_NODES:
-        raise Refused(
-            413, f"more lists and values than {MOST_IMAGES} images have, which is all that is allowed"
-        )
+        raise Refused(413, f"more lists and values than {MOST_IMAGES} images have, the most that are allowed")
     short = _shorten_texts(body)
     _check_depth(short)
     fields = _load(short)

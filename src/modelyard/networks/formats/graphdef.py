@@ -31,7 +31,9 @@ def parse_graph(content: bytes) -> "GraphDef":
     try:
         graph.ParseFromString(content)
     except DecodeError as error:
-        raise ModelyardError(f"expected a frozen TensorFlow graph, it cannot be parsed ({error})") from None
+        raise ModelyardError(
+            f"expected a frozen TensorFlow graph, but it cannot be parsed ({error})"
+        ) from None
     if not graph.node:
         raise ModelyardError("expected a frozen TensorFlow graph, got one without nodes")
     _check_ops(graph)

@@ -69,7 +69,7 @@ def check_saved_model(content: bytes) -> "SignatureDef":
     try:
         graphs = SavedModel.FromString(content).meta_graphs
     except DecodeError as error:
-        raise ModelyardError(f"expected a saved_model.pb, it cannot be parsed ({error})") from None
+        raise ModelyardError(f"expected a saved_model.pb, but it cannot be parsed ({error})") from None
     if len(graphs) != 1 or not graphs[0].HasField("object_graph_def"):
         raise ModelyardError(
             "expected a SavedModel of TensorFlow 2 with one graph, got one of TensorFlow 1 or "
