@@ -31,7 +31,9 @@ def register(paths: Namespace, params: Params) -> None:
                 }
                 print(f"{role}/{precision} is models:/{version.name}/{version.version}")
     if not registered:
-        raise ModelyardError(f"expected a bundle in {paths.bundles}, but there is none: `dvc repro` packages one")
+        raise ModelyardError(
+            f"expected a bundle in {paths.bundles}, but there is none: `dvc repro` packages one"
+        )
     write_json(paths.registered, registered)
 
 
