@@ -306,9 +306,13 @@ def test_at_sigterm_each_worker_writes_its_last_rows_within_the_grace(folder: Pa
     service = Service(folder, workers=2, recording={"place": str(tmp_path)})
     headers = {"Connection": "close"}
     try:
+        ids = []
         with ThreadPoolExecutor(8) as threads:
-            asked = [threads.submit(service.post, PREDICT, FILES[3], headers=headers) for _ in range(200)]
-            ids = [answer.result().headers["x-request-id"] for answer in asked]
+            # The service is ready with one worker; the other one may need some seconds more.
+            for _ in range(40):
+                asked = [threads.submit(service.post, PREDICT, FILES[3], headers=headers) for _ in range(16)]
+                ids += [answer.result().headers["x-request-id"] for answer in asked]
+                time.sleep(0.1)
         assert list_parts(tmp_path) == []
         started = time.monotonic()
     finally:
