@@ -270,6 +270,19 @@ def test_another_kind_of_picture_is_sent_as_a_png(visit: Visit) -> None:
     label(page).get_by_text("red").wait_for()
 
 
+def test_a_picture_that_comes_before_the_models_are_known_is_asked_about(visit: Visit) -> None:
+    page = visit("colours")
+    held: list[Any] = []
+    page.route("**/models", lambda route: held.append(route))
+    with page.expect_request("**/models"):
+        page.reload()
+    give(page, "drop", ("red.png", "image/png", encode(RED)))
+    page.wait_for_timeout(300)
+    (route,) = held
+    route.continue_()
+    label(page).get_by_text("red").wait_for()
+
+
 @pytest.mark.parametrize(
     ("name", "kind", "content", "told"),
     [

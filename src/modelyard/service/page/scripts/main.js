@@ -30,8 +30,10 @@ function canBeDrawn(model) {
 async function load() {
   clearTimeout(timer);
   try {
-    models = await ask("models");
-    tell(find("problem"), models.length ? "" : "No model is served yet. This page keeps checking.");
+    const served = await ask("models");
+    tell(find("problem"), served.length ? "" : "No model is served yet. This page keeps checking.");
+    // What was shown stays where the service has no model any more.
+    if (served.length) models = served;
     find("docs").hidden = hasToken();
     find("token").hidden = true;
   } catch (error) {
@@ -78,6 +80,8 @@ async function offerSamples(model) {
 async function askAboutPicture() {
   const mine = ++turn;
   const model = findModel();
+  // A picture can be dropped before the models are known; showModel asks about it then.
+  if (!model) return;
   const drawn = canBeDrawn(model) && !pad.isEmpty && !pictures.chosen ? { blob: await pad.picture() } : null;
   if (mine !== turn) return;
   const words = canBeDrawn(model) ? "Draw something, or add a picture." : "Add a picture to see the answer here.";
