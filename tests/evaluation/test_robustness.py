@@ -44,7 +44,6 @@ def use_two_processes(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let two processes ask, however few pictures there are, and on one processor too."""
     monkeypatch.setattr("modelyard.evaluation.asking.PATIENCE_S", -1.0)
     monkeypatch.setattr("modelyard.evaluation.asking.count_processors", lambda: 2)
-    monkeypatch.setattr("modelyard.evaluation.asking.PORTION", 3)
 
 
 def test_a_right_answer_is_one_to_the_corrupted_picture_as_it_is_served(served: Served) -> None:

@@ -31,7 +31,8 @@ Ask: TypeAlias = Callable[[Predictor, Files, int], R]
 PATIENCE_S = 2.0
 # Each holds the network's weights once more.
 MOST_PROCESSES = 4
-PORTION = 32
+# Of places, so that a process is not asked for each one; fewer where that leaves no work for the others.
+MOST_AT_ONCE, SHARES = 32, 4
 
 
 def ask_for_all(
@@ -51,7 +52,8 @@ def ask_for_all(
             setting = (ask, predictor.bundle.folder, files)
             # Spawned, since a forked process may hang on a lock that a thread of this one held.
             pool = ProcessPoolExecutor(processes, get_context("spawn"), _set_up, setting)
-            given = stack.enter_context(pool).map(_ask_here, places, chunksize=PORTION)
+            portion = min(MOST_AT_ONCE, -(-len(places) // (SHARES * processes)))
+            given = stack.enter_context(pool).map(_ask_here, places, chunksize=portion)
         # Nothing is shown unless stderr is a terminal.
         bar = tqdm(given, title, len(places), unit="picture", file=sys.stderr, delay=PATIENCE_S, disable=None)
         try:
@@ -70,7 +72,8 @@ def _set_up(ask: Ask[Any], folder: Path, files: Files) -> None:
     global _setting  # this process's own
     # Ctrl-C reaches every process of a terminal; the first one ends the others.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    _setting = ask, Predictor(read_bundle(folder), limits=LIMITS), files
+    # Two threads within a network are slower than two processes with one thread each, and answer the same.
+    _setting = ask, Predictor(read_bundle(folder), interpreters=1, threads=1, limits=LIMITS), files
     # Nothing else tells a process that the first one was killed.
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
