@@ -3,7 +3,7 @@
 import argparse
 import shutil
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
@@ -11,25 +11,25 @@ from typing import Any
 
 from benchmarks import command
 from benchmarks.command import SCRATCH, Tell
+from benchmarks.recording.blocks import open_askers
 from benchmarks.recording.counting import IMAGE, Told, count_rows, read_metrics
 from benchmarks.recording.modes import (
     ON,
     PICTURES,
     SHADOW,
-    TITLES,
     find_versions,
     launch_modes,
-    write_pictures,
+    read_files,
 )
 from benchmarks.recording.summary import judge, list_counts, list_loads, summarise
 from benchmarks.report import Report, list_goals
-from benchmarks.serving.load import Load, find_wrk, put_load
+from benchmarks.serving.load import Load, find_wrk, put_load, write_bodies
 from benchmarks.serving.processes import HOST, Running, start
 from benchmarks.serving.questions import MNIST
 from modelyard.tracking.address import tracking_uri
 
-SECONDS, ROUNDS, REQUESTS = 2, 9, 200_000
-CONNECTIONS, MANY, PIECE_S = (1, 8), 8, 10
+ROUNDS, BLOCK, REQUESTS = 200, 96, 200_000
+CONNECTIONS, MANY, WARM_UP_S, PIECE_S = (1, 8), 8, 1, 10
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -42,8 +42,7 @@ def read_options(arguments: Sequence[str] | None) -> argparse.Namespace:
     """Read the command line."""
     parser = command.start_parser("recording", "Measure what a record of the answers costs, in one run.")
     for name, default, about in (
-        ("seconds", SECONDS, "of each load"),
-        ("rounds", ROUNDS, "to take medians of"),
+        ("rounds", ROUNDS, f"of a block of {BLOCK} requests to each service"),
         ("requests", REQUESTS, "that are counted with a record"),
     ):
         told = f"{about} (default: %(default)s)"
@@ -53,7 +52,7 @@ def read_options(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 def is_full(given: argparse.Namespace) -> bool:
     """Say whether it is measured for as long as the committed results were."""
-    return bool(given.seconds >= SECONDS and given.rounds >= ROUNDS and given.requests >= REQUESTS)
+    return bool(given.rounds >= ROUNDS and given.requests >= REQUESTS)
 
 
 def measure(given: argparse.Namespace, tell: Tell) -> Report:
@@ -64,7 +63,8 @@ def measure(given: argparse.Namespace, tell: Tell) -> Report:
     shutil.rmtree(scratch, ignore_errors=True)
     scratch.mkdir()
     bodies, launches = scratch / "digits", launch_modes(registry, scratch)
-    write_pictures(bodies)
+    files = read_files()
+    write_bodies(bodies, files)
     records: list[dict[str, Any]] = []
     with ExitStack() as stack:
         services = {
@@ -72,11 +72,10 @@ def measure(given: argparse.Namespace, tell: Tell) -> Report:
         }
         for running in services.values():
             running.await_answers()
-            _put_load(running, MANY, given.seconds, bodies)
-        others = 0.0
-        for number in range(given.rounds):
-            others = max(others, command.measure_other_programs(tell))
-            records += _measure_round(services, number, given.seconds, bodies, tell)
+            _put_load(running, MANY, WARM_UP_S, bodies)
+        others = command.measure_other_programs(tell)
+        for connections in CONNECTIONS:
+            records += _ask_in_turn(services, connections, given.rounds, files, tell)
         while read_metrics(services[ON]).answered < given.requests:
             _put_load(services[ON], MANY, PIECE_S, bodies)
         told = {mode: _ask_at_last(running) for mode, running in services.items()}
@@ -88,7 +87,8 @@ def measure(given: argparse.Namespace, tell: Tell) -> Report:
     ]
     frame = summarise(records, peak_mb)
     about = [command.describe_machine(("pyarrow", "ai-edge-litert")), versions]
-    about += [f"{given.rounds} x {given.seconds} s", f"other programs used at most {others:.0%} of the cores"]
+    about += [f"{given.rounds} blocks of {BLOCK} requests to each service, in turn"]
+    about += [f"other programs used {others:.0%} of the cores before"]
     kept = f"{told[PICTURES].kept:,} pictures kept, {told[PICTURES].dropped[IMAGE]:,} dropped"
     tables = {"Loads": list_loads(frame), f"Rows ({kept})": list_counts(counts)}
     tables |= list_goals(judge(frame, counts))
@@ -96,18 +96,20 @@ def measure(given: argparse.Namespace, tell: Tell) -> Report:
     return Report("recording", "What a record costs", "; ".join(about), tables, frame)
 
 
-def _measure_round(
-    services: Mapping[str, Running], number: int, seconds: int, bodies: Path, tell: Tell
+def _ask_in_turn(
+    services: dict[str, Running], connections: int, rounds: int, files: Sequence[bytes], tell: Tell
 ) -> list[dict[str, Any]]:
-    """Load each service in turn; another one begins in each round."""
+    """Ask each service about the same block of files in turn; another one begins in each round."""
     modes, records = list(services), []
-    turned = modes[number % len(modes) :] + modes[: number % len(modes)]
-    for connections in CONNECTIONS:
-        for mode in turned:
-            load = _put_load(services[mode], connections, seconds, bodies)
-            records.append({"mode": mode, "connections": connections, "round": number, **asdict(load)})
-            told = f"{load.requests_per_s:8,.1f}/s  p50 {load.p50_ms:6.2f} ms  p99 {load.p99_ms:6.2f} ms"
-            tell(f"round {number + 1}  {TITLES[mode]:22}  {connections} conn. {told}")
+    question = services[ON].launch.questions[MNIST]
+    tell(f"{rounds} rounds over {connections} connection{'s' * (connections > 1)}")
+    with open_askers(services, question, connections) as askers:
+        for number in range(rounds):
+            block = [files[(number * BLOCK + place) % len(files)] for place in range(BLOCK)]
+            turn = number % len(modes)
+            for mode in modes[turn:] + modes[:turn]:
+                load = askers[mode].ask(block)
+                records.append({"mode": mode, "connections": connections, "round": number, **asdict(load)})
     return records
 
 

@@ -1,10 +1,8 @@
 """The same service in four modes: without a record, with one, with all pictures, and with a shadow."""
 
 import sys
-from itertools import islice
 from pathlib import Path
 
-from benchmarks.serving.load import write_bodies
 from benchmarks.serving.networks import DIGIT
 from benchmarks.serving.processes import PORT, Launch
 from benchmarks.serving.questions import MNIST, Question
@@ -35,12 +33,12 @@ def find_versions(registry: str) -> str:
     return f"{MNIST} {champion}, its shadow {challenger}"
 
 
-def write_pictures(path: Path) -> None:
-    """Write the files that all modes are asked about, one after the other: digits to train on."""
+def read_files() -> list[bytes]:
+    """Read the files that all modes are asked about, one after the other: digits to train on."""
     if not TRAINING.is_file():
         raise ModelyardError(f"{TRAINING} is missing, which `make repro` makes: run it first")
     pictures = read_pictures(TRAINING, SOURCE)
-    write_bodies(path, map(pictures.file, islice(range(len(pictures)), MOST_PICTURES)))
+    return [pictures.file(place) for place in range(min(len(pictures), MOST_PICTURES))]
 
 
 def launch_modes(registry: str, scratch: Path) -> dict[str, Launch]:

@@ -13,8 +13,10 @@ from PIL import Image
 from modelyard.evaluation.labelled_evaluation import Mistake, worst_mistakes
 from modelyard.evaluation.measures.classification import Calibration, calibration, confusion_matrix
 from modelyard.images.pictures import Pictures, PixelPictures
-from modelyard.plots.charts import PALE_BLUE, picture, plot_confusion, plot_reliability, shorten, wrap
+from modelyard.plots.charts import PALE_BLUE, picture, shorten, wrap
+from modelyard.plots.confusion import plot_confusion
 from modelyard.plots.gallery import plot_mistakes
+from modelyard.plots.reliability import plot_reliability
 from modelyard.plots.thumbnails import make_thumbnail
 from picture_folders import hold_files
 from picture_texts import watch_texts

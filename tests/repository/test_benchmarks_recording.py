@@ -65,7 +65,7 @@ def test_rows_are_counted_by_their_role(tmp_path: Path) -> None:
 def test_only_a_full_run_replaces_the_committed_figures() -> None:
     given = read_options([])
     assert choose_results(given, is_full(given)) == RESULTS
-    for shorter in (["--seconds", "1"], ["--rounds", "2"], ["--requests", "10"]):
+    for shorter in (["--rounds", "2"], ["--requests", "10"]):
         given = read_options(shorter)
         assert choose_results(given, is_full(given)) == SCRATCH / "results"
 
@@ -110,7 +110,7 @@ def test_a_short_run_loads_all_modes_and_finds_every_answer_in_the_tables(
     registry: SmallRegistry, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     registry.point(2, "challenger")
-    options = ["--seconds", "1", "--rounds", "1", "--requests", "10", "--results", str(tmp_path / "results")]
+    options = ["--rounds", "2", "--requests", "10", "--results", str(tmp_path / "results")]
     assert main(options) == 0
     page = (tmp_path / "results" / "recording.md").read_text()
     line = r"^\| (on.*): (?:answer|shadow) \| ([\d,]+) \| 0 \| ([\d,]+) \| 0 \|$"

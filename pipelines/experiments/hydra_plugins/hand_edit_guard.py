@@ -22,7 +22,7 @@ PARAMS = Path("params.yaml")
 
 
 class HandEditGuard(SearchPathPlugin):
-    """Called once for each composition; leaves the search path alone."""
+    """Checks params.yaml when Hydra calls its plugins, before each composition; it adds no search path."""
 
     def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:  # noqa: ARG002
         """Refuse a hand edit, say what an applied experiment loses, and keep a copy of the file."""

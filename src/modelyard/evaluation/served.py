@@ -141,7 +141,11 @@ def _answer_file(predictor: Predictor, files: Files, place: int) -> tuple[Floats
     """Return the probabilities of one file (outputs,), the figures of its input, and its unlikeness."""
     ready = predictor.preprocess(files.file(place))
     given = predictor.ask(ready)
-    return given.scores, input_figures(predictor.levels(ready)[None])[0], given.unlikeness
+    return (
+        given.scores,
+        input_figures(predictor.bundle.preprocessing.levels(ready)[None])[0],
+        given.unlikeness,
+    )
 
 
 def measure_latency(answer: Callable[[], object], runs: int, warmup: int, budget_s: float = 3.0) -> Latency:

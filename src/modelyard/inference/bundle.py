@@ -12,7 +12,7 @@ import tempfile
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from modelyard.inference.bundle_files import (
     CONTENT,
@@ -25,6 +25,10 @@ from modelyard.inference.bundle_files import (
     read_json,
 )
 from modelyard.inference.plain_text import MOST_CHARACTERS, is_plain, show
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 __all__ = ["Bundle", "BundleError", "Label", "Preprocessing", "is_content_key", "read_bundle", "write_bundle"]
 
@@ -74,6 +78,11 @@ class Preprocessing:
     channels: int
     mean: float = 0.0
     scale: float = 1.0
+
+    def levels(self, ready: "NDArray[np.float32]") -> "NDArray[np.float32]":
+        """Return the levels that the fit gave, 0..255, of inputs (..., h, w, c) as the model takes them."""
+        unscaled = (self.mean, self.scale) == (0.0, 1.0)
+        return ready if unscaled else ready / self.scale + self.mean
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from modelyard.inference.bundle import Bundle, BundleError
 from modelyard.inference.decoding.arrays import read_array
 from modelyard.inference.decoding.images import ImageError, Limits, decode
 from modelyard.inference.fits import OF_DRAWINGS, fit_pixels
+from modelyard.inference.ranking import find_best, find_named
 from modelyard.inference.runtime.interpreters import Given, ModelError, Pool
 from modelyard.inference.runtime.processors import count_processors
 
@@ -89,7 +90,7 @@ class Predictor:
         except ModelError as error:
             raise BundleError(f"{bundle.model_path}: {error}", "LiteRT cannot load its model") from None
         _check_shapes(bundle, self._pool)
-        self._answered = np.array([i for i, label in enumerate(bundle.labels) if label.name is not None])
+        self._answered = find_named(label.name for label in bundle.labels)
 
     def decode(self, image: Any, ends_at: float = math.inf) -> NDArray[np.uint8]:
         """Return an image's pixels before any resize: grey (h, w) or RGB (h, w, 3), as the model wants them.
@@ -119,16 +120,10 @@ class Predictor:
             ready *= np.float32(how.scale)
         return ready
 
-    def levels(self, ready: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Return the levels that the fit gave, 0..255, from which `prepare` made the model's input."""
-        how = self.bundle.preprocessing
-        unscaled = (how.mean, how.scale) == (0.0, 1.0)
-        return ready if unscaled else ready / np.float32(how.scale) + np.float32(how.mean)
-
     def draw_input(self, ready: NDArray[np.float32]) -> bytes:
         """Draw what `prepare` made: a PNG, grey or RGB, of the levels that the fit gave, rounded."""
         how = self.bundle.preprocessing
-        levels = np.rint(self.levels(ready)).clip(0, 255).astype(np.uint8)
+        levels = np.rint(how.levels(ready)).clip(0, 255).astype(np.uint8)
         stream = io.BytesIO()
         Image.fromarray(levels[:, :, 0] if how.channels == 1 else levels).save(
             stream, "PNG", compress_level=1
@@ -236,13 +231,9 @@ class Predictor:
         except ModelError as error:
             raise BundleError(f"{self.bundle.folder}: {error}", "its model gives no answer") from None
 
-    def find_best(self, scores: NDArray[np.float32], count: int) -> NDArray[np.int64]:
-        """Return the `count` best outputs (..., count) for scores (..., outputs), in the order of answers."""
-        return self._answered[np.argsort(-scores[..., self._answered], kind="stable")[..., :count]]
-
     def rank(self, given: Given, count: int) -> Answer:
         """Return the `count` best labels of an image, as `predict` does."""
-        best = self.find_best(given.scores, count)
+        best = find_best(given.scores, self._answered, count)
         answer = [self._describe(int(place), float(given.scores[place])) for place in best]
         if given.unlikeness is not None:
             answer[0]["unlikeness"] = round(given.unlikeness, 4)

@@ -8,11 +8,12 @@ from modelyard.evaluation.reports import write_confusion, write_reliability
 from modelyard.evaluation.source_evaluation import ANSWERS, SourceEvaluation
 from modelyard.images.samples import read_label
 from modelyard.inference.origin import describe_origin
-from modelyard.plots.charts import plot_confusion, plot_reliability
+from modelyard.plots.confusion import plot_confusion
 from modelyard.plots.contact_sheet import AnsweredPicture, count_right, plot_contact_sheet
 from modelyard.plots.gallery import plot_mistakes
 from modelyard.plots.previews import FOLDER as PREVIEWS
 from modelyard.plots.previews import preview_answers, preview_confusion, preview_mistakes
+from modelyard.plots.reliability import plot_reliability
 from modelyard.plots.robustness import plot_robustness
 
 # Nobody looks at more.

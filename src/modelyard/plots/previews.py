@@ -9,7 +9,8 @@ from pathlib import Path
 from modelyard.evaluation.labelled_evaluation import Mistake
 from modelyard.evaluation.measures.classification import Integers
 from modelyard.images.pictures import Pictures
-from modelyard.plots.charts import draw_cells, hide_lines, name_ticks, picture
+from modelyard.plots.charts import hide_lines, picture
+from modelyard.plots.confusion import draw_cells, name_ticks
 from modelyard.plots.contact_sheet import GAP_IN, MARGIN_IN, AnsweredPicture, plot_contact_sheet
 from modelyard.plots.gallery import COLUMN_IN, draw_mistakes
 

@@ -77,7 +77,7 @@ def create_app(
 
     metrics = Metrics(functools.partial(describe_models, models), problems)
     if recording is not None:
-        record = Recording(recording, models, lambda: admission.inside, metrics.own, settings.token)
+        record = Recording(recording, models, metrics.own, settings.token)
     models.observe_loads(metrics.count_load)
     information = Information(models, settings, metrics, draining, problems)
     closing = [admission.close, lambda: loading.shutdown(wait=False)]

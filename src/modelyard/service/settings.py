@@ -44,6 +44,7 @@ class Settings:
     )
     deadline_s: float = _limit(30.0, "seconds for a request; after that a 504", _LEAST_S, _MOST_S)
     keep_alive_s: float = _limit(75.0, "seconds that an idle connection stays open", _LEAST_S, _MOST_S)
+    poll_s: float = _limit(5.0, "seconds between two looks at the registry", _LEAST_S, _MOST_S)
     drain_s: float = _limit(1.0, "seconds from SIGTERM until the port closes", 0, _MOST_S)
     token: str | None = field(default=None, repr=False)
 

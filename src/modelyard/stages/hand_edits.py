@@ -11,10 +11,10 @@ from modelyard.stages.experiments import compare_values, name_choices
 
 
 def read_unedited(params: Path, lock: Path, composed: dict[str, Any]) -> dict[str, Any]:
-    """Return the content of `params` if DVC recorded it in `lock`, and refuse an edit by hand.
+    """Return the values of `params` that DVC recorded in `lock`; refuse a file that was edited by hand.
 
-    DVC records what `dvc repro` or `dvc exp run` composed. If there is no file, or it equals `composed`, what
-    conf/ gives now, the result is empty.
+    `dvc repro` and `dvc exp run` record what they composed. {} stands for no recorded values: there is no
+    file, or it holds what conf/ gives now (`composed`) and was not recorded yet.
 
     Raises:
         ModelyardError: naming the values that would be lost, and those of conf/.

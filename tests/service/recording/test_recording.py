@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import psutil
 import pytest
 import requests
 from pyarrow import parquet
@@ -281,7 +282,7 @@ def test_a_place_that_cannot_be_written_costs_rows_and_no_answer(folder: Path, t
     assert any("cannot be written" in line for line in service.errors)
 
 
-def test_two_services_write_one_table_and_one_that_is_killed_leaves_no_torn_part(
+def test_two_services_write_one_table_and_one_that_is_killed_loses_no_row(
     folder: Path, tmp_path: Path
 ) -> None:
     services = [Service(folder, recording={"place": str(tmp_path)}) for _ in range(2)]
@@ -291,15 +292,53 @@ def test_two_services_write_one_table_and_one_that_is_killed_leaves_no_torn_part
             for service in services:
                 assert service.post(PREDICT, body, JSON).ok
         wait_for(services[0], 'modelyard_recorded_total{kind="answer"} 5000.0')
+        wait_for(services[0], 'modelyard_answers_total{label="1",model="mnist",version="1"} 5120.0')
+        recording = find_recording(services[0])
         services[0].process.kill()
         services[0].wait()
+        # The process that records writes what it was told, and ends.
+        recording.wait(20)
     finally:
         assert services[1].stop() == 0
-    rows = sum(parquet.read_metadata(part).num_rows for part in list_parts(tmp_path))
-    # The killed one loses the rows of its last part, which was not full; the other one none.
-    assert rows == 5_000 + 20 * 256
-    processes = {part.name.split("-")[-2] for part in list_parts(tmp_path)}
-    assert processes == {str(service.process.pid) for service in services}
+    assert sum(parquet.read_metadata(part).num_rows for part in list_parts(tmp_path)) == 2 * 20 * 256
+    assert len({part.name.split("-")[-2] for part in list_parts(tmp_path)}) == 2
+
+
+def find_recording(service: Service) -> psutil.Process:
+    """Return the process that records for a service of one worker."""
+    [found] = [
+        process
+        for process in psutil.Process(service.process.pid).children()
+        if "modelyard.service.recording.process" in process.cmdline()
+    ]
+    return found
+
+
+def test_where_the_process_that_records_is_killed_answers_go_on_and_lost_rows_are_counted(
+    folder: Path, tmp_path: Path
+) -> None:
+    service = Service(folder, recording={"place": str(tmp_path)})
+    try:
+        for _ in range(3):
+            assert service.post(PREDICT, FILES[3]).ok
+        wait_for(service, 'modelyard_answers_total{label="3",model="mnist",version="1"} 3.0')
+        find_recording(service).kill()
+        for _ in range(100):
+            if problems := service.get("/readyz").json()["problems"]:
+                break
+            time.sleep(0.02)
+        assert problems == [
+            "the process that records does not run, and is started again; answers are not affected"
+        ]
+        assert service.post(PREDICT, FILES[4]).ok
+        wait_for(service, 'modelyard_answers_total{label="4",model="mnist",version="1"} 1.0')
+        told = wait_for(service, 'modelyard_record_dropped_total{kind="answer",reason="failed"}')
+        assert 'modelyard_record_dropped_total{kind="answer",reason="failed"} 3.0' in told
+        assert service.get("/readyz").json()["problems"] == []
+    finally:
+        assert service.stop() == 0
+    assert [row["label"] for row in read_rows(tmp_path)] == ["4"]
+    assert sum("the process that records ended (exit code -9)" in line for line in service.errors) == 1
 
 
 def test_at_sigterm_each_worker_writes_its_last_rows_within_the_grace(folder: Path, tmp_path: Path) -> None:

@@ -1,25 +1,30 @@
 """Rows on their way to their parts: bounds, places that fail, stops."""
 
+import threading
 import time
+from multiprocessing import Pipe
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 from pyarrow import dataset
 
 from modelyard.inference.predictor import Predictor
 from modelyard.monitoring.tables import writing
-from modelyard.monitoring.tables.places import open_place
 from modelyard.monitoring.tables.schema import ANSWERS, LABELS
 from modelyard.service.models.models import ServedVersion
-from modelyard.service.recording import pending, recorder
+from modelyard.service.recording import batches
 from modelyard.service.recording.answered import Answered
+from modelyard.service.recording.batches import make_batches
 from modelyard.service.recording.counters import MOST_LABELS, OTHER, RecordingCounters
-from modelyard.service.recording.images import is_chosen
+from modelyard.service.recording.messages import Drops, Message, Status
+from modelyard.service.recording.options import RecordingOptions
+from modelyard.service.recording.process import pending, writer
+from modelyard.service.recording.process.images import is_chosen
+from modelyard.service.recording.process.writer import Writer
 from modelyard.service.recording.queues import Queue
-from modelyard.service.recording.recorder import FULL_PROBLEM, Recorder
-from modelyard.service.recording.rows import make_rows
 from tflite_models import digit_bundle, draw_band, encode
 
 FILE = encode(draw_band(3))
@@ -31,20 +36,37 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> ServedVersion:
     return ServedVersion("mnist", 1, Predictor(digit_bundle(tmp_path_factory.mktemp("served") / "mnist")))
 
 
-def answer(served: ServedVersion, images: int = 1, time_us: int = 0, role: str = "answer") -> Answered:
-    answered = Answered("an-id", time_us or time.time_ns() // 1000, role, served)
+def answer(served: ServedVersion, images: int = 1, time_us: int = 0) -> Answered:
+    answered = Answered("an-id", time_us or time.time_ns() // 1000, served)
     served.predictor.predict([FILE] * images, observe=answered.keep)
     return answered
 
 
 class Watched:
-    """A recorder with its metrics; `start` is left to the test."""
+    """A writer in a thread, with its metrics and what it told; `start` is left to the test."""
 
     def __init__(self, place: Path, images: float = 0.0) -> None:
         registry = CollectorRegistry()
         self.place = place
-        self.recorder = Recorder(open_place(str(place)), images, RecordingCounters(registry))
+        self.told = [Status()]
         self._registry = registry
+        self._given, self._giving = Pipe(duplex=False)
+        options = RecordingOptions(str(place), images)
+        self._writer = Writer(options, self.told.append, RecordingCounters(registry))
+        self._thread = threading.Thread(target=self._writer.run, args=[self._given])
+
+    def offer(self, *answered: Answered, **message: Any) -> None:
+        for batch in make_batches(answered):
+            self._giving.send(Message(batch))
+        if message:
+            self._giving.send(Message(**message))
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        self._giving.close()
+        self._thread.join(20)
 
     def count(self, name: str, **labels: str) -> float:
         return self._registry.get_sample_value(f"modelyard_{name}_total", labels) or 0.0
@@ -55,9 +77,6 @@ class Watched:
         return int(
             dataset.dataset(self.place / "answers", format="parquet", partitioning="hive").count_rows()
         )
-
-    def render(self) -> str:
-        return generate_latest(self._registry).decode()
 
 
 def wait_until(holds: Any) -> None:
@@ -72,15 +91,15 @@ def test_a_part_is_written_after_its_time_and_the_last_one_at_the_stop(
     served: ServedVersion, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     watched = Watched(tmp_path)
-    watched.recorder.start()
-    watched.recorder.offer(answer(served))
+    watched.start()
+    watched.offer(answer(served))
     time.sleep(0.5)
     assert watched.count_rows() == 0
     monkeypatch.setattr(pending, "PART_S", 0.1)
     wait_until(lambda: watched.count_rows() == 1)
     monkeypatch.setattr(pending, "PART_S", 60.0)
-    watched.recorder.offer(answer(served, 2))
-    watched.recorder.stop()
+    watched.offer(answer(served, 2))
+    watched.stop()
     assert watched.count_rows() == watched.count("recorded", kind="answer") == 3
 
 
@@ -92,17 +111,17 @@ def test_rows_wait_for_a_place_that_comes_back_and_none_is_lost_or_written_twice
     place = tmp_path / "place"
     place.write_text("in the way")
     watched = Watched(place)
-    watched.recorder.start()
-    watched.recorder.offer(answer(served))
-    wait_until(watched.recorder.problems)
-    assert watched.recorder.problems() == [
+    watched.start()
+    watched.offer(answer(served))
+    wait_until(lambda: watched.told[-1].problem)
+    assert watched.told[-1].problem == (
         "the record cannot be written (Not a directory); answers are not affected"
-    ]
-    watched.recorder.offer(answer(served, 2))
+    )
+    watched.offer(answer(served, 2))
     place.unlink()
     wait_until(lambda: watched.count_rows() == 3)
-    assert watched.recorder.problems() == []
-    watched.recorder.stop()
+    wait_until(lambda: not watched.told[-1].problem)
+    watched.stop()
     assert watched.count_rows() == 3
 
 
@@ -113,64 +132,25 @@ def test_a_place_that_stays_away_costs_the_rows_that_do_not_fit_in_memory_and_th
     monkeypatch.setattr(pending, "MOST_ROWS", 10)
     (tmp_path / "answers").write_text("in the way")
     watched = Watched(tmp_path)
-    watched.recorder.start()
+    watched.start()
     for _ in range(4):
-        watched.recorder.offer(answer(served, 4))
+        watched.offer(answer(served, 4))
     wait_until(lambda: watched.count("record_dropped", kind="answer", reason="place") == 6)
-    assert not watched.recorder.offer_label("mnist", (0, "an-id", 0, "1", "", "3", "feedback"))
-    watched.recorder.stop()
+    wait_until(lambda: watched.told[-1].is_full)
+    watched.stop()
     assert watched.count("record_dropped", kind="answer", reason="place") == 16
     assert watched.count("recorded", kind="answer") == 0
-
-
-def test_a_full_queue_costs_rows_and_readyz_is_told(
-    served: ServedVersion, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(recorder, "MOST_ROWS", 5)
-    watched = Watched(tmp_path)
-    for _ in range(4):
-        watched.recorder.offer(answer(served, 2))
-    assert watched.recorder.problems() == [FULL_PROBLEM]
-    assert watched.count("record_dropped", kind="answer", reason="queue_full") == 4
-    watched.recorder.start()
-    watched.recorder.stop()
-    assert watched.count_rows() == 4
-
-
-def test_the_images_of_a_huge_request_are_kept_as_far_as_they_fit(
-    served: ServedVersion, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("modelyard.service.recording.answered.MOST_BYTES", 3 * (28 * 28 * 4 + 40 + len(FILE)))
-    watched = Watched(tmp_path)
-    watched.recorder.offer(answer(served, 5))
-    watched.recorder.start()
-    watched.recorder.stop()
-    assert watched.count_rows() == 3
-    assert watched.count("record_dropped", kind="answer", reason="too_large") == 2
-
-
-def test_a_place_that_hangs_does_not_hold_up_the_stop(
-    served: ServedVersion, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(recorder, "STOP_S", 0.2)
-    monkeypatch.setattr(pending, "write_part", lambda *_: time.sleep(3))
-    watched = Watched(tmp_path)
-    watched.recorder.offer(answer(served))
-    watched.recorder.start()
-    started = time.monotonic()
-    watched.recorder.stop()
-    assert time.monotonic() - started < 2
 
 
 def test_pictures_that_a_stop_does_not_wait_for_are_counted_and_told(
     served: ServedVersion, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(recorder, "STOP_S", 0.0)
-    monkeypatch.setattr(recorder, "IMAGES_S", 0.0)
+    monkeypatch.setattr(writer, "LAST_IMAGES_S", 0.0)
+    monkeypatch.setattr(writer, "IMAGES_S", 0.0)
     watched = Watched(tmp_path, images=1.0)
-    watched.recorder.offer(answer(served))
-    watched.recorder.start()
-    watched.recorder.stop()
+    watched.offer(answer(served))
+    watched.start()
+    watched.stop()
     wait_until(lambda: watched.count("record_dropped", kind="image", reason="place") == 1)
     assert "1 pictures were not written before the stop" in caplog.text
 
@@ -180,9 +160,9 @@ def test_a_clock_that_jumps_over_midnight_and_back_leaves_each_row_in_its_own_da
 ) -> None:
     watched = Watched(tmp_path)
     for days in (20_000, 20_001, 19_999, 20_000):
-        watched.recorder.offer(answer(served, time_us=days * DAY_US + 1))
-    watched.recorder.start()
-    watched.recorder.stop()
+        watched.offer(answer(served, time_us=days * DAY_US + 1))
+    watched.start()
+    watched.stop()
     found = {path.parent.name for path in tmp_path.glob("answers/*/*/*")}
     assert found == {"day=2024-10-03", "day=2024-10-04", "day=2024-10-05"}
     assert watched.count_rows() == 4
@@ -192,35 +172,14 @@ def test_a_request_that_cannot_be_made_rows_is_counted_and_the_next_is_recorded(
     served: ServedVersion, tmp_path: Path
 ) -> None:
     watched = Watched(tmp_path)
-    watched.recorder.start()
+    watched.start()
     broken = answer(served)
     broken.seen[0] = broken.seen[0]._replace(image=b"no picture at all")
-    watched.recorder.offer(broken)
+    watched.offer(broken)
     wait_until(lambda: watched.count("record_dropped", kind="answer", reason="failed") == 1)
-    watched.recorder.offer(answer(served))
-    watched.recorder.stop()
+    watched.offer(answer(served))
+    watched.stop()
     assert watched.count_rows() == 1
-
-
-def test_rows_that_come_while_others_are_made_wait_for_the_next_round(
-    served: ServedVersion, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    watched, again, calls = Watched(tmp_path), answer(served), []
-
-    def make_rows_under_load(requests: list[Answered]) -> Any:
-        calls.append(len(requests))
-        watched.recorder.offer(again)
-        return make_rows(requests)
-
-    monkeypatch.setattr(recorder, "make_rows", make_rows_under_load)
-    watched.recorder.offer(again)
-    watched.recorder.start()
-    wait_until(lambda: len(calls) >= 3)
-    time.sleep(0.5)
-    # A round takes a tenth of a second; without a pause there would be a thousand in this time.
-    assert len(calls) < 50
-    monkeypatch.setattr(recorder, "make_rows", make_rows)
-    watched.recorder.stop()
 
 
 def test_what_pyarrow_imports_for_a_part_is_there_before_the_first_row(
@@ -229,9 +188,9 @@ def test_what_pyarrow_imports_for_a_part_is_there_before_the_first_row(
     made: list[tuple[Any, ...]] = []
     monkeypatch.setattr(writing, "_encode", lambda *arguments: made.append(arguments))
     watched = Watched(tmp_path)
-    watched.recorder.start()
+    watched.start()
     wait_until(lambda: made)
-    watched.recorder.stop()
+    watched.stop()
     assert made == [(ANSWERS, [])]
 
 
@@ -242,6 +201,28 @@ def test_the_share_of_pictures_is_chosen_by_their_digests(served: ServedVersion,
     assert chosen < {digest for digest in digests if is_chosen(digest, 0.2)}
     assert all(is_chosen(digest, 1.0) and not is_chosen(digest, 0.0) for digest in digests)
     assert is_chosen("f" * 64, 1.0)
+
+
+def test_what_the_service_could_not_hand_over_is_counted(tmp_path: Path) -> None:
+    watched = Watched(tmp_path)
+    watched.offer(dropped=Drops({("answer", "queue_full"): 3, ("label", "failed"): 1}))
+    watched.start()
+    watched.stop()
+    assert watched.count("record_dropped", kind="answer", reason="queue_full") == 3
+    assert watched.told[-1].settled == {"answer": 3, "label": 1}
+
+
+def test_images_are_handed_over_by_their_version_and_in_pieces(
+    served: ServedVersion, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = ServedVersion("mnist", 2, served.predictor)
+    monkeypatch.setattr(batches, "BATCH_BYTES", 2 * 28 * 28 * 4)
+    made = list(make_batches([answer(served, 3), answer(other, 1), answer(other, 1), Answered()]))
+    assert [(batch.version.number, len(batch.images)) for batch in made] == [(1, 2), (1, 1), (2, 2)]
+    for batch in made:
+        assert batch.inputs.shape == (len(batch.images), 28, 28, 1)
+        assert batch.scores.shape == (len(batch.images), 10)
+        assert np.array_equal(batch.inputs[0], served.predictor.preprocess(FILE))
 
 
 def test_labels_beyond_the_bound_are_counted_together() -> None:
@@ -270,9 +251,9 @@ def test_a_queue_refuses_what_does_not_fit_by_rows_or_by_bytes() -> None:
 def test_labels_are_written_beside_the_answers(tmp_path: Path) -> None:
     watched = Watched(tmp_path)
     row = (20_000 * DAY_US, "an-id", 0, "1", "", "3", "feedback")
-    assert watched.recorder.offer_label("mnist", row)
-    watched.recorder.start()
-    watched.recorder.stop()
+    watched.offer(labels=(("mnist", row),))
+    watched.start()
+    watched.stop()
     [found] = (
         dataset.dataset(tmp_path / "labels", format="parquet", partitioning="hive").to_table().to_pylist()
     )

@@ -1,9 +1,11 @@
 """A shadow: it answers what the champion has answered, in time that nobody needs, and is dropped first."""
 
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import requests
 from prometheus_client import CollectorRegistry
@@ -11,12 +13,16 @@ from pyarrow import dataset
 
 from modelyard.inference.predictor import Predictor
 from modelyard.inference.runtime.interpreters import Given
-from modelyard.monitoring.tables.schema import ANSWER, SHADOW
+from modelyard.monitoring.tables.schema import SHADOW
 from modelyard.service.models.models import ServedVersion, Unavailable, UnknownModel
-from modelyard.service.recording import shadow as shadows
+from modelyard.service.recording import challengers
 from modelyard.service.recording.answered import Answered
+from modelyard.service.recording.batches import make_batches
+from modelyard.service.recording.challengers import ChallengerSearch
 from modelyard.service.recording.counters import RecordingCounters
-from modelyard.service.recording.shadow import Shadow
+from modelyard.service.recording.messages import Batch, Challenger
+from modelyard.service.recording.process import shadow as shadows
+from modelyard.service.recording.process.shadow import Shadow
 from service_process import run_serve
 from small_registry import SEVEN, SmallRegistry
 from tflite_models import digit_bundle, digit_model, draw_band, encode
@@ -32,6 +38,11 @@ class Pair:
         bundle = digit_bundle(folder / "2", digit_model(5.0), fit=fit)
         self.challenger: ServedVersion | Exception = ServedVersion("mnist", 2, Predictor(bundle))
 
+    @property
+    def found(self) -> Challenger:
+        assert isinstance(self.challenger, ServedVersion)
+        return Challenger(1, 2, self.challenger.predictor.bundle.folder)
+
     def get(self, name: str, alias: str | None = None) -> ServedVersion:
         assert name == "mnist"
         if alias is None:
@@ -42,32 +53,32 @@ class Pair:
 
 
 class Watched:
-    """A shadow of a pair, with what it recorded."""
+    """A shadow of a pair, with its metrics; which challenger there is, it is told by the test."""
 
-    def __init__(self, pair: Pair, inside: int = 0) -> None:
-        self.pair, self.inside = pair, inside
-        self.recorded: list[Answered] = []
+    def __init__(self, pair: Pair) -> None:
+        self.pair = pair
         self._registry = CollectorRegistry()
-        counters = RecordingCounters(self._registry)
-        models: Any = pair
-        self.shadow = Shadow(models, "challenger", lambda: self.inside, self.recorded.append, counters)
+        self.shadow = Shadow(RecordingCounters(self._registry))
 
-    def offer(self, *digits: int, served: ServedVersion | None = None) -> None:
-        answered = Answered("an-id", 1_000_000, ANSWER, served or self.pair.champion)
-        self.pair.champion.predictor.predict([FILES[digit] for digit in digits], observe=answered.keep)
-        self.shadow.offer(answered)
+    def offer(self, *digits: int, version: int = 1) -> None:
+        served = ServedVersion("mnist", version, self.pair.champion.predictor)
+        answered = Answered("an-id", 1_000_000, served)
+        served.predictor.predict([FILES[digit] for digit in digits], observe=answered.keep)
+        for batch in make_batches([answered]):
+            self.shadow.offer(batch)
 
-    def dropped(self) -> float:
-        labels = {"kind": "shadow", "reason": "load"}
+    def dropped(self, reason: str = "load") -> float:
+        labels = {"kind": "shadow", "reason": reason}
         return self._registry.get_sample_value("modelyard_record_dropped_total", labels) or 0.0
 
-    def wait(self) -> list[Answered]:
-        for _ in range(100):
-            if self.recorded:
+    def wait(self) -> list[Batch]:
+        found = []
+        for _ in range(200):
+            if found := self.shadow.take():
                 break
             time.sleep(0.05)
         self.shadow.stop()
-        return self.recorded
+        return found
 
 
 @pytest.mark.parametrize("fit", ["mnist", "stretch"])
@@ -77,91 +88,115 @@ def test_a_shadow_answers_the_same_pictures_as_its_version_does_when_it_is_asked
     pair = Pair(tmp_path, fit)
     watched = Watched(pair)
     watched.shadow.start()
+    # Pictures that come before the challenger is known wait for it.
     watched.offer(3, 4)
+    time.sleep(0.1)
+    watched.shadow.challengers = {"mnist": pair.found}
     [found] = watched.wait()
     challenger = pair.challenger
     assert isinstance(challenger, ServedVersion)
-    assert (found.request_id, found.time_us, found.role, found.served) == (
-        "an-id",
-        1_000_000,
-        SHADOW,
-        challenger,
-    )
-    for seen, digit in zip(found.seen, (3, 4), strict=True):
+    assert (found.version.number, found.role, len(found.inputs)) == (2, SHADOW, 2)
+    for image, scores, digit in zip(found.images, found.scores, (3, 4), strict=True):
         [expected] = challenger.predictor.predict([FILES[digit]])
-        assert challenger.predictor.rank(Given(seen.scores, seen.unlikeness), 5) == expected
-    assert [seen.place for seen in found.seen] == [0, 1]
+        assert challenger.predictor.rank(Given(scores, image.unlikeness), 5) == expected
+        assert (image.request_id, image.time_us) == ("an-id", 1_000_000)
+    assert [image.place for image in found.images] == [0, 1]
+    assert watched.dropped() == 0
 
 
-def test_nothing_is_answered_beside_another_version_or_by_the_champion_itself(tmp_path: Path) -> None:
-    pair = Pair(tmp_path)
-    watched = Watched(pair)
+def test_nothing_is_answered_beside_a_former_champion_or_without_a_challenger(tmp_path: Path) -> None:
+    watched = Watched(Pair(tmp_path))
+    watched.shadow.challengers = {"mnist": watched.pair.found}
     watched.shadow.start()
-    watched.offer(3, served=ServedVersion("mnist", 7, pair.champion.predictor))
+    watched.offer(3, version=7)
     time.sleep(0.2)
-    pair.challenger = pair.champion
+    watched.shadow.challengers = {"mnist": None}
     watched.offer(3)
     time.sleep(0.2)
     watched.shadow.stop()
-    assert (watched.recorded, watched.dropped(), watched.shadow.problems()) == ([], 0.0, [])
+    assert (watched.shadow.take(), watched.dropped()) == ([], 0.0)
 
 
-def test_a_challenger_that_cannot_be_loaded_is_told_until_it_can_and_one_that_is_not_there_is_no_problem(
-    tmp_path: Path,
-) -> None:
-    pair = Pair(tmp_path)
-    challenger, pair.challenger = pair.challenger, Unavailable("version 2 cannot be loaded (it is broken)")
-    watched = Watched(pair)
-    watched.shadow.start()
-    watched.offer(3)
-    for _ in range(100):
-        if watched.shadow.problems():
-            break
-        time.sleep(0.05)
-    assert watched.shadow.problems() == [
-        "no shadow answers beside mnist: version 2 cannot be loaded (it is broken)"
-    ]
-    pair.challenger = UnknownModel("no such alias")
-    watched.offer(3)
-    time.sleep(0.2)
-    assert watched.shadow.problems() == []
-    pair.challenger = challenger
-    watched.offer(3)
-    assert len(watched.wait()) == 1
-
-
-def test_under_load_a_shadow_answers_little_and_what_does_not_fit_is_dropped_and_counted(
+def test_what_does_not_fit_or_is_not_answered_before_the_stop_is_dropped_and_counted(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(shadows, "MOST_ROWS", 10)
-    monkeypatch.setattr(shadows, "LEAST_PAUSE_S", 60.0)
-    watched = Watched(Pair(tmp_path), inside=1)
+    watched = Watched(Pair(tmp_path))
     watched.shadow.start()
-    for _ in range(30):
+    watched.offer(3)
+    # The first one is waiting for its challenger, and no longer in the queue.
+    time.sleep(0.2)
+    for _ in range(29):
         watched.offer(3)
-        time.sleep(0.005)
+    assert watched.dropped() == 19
     watched.shadow.stop()
-    # The first one has its turn at once, the next one a minute later.
-    assert sum(len(answered.seen) for answered in watched.recorded) == 1
-    assert watched.dropped() == 29
+    assert (watched.shadow.take(), watched.dropped()) == ([], 30.0)
 
 
-def test_under_load_a_shadow_answers_one_image_in_so_many_requests(
+def test_what_waits_at_the_stop_is_still_answered(tmp_path: Path) -> None:
+    watched = Watched(Pair(tmp_path))
+    watched.shadow.challengers = {"mnist": watched.pair.found}
+    for digit in range(8):
+        watched.offer(digit)
+    watched.shadow.start()
+    watched.shadow.stop()
+    assert (len(watched.shadow.take()), watched.dropped()) == (8, 0.0)
+
+
+def test_a_challenger_that_is_broken_or_cannot_prepare_a_picture_costs_its_rows(tmp_path: Path) -> None:
+    pair = Pair(tmp_path, "stretch")
+    watched = Watched(pair)
+    watched.shadow.challengers = {"mnist": Challenger(1, 2, tmp_path / "nowhere")}
+    watched.shadow.start()
+    watched.offer(3, 4)
+    for _ in range(200):
+        if watched.dropped("failed") == 2:
+            break
+        time.sleep(0.05)
+    watched.shadow.challengers = {"mnist": pair.found}
+    answered = Answered("an-id", 1_000_000, pair.champion)
+    pair.champion.predictor.predict([FILES[3], FILES[4]], observe=answered.keep)
+    [batch] = make_batches([answered])
+    batch.images[0] = batch.images[0]._replace(content=np.zeros((3, 3), np.uint8))
+    watched.shadow.offer(batch)
+    [found] = watched.wait()
+    assert [image.place for image in found.images] == [1]
+    assert watched.dropped("failed") == 3
+
+
+def test_a_challenger_is_found_and_told_of_until_it_can_be_loaded(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(shadows, "LEAST_PAUSE_S", 0.0)
-    monkeypatch.setattr(shadows, "PAUSES", 0)
-    monkeypatch.setattr(shadows, "REQUESTS", 20)
-    watched = Watched(Pair(tmp_path), inside=1)
-    watched.shadow.start()
-    for number in range(40):
-        watched.offer(3)
-        # The first ones wait until the first has its turn.
-        while number == 0 and not watched.recorded:
-            time.sleep(0.005)
-    time.sleep(0.2)
-    watched.shadow.stop()
-    assert len([answered for answered in watched.recorded if answered.seen]) == 2
+    monkeypatch.setattr(challengers, "LOOK_S", 0.02)
+    pair = Pair(tmp_path)
+    expected = pair.found
+    other, pair.challenger = pair.challenger, Unavailable("version 2 cannot be loaded (it is broken)")
+    models: Any = pair
+    search = ChallengerSearch(models, "challenger")
+    search.start()
+    search.want("mnist")
+    wait_until(
+        lambda: (
+            search.problems() == ["no shadow answers beside mnist: version 2 cannot be loaded (it is broken)"]
+        )
+    )
+    assert search.found == {"mnist": None}
+    pair.challenger = UnknownModel("no such alias")
+    wait_until(lambda: search.problems() == [])
+    pair.challenger = other
+    wait_until(lambda: search.found == {"mnist": expected})
+    pair.challenger = pair.champion
+    wait_until(lambda: search.found == {"mnist": None})
+    search.stop()
+    assert search.problems() == []
+
+
+def wait_until(holds: Callable[[], bool]) -> None:
+    for _ in range(200):
+        if holds():
+            return
+        time.sleep(0.05)
+    raise AssertionError("it did not come true within ten seconds")
 
 
 def test_the_alias_of_the_registry_is_the_shadow_of_the_champion(tmp_path: Path) -> None:

@@ -41,7 +41,7 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
         command.add_argument(option, type=type(default), default=default, metavar="N", help=limit["about"])
 
 
-def make_models(names: tuple[str, ...], folder: Path, max_pixels: int) -> "Models":
+def make_models(names: tuple[str, ...], folder: Path, settings: Settings) -> "Models":
     """Make the models of one process, with their local copy in `folder`; no names stand for all models."""
     from modelyard.inference.decoding.images import Limits
     from modelyard.service.models.local_copy import LocalCopy
@@ -49,8 +49,10 @@ def make_models(names: tuple[str, ...], folder: Path, max_pixels: int) -> "Model
     from modelyard.service.models.registry_database import open_source
     from modelyard.tracking.address import tracking_uri, web_address
 
-    uri, limits = tracking_uri(), Limits(max_pixels=max_pixels)
-    return Models(open_source(uri), LocalCopy(folder), names, limits=limits, mlflow=web_address(uri))
+    uri, limits = tracking_uri(), Limits(max_pixels=settings.max_pixels)
+    return Models(
+        open_source(uri), LocalCopy(folder), names, settings.poll_s, limits=limits, mlflow=web_address(uri)
+    )
 
 
 def run(given: argparse.Namespace) -> None:
@@ -66,7 +68,7 @@ def run(given: argparse.Namespace) -> None:
     # A wrong address of the registry is reported here once, not by every process.
     uri, names = tracking_uri(), tuple(vars(given).get("model", ()))
     copy = vars(given).get("copy") or _choose_copy(uri, names)
-    factory, recording = partial(make_models, names, copy, settings.max_pixels), _read_recording(given)
+    factory, recording = partial(make_models, names, copy, settings), _read_recording(given)
     serve(
         factory,
         host=given.host,

@@ -129,7 +129,10 @@ def roll_back(store: Store, name: str, to: str | None = None, *, reason: str = "
 
 
 def register_champion(store: Store, name: str, number: int, reason: str, *, replace: bool) -> None:
-    """Make a new version champion, if there is none or to `replace` it; others may delay it by a minute."""
+    """Make a new version champion if its name has none, or if it is to `replace` the present one.
+
+    While other processes decide about the same name, this is tried again for up to a minute.
+    """
     history, end = History(store, name), time.monotonic() + PATIENCE_S
     while True:
         try:

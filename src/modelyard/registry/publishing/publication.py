@@ -9,24 +9,13 @@ from typing import Any, Literal, TypeAlias
 from modelyard.errors import ModelyardError
 from modelyard.inference.bundle import Bundle, read_bundle
 from modelyard.nesting import flatten
-from modelyard.params import Card, Gate, Int8, Params
+from modelyard.params import Card, Gate, Params
 from modelyard.params.catalogue import Entry, list_entries
+from modelyard.registry.champions.precision import PrecisionChoice, weigh_int8
 from modelyard.tracking.lineage import digest
 from modelyard.tracking.runs import Dataset
 
 Role: TypeAlias = Literal["trained", "imported"]
-
-
-# Of float32's time: a gain of less than a tenth is noise between runs.
-FASTER = 0.9
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """Whether int8 takes the place of float32, and why, in words."""
-
-    succeeds: bool
-    reason: str
 
 
 @dataclass(frozen=True)
@@ -42,7 +31,7 @@ class Publication:
     facts: Mapping[str, Any]  # the evaluation's report.json
     card: Card  # a person's words for the version's card
     # Whether it becomes champion at once; None if only the first of its name does.
-    verdict: Verdict | None = None
+    choice: PrecisionChoice | None = None
     gate: Gate | None = None  # checked for a new version; None leaves the promotion to a person
 
     @property
@@ -68,10 +57,10 @@ def read_publications(
         report = reports / folder.name
         facts = json.loads((report / "report.json").read_text())
         entry = _choose_entry(list_entries(params), bundle.name)
-        verdict = None
+        choice = None
         if role == "imported" and bundle.precision == "int8" and "float32" in measured:
             # Only for imported networks: a new training alone is no reason to replace a champion.
-            verdict = _weigh_int8(measured["int8"], measured["float32"], params.package.int8)
+            choice = weigh_int8(measured["int8"], measured["float32"], params.package.int8)
         yield (
             folder.name,
             Publication(
@@ -83,25 +72,10 @@ def read_publications(
                 params_digest=_digest_import(params),
                 facts=facts,
                 card=entry.card,
-                verdict=verdict,
+                choice=choice,
                 gate=entry.gate if params.registry.auto_promote else None,
             ),
         )
-
-
-def _weigh_int8(int8: Mapping[str, float], float32: Mapping[str, float], limits: Int8) -> Verdict:
-    """Let int8 take the place of float32 if it is close enough to its source, and faster."""
-    same, difference = int8["agreement/same_first"], int8["agreement/max_difference"]
-    # If the source has the same first answer to all pictures, they prove nothing.
-    counts = int8.get("agreement/answers", 0) != 1
-    if (counts and same < limits.min_same_first) or difference > limits.max_difference:
-        found = f"the same first answer on {same:.2%}, largest difference {difference:.2g}"
-        return Verdict(False, f"further from its source than package.int8 allows: {found}")
-    fast, slow = int8["latency/p50_ms"], float32["latency/p50_ms"]
-    times = f"an image takes {fast:.2f} ms in int8, {slow:.2f} ms in float32"
-    if fast < FASTER * slow:
-        return Verdict(True, f"as close to its source as package.int8 asks, and faster here: {times}")
-    return Verdict(False, f"not faster here by more than a tenth: {times}")
 
 
 def _read_metrics(path: Path, precision: str) -> dict[str, dict[str, float]]:

@@ -117,12 +117,12 @@ def _register(tracking: Tracking, publication: Publication, run_id: str) -> Mode
 
 
 def _register_champion(tracking: Tracking, publication: Publication, number: int) -> None:
-    bundle, verdict = publication.bundle, publication.verdict
-    replaces = verdict is not None and verdict.succeeds
-    reason = verdict.reason if verdict and replaces else "the first of its name"
-    if verdict:
+    bundle, choice = publication.bundle, publication.choice
+    replaces = choice is not None and choice.takes_place
+    reason = choice.reason if choice and replaces else "the first of its name"
+    if choice:
         place = "takes the place of float32" if replaces else "stays behind float32"
-        print(f"{bundle.name} (int8) {place}: {verdict.reason}")
+        print(f"{bundle.name} (int8) {place}: {choice.reason}")
     register_champion(tracking, bundle.name, number, reason, replace=replaces)
 
 

@@ -16,7 +16,6 @@ class Answered:
     Attributes:
         request_id: of the answer.
         time_us: when it was given, in microseconds since 1970.
-        role: `answer` or `shadow`.
         served: the version that answered.
         seen: the images, in the order of the request; those that cannot be read are left out.
         size: of all that is kept here, in bytes.
@@ -25,7 +24,6 @@ class Answered:
 
     request_id: str = ""
     time_us: int = 0
-    role: str = ""
     served: ServedVersion | None = None
     seen: list[Seen] = field(default_factory=list)
     size: int = 0

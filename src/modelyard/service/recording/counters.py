@@ -1,10 +1,16 @@
 """Metrics of the record."""
 
+import os
+import tempfile
+import threading
 from collections import Counter as Count
 from collections.abc import Iterable
 from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter, Histogram
+from prometheus_client.multiprocess import MultiProcessCollector
+
+from modelyard.service.http.metrics import SHARED
 
 # Series of labels for each version; all other labels are counted together.
 MOST_LABELS = 100
@@ -38,13 +44,23 @@ class RecordingCounters:
             "modelyard_scores", "Scores of first labels.", labels, buckets=SCORES, registry=registry
         )
         self._known: dict[tuple[str, str], set[str]] = {}
+        self._lock = threading.Lock()
+        self._settled: Count[str] = Count()
+
+    @property
+    def settled(self) -> dict[str, int]:
+        """How many rows and images were written or dropped, by their kind."""
+        with self._lock:
+            return dict(self._settled)
 
     def count_recorded(self, kind: str, number: int) -> None:
         """Count rows, or images, that were written."""
+        self._settle(kind, number)
         self._recorded.labels(kind).inc(number)
 
     def count_dropped(self, kind: str, reason: str, number: int) -> None:
         """Count rows, or images, that will not be written."""
+        self._settle(kind, number)
         self._dropped.labels(kind, reason).inc(number)
 
     def count_answers(self, model: str, version: str, best: Iterable[tuple[str, float]]) -> None:
@@ -59,3 +75,33 @@ class RecordingCounters:
             scores.observe(score)
         for label, number in counts.items():
             self._answers.labels(model, version, label).inc(number)
+
+    def _settle(self, kind: str, number: int) -> None:
+        with self._lock:
+            self._settled[kind] += number
+
+
+class CounterFolder:
+    """A folder where the process that records counts, so that this process can tell it.
+
+    With several workers they have such a folder already, and count there themselves.
+
+    Args:
+        registry: of this process's metrics.
+    """
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._own = None
+        if SHARED not in os.environ:
+            self._own = tempfile.TemporaryDirectory(prefix="modelyard-record-", ignore_cleanup_errors=True)
+            MultiProcessCollector(registry, path=self._own.name)  # type: ignore[no-untyped-call]
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What the process that records needs in its environment."""
+        return {SHARED: os.environ[SHARED] if self._own is None else self._own.name}
+
+    def remove(self) -> None:
+        """Remove the folder, unless it belongs to all workers."""
+        if self._own is not None:
+            self._own.cleanup()

@@ -1,53 +1,70 @@
-"""The thread that records: it takes what requests leave, turns it into rows, and writes them."""
+"""Hands what is to be recorded to a process of its own, so that no request waits for it."""
 
 import logging
 import threading
 import time
-from collections.abc import Iterator
-from itertools import groupby, islice
+from collections import Counter, deque
+from collections.abc import Mapping
 
-from modelyard.monitoring.tables.places import Place
-from modelyard.monitoring.tables.schema import ANSWERS, LABELS
-from modelyard.monitoring.tables.writing import Values, warm_up
+from modelyard.monitoring.tables.writing import Values
 from modelyard.service.recording.answered import Answered
-from modelyard.service.recording.counters import ANSWER, FAILED, FULL, LARGE, RecordingCounters
-from modelyard.service.recording.images import Images
-from modelyard.service.recording.pending import Pending
+from modelyard.service.recording.batches import make_batches
+from modelyard.service.recording.challengers import ChallengerSearch
+from modelyard.service.recording.child import Child
+from modelyard.service.recording.counters import ANSWER, FAILED, FULL, LABEL, LARGE, LOAD, SHADOW
+from modelyard.service.recording.messages import Batch, Challengers, Drops, Message, Status
+from modelyard.service.recording.options import RecordingOptions
 from modelyard.service.recording.queues import Queue
-from modelyard.service.recording.rows import Row, make_rows
 
-# Of answers that wait for this thread: rows, and bytes of inputs and files.
+# Of answers that wait for the process: rows, and bytes of inputs and files.
 MOST_ROWS, MOST_BYTES = 20_000, 128_000_000
 MOST_LABELS = 1_000
-# Figures are measured for many rows at once. Rows are made in slices, so that other threads run in between.
-TAKEN_ROWS, SLICE_ROWS = 512, 64
-PAUSE_S, BREATH_S = 0.1, 0.0005
-# How long pictures are written before it is the rows' turn again.
-IMAGES_S = 0.25
+# Many rows are handed over at once: one by one they would cost several times as much.
+TAKEN_ROWS, PAUSE_S = 512, 0.1
+# A process that ended is started again, after longer and longer pauses.
+FIRST_PAUSE_S, LONGEST_PAUSE_S = 1.0, 30.0
 # How long a stop waits for a place that does not answer.
 STOP_S = 10.0
 # How long /readyz mentions rows that were dropped.
 TOLD_S = 60.0
 FULL_PROBLEM = "the record lacks rows: they come faster than they can be written"
+ENDED_PROBLEM = "the process that records does not run, and is started again; answers are not affected"
 log = logging.getLogger(__name__)
 
 
 class Recorder:
-    """Records answers and labels in a thread of its own; whoever offers them never waits.
+    """Lets a process record answers and labels; whoever offers them never waits.
 
-    `offer` and `offer_label` are for the event loop, `offer_shadow` for the thread of the shadow.
+    `offer` and `offer_label` are for the event loop. Two threads work: one sends, the other one reads what
+    the process tells, and starts it again if it ends.
+
+    Args:
+        options: what is recorded, and where.
+        environment: for the process, beside that of this one.
+        challengers: finds the versions that answer beside the champions, if any do.
     """
 
-    def __init__(self, place: Place, images_share: float, counters: RecordingCounters) -> None:
-        self._counters = counters
+    def __init__(
+        self,
+        options: RecordingOptions,
+        environment: Mapping[str, str],
+        challengers: ChallengerSearch | None = None,
+    ) -> None:
+        self._options, self._environment, self._challengers = options, environment, challengers
         self._answers: Queue[Answered] = Queue(MOST_ROWS, MOST_BYTES)
-        self._shadows: Queue[Answered] = Queue(MOST_ROWS, MOST_BYTES)
         self._labels: Queue[tuple[str, Values]] = Queue(MOST_LABELS, MOST_BYTES)
-        self._pending = Pending(place, counters)
-        self._images = Images(place, images_share, counters)
+        # Kind, reason and number of rows.
+        self._dropped: deque[tuple[str, str, int]] = deque()
         self._dropped_at = -TOLD_S
+        self._status = Status()
+        # Guards the process, and the rows that were sent to it by their kinds.
+        self._lock = threading.Lock()
+        self._child: Child | None = None
+        self._sent: Counter[str] = Counter()
+        self._told_challengers: Challengers = {}
         self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="record", daemon=True)
+        self._sender = threading.Thread(target=self._send_until_stop, name="record", daemon=True)
+        self._watcher = threading.Thread(target=self._watch, name="recorder", daemon=True)
 
     def offer(self, answered: Answered) -> None:
         """Record a request's answers, or count them as dropped."""
@@ -56,94 +73,138 @@ class Recorder:
             self._drop(ANSWER, LARGE, answered.dropped)
         if rows and not self._answers.put(answered, rows, answered.size):
             self._drop(ANSWER, FULL, rows)
-
-    def offer_shadow(self, answered: Answered) -> None:
-        """Record what a shadow answered, or count it as dropped."""
-        rows = len(answered.seen)
-        if rows and not self._shadows.put(answered, rows, answered.size):
-            self._drop(answered.role, FULL, rows)
+            if self._challengers is not None:
+                self._drop(SHADOW, LOAD, rows)
 
     def offer_label(self, model: str, row: Values) -> bool:
         """Record a row of the table of labels; return False if there is no room for it."""
-        return not self._pending.is_full and self._labels.put((model, row), 1, 0)
+        return not self._status.is_full and self._labels.put((model, row), 1, 0)
 
     def problems(self) -> list[str]:
         """Return what is wrong, one sentence each."""
-        found = [self._pending.problem] if self._pending.problem else []
+        found = [self._status.problem] if self._status.problem else []
         if time.monotonic() - self._dropped_at < TOLD_S:
             found.append(FULL_PROBLEM)
         return found
 
     def start(self) -> None:
         """Begin to record."""
-        self._thread.start()
+        self._start_child()
+        self._sender.start()
+        self._watcher.start()
 
     def stop(self) -> None:
-        """Write what is left, waiting at most 10 s for a place that does not answer."""
+        """Let the process write what is left, waiting at most 10 s for a place that does not answer."""
+        ends_at = time.monotonic() + STOP_S
         self._stopping.set()
-        self._thread.join(STOP_S)
-        if self._thread.is_alive():
+        self._sender.join(STOP_S)
+        child = self._child
+        if child is not None and child.wait(max(0.0, ends_at - time.monotonic())) is None:
             log.warning("the record's place does not answer: its last rows are lost")
+            child.kill()
+        self._watcher.join(STOP_S)
 
     def _drop(self, kind: str, reason: str, rows: int) -> None:
-        self._dropped_at = time.monotonic()
-        self._counters.count_dropped(kind, reason, rows)
+        if reason in (FULL, LARGE):
+            self._dropped_at = time.monotonic()
+        self._dropped.append((kind, reason, rows))
 
-    def _run(self) -> None:
-        try:
-            warm_up(ANSWERS)
-        except Exception:  # each part logs it again, and is counted
-            log.exception("no part can be made")
+    def _send_until_stop(self) -> None:
         while not self._stopping.wait(PAUSE_S):
-            self._take_all()
-            self._pending.write_due()
-            self._write_images(time.monotonic() + IMAGES_S)
-        self._take_all()
-        self._pending.write_all()
-        self._write_images(time.monotonic() + STOP_S / 2)
-        self._images.drop_all()
+            self._send_all()
+        self._send_all()
+        if self._child is not None:
+            self._child.end()
+        elif left := self._answers.rows + self._labels.rows:
+            log.warning("%s rows were not written before the stop", left)
 
-    def _take_all(self) -> None:
-        while labels := self._labels.take(MOST_LABELS):
-            for model, row in labels:
-                self._pending.add(LABELS, model, [row])
-        for queue in (self._answers, self._shadows):
-            # Rows that come now wait for the next round: one by one they would cost several times as much.
-            left = queue.rows
-            while left > 0 and (requests := queue.take(TAKEN_ROWS)):
-                left -= sum(len(request.seen) for request in requests)
-                made = self._make_rows(requests)
-                while rows := list(islice(made, SLICE_ROWS)):
-                    self._add(rows)
-                    # A thread that keeps computing holds the interpreter for up to 5 ms while others wait.
-                    time.sleep(BREATH_S)
-                    if self._pending.has_full_part:
-                        self._pending.write_due()
+    def _send_all(self) -> None:
+        """Send what waits; what comes now waits for the next round. Without a process, all waits."""
+        dropped = Drops()
+        while self._dropped:
+            kind, reason, rows = self._dropped.popleft()
+            dropped[kind, reason] += rows
+        labels = tuple(self._labels.take(MOST_LABELS)) if self._child else ()
+        challengers = self._challengers.found if self._challengers else {}
+        if labels or dropped or challengers != self._told_challengers:
+            self._send(Message(None, labels, dropped, challengers))
+        left = self._answers.rows
+        while self._child and left > 0 and (requests := self._answers.take(TAKEN_ROWS)):
+            left -= sum(len(request.seen) for request in requests)
+            for batch in make_batches(requests):
+                if self._challengers is not None:
+                    self._challengers.want(batch.version.name)
+                self._send(Message(batch))
 
-    def _make_rows(self, requests: list[Answered]) -> Iterator[Row]:
-        left = sum(len(request.seen) for request in requests)
+    def _send(self, message: Message) -> None:
+        with self._lock:
+            child = self._child
+            if child is not None:
+                self._sent += _count_kinds(message, self._told_challengers)
+        if child is None:
+            # It ended just now.
+            self._drop_all(_count_kinds(message, self._told_challengers))
+            return
         try:
-            for row in make_rows(requests):
-                left -= 1
-                yield row
-        except Exception:  # the thread must not end: nobody would notice
-            log.exception("%s images cannot be recorded", left)
-            self._drop(requests[0].role, FAILED, left)
+            child.send(message)
+        except OSError:
+            # It has ended: whoever reads from it counts what is lost.
+            return
+        if message.challengers is not None:
+            self._told_challengers = message.challengers
 
-    def _add(self, rows: list[Row]) -> None:
-        for model, found in groupby(rows, lambda row: row.model):
-            some = list(found)
-            self._pending.add(ANSWERS, model, [row.values for row in some])
-            for row in some:
-                self._images.add(row)
-        self._count(rows)
+    def _drop_all(self, kinds: Mapping[str, int]) -> None:
+        for kind, rows in kinds.items():
+            self._drop(kind, FAILED, rows)
 
-    def _count(self, rows: list[Row]) -> None:
-        """Count first labels and scores for /metrics; those of a shadow are in the table alone."""
-        given = [(row.model, *row.values) for row in rows if row.values[4] == ANSWER]
-        for (model, version), some in groupby(given, lambda one: (one[0], one[4])):
-            self._counters.count_answers(model, version, [(one[6], one[7]) for one in some])
+    def _watch(self) -> None:
+        pause_s = FIRST_PAUSE_S
+        while True:
+            if (child := self._child) is not None:
+                for status in child.read():
+                    self._status, pause_s = status, FIRST_PAUSE_S
+                code = child.wait(STOP_S)
+                if not self._stopping.is_set():
+                    self._lose(child, code)
+            if self._stopping.wait(pause_s):
+                return
+            pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
+            self._start_child()
 
-    def _write_images(self, until: float) -> None:
-        while time.monotonic() < until and self._images.write_one():
-            pass
+    def _lose(self, child: Child, code: int | None) -> None:
+        """Count what a process took with it."""
+        if code is None:
+            child.kill()
+        with self._lock:
+            lost = self._sent - Counter(self._status.settled)
+            self._child, self._sent, self._told_challengers = None, Counter(), {}
+            self._status = Status(ENDED_PROBLEM)
+        log.warning("the process that records ended (exit code %s), and is started again", code)
+        self._drop_all(lost)
+
+    def _start_child(self) -> None:
+        try:
+            child = Child(self._options, self._environment)
+        except OSError as error:
+            log.warning("no process can be started to record: %s", error)
+            self._status = Status(ENDED_PROBLEM)
+            return
+        with self._lock:
+            self._child = child
+
+
+def _count_kinds(message: Message, challengers: Challengers) -> Counter[str]:
+    """Count the rows that will come of a message, by their kinds."""
+    kinds = Counter({LABEL: len(message.labels)})
+    for (kind, _), rows in message.dropped.items():
+        kinds[kind] += rows
+    if message.batch is not None:
+        rows = len(message.batch.images)
+        kinds[ANSWER] += rows
+        kinds[SHADOW] += rows if _has_shadow(message.batch, challengers) else 0
+    return +kinds
+
+
+def _has_shadow(batch: Batch, challengers: Challengers) -> bool:
+    challenger = challengers.get(batch.version.name)
+    return challenger is not None and challenger.champion == batch.version.number

@@ -1,21 +1,19 @@
 """Recording as one object, which the application starts, uses and stops."""
 
 import time
-from collections.abc import Callable
 
 from prometheus_client import CollectorRegistry
 
 from modelyard.monitoring.tables.places import open_place
-from modelyard.monitoring.tables.schema import ANSWER
 from modelyard.monitoring.tables.writing import Values
 from modelyard.service.models.models import Models, ServedVersion
 from modelyard.service.recording.answered import Answered
-from modelyard.service.recording.counters import RecordingCounters
+from modelyard.service.recording.challengers import ChallengerSearch
+from modelyard.service.recording.counters import CounterFolder
 from modelyard.service.recording.ids.given_ids import GivenIds
 from modelyard.service.recording.ids.marked_ids import Given
 from modelyard.service.recording.options import RecordingOptions
 from modelyard.service.recording.recorder import Recorder
-from modelyard.service.recording.shadow import Shadow
 
 
 class Recording:
@@ -24,7 +22,6 @@ class Recording:
     Args:
         options: what is recorded, and where.
         models: the served models.
-        inside: returns how many requests are being answered.
         registry: of the metrics.
         token: of the service.
 
@@ -33,21 +30,12 @@ class Recording:
     """
 
     def __init__(
-        self,
-        options: RecordingOptions,
-        models: Models,
-        inside: Callable[[], int],
-        registry: CollectorRegistry,
-        token: str | None,
+        self, options: RecordingOptions, models: Models, registry: CollectorRegistry, token: str | None
     ) -> None:
-        place, counters = open_place(options.place), RecordingCounters(registry)
-        self._recorder = Recorder(place, options.images, counters)
-        self._shadow = (
-            None
-            if options.shadow is None
-            else Shadow(models, options.shadow, inside, self._recorder.offer_shadow, counters)
-        )
-        self.ids = GivenIds(token, models, place)
+        self.ids = GivenIds(token, models, open_place(options.place))
+        self._counters = CounterFolder(registry)
+        self._challengers = ChallengerSearch(models, options.shadow) if options.shadow else None
+        self._recorder = Recorder(options, self._counters.environment, self._challengers)
 
     def name(
         self, answered: Answered, served: ServedVersion, request_id: str, is_own: bool, images: int
@@ -58,7 +46,7 @@ class Recording:
         """
         given = Given(served.name, served.version, images)
         answered.request_id = self.ids.name(request_id, is_own, given)
-        answered.served, answered.role = served, ANSWER
+        answered.served = served
         # Before the answer is sent: a client's next request, to another process, comes later.
         answered.time_us = time.time_ns() // 1000
         return answered.request_id
@@ -66,8 +54,6 @@ class Recording:
     def offer(self, answered: Answered) -> None:
         """Record a request that was just answered, and let the shadow answer it as well."""
         self._recorder.offer(answered)
-        if self._shadow is not None:
-            self._shadow.offer(answered)
 
     def offer_label(self, model: str, row: Values) -> bool:
         """Record a row of the table of labels; return False if there is no room."""
@@ -75,16 +61,17 @@ class Recording:
 
     def problems(self) -> list[str]:
         """Return what is wrong, one sentence each."""
-        return [*self._recorder.problems(), *(self._shadow.problems() if self._shadow else ())]
+        return [*self._recorder.problems(), *(self._challengers.problems() if self._challengers else ())]
 
     def start(self) -> None:
         """Begin to record."""
         self._recorder.start()
-        if self._shadow is not None:
-            self._shadow.start()
+        if self._challengers is not None:
+            self._challengers.start()
 
     def stop(self) -> None:
         """Write what is left, and end."""
-        if self._shadow is not None:
-            self._shadow.stop()
+        if self._challengers is not None:
+            self._challengers.stop()
         self._recorder.stop()
+        self._counters.remove()

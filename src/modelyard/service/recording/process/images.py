@@ -6,7 +6,7 @@ from collections import OrderedDict, deque
 from modelyard.monitoring.tables.places import IMAGES, Place
 from modelyard.monitoring.tables.writing import write_file
 from modelyard.service.recording.counters import FULL, IMAGE, PLACE, RecordingCounters
-from modelyard.service.recording.rows import Row
+from modelyard.service.recording.process.rows import Row
 
 MOST_WAITING_BYTES = 32_000_000
 # Recently written pictures, which are not written again when they come again.

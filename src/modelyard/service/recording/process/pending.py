@@ -59,11 +59,6 @@ class Pending:
         """Whether there is no room for another row."""
         return self.count >= MOST_ROWS
 
-    @property
-    def has_full_part(self) -> bool:
-        """Whether there are rows enough for a part."""
-        return any(len(waiting.rows) >= PART_ROWS for waiting in self._waiting.values())
-
     def add(self, table: Table, model: str, rows: Sequence[Values]) -> None:
         """Add rows of a table, as many as there is room for."""
         fitting, others = rows[: MOST_ROWS - self.count], rows[MOST_ROWS - self.count :]

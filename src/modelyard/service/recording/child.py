@@ -1,0 +1,83 @@
+"""The process that records, as the service sees it.
+
+What goes through the two pipes is pickled: nobody else can write to them.
+"""
+
+import os
+import pickle
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from multiprocessing.connection import Connection
+
+from modelyard.service.recording.messages import Message, Status
+from modelyard.service.recording.options import RecordingOptions
+
+PROGRAM = "modelyard.service.recording.process"
+
+
+class Child:
+    """A running process that records.
+
+    Args:
+        options: what it records, and where.
+        environment: what its environment has beside that of this process.
+
+    Raises:
+        OSError: it cannot be started.
+    """
+
+    def __init__(self, options: RecordingOptions, environment: Mapping[str, str]) -> None:
+        (given, self._given), (self._told, told) = map(_open_pipe, range(2))
+        with given, told:
+            handles = (given.fileno(), told.fileno())
+            # The child finds the same packages as this process, and none in the working directory.
+            path = {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+            self._process = subprocess.Popen(
+                [sys.executable, "-P", "-m", PROGRAM, *map(str, handles)],
+                pass_fds=handles,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                env={**os.environ, **path, **environment},
+                # A signal from the terminal is for the service, which still has rows for this process then.
+                start_new_session=True,
+            )
+        self._given.send(options)
+
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+        return self._process.pid
+
+    def send(self, message: Message) -> None:
+        """Send a message, as soon as there is room for it; raise OSError if the process has ended."""
+        self._given.send_bytes(pickle.dumps(message, pickle.HIGHEST_PROTOCOL))
+
+    def read(self) -> Iterator[Status]:
+        """Give what the process tells, until it ends."""
+        try:
+            while True:
+                yield self._told.recv()
+        except (EOFError, OSError):
+            return
+
+    def end(self) -> None:
+        """Let it end once it has written all that was sent."""
+        self._given.close()
+
+    def wait(self, seconds: float) -> int | None:
+        """Wait for its end; return its exit code, None if it still runs."""
+        try:
+            return self._process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            return None
+
+    def kill(self) -> None:
+        """End it now, whatever it does."""
+        self._process.kill()
+        self._process.wait()
+
+
+def _open_pipe(_: int) -> tuple[Connection, Connection]:
+    reader, writer = os.pipe()
+    return Connection(reader, writable=False), Connection(writer, readable=False)

@@ -1,0 +1,1 @@
+"""The process that records: rows, pictures and a shadow, away from the requests."""

@@ -1,0 +1,143 @@
+"""A version that answers the same pictures as the champion, in time that nothing else needs."""
+
+import contextlib
+import logging
+import math
+import os
+import threading
+import time
+from collections import deque
+from pathlib import Path
+
+import numpy as np
+
+from modelyard.inference.bundle import read_bundle
+from modelyard.inference.decoding.images import ImageError, Limits
+from modelyard.inference.predictor import Predictor
+from modelyard.monitoring.tables.schema import SHADOW
+from modelyard.service.recording.counters import FAILED, LOAD, RecordingCounters
+from modelyard.service.recording.counters import SHADOW as KIND
+from modelyard.service.recording.messages import (
+    Batch,
+    Challenger,
+    Challengers,
+    Image,
+    Version,
+    describe_version,
+)
+from modelyard.service.recording.queues import Queue
+
+MOST_ROWS, MOST_BYTES = 2_000, 64_000_000
+PAUSE_S = 0.02
+# The system gives such a thread what others leave, and a hundredth where they leave nothing.
+LEAST_PRIORITY = 19
+# How long what waits is still answered before a stop.
+STOP_S = 3.0
+log = logging.getLogger(__name__)
+
+
+class Shadow:
+    """Lets challengers answer what champions have answered, in a thread of the least priority.
+
+    `offer` and `take` are for another thread. What does not fit into the queue is dropped and counted.
+    """
+
+    def __init__(self, counters: RecordingCounters) -> None:
+        self._counters = counters
+        self._queue: Queue[Batch] = Queue(MOST_ROWS, MOST_BYTES)
+        self._answered: deque[Batch] = deque()
+        # Only replaced, never changed.
+        self.challengers: Challengers = {}
+        self._loaded: tuple[Path, Predictor] | None = None
+        self._stopping = threading.Event()
+        self._ends_at = math.inf
+        self._thread = threading.Thread(target=self._run, name="shadow", daemon=True)
+
+    def offer(self, batch: Batch) -> None:
+        """Let the same images be answered again when there is time."""
+        rows = len(batch.images)
+        if not self._queue.put(batch, rows, batch.size):
+            self._counters.count_dropped(KIND, LOAD, rows)
+
+    def take(self) -> list[Batch]:
+        """Return what was answered since the last call."""
+        return [self._answered.popleft() for _ in range(len(self._answered))]
+
+    def start(self) -> None:
+        """Begin to answer."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Answer what waits for some seconds more, drop the rest, and end."""
+        self._ends_at = time.monotonic() + STOP_S
+        self._stopping.set()
+        self._thread.join()
+
+    @property
+    def _is_over(self) -> bool:
+        return time.monotonic() > self._ends_at
+
+    def _run(self) -> None:
+        # Linux takes this for the thread, other systems for the whole process.
+        with contextlib.suppress(OSError):
+            os.setpriority(os.PRIO_PROCESS, 0, LEAST_PRIORITY)
+        while not self._is_over:
+            was_stopped, taken = self._stopping.is_set(), self._queue.take(1)
+            for batch in taken:
+                self._answer(batch)
+            if not taken:
+                if was_stopped:
+                    break
+                self._stopping.wait(PAUSE_S)
+        while left := self._queue.take(MOST_ROWS):
+            self._counters.count_dropped(KIND, LOAD, sum(len(batch.images) for batch in left))
+
+    def _answer(self, batch: Batch) -> None:
+        try:
+            name = batch.version.name
+            # At the start, the service has yet to find out.
+            while name not in self.challengers and not self._stopping.wait(PAUSE_S):
+                pass
+            challenger = self.challengers.get(name)
+            if name not in self.challengers:
+                self._counters.count_dropped(KIND, LOAD, len(batch.images))
+            # A former champion has no shadow.
+            elif challenger is not None and challenger.champion == batch.version.number:
+                predictor = self._load(challenger, batch.version.limits)
+                version = describe_version(name, challenger.number, predictor)
+                self._answer_beside(batch, version, predictor)
+        except Exception:  # the thread must not end: nobody would notice
+            log.exception("a shadow's answers failed")
+            self._counters.count_dropped(KIND, FAILED, len(batch.images))
+
+    def _load(self, challenger: Challenger, limits: Limits) -> Predictor:
+        if self._loaded is None or self._loaded[0] != challenger.folder:
+            bundle = read_bundle(challenger.folder)
+            self._loaded = (
+                challenger.folder,
+                Predictor(bundle, interpreters=1, threads=1, limits=limits),
+            )
+        return self._loaded[1]
+
+    def _answer_beside(self, batch: Batch, version: Version, predictor: Predictor) -> None:
+        """Answer the same prepared inputs, or the same pictures where the two prepare theirs differently."""
+        is_same = batch.version.preprocessing == version.preprocessing
+        images: list[Image] = []
+        inputs, scores = [], []
+        for place, image in enumerate(batch.images):
+            if self._is_over:
+                self._counters.count_dropped(KIND, LOAD, len(batch.images) - place)
+                break
+            started = time.monotonic()
+            try:
+                ready = batch.inputs[place] if is_same else predictor.preprocess(image.content)
+            except ImageError:
+                self._counters.count_dropped(KIND, FAILED, 1)
+                continue
+            given = predictor.ask(ready)
+            seconds = time.monotonic() - started
+            images.append(image._replace(unlikeness=given.unlikeness, seconds=seconds))
+            inputs.append(ready)
+            scores.append(given.scores)
+        if images:
+            self._answered.append(Batch(version, SHADOW, images, np.stack(inputs), np.stack(scores)))

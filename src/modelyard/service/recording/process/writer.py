@@ -1,0 +1,139 @@
+"""Records what the service tells: it makes rows, and writes them and the pictures."""
+
+import contextlib
+import logging
+import time
+from collections.abc import Callable
+from multiprocessing.connection import Connection
+from typing import TYPE_CHECKING
+
+from prometheus_client import CollectorRegistry
+
+from modelyard.monitoring.tables.places import open_place
+from modelyard.monitoring.tables.schema import ANSWER, ANSWERS, LABELS
+from modelyard.monitoring.tables.writing import warm_up
+from modelyard.service.recording.counters import FAILED, RecordingCounters
+from modelyard.service.recording.messages import Batch, Message, Status
+from modelyard.service.recording.options import RecordingOptions
+from modelyard.service.recording.process.images import Images
+from modelyard.service.recording.process.pending import Pending
+from modelyard.service.recording.process.rows import Row, make_rows
+
+if TYPE_CHECKING:
+    from modelyard.service.recording.process.shadow import Shadow
+
+# How long it waits for the service at a time, and how long it listens before parts and pictures have a turn.
+PAUSE_S, LISTENING_S = 0.1, 0.25
+# How long pictures are written before it is the rows' turn again, and at the stop.
+IMAGES_S, LAST_IMAGES_S = 0.25, 4.0
+log = logging.getLogger(__name__)
+
+
+class Writer:
+    """Writes tables and pictures until the service closes its pipe.
+
+    Args:
+        options: what is recorded, and where.
+        tell: called with a `Status` whenever that changes.
+        counters: of rows and pictures; None for those of this process.
+    """
+
+    def __init__(
+        self,
+        options: RecordingOptions,
+        tell: Callable[[Status], None],
+        counters: RecordingCounters | None = None,
+    ) -> None:
+        self._tell = tell
+        self._counters = counters or RecordingCounters(CollectorRegistry())
+        place = open_place(options.place)
+        self._pending = Pending(place, self._counters)
+        self._images = Images(place, options.images, self._counters)
+        self._shadow = _start_shadow(self._counters) if options.shadow else None
+        self._told: Status | None = None
+
+    def run(self, given: Connection) -> None:
+        """Record all messages that come."""
+        try:
+            warm_up(ANSWERS)
+        except Exception:  # each part logs it again, and is counted
+            log.exception("no part can be made")
+        while self._listen(given):
+            self._take_shadow()
+            self._pending.write_due()
+            self._write_images(time.monotonic() + IMAGES_S)
+            self._report()
+        if self._shadow is not None:
+            self._shadow.stop()
+            self._take_shadow()
+        self._pending.write_all()
+        self._write_images(time.monotonic() + LAST_IMAGES_S)
+        self._images.drop_all()
+        self._report()
+
+    def _listen(self, given: Connection) -> bool:
+        """Take the messages that are there; return False after the last one."""
+        until, patience_s = time.monotonic() + LISTENING_S, PAUSE_S
+        try:
+            while time.monotonic() < until and given.poll(patience_s):
+                self._take(given.recv())
+                patience_s = 0.0
+        except (EOFError, ConnectionResetError):
+            return False
+        return True
+
+    def _take(self, message: Message) -> None:
+        for (kind, reason), number in message.dropped.items():
+            self._counters.count_dropped(kind, reason, number)
+        for model, row in message.labels:
+            self._pending.add(LABELS, model, [row])
+        if self._shadow is not None and message.challengers is not None:
+            self._shadow.challengers = message.challengers
+        if message.batch is not None:
+            self._record(message.batch)
+            if self._shadow is not None:
+                self._shadow.offer(message.batch)
+
+    def _take_shadow(self) -> None:
+        for batch in self._shadow.take() if self._shadow is not None else ():
+            self._record(batch)
+
+    def _record(self, batch: Batch) -> None:
+        try:
+            rows = make_rows(batch)
+        except Exception:  # the next ones are recorded
+            log.exception("%s images cannot be recorded", len(batch.images))
+            self._counters.count_dropped(batch.role, FAILED, len(batch.images))
+            return
+        self._pending.add(ANSWERS, batch.version.name, [row.values for row in rows])
+        self._pending.write_due()
+        for row in rows:
+            self._images.add(row)
+        if batch.role == ANSWER:
+            self._count(batch, rows)
+
+    def _count(self, batch: Batch, rows: list[Row]) -> None:
+        """Count first labels and scores for /metrics; those of a shadow are in the table alone."""
+        best = [(row.values[5], row.values[6]) for row in rows]
+        self._counters.count_answers(batch.version.name, str(batch.version.number), best)
+
+    def _write_images(self, until: float) -> None:
+        while time.monotonic() < until and self._images.write_one():
+            pass
+
+    def _report(self) -> None:
+        status = Status(self._pending.problem, self._pending.is_full, self._counters.settled)
+        if status != self._told:
+            self._told = status
+            # Without its service, this process still writes what it has.
+            with contextlib.suppress(OSError):
+                self._tell(status)
+
+
+def _start_shadow(counters: RecordingCounters) -> "Shadow":
+    # LiteRT is needed for a shadow alone.
+    from modelyard.service.recording.process.shadow import Shadow
+
+    shadow = Shadow(counters)
+    shadow.start()
+    return shadow
