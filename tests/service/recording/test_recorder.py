@@ -149,6 +149,19 @@ def test_rows_that_come_while_others_are_sent_wait_for_the_next_round(
     watched.recorder.stop()
 
 
+def test_a_request_that_cannot_be_handed_over_is_counted_and_the_next_is_recorded(
+    served: ServedVersion, watched: Watched
+) -> None:
+    broken = answer(served)
+    broken.seen[0] = broken.seen[0]._replace(image=[[1, 2]])
+    watched.recorder.start()
+    watched.recorder.offer(broken)
+    wait_until(lambda: watched.recorder._dropped or watched.count_dropped("failed"))
+    watched.recorder.offer(answer(served))
+    watched.recorder.stop()
+    assert (watched.count_rows(), watched.count_dropped("failed")) == (1, 1)
+
+
 def test_a_process_that_cannot_be_started_again_is_tried_until_it_can(
     served: ServedVersion, watched: Watched, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -362,12 +362,18 @@ def test_at_sigterm_each_worker_writes_its_last_rows_within_the_grace(folder: Pa
     assert len({part.name.split("-")[-2] for part in list_parts(tmp_path)}) == 2
 
 
-def test_a_service_without_a_record_does_not_import_pyarrow() -> None:
+def test_a_service_does_not_import_pyarrow_which_the_process_beside_it_needs(tmp_path: Path) -> None:
     program = (
         "import sys, modelyard.cli.commands.serve, modelyard.service.server\n"
+        "from prometheus_client import CollectorRegistry\n"
+        "from modelyard.service.recording.options import RecordingOptions\n"
+        "from modelyard.service.recording.recording import Recording\n"
+        "Recording(RecordingOptions('place'), None, CollectorRegistry(), None)\n"
         "print([name for name in ('pyarrow', 'pandas') if name in sys.modules])"
     )
-    told = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    told = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=tmp_path
+    )
     assert told.stdout == "[]\n"
 
 

@@ -1,5 +1,6 @@
 """A shadow: it answers what the champion has answered, in time that nobody needs, and is dropped first."""
 
+import os
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -22,7 +23,9 @@ from modelyard.service.recording.challengers import ChallengerSearch
 from modelyard.service.recording.counters import RecordingCounters
 from modelyard.service.recording.messages import Batch, Challenger
 from modelyard.service.recording.process import shadow as shadows
+from modelyard.service.recording.process import spare_time
 from modelyard.service.recording.process.shadow import Shadow
+from modelyard.service.recording.process.spare_time import SpareTime
 from service_process import run_serve
 from small_registry import SEVEN, SmallRegistry
 from tflite_models import digit_bundle, digit_model, draw_band, encode
@@ -55,10 +58,10 @@ class Pair:
 class Watched:
     """A shadow of a pair, with its metrics; which challenger there is, it is told by the test."""
 
-    def __init__(self, pair: Pair) -> None:
+    def __init__(self, pair: Pair, spare: float = 1.0) -> None:
         self.pair = pair
         self._registry = CollectorRegistry()
-        self.shadow = Shadow(RecordingCounters(self._registry))
+        self.shadow = Shadow(RecordingCounters(self._registry), lambda: spare)
 
     def offer(self, *digits: int, version: int = 1) -> None:
         served = ServedVersion("mnist", version, self.pair.champion.predictor)
@@ -131,6 +134,40 @@ def test_what_does_not_fit_or_is_not_answered_before_the_stop_is_dropped_and_cou
     assert watched.dropped() == 19
     watched.shadow.stop()
     assert (watched.shadow.take(), watched.dropped()) == ([], 30.0)
+
+
+def test_without_spare_time_images_are_answered_after_long_pauses(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shadows, "LEAST_PAUSE_S", 60.0)
+    monkeypatch.setattr(shadows, "STOP_S", 0.0)
+    watched = Watched(Pair(tmp_path), spare=0.4)
+    watched.shadow.challengers = {"mnist": watched.pair.found}
+    watched.shadow.start()
+    watched.offer(*range(10))
+    time.sleep(0.5)
+    watched.shadow.stop()
+    [found] = watched.shadow.take()
+    # The first one has its turn at once, the next one a minute later.
+    assert (len(found.images), watched.dropped()) == (1, 9.0)
+
+
+@pytest.mark.parametrize("has_counts", [True, False])
+def test_spare_time_is_a_share_that_a_busy_processor_lessens(
+    has_counts: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counts = tmp_path / "stat"
+    monkeypatch.setattr(spare_time, "COUNTS", counts)
+    monkeypatch.setattr(spare_time, "LEAST_S", 0.0)
+    monkeypatch.setattr(spare_time, "count_processors", lambda: 4)
+    monkeypatch.setattr(os, "getloadavg", lambda: (3.0, 0.0, 0.0))
+    if has_counts:
+        counts.write_text("cpu 100 10 20 500 30 1 2 3 0 0\ncpu0 1 2 3\n")
+    spare = SpareTime()
+    if has_counts:
+        # 60 of 100 ticks for users, 5 at a low priority, 15 idle, 5 waiting for a disk, 15 of the system.
+        counts.write_text("cpu 160 15 35 515 35 1 2 3 0 0\ncpu0 1 2 3\n")
+    assert spare.share() == 0.25
 
 
 def test_what_waits_at_the_stop_is_still_answered(tmp_path: Path) -> None:

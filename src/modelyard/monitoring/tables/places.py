@@ -2,6 +2,8 @@
 
 import os
 from dataclasses import dataclass
+from functools import cached_property
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
@@ -22,17 +24,25 @@ _CONNECT_S, _REQUEST_S = 5, 30
 
 @dataclass(frozen=True)
 class Place:
-    """An open place.
+    """A place for tables.
 
     Attributes:
         name: as it was given.
-        files: the pyarrow file system.
-        root: its path in there, without a slash at the end.
+        root: its path in the file system, without a slash at the end.
     """
 
     name: str
-    files: "FileSystem"
     root: str
+
+    @cached_property
+    def files(self) -> "FileSystem":
+        """The file system; pyarrow is imported here, and takes 30 MB."""
+        from pyarrow import fs
+
+        if self.is_local:
+            return fs.LocalFileSystem()
+        # One put for a small file, instead of a start, a part and an end.
+        return fs.S3FileSystem(**_read_options(), allow_delayed_open=True, background_writes=False)
 
     @property
     def is_local(self) -> bool:
@@ -59,20 +69,16 @@ def open_place(name: str) -> Place:
         UsageError: it is neither.
         ModelyardError: pyarrow is not installed.
     """
-    try:
-        from pyarrow import fs
-    except ImportError:
-        raise ModelyardError("tables need pyarrow: install modelyard[record]") from None
+    if find_spec("pyarrow") is None:
+        raise ModelyardError("tables need pyarrow: install modelyard[record]")
     if not name.startswith(_S3):
         if not name or "://" in name:
             raise UsageError(f"expected a folder or s3://bucket/prefix, got {name!r}")
-        return Place(name, fs.LocalFileSystem(), str(Path(name).absolute()))
+        return Place(name, str(Path(name).absolute()))
     bucket, _, prefix = name.removeprefix(_S3).partition("/")
     if not bucket:
         raise UsageError(f"expected s3://bucket/prefix, got {name!r}")
-    # One put for a small file, instead of a start, a part and an end.
-    files = fs.S3FileSystem(**_read_options(), allow_delayed_open=True, background_writes=False)
-    return Place(name, files, f"{bucket}/{prefix}".rstrip("/"))
+    return Place(name, f"{bucket}/{prefix}".rstrip("/"))
 
 
 def _read_options() -> dict[str, Any]:

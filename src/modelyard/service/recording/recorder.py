@@ -120,18 +120,27 @@ class Recorder:
 
     def _send_all(self) -> None:
         """Send what waits; what comes now waits for the next round. Without a process, all waits."""
+        if self._child is None:
+            return
         dropped = Drops()
         while self._dropped:
             kind, reason, rows = self._dropped.popleft()
             dropped[kind, reason] += rows
-        labels = tuple(self._labels.take(MOST_LABELS)) if self._child else ()
+        labels = tuple(self._labels.take(MOST_LABELS))
         challengers = self._challengers.found if self._challengers else {}
         if labels or dropped or challengers != self._told_challengers:
             self._send(Message(None, labels, dropped, challengers))
         left = self._answers.rows
         while self._child and left > 0 and (requests := self._answers.take(TAKEN_ROWS)):
-            left -= sum(len(request.seen) for request in requests)
-            for batch in make_batches(requests):
+            rows = sum(len(request.seen) for request in requests)
+            left -= rows
+            try:
+                batches = list(make_batches(requests))
+            except Exception:  # the thread must not end: nobody would notice
+                log.exception("%s images cannot be recorded", rows)
+                self._drop(ANSWER, FAILED, rows)
+                continue
+            for batch in batches:
                 if self._challengers is not None:
                     self._challengers.want(batch.version.name)
                 self._send(Message(batch))

@@ -133,7 +133,8 @@ class Writer:
 def _start_shadow(counters: RecordingCounters) -> "Shadow":
     # LiteRT is needed for a shadow alone.
     from modelyard.service.recording.process.shadow import Shadow
+    from modelyard.service.recording.process.spare_time import SpareTime
 
-    shadow = Shadow(counters)
+    shadow = Shadow(counters, SpareTime().share)
     shadow.start()
     return shadow
