@@ -35,7 +35,7 @@ LEAST_PRIORITY = 19
 # Even so, it delays requests where the processors are busy. If less than this share of their time is spare,
 # an image is answered after a pause of 200 times what the last one took, so that the requests' 99th
 # percentile stays where it is.
-ENOUGH, LEAST_PAUSE_S, PAUSES = 0.5, 0.05, 200
+ENOUGH, LEAST_PAUSE_S, PAUSES = 0.75, 0.05, 200
 # How long what waits is still answered before a stop.
 STOP_S = 3.0
 log = logging.getLogger(__name__)
