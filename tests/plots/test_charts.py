@@ -224,10 +224,10 @@ def test_a_drawing_that_fails_leaves_the_old_picture(tmp_path: Path) -> None:
 def test_to_import_the_plots_loads_no_matplotlib_and_to_draw_needs_no_pyplot(tmp_path: Path) -> None:
     program = (
         "import sys, numpy\n"
-        "from modelyard.plots import charts, gallery\n"
+        "from modelyard.plots import confusion, gallery\n"
         "assert 'matplotlib' not in sys.modules\n"
         "path = __import__('pathlib').Path(sys.argv[1])\n"
-        "charts.plot_confusion(path, numpy.diag([1, 2]), ('a', 'b'), 'x')\n"
+        "confusion.plot_confusion(path, numpy.diag([1, 2]), ('a', 'b'), 'x')\n"
         "assert 'matplotlib' in sys.modules and 'matplotlib.pyplot' not in sys.modules\n"
     )
     subprocess.run([sys.executable, "-c", program, str(tmp_path / "x.png")], check=True)

@@ -18,7 +18,7 @@ _LEFT, _LEFT_AFTER = ".new", timedelta(days=1)
 def find_old(place: Place, before: datetime) -> list["FileInfo"]:
     """Find parts whose whole day lies before a time, and pictures that were last written before it.
 
-    They include what a killed process left unfinished, from a day later on.
+    They include the unfinished files of killed processes, once these are a day old.
 
     Raises:
         OSError: the place cannot be read.

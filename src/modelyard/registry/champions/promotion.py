@@ -66,7 +66,7 @@ def promote(
 
 
 def _judge(store: Store, version: ModelVersion, champion: int | None, gate: Gate) -> tuple[RuleResult, ...]:
-    """Ask the gate about a version beside the champion; the rules that need no champion read none."""
+    """Ask the gate about a version beside the champion, which is read only if a rule needs it."""
     evidence = read_evidence(store, version)
     if any(name.startswith("class/") for name, limit in gate.metrics.items() if limit):
         # Without its predictions it counts as not measured.

@@ -28,7 +28,7 @@ LOCK_TIMEOUT_S = 300
 # Bundles kept beside those in memory, so that a version that comes back is not fetched again.
 MOST_SPARE = 8
 # Another process may be loading a bundle that was used this recently.
-SPARED_S = 3600
+USED_LATELY_S = 3600
 
 log = logging.getLogger(__name__)
 
@@ -110,7 +110,7 @@ class LocalCopy:
         half = [path for path in idle if path.name.startswith(".")]
         spare = sorted(whole, key=_used_at, reverse=True)[:MOST_SPARE]
         for path in [*whole, *half]:
-            if path not in spare and time.time() - _used_at(path) > SPARED_S:
+            if path not in spare and time.time() - _used_at(path) > USED_LATELY_S:
                 _remove(path)
 
     def _find(self, content_key: str) -> Path:
