@@ -23,6 +23,7 @@ from modelyard.inference.decoding.images import Limits
 from modelyard.inference.predictor import Predictor
 from modelyard.service.models.loading import LoadObserver
 from modelyard.service.models.models import ServedVersion, Unavailable, UnknownModel
+from modelyard.service.models.registry_state import RegisteredVersion
 from modelyard.service.recording.options import RecordingOptions
 from modelyard.service.server import serve
 from modelyard.service.settings import Settings
@@ -68,6 +69,9 @@ class FolderModels:
 
     def default(self) -> ServedVersion:
         return self.get("mnist")
+
+    def resolve(self, name: str, alias: str) -> RegisteredVersion:
+        raise UnknownModel(f"{name} has no alias {alias}")
 
     def observe_loads(self, observer: LoadObserver) -> None:
         """Its versions are loaded by the test itself."""

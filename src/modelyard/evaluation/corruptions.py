@@ -199,7 +199,7 @@ def _cross_out(pixels: Pixels, chance: Generator, share: float) -> Pixels:
     return np.asarray(picture)
 
 
-# Add new kinds at the end: with a kind's place here, the strength in which it corrupts each picture would change.
+# Add new kinds at the end: if a kind's place here changes, so does the strength in which pictures get it.
 KINDS = {
     "noise": Kind("noise", (20, 45, 75), _add_noise),
     "impulse_noise": Kind("single black and white pixels", (0.03, 0.08, 0.16), _add_impulses),

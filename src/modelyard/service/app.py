@@ -3,7 +3,7 @@
 import functools
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from typing import Any
 
 import orjson
@@ -146,20 +146,19 @@ def _lifespan(
 ) -> Callable[[Starlette], AbstractAsyncContextManager[None]]:
     @asynccontextmanager
     async def run(app: Starlette) -> AsyncIterator[None]:  # noqa: ARG001
-        log.start()
-        try:
+        # What begins last ends first, whatever fails.
+        async with AsyncExitStack() as stack:
+            log.start()
+            stack.callback(log.stop)
+            stack.push_async_callback(run_in_threadpool, models.stop)
             await run_in_threadpool(models.start)
             if record is not None:
+                stack.push_async_callback(run_in_threadpool, record.stop)
                 record.start()
+            for close in reversed(closing):
+                stack.push_async_callback(run_in_threadpool, close)
             draining.watch()
             yield
-        finally:
-            for close in closing:
-                await run_in_threadpool(close)
-            if record is not None:
-                await run_in_threadpool(record.stop)
-            await run_in_threadpool(models.stop)
-            log.stop()
 
     return run
 

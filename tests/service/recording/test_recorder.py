@@ -106,7 +106,7 @@ def test_a_process_that_hangs_does_not_hold_up_the_stop(
     watched.recorder.stop()
     assert time.monotonic() - started < 5
     assert processes[0].wait(0) == -signal.SIGKILL
-    assert "the record's place does not answer: its last rows are lost" in caplog.text
+    assert "the last rows are lost, since the process that records does not end" in caplog.text
 
 
 def test_where_no_room_is_left_a_label_is_refused(served: ServedVersion, tmp_path: Path) -> None:
@@ -182,3 +182,42 @@ def test_a_process_that_cannot_be_started_again_is_tried_until_it_can(
     watched.recorder.offer(answer(served))
     watched.recorder.stop()
     assert (failures, watched.count_rows()) == ([], 1)
+
+
+def test_a_stop_starts_a_process_for_the_last_rows_where_the_last_one_has_just_ended(
+    served: ServedVersion, watched: Watched, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(recorder, "FIRST_PAUSE_S", 60.0)
+    watched.recorder.start()
+    first = watched.recorder._child
+    assert first is not None
+    first.kill()
+    wait_until(lambda: watched.recorder._child is None)
+    watched.recorder.offer(answer(served))
+    watched.recorder.stop()
+    assert watched.count_rows() == 1
+
+
+def test_a_process_that_ends_beside_the_stop_is_told(
+    watched: Watched, caplog: pytest.LogCaptureFixture
+) -> None:
+    watched.recorder.start()
+    running = watched.recorder._child
+    assert running is not None
+    watched.recorder._stopping.set()
+    running.kill()
+    watched.recorder.stop()
+    assert "the last rows are lost, since the process that records ended (exit code -9)" in caplog.text
+
+
+def test_a_stop_after_a_start_that_failed_says_nothing(watched: Watched) -> None:
+    watched.recorder.stop()
+    assert watched.count_rows() == 0
+
+
+def test_drops_take_no_memory_while_the_process_hangs(served: ServedVersion, watched: Watched) -> None:
+    watched.recorder._answers._most_rows = 0
+    one = answer(served)
+    for _ in range(1000):
+        watched.recorder.offer(one)
+    assert dict(watched.recorder._dropped) == {("answer", "queue_full"): 1000}

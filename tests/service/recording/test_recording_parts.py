@@ -1,5 +1,7 @@
 """Rows on their way to their parts: bounds, places that fail, stops."""
 
+import os
+import struct
 import threading
 import time
 from multiprocessing import Pipe
@@ -50,22 +52,22 @@ class Watched:
         self.place = place
         self.told = [Status()]
         self._registry = registry
-        self._given, self._giving = Pipe(duplex=False)
+        self._given, self.giving = Pipe(duplex=False)
         options = RecordingOptions(str(place), images)
         self._writer = Writer(options, self.told.append, RecordingCounters(registry))
-        self._thread = threading.Thread(target=self._writer.run, args=[self._given])
+        self._thread = threading.Thread(target=self._writer.run, args=[self._given], daemon=True)
 
     def offer(self, *answered: Answered, **message: Any) -> None:
         for batch in make_batches(answered):
-            self._giving.send(Message(batch))
+            self.giving.send(Message(batch))
         if message:
-            self._giving.send(Message(**message))
+            self.giving.send(Message(**message))
 
     def start(self) -> None:
         self._thread.start()
 
     def stop(self) -> None:
-        self._giving.close()
+        self.giving.close()
         self._thread.join(20)
 
     def count(self, name: str, **labels: str) -> float:
@@ -203,6 +205,16 @@ def test_the_share_of_pictures_is_chosen_by_their_digests(served: ServedVersion,
     assert is_chosen("f" * 64, 1.0)
 
 
+def test_half_a_message_of_a_killed_service_costs_no_other_row(served: ServedVersion, tmp_path: Path) -> None:
+    watched = Watched(tmp_path)
+    watched.offer(answer(served))
+    # The length of a message, as multiprocessing writes it, and less than that.
+    os.write(watched.giving.fileno(), struct.pack("!i", 100_000) + bytes(1000))
+    watched.start()
+    watched.stop()
+    assert watched.count_rows() == 1
+
+
 def test_what_the_service_could_not_hand_over_is_counted(tmp_path: Path) -> None:
     watched = Watched(tmp_path)
     watched.offer(dropped=Drops({("answer", "queue_full"): 3, ("label", "failed"): 1}))
@@ -216,7 +228,7 @@ def test_images_are_handed_over_by_their_version_and_in_pieces(
     served: ServedVersion, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     other = ServedVersion("mnist", 2, served.predictor)
-    monkeypatch.setattr(batches, "BATCH_BYTES", 2 * 28 * 28 * 4)
+    monkeypatch.setattr(batches, "BATCH_BYTES", 2 * (28 * 28 * 4 + 10 * 4 + len(FILE)))
     made = list(make_batches([answer(served, 3), answer(other, 1), answer(other, 1), Answered()]))
     assert [(batch.version.number, len(batch.images)) for batch in made] == [(1, 2), (1, 1), (2, 2)]
     for batch in made:

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from typing import TypeVar
 
 from modelyard.inference.bundle import Bundle, BundleError
 from modelyard.inference.decoding.images import Limits
@@ -27,6 +28,7 @@ LONGEST_WAIT_S = 60.0
 # Characters of an error in the log.
 MOST_LOGGED = 1000
 
+T = TypeVar("T")
 log = logging.getLogger(__name__)
 
 
@@ -73,21 +75,29 @@ class Loader:
         with alone:
             served = self._memory.peek(name, wanted.version, None)
             if served is None or not served.is_still(wanted):
-                served = self._try(name, wanted)
+                served = self._try(name, wanted, partial(self._build, name, wanted))
             self._memory.keep(served, alias)
             return served
+
+    def fetch(self, name: str, wanted: RegisteredVersion) -> Bundle:
+        """Return a version's bundle in the local copy, tried in another process, but not loaded here.
+
+        Raises:
+            Unavailable: it cannot be used, or could not be a moment ago.
+        """
+        return self._try(name, wanted, _keep_tried)
 
     def forget_failures(self) -> None:
         """Try every version again at the next request for it."""
         self._failures.clear()
 
-    def _try(self, name: str, wanted: RegisteredVersion) -> ServedVersion:
+    def _try(self, name: str, wanted: RegisteredVersion, use: Callable[[Bundle], T]) -> T:
         key = (name, wanted.version)
         failure = self._failures.get(key)
         if failure is not None and time.monotonic() < failure.until:
             raise Unavailable(failure.reason)
         try:
-            served = self._build(name, wanted, self._fetch(name, wanted))
+            found = use(self._fetch(name, wanted))
         except Exception as error:  # the others are served, whatever is wrong with one version
             why, full = _give_reason(error), show(error, MOST_LOGGED)
             reason = f"version {wanted.version} cannot be loaded ({why})"
@@ -99,7 +109,7 @@ class Loader:
             self.observer(name, wanted.version, False)
             raise Unavailable(reason) from error
         self._failures.pop(key, None)
-        return served
+        return found
 
     def _fetch(self, name: str, wanted: RegisteredVersion) -> Bundle:
         if wanted.content_key is None:
@@ -119,6 +129,11 @@ class Loader:
         log.info("%s: version %s is loaded", name, registered.version)
         self.observer(name, registered.version, True)
         return ServedVersion(name, registered.version, predictor)
+
+
+def _keep_tried(bundle: Bundle) -> Bundle:
+    try_once(bundle.folder)
+    return bundle
 
 
 def _give_reason(error: Exception) -> str:

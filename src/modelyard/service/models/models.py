@@ -3,6 +3,7 @@
 import logging
 import threading
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from modelyard.inference.decoding.images import Limits
@@ -91,6 +92,36 @@ class Models:
         """
         return self._memory.find(name, version, alias) or self._demand(name, version, alias)
 
+    def resolve(self, name: str, version: int | None = None, alias: str | None = None) -> RegisteredVersion:
+        """Return a version as the registry last described it: the champion, or one with a number or an alias.
+
+        Raises:
+            UnknownModel: there is no such model, version or alias.
+            Unavailable: the registry was not read yet.
+        """
+        if (state := self._state) is None:
+            raise Unavailable(f"{name}: {'; '.join(self.problems())}")
+        model = state.models.get(name)
+        if model is None:
+            raise UnknownModel(f"expected a model that is served, got {name!r} ({_known(state)})")
+        if version is None:
+            found, known = model.find(alias or CHAMPION), sorted(model.aliases)
+            asked = f"an alias, one of {_join(known)}, got {alias or CHAMPION!r}"
+        else:
+            found, known = model.versions.get(version), [str(number) for number in model.versions]
+            asked = f"a version, one of {_join(known)}, got {version}"
+        if found is None:
+            raise UnknownModel(f"{name}: expected {asked}")
+        return found
+
+    def fetch(self, name: str, wanted: RegisteredVersion) -> Path:
+        """Return the folder of a version's bundle in the local copy, tried but not loaded.
+
+        Raises:
+            Unavailable: it cannot be fetched or used now.
+        """
+        return self._loader.fetch(name, wanted).folder
+
     def default(self) -> ServedVersion:
         """Return the champion of the first configured name, or else of the first name in the alphabet.
 
@@ -122,7 +153,7 @@ class Models:
             UnknownModel: there is no such model or version.
             Unavailable: they cannot be fetched now.
         """
-        key = (name, version, self._resolve(name, version, None).content_key)
+        key = (name, version, self.resolve(name, version, None).content_key)
         found = self._samples.get(key)
         if found is None:
             try:
@@ -250,7 +281,7 @@ class Models:
     def _demand(self, name: str, version: int | None, alias: str | None) -> ServedVersion:
         if version is not None and alias is not None:
             raise ValueError(f"expected a version or an alias, got {version} and {alias!r}")
-        wanted = self._resolve(name, version, alias)
+        wanted = self.resolve(name, version, alias)
         if version is None and alias in (None, CHAMPION):
             reason = "; ".join(self.problems()) or "it is being loaded"
             raise Unavailable(f"{name}@{CHAMPION} is not loaded: {reason}")
@@ -258,23 +289,6 @@ class Models:
             return self._loader.load(name, wanted, alias)
         except Unavailable as error:
             raise Unavailable(f"{name}: {error}") from error
-
-    def _resolve(self, name: str, version: int | None, alias: str | None) -> RegisteredVersion:
-        """Return the requested version from the registry's last known state."""
-        if (state := self._state) is None:
-            raise Unavailable(f"{name}: {'; '.join(self.problems())}")
-        model = state.models.get(name)
-        if model is None:
-            raise UnknownModel(f"expected a model that is served, got {name!r} ({_known(state)})")
-        if version is None:
-            found, known = model.find(alias or CHAMPION), sorted(model.aliases)
-            asked = f"an alias, one of {_join(known)}, got {alias or CHAMPION!r}"
-        else:
-            found, known = model.versions.get(version), [str(number) for number in model.versions]
-            asked = f"a version, one of {_join(known)}, got {version}"
-        if found is None:
-            raise UnknownModel(f"{name}: expected {asked}")
-        return found
 
 
 def _find(state: RegistryState, name: str, alias: str) -> RegisteredVersion | None:

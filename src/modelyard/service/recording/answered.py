@@ -33,12 +33,17 @@ class Answered:
         """Keep an image with its answer; None is one that cannot be read."""
         if seen is None:
             return
-        image = seen.image
-        # A list takes some nine bytes per number.
-        own = len(image) if isinstance(image, bytes | str) else 3 * seen.ready.nbytes
-        size = seen.ready.nbytes + seen.scores.nbytes + own
+        size = measure_size(seen)
         if self.size + size > MOST_BYTES:
             self.dropped += 1
             return
         self.size += size
         self.seen.append(seen)
+
+
+def measure_size(seen: Seen) -> int:
+    """Return the bytes that an image takes, with its input and its scores."""
+    image = seen.image
+    # A list takes some nine bytes per number.
+    own = len(image) if isinstance(image, bytes | str) else 3 * seen.ready.nbytes
+    return seen.ready.nbytes + seen.scores.nbytes + own

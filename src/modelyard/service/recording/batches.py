@@ -7,25 +7,27 @@ import numpy as np
 from modelyard.inference.predictor import Predictor, Seen
 from modelyard.monitoring.tables.schema import ANSWER
 from modelyard.service.models.models import ServedVersion
-from modelyard.service.recording.answered import Answered
+from modelyard.service.recording.answered import Answered, measure_size
 from modelyard.service.recording.messages import Batch, Image, describe_version
 
-# Of the inputs in one batch, so that neither process needs much memory for large ones.
+# Of inputs and pictures in one batch, so that neither process needs much memory for large ones.
 BATCH_BYTES = 2_000_000
 
 
 def make_batches(requests: Iterable[Answered]) -> Iterator[Batch]:
-    """Put the images of requests together, by their versions and up to BATCH_BYTES of inputs."""
+    """Put the images of requests together, by their versions and up to BATCH_BYTES."""
     served: ServedVersion | None = None
     waiting: list[tuple[Answered, Seen]] = []
+    size = 0
     for request in requests:
         for seen in request.seen:
-            is_full = len(waiting) * seen.ready.nbytes >= BATCH_BYTES
-            if served is not None and waiting and (is_full or request.served is not served):
+            own = measure_size(seen)
+            if served is not None and waiting and (size + own > BATCH_BYTES or request.served is not served):
                 yield _make_batch(served, waiting)
-                waiting = []
+                waiting, size = [], 0
             served = request.served
             waiting.append((request, seen))
+            size += own
     if served is not None and waiting:
         yield _make_batch(served, waiting)
 

@@ -2,18 +2,20 @@
 
 import logging
 import threading
+from pathlib import Path
 
 from modelyard.service.models.models import Models, Unavailable, UnknownModel
+from modelyard.service.models.registry_state import RegisteredVersion
 from modelyard.service.recording.messages import Challenger, Challengers
 
-# How often it is looked up; a loaded version is found without a lock.
+# How often it is looked up, in what the service knows of the registry.
 LOOK_S = 1.0
-STOP_S = 5.0
+STOP_S = 2.0
 log = logging.getLogger(__name__)
 
 
 class ChallengerSearch:
-    """Finds the challengers of the models that were asked about, in a thread: they may have to be loaded.
+    """Finds the challengers of the models that were asked about, in a thread: they may have to be fetched.
 
     Args:
         models: the served models.
@@ -26,6 +28,7 @@ class ChallengerSearch:
         self.found: Challengers = {}
         self._wanted: frozenset[str] = frozenset()
         self._problems: dict[str, str] = {}
+        self._fetched: dict[str, tuple[tuple[int, str | None], Path]] = {}
         self._asked = threading.Event()
         self._stopping = False
         self._thread = threading.Thread(target=self._run, name="challengers", daemon=True)
@@ -38,44 +41,53 @@ class ChallengerSearch:
 
     def problems(self) -> list[str]:
         """Return what is wrong, one sentence each."""
-        return list(self._problems.values())
+        return [problem for problem in self._problems.values() if problem]
 
     def start(self) -> None:
         """Begin to look."""
         self._thread.start()
 
     def stop(self) -> None:
-        """Stop looking; a registry that hangs may delay this by 5 s."""
+        """Stop looking; a registry that hangs may delay this by 2 s."""
         self._stopping = True
         self._asked.set()
-        self._thread.join(STOP_S)
+        if self._thread.is_alive():
+            self._thread.join(STOP_S)
 
     def _run(self) -> None:
         while not self._stopping:
             self._asked.clear()
             for name in sorted(self._wanted):
-                try:
-                    found = self._find(name)
-                except Exception:  # the thread must not end: nobody would notice
-                    log.exception("no challenger of %s can be found", name)
-                    found = None
+                found = self._find(name)
                 if name not in self.found or self.found[name] != found:
                     self.found = {**self.found, name: found}
             self._asked.wait(LOOK_S)
 
     def _find(self, name: str) -> Challenger | None:
         """Return the version that answers beside a champion; None without one."""
-        problem = ""
+        problem, found = "", None
         try:
             champion = self._models.get(name)
-            found = self._models.get(name, alias=self._alias)
-            if found.version != champion.version:
-                return Challenger(champion.version, found.version, found.predictor.bundle.folder)
+            wanted = self._models.resolve(name, alias=self._alias)
+            if wanted.version != champion.version:
+                found = Challenger(champion.version, wanted.version, self._fetch(name, wanted))
         except UnknownModel:
             pass
         except Unavailable as error:
-            problem = f"no shadow answers beside {name}: {error}"
-        finally:
-            others = {one: told for one, told in self._problems.items() if one != name}
-            self._problems = others | ({name: problem} if problem else {})
-        return None
+            problem = self._tell(name, f"no shadow answers beside {name}: {error}")
+        except Exception as error:  # the thread must not end: nobody would notice
+            problem = self._tell(name, f"no shadow answers beside {name} ({type(error).__name__})", error)
+        self._problems = {**self._problems, name: problem}
+        return found
+
+    def _fetch(self, name: str, wanted: RegisteredVersion) -> Path:
+        key, known = (wanted.version, wanted.content_key), self._fetched.get(name)
+        if known is None or known[0] != key:
+            known = self._fetched[name] = key, self._models.fetch(name, wanted)
+        return known[1]
+
+    def _tell(self, name: str, problem: str, error: Exception | None = None) -> str:
+        """Log a problem once for as long as it lasts, and return it."""
+        if problem != self._problems.get(name):
+            log.warning("%s", problem, exc_info=error)
+        return problem

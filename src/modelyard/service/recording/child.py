@@ -3,6 +3,7 @@
 What goes through the two pipes is pickled: nobody else can write to them.
 """
 
+import logging
 import os
 import pickle
 import subprocess
@@ -13,6 +14,7 @@ from multiprocessing.connection import Connection
 from modelyard.service.recording.messages import Message, Status
 from modelyard.service.recording.options import RecordingOptions
 
+log = logging.getLogger(__name__)
 PROGRAM = "modelyard.service.recording.process"
 
 
@@ -28,7 +30,8 @@ class Child:
     """
 
     def __init__(self, options: RecordingOptions, environment: Mapping[str, str]) -> None:
-        (given, self._given), (self._told, told) = map(_open_pipe, range(2))
+        given, self._given = _open_pipe()
+        self._told, told = _open_pipe()
         with given, told:
             handles = (given.fileno(), told.fileno())
             # The child finds the same packages as this process, and none in the working directory.
@@ -54,12 +57,14 @@ class Child:
         self._given.send_bytes(pickle.dumps(message, pickle.HIGHEST_PROTOCOL))
 
     def read(self) -> Iterator[Status]:
-        """Give what the process tells, until it ends."""
+        """Give what the process tells, until it ends or cannot be understood."""
         try:
             while True:
                 yield self._told.recv()
         except (EOFError, OSError):
             return
+        except Exception:  # such as another version of the package, installed meanwhile
+            log.exception("the process that records tells what cannot be read")
 
     def end(self) -> None:
         """Let it end once it has written all that was sent."""
@@ -73,11 +78,11 @@ class Child:
             return None
 
     def kill(self) -> None:
-        """End it now, whatever it does."""
+        """End it now; one that waits for a dead drive ends later."""
         self._process.kill()
-        self._process.wait()
+        self.wait(1.0)
 
 
-def _open_pipe(_: int) -> tuple[Connection, Connection]:
+def _open_pipe() -> tuple[Connection, Connection]:
     reader, writer = os.pipe()
     return Connection(reader, writable=False), Connection(writer, readable=False)

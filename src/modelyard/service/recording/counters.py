@@ -82,7 +82,7 @@ class RecordingCounters:
 
 
 class CounterFolder:
-    """A folder where the process that records counts, so that this process can tell it.
+    """A folder where the process that records counts, so that this process has the counts in its /metrics.
 
     With several workers they have such a folder already, and count there themselves.
 

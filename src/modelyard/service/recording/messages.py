@@ -92,7 +92,7 @@ class Message(NamedTuple):
 
     batch: Batch | None = None
     labels: tuple[tuple[str, Values], ...] = ()
-    dropped: Drops = Drops()
+    dropped: Drops | None = None
     challengers: Challengers | None = None
 
 
@@ -107,7 +107,7 @@ class Status(NamedTuple):
 
     problem: str = ""
     is_full: bool = False
-    settled: Mapping[str, int] = {}
+    settled: Mapping[str, int] | None = None
 
 
 def describe_version(name: str, number: int, predictor: "Predictor") -> Version:

@@ -3,8 +3,8 @@
 import logging
 import threading
 import time
-from collections import Counter, deque
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Callable, Mapping
 
 from modelyard.monitoring.tables.writing import Values
 from modelyard.service.recording.answered import Answered
@@ -27,7 +27,7 @@ FIRST_PAUSE_S, LONGEST_PAUSE_S = 1.0, 30.0
 STOP_S = 10.0
 # How long /readyz mentions rows that were dropped.
 TOLD_S = 60.0
-FULL_PROBLEM = "the record lacks rows: they come faster than they can be written"
+FULL_PROBLEM = "the record lacks rows: more came than can be recorded"
 ENDED_PROBLEM = "the process that records does not run, and is started again; answers are not affected"
 log = logging.getLogger(__name__)
 
@@ -53,15 +53,18 @@ class Recorder:
         self._options, self._environment, self._challengers = options, environment, challengers
         self._answers: Queue[Answered] = Queue(MOST_ROWS, MOST_BYTES)
         self._labels: Queue[tuple[str, Values]] = Queue(MOST_LABELS, MOST_BYTES)
-        # Kind, reason and number of rows.
-        self._dropped: deque[tuple[str, str, int]] = deque()
         self._dropped_at = -TOLD_S
         self._status = Status()
-        # Guards the process, and the rows that were sent to it by their kinds.
+        # Guards what follows, for moments.
         self._lock = threading.Lock()
+        self._dropped = Drops()
         self._child: Child | None = None
+        # Rows that were sent to this process, by their kinds.
         self._sent: Counter[str] = Counter()
         self._told_challengers: Challengers = {}
+        # Held while a process is started.
+        self._starting = threading.Lock()
+        self._ended = False
         self._stopping = threading.Event()
         self._sender = threading.Thread(target=self._send_until_stop, name="record", daemon=True)
         self._watcher = threading.Thread(target=self._watch, name="recorder", daemon=True)
@@ -97,35 +100,46 @@ class Recorder:
         """Let the process write what is left, waiting at most 10 s for a place that does not answer."""
         ends_at = time.monotonic() + STOP_S
         self._stopping.set()
-        self._sender.join(STOP_S)
+        if self._sender.is_alive():
+            self._sender.join(STOP_S)
         child = self._child
-        if child is not None and child.wait(max(0.0, ends_at - time.monotonic())) is None:
-            log.warning("the record's place does not answer: its last rows are lost")
-            child.kill()
-        self._watcher.join(STOP_S)
+        if child is not None and (code := child.wait(max(0.0, ends_at - time.monotonic()))) != 0:
+            if code is None:
+                child.kill()
+            happened = "does not end: does its place answer?" if code is None else f"ended (exit code {code})"
+            log.warning("the last rows are lost, since the process that records %s", happened)
+        if self._watcher.is_alive():
+            self._watcher.join(1.0)
 
     def _drop(self, kind: str, reason: str, rows: int) -> None:
-        if reason in (FULL, LARGE):
-            self._dropped_at = time.monotonic()
-        self._dropped.append((kind, reason, rows))
+        self._dropped_at = time.monotonic()
+        with self._lock:
+            self._dropped[kind, reason] += rows
 
     def _send_until_stop(self) -> None:
         while not self._stopping.wait(PAUSE_S):
-            self._send_all()
-        self._send_all()
-        if self._child is not None:
-            self._child.end()
-        elif left := self._answers.rows + self._labels.rows:
-            log.warning("%s rows were not written before the stop", left)
+            self._try(self._send_all)
+        if self._answers.rows + self._labels.rows:
+            # The last rows need a process, if it is just not there.
+            self._start_child()
+        self._try(self._send_all)
+        with self._starting:
+            self._ended = True
+            if self._child is not None:
+                self._child.end()
+
+    def _try(self, work: Callable[[], None]) -> None:
+        try:
+            work()
+        except Exception:  # the thread must not end: nobody would notice
+            log.exception("answers cannot be recorded")
 
     def _send_all(self) -> None:
         """Send what waits; what comes now waits for the next round. Without a process, all waits."""
         if self._child is None:
             return
-        dropped = Drops()
-        while self._dropped:
-            kind, reason, rows = self._dropped.popleft()
-            dropped[kind, reason] += rows
+        with self._lock:
+            dropped, self._dropped = self._dropped, Drops()
         labels = tuple(self._labels.take(MOST_LABELS))
         challengers = self._challengers.found if self._challengers else {}
         if labels or dropped or challengers != self._told_challengers:
@@ -152,18 +166,22 @@ class Recorder:
                 self._sent += _count_kinds(message, self._told_challengers)
         if child is None:
             # It ended just now.
-            self._drop_all(_count_kinds(message, self._told_challengers))
+            self._lose(message)
             return
         try:
             child.send(message)
         except OSError:
             # It has ended: whoever reads from it counts what is lost.
             return
-        if message.challengers is not None:
-            self._told_challengers = message.challengers
+        with self._lock:
+            if message.challengers is not None and self._child is child:
+                self._told_challengers = message.challengers
 
-    def _drop_all(self, kinds: Mapping[str, int]) -> None:
-        for kind, rows in kinds.items():
+    def _lose(self, message: Message) -> None:
+        """Count rows that cannot be sent."""
+        for (kind, reason), rows in (message.dropped or {}).items():
+            self._drop(kind, reason, rows)
+        for kind, rows in _count_kinds(message._replace(dropped=None), self._told_challengers).items():
             self._drop(kind, FAILED, rows)
 
     def _watch(self) -> None:
@@ -173,14 +191,15 @@ class Recorder:
                 for status in child.read():
                     self._status, pause_s = status, FIRST_PAUSE_S
                 code = child.wait(STOP_S)
-                if not self._stopping.is_set():
-                    self._lose(child, code)
+                if self._stopping.is_set():
+                    return
+                self._bury(child, code)
             if self._stopping.wait(pause_s):
                 return
             pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
             self._start_child()
 
-    def _lose(self, child: Child, code: int | None) -> None:
+    def _bury(self, child: Child, code: int | None) -> None:
         """Count what a process took with it."""
         if code is None:
             child.kill()
@@ -189,23 +208,28 @@ class Recorder:
             self._child, self._sent, self._told_challengers = None, Counter(), {}
             self._status = Status(ENDED_PROBLEM)
         log.warning("the process that records ended (exit code %s), and is started again", code)
-        self._drop_all(lost)
+        for kind, rows in lost.items():
+            self._drop(kind, FAILED, rows)
 
     def _start_child(self) -> None:
-        try:
-            child = Child(self._options, self._environment)
-        except OSError as error:
-            log.warning("no process can be started to record: %s", error)
-            self._status = Status(ENDED_PROBLEM)
-            return
-        with self._lock:
-            self._child = child
+        """Start a process, unless there is one, or no more rows will come."""
+        with self._starting:
+            if self._child is not None or self._ended:
+                return
+            try:
+                child = Child(self._options, self._environment)
+            except OSError as error:
+                log.warning("no process can be started to record: %s", error)
+                self._status = Status(ENDED_PROBLEM)
+                return
+            with self._lock:
+                self._child = child
 
 
 def _count_kinds(message: Message, challengers: Challengers) -> Counter[str]:
     """Count the rows that will come of a message, by their kinds."""
     kinds = Counter({LABEL: len(message.labels)})
-    for (kind, _), rows in message.dropped.items():
+    for (kind, _), rows in (message.dropped or {}).items():
         kinds[kind] += rows
     if message.batch is not None:
         rows = len(message.batch.images)

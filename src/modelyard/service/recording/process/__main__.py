@@ -4,15 +4,16 @@ import signal
 import sys
 from multiprocessing.connection import Connection
 
-from modelyard.service.recording.options import RecordingOptions
-from modelyard.service.recording.process.writer import Writer
-
 
 def main() -> None:
     """Record what comes through the first pipe until it is closed, and tell through the second."""
     # The service ends this process by closing the pipe, after its last answer.
     for one in (signal.SIGINT, signal.SIGTERM):
         signal.signal(one, signal.SIG_IGN)
+    # These take a second, in which a signal may come.
+    from modelyard.service.recording.options import RecordingOptions
+    from modelyard.service.recording.process.writer import Writer
+
     given, told = (Connection(int(handle)) for handle in sys.argv[1:])
     options = given.recv()
     assert isinstance(options, RecordingOptions)  # noqa: S101  # the first message

@@ -5,7 +5,7 @@ from collections import OrderedDict, deque
 
 from modelyard.monitoring.tables.places import IMAGES, Place
 from modelyard.monitoring.tables.writing import write_file
-from modelyard.service.recording.counters import FULL, IMAGE, PLACE, RecordingCounters
+from modelyard.service.recording.counters import FAILED, FULL, IMAGE, PLACE, RecordingCounters
 from modelyard.service.recording.process.rows import Row
 
 MOST_WAITING_BYTES = 32_000_000
@@ -51,6 +51,9 @@ class Images:
         except OSError:
             self._known.pop(path, None)
             self._counters.count_dropped(IMAGE, PLACE, 1)
+        except Exception:  # the others are written
+            log.exception("a picture cannot be written")
+            self._counters.count_dropped(IMAGE, FAILED, 1)
         else:
             self._counters.count_recorded(IMAGE, 1)
         return True

@@ -1,9 +1,9 @@
 """A version that answers the same pictures as the champion, in time that nothing else needs."""
 
-import contextlib
 import logging
 import math
 import os
+import sys
 import threading
 import time
 from collections import deque
@@ -15,6 +15,7 @@ import numpy as np
 from modelyard.inference.bundle import read_bundle
 from modelyard.inference.decoding.images import ImageError, Limits
 from modelyard.inference.predictor import Predictor
+from modelyard.inference.runtime.interpreters import ModelError
 from modelyard.monitoring.tables.schema import SHADOW
 from modelyard.service.recording.counters import FAILED, LOAD, RecordingCounters
 from modelyard.service.recording.counters import SHADOW as KIND
@@ -36,6 +37,8 @@ LEAST_PRIORITY = 19
 # an image is answered after a pause of 200 times what the last one took, so that the requests' 99th
 # percentile stays where it is.
 ENOUGH, LEAST_PAUSE_S, PAUSES = 0.75, 0.05, 200
+# How long images wait for the service to find their challenger: a download holds up other models no longer.
+UNKNOWN_S = 5.0
 # How long what waits is still answered before a stop.
 STOP_S = 3.0
 log = logging.getLogger(__name__)
@@ -58,7 +61,8 @@ class Shadow:
         self._answered: deque[Batch] = deque()
         # Only replaced, never changed.
         self.challengers: Challengers = {}
-        self._loaded: tuple[Path, Predictor] | None = None
+        self._loaded: dict[Path, Predictor] = {}
+        self._fault = ""
         self._stopping = threading.Event()
         self._ends_at = math.inf
         self._thread = threading.Thread(target=self._run, name="shadow", daemon=True)
@@ -81,11 +85,15 @@ class Shadow:
         """Answer what waits for some seconds more, drop the rest, and end."""
         self._ends_at = time.monotonic() + STOP_S
         self._stopping.set()
-        self._thread.join()
+        self._thread.join(STOP_S + 1)
 
     @property
     def _is_over(self) -> bool:
         return time.monotonic() > self._ends_at
+
+    def _pause_after(self, started: float) -> None:
+        """Let the next turn come after a pause for what began at `started` (monotonic, in s)."""
+        self._next_turn = started + max(LEAST_PAUSE_S, PAUSES * (time.monotonic() - started))
 
     def _wait_for_turn(self) -> None:
         """Wait until there is time for an image, or the service stops."""
@@ -94,8 +102,8 @@ class Shadow:
                 return
 
     def _run(self) -> None:
-        # Linux takes this for the thread, other systems for the whole process.
-        with contextlib.suppress(OSError):
+        # Other systems would take this for the whole process, which still has to write.
+        if sys.platform == "linux":
             os.setpriority(os.PRIO_PROCESS, 0, LEAST_PRIORITY)
         while not self._is_over:
             was_stopped, taken = self._stopping.is_set(), self._queue.take(1)
@@ -111,29 +119,35 @@ class Shadow:
     def _answer(self, batch: Batch) -> None:
         try:
             name = batch.version.name
-            # At the start, the service has yet to find out.
-            while name not in self.challengers and not self._stopping.wait(PAUSE_S):
-                pass
+            until = time.monotonic() + UNKNOWN_S
+            while name not in self.challengers and time.monotonic() < until:
+                if self._stopping.wait(PAUSE_S):
+                    break
             challenger = self.challengers.get(name)
             if name not in self.challengers:
                 self._counters.count_dropped(KIND, LOAD, len(batch.images))
             # A former champion has no shadow.
             elif challenger is not None and challenger.champion == batch.version.number:
-                predictor = self._load(challenger, batch.version.limits)
+                predictor = self._loaded.get(challenger.folder) or self._load(
+                    challenger, batch.version.limits
+                )
                 version = describe_version(name, challenger.number, predictor)
                 self._answer_beside(batch, version, predictor)
-        except Exception:  # the thread must not end: nobody would notice
-            log.exception("a shadow's answers failed")
+        except Exception as error:  # the thread must not end: nobody would notice
+            if repr(error) != self._fault:
+                self._fault = repr(error)
+                log.exception("a shadow cannot answer; this is told once")
             self._counters.count_dropped(KIND, FAILED, len(batch.images))
 
     def _load(self, challenger: Challenger, limits: Limits) -> Predictor:
-        if self._loaded is None or self._loaded[0] != challenger.folder:
-            bundle = read_bundle(challenger.folder)
-            self._loaded = (
-                challenger.folder,
-                Predictor(bundle, interpreters=1, threads=1, limits=limits),
-            )
-        return self._loaded[1]
+        self._wait_for_turn()
+        started = time.monotonic()
+        predictor = Predictor(read_bundle(challenger.folder), interpreters=1, threads=1, limits=limits)
+        self._pause_after(started)
+        needed = {known.folder for known in self.challengers.values() if known is not None}
+        stay = {folder: loaded for folder, loaded in self._loaded.items() if folder in needed}
+        self._loaded = {**stay, challenger.folder: predictor}
+        return predictor
 
     def _answer_beside(self, batch: Batch, version: Version, predictor: Predictor) -> None:
         """Answer the same prepared inputs, or the same pictures where the two prepare theirs differently."""
@@ -148,12 +162,13 @@ class Shadow:
             started = time.monotonic()
             try:
                 ready = batch.inputs[place] if is_same else predictor.preprocess(image.content)
-            except ImageError:
+                given = predictor.ask(ready)
+            except (ImageError, ModelError):
                 self._counters.count_dropped(KIND, FAILED, 1)
                 continue
-            given = predictor.ask(ready)
+            finally:
+                self._pause_after(started)
             seconds = time.monotonic() - started
-            self._next_turn = started + max(LEAST_PAUSE_S, PAUSES * seconds)
             images.append(image._replace(unlikeness=given.unlikeness, seconds=seconds))
             inputs.append(ready)
             scores.append(given.scores)

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 PAUSE_S, LISTENING_S = 0.1, 0.25
 # How long pictures are written before it is the rows' turn again, and at the stop.
 IMAGES_S, LAST_IMAGES_S = 0.25, 4.0
+_LABEL, _SCORE = (list(ANSWERS.columns).index(name) for name in ("label", "score"))
 log = logging.getLogger(__name__)
 
 
@@ -61,12 +62,15 @@ class Writer:
         while self._listen(given):
             self._take_shadow()
             self._pending.write_due()
+            self._report()
             self._write_images(time.monotonic() + IMAGES_S)
             self._report()
+        # Before a shadow may take its time.
+        self._pending.write_all()
         if self._shadow is not None:
             self._shadow.stop()
             self._take_shadow()
-        self._pending.write_all()
+            self._pending.write_all()
         self._write_images(time.monotonic() + LAST_IMAGES_S)
         self._images.drop_all()
         self._report()
@@ -74,16 +78,20 @@ class Writer:
     def _listen(self, given: Connection) -> bool:
         """Take the messages that are there; return False after the last one."""
         until, patience_s = time.monotonic() + LISTENING_S, PAUSE_S
-        try:
-            while time.monotonic() < until and given.poll(patience_s):
-                self._take(given.recv())
-                patience_s = 0.0
-        except (EOFError, ConnectionResetError):
-            return False
+        while time.monotonic() < until:
+            try:
+                if not given.poll(patience_s):
+                    break
+                message = given.recv()
+            except (EOFError, OSError):
+                # A service that was killed may have left half a message.
+                return False
+            self._take(message)
+            patience_s = 0.0
         return True
 
     def _take(self, message: Message) -> None:
-        for (kind, reason), number in message.dropped.items():
+        for (kind, reason), number in (message.dropped or {}).items():
             self._counters.count_dropped(kind, reason, number)
         for model, row in message.labels:
             self._pending.add(LABELS, model, [row])
@@ -107,14 +115,16 @@ class Writer:
             return
         self._pending.add(ANSWERS, batch.version.name, [row.values for row in rows])
         self._pending.write_due()
-        for row in rows:
-            self._images.add(row)
+        # Else a part that is written would be counted as lost, if this process is killed.
+        self._report()
         if batch.role == ANSWER:
+            for row in rows:
+                self._images.add(row)
             self._count(batch, rows)
 
     def _count(self, batch: Batch, rows: list[Row]) -> None:
         """Count first labels and scores for /metrics; those of a shadow are in the table alone."""
-        best = [(row.values[5], row.values[6]) for row in rows]
+        best = [row.values[_LABEL : _SCORE + 1] for row in rows]
         self._counters.count_answers(batch.version.name, str(batch.version.number), best)
 
     def _write_images(self, until: float) -> None:
