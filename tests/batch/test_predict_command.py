@@ -278,19 +278,26 @@ def test_on_a_full_disk_no_answer_is_lost_and_the_next_run_goes_on(
 
 
 def test_control_c_ends_all_processes_without_a_word_and_the_next_run_goes_on(place: Path) -> None:
-    write_pictures(place / "many", 9900)
+    write_pictures(place / "many", 5000)
     words = [*COMMAND, "mnist@1", "many", "--out", "a.jsonl", "--workers", "2"]
-    process = subprocess.Popen(words, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    process = subprocess.Popen(
+        words,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        # Tests that run in a shell's background inherit that SIGINT is ignored.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
     wait_for_parts(place / "a.jsonl.parts", process)
     children = psutil.Process(process.pid).children(recursive=True)
     # As a terminal sends it: to every process of the group.
     os.killpg(process.pid, signal.SIGINT)
     _, said = process.communicate(timeout=120)
-    assert (process.returncode, said) == (130, "predict: 9,900 pictures\n")
+    assert (process.returncode, said) == (130, "predict: 5,000 pictures\n")
     assert not psutil.wait_procs(children, timeout=60)[1]
     assert predict("mnist@1", "many", "--out", "a.jsonl") == 0
     rows = [json.loads(line) for line in Path("a.jsonl").read_text().splitlines()]
-    assert [row["path"] for row in rows] == [f"many/{number:04}.png" for number in range(9900)]
+    assert [row["path"] for row in rows] == [f"many/{number:04}.png" for number in range(5000)]
 
 
 def wait_for_parts(parts: Path, process: "subprocess.Popen[Any]") -> None:
