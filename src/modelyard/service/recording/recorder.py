@@ -19,8 +19,9 @@ from modelyard.service.recording.queues import Queue
 # Of answers that wait for the process: rows, and bytes of inputs and files.
 MOST_ROWS, MOST_BYTES = 20_000, 128_000_000
 MOST_LABELS = 1_000
-# Many rows are handed over at once: one by one they would cost several times as much.
-TAKEN_ROWS, PAUSE_S = 512, 0.1
+# Many rows are handed over at once, and seldom: one by one they would cost several times as much, and hold up
+# one request in a hundred.
+TAKEN_ROWS, PAUSE_S = 512, 0.5
 # A process that ended is started again, after longer and longer pauses.
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 1.0, 30.0
 # How long a stop waits for a place that does not answer.

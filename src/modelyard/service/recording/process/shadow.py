@@ -30,13 +30,13 @@ from modelyard.service.recording.messages import (
 from modelyard.service.recording.queues import Queue
 
 MOST_ROWS, MOST_BYTES = 2_000, 64_000_000
-PAUSE_S = 0.02
+PAUSE_S = 0.2
 # The system gives such a thread what others leave, and a hundredth where they leave nothing.
 LEAST_PRIORITY = 19
 # Even so, it delays requests where the processors are busy. If less than this share of their time is spare,
 # an image is answered after a pause of 200 times what the last one took, so that the requests' 99th
 # percentile stays where it is.
-ENOUGH, LEAST_PAUSE_S, PAUSES = 0.75, 0.05, 200
+ENOUGH, LEAST_PAUSE_S, PAUSES = 0.75, 0.5, 200
 # How long images wait for the service to find their challenger: a download holds up other models no longer.
 UNKNOWN_S = 5.0
 # How long what waits is still answered before a stop.
