@@ -3,7 +3,7 @@
 import os
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +14,14 @@ from pyarrow import dataset
 from modelyard.inference.predictor import Predictor
 from modelyard.service.models.models import ServedVersion
 from modelyard.service.recording import answered as bounds
-from modelyard.service.recording import child, recorder
+from modelyard.service.recording import child, recorder, supervisor
 from modelyard.service.recording.answered import Answered
 from modelyard.service.recording.counters import CounterFolder
 from modelyard.service.recording.messages import Message
 from modelyard.service.recording.options import RecordingOptions
 from modelyard.service.recording.recorder import FULL_PROBLEM, Recorder
 from tflite_models import digit_bundle, draw_band, encode
+from waiting import wait_until
 
 FILE = encode(draw_band(3))
 LABEL = (1_000_000, "an-id", 0, "1", "", "3", "feedback")
@@ -63,14 +64,6 @@ def watched(tmp_path: Path) -> Iterator[Watched]:
     watched.counters.remove()
 
 
-def wait_until(holds: Callable[[], Any]) -> None:
-    for _ in range(400):
-        if holds():
-            return
-        time.sleep(0.05)
-    raise AssertionError("it did not come true within twenty seconds")
-
-
 def test_what_does_not_fit_is_counted_with_its_reason_and_readyz_is_told(
     served: ServedVersion, watched: Watched, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -97,7 +90,7 @@ def test_a_process_that_hangs_does_not_hold_up_the_stop(
     monkeypatch.setattr(recorder, "STOP_S", 0.3)
     processes: list[child.Child] = []
     monkeypatch.setattr(
-        recorder, "Child", lambda *given: processes.append(child.Child(*given)) or processes[-1]
+        supervisor, "Child", lambda *given: processes.append(child.Child(*given)) or processes[-1]
     )
     watched.recorder.start()
     os.kill(processes[0].pid, signal.SIGSTOP)
@@ -139,7 +132,7 @@ def test_rows_that_come_while_others_are_sent_wait_for_the_next_round(
             watched.recorder.offer(again)
             super().send(message)
 
-    monkeypatch.setattr(recorder, "Child", Noted)
+    monkeypatch.setattr(supervisor, "Child", Noted)
     watched.recorder.offer(again)
     watched.recorder.start()
     wait_until(lambda: len(sent) >= 3)
@@ -165,7 +158,7 @@ def test_a_request_that_cannot_be_handed_over_is_counted_and_the_next_is_recorde
 def test_a_process_that_cannot_be_started_again_is_tried_until_it_can(
     served: ServedVersion, watched: Watched, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(recorder, "FIRST_PAUSE_S", 0.05)
+    monkeypatch.setattr(supervisor, "FIRST_PAUSE_S", 0.05)
     processes: list[child.Child] = []
     failures = [OSError("no memory"), OSError("no memory")]
 
@@ -175,7 +168,7 @@ def test_a_process_that_cannot_be_started_again_is_tried_until_it_can(
         processes.append(child.Child(*given))
         return processes[-1]
 
-    monkeypatch.setattr(recorder, "Child", start)
+    monkeypatch.setattr(supervisor, "Child", start)
     watched.recorder.start()
     processes[0].kill()
     wait_until(lambda: len(processes) == 2)
@@ -187,12 +180,12 @@ def test_a_process_that_cannot_be_started_again_is_tried_until_it_can(
 def test_a_stop_starts_a_process_for_the_last_rows_where_the_last_one_has_just_ended(
     served: ServedVersion, watched: Watched, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(recorder, "FIRST_PAUSE_S", 60.0)
+    monkeypatch.setattr(supervisor, "FIRST_PAUSE_S", 60.0)
     watched.recorder.start()
-    first = watched.recorder._child
+    first = watched.recorder._supervisor._child
     assert first is not None
     first.kill()
-    wait_until(lambda: watched.recorder._child is None)
+    wait_until(lambda: watched.recorder._supervisor._child is None)
     watched.recorder.offer(answer(served))
     watched.recorder.stop()
     assert watched.count_rows() == 1
@@ -202,9 +195,9 @@ def test_a_process_that_ends_beside_the_stop_is_told(
     watched: Watched, caplog: pytest.LogCaptureFixture
 ) -> None:
     watched.recorder.start()
-    running = watched.recorder._child
+    running = watched.recorder._supervisor._child
     assert running is not None
-    watched.recorder._stopping.set()
+    watched.recorder._supervisor.forbid_restarts()
     running.kill()
     watched.recorder.stop()
     assert "the last rows are lost, since the process that records ended (exit code -9)" in caplog.text

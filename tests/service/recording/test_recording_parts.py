@@ -28,6 +28,7 @@ from modelyard.service.recording.process.images import is_chosen
 from modelyard.service.recording.process.writer import Writer
 from modelyard.service.recording.queues import Queue
 from tflite_models import digit_bundle, draw_band, encode
+from waiting import wait_until
 
 FILE = encode(draw_band(3))
 DAY_US = 86_400_000_000
@@ -79,14 +80,6 @@ class Watched:
         return int(
             dataset.dataset(self.place / "answers", format="parquet", partitioning="hive").count_rows()
         )
-
-
-def wait_until(holds: Any) -> None:
-    for _ in range(200):
-        if holds():
-            return
-        time.sleep(0.05)
-    raise AssertionError("it did not come true within ten seconds")
 
 
 def test_a_part_is_written_after_its_time_and_the_last_one_at_the_stop(

@@ -2,7 +2,6 @@
 
 import os
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +29,7 @@ from modelyard.service.recording.process.spare_time import SpareTime
 from service_process import run_serve
 from small_registry import SEVEN, SmallRegistry
 from tflite_models import digit_bundle, digit_model, draw_band, encode
+from waiting import wait_until
 
 FILES = [encode(draw_band(digit)) for digit in range(10)]
 
@@ -242,14 +242,6 @@ def test_a_challenger_is_found_and_told_of_until_it_can_be_loaded(
     wait_until(lambda: search.found == {"mnist": None})
     search.stop()
     assert search.problems() == []
-
-
-def wait_until(holds: Callable[[], bool]) -> None:
-    for _ in range(200):
-        if holds():
-            return
-        time.sleep(0.05)
-    raise AssertionError("it did not come true within ten seconds")
 
 
 def test_the_alias_of_the_registry_is_the_shadow_of_the_champion(tmp_path: Path) -> None:

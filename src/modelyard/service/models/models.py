@@ -12,6 +12,7 @@ from modelyard.inference.predictor import DEFAULT_LIMITS
 from modelyard.registry.bundle_artifacts import ArtifactError
 from modelyard.registry.versions import CHAMPION
 from modelyard.service.models.description import describe_model
+from modelyard.service.models.finding import UnknownModel, find_alias, find_version, list_known
 from modelyard.service.models.loading import MOST_LOGGED, Loader, LoadObserver, Unavailable
 from modelyard.service.models.local_copy import LocalCopy
 from modelyard.service.models.memory import Memory, ServedVersion
@@ -24,16 +25,11 @@ STOP_TIMEOUT_S = 5.0
 # How long a start waits for the champions. A local database has them at once; a server may take longer, and
 # probes must be answered meanwhile.
 START_TIMEOUT_S = 1.0
-MOST_LISTED = 20
 # Versions whose sample pictures stay in memory, at most 4 MB of each.
 MOST_SAMPLED = 8
 NOTHING = "no model is registered that modelyard has published"
 
 log = logging.getLogger(__name__)
-
-
-class UnknownModel(LookupError):  # noqa: N818  # nothing is wrong with the service
-    """There is no such model, version or alias; the message names what there is."""
 
 
 class Models:
@@ -101,18 +97,7 @@ class Models:
         """
         if (state := self._state) is None:
             raise Unavailable(f"{name}: {'; '.join(self.problems())}")
-        model = state.models.get(name)
-        if model is None:
-            raise UnknownModel(f"expected a model that is served, got {name!r} ({_known(state)})")
-        if version is None:
-            found, known = model.find(alias or CHAMPION), sorted(model.aliases)
-            asked = f"an alias, one of {_join(known)}, got {alias or CHAMPION!r}"
-        else:
-            found, known = model.versions.get(version), [str(number) for number in model.versions]
-            asked = f"a version, one of {_join(known)}, got {version}"
-        if found is None:
-            raise UnknownModel(f"{name}: expected {asked}")
-        return found
+        return find_version(state, name, version, alias)
 
     def fetch(self, name: str, wanted: RegisteredVersion) -> Path:
         """Return the folder of a version's bundle in the local copy, tried but not loaded.
@@ -246,7 +231,7 @@ class Models:
         names = self._names or tuple(state.models)
 
         def alias_known(name: str, alias: str) -> bool:
-            return name in names and (alias == CHAMPION or _find(state, name, alias) is not None)
+            return name in names and (alias == CHAMPION or find_alias(state, name, alias) is not None)
 
         def known(served: ServedVersion) -> bool:
             model = state.models.get(served.name)
@@ -263,12 +248,12 @@ class Models:
 
     def _update(self, state: RegistryState, name: str, alias: str) -> str | None:
         """Bring an alias up to date; return what is wrong with it, if anything."""
-        current, wanted = self._memory.peek(name, None, alias), _find(state, name, alias)
+        current, wanted = self._memory.peek(name, None, alias), find_alias(state, name, alias)
         goes_on = f"; version {current.version} goes on serving" if current else ""
         if wanted is None:
             there = name in state.models
             missing = f"has no alias {alias}" if there else "is not registered"
-            cure = f"`modelyard promote {name} VERSION`" if there else f"register it ({_known(state)})"
+            cure = f"`modelyard promote {name} VERSION`" if there else f"register it ({list_known(state)})"
             return self._tell(f"{name} {missing}{goes_on}", f"{name} {missing}: {cure}{goes_on}")
         if (current and current.is_still(wanted)) or self._stopping.is_set():
             return None
@@ -289,17 +274,3 @@ class Models:
             return self._loader.load(name, wanted, alias)
         except Unavailable as error:
             raise Unavailable(f"{name}: {error}") from error
-
-
-def _find(state: RegistryState, name: str, alias: str) -> RegisteredVersion | None:
-    model = state.models.get(name)
-    return model.find(alias) if model else None
-
-
-def _known(state: RegistryState) -> str:
-    return f"registered are: {_join(sorted({*state.models, *state.others}))}"
-
-
-def _join(names: Sequence[str]) -> str:
-    shown = ", ".join(names[-MOST_LISTED:])
-    return f"..., {shown}" if len(names) > MOST_LISTED else shown or "none"

@@ -64,21 +64,26 @@ class ChallengerSearch:
             self._asked.wait(LOOK_S)
 
     def _find(self, name: str) -> Challenger | None:
-        """Return the version that answers beside a champion; None without one."""
-        problem, found = "", None
+        """Return the version that answers beside a champion; None if none does, whatever the reason."""
+        found, problem = None, ""
         try:
-            champion = self._models.get(name)
-            wanted = self._models.resolve(name, alias=self._alias)
-            if wanted.version != champion.version:
-                found = Challenger(champion.version, wanted.version, self._fetch(name, wanted))
-        except UnknownModel:
-            pass
+            found = self._look_up(name)
         except Unavailable as error:
             problem = self._tell(name, f"no shadow answers beside {name}: {error}")
         except Exception as error:  # the thread must not end: nobody would notice
             problem = self._tell(name, f"no shadow answers beside {name} ({type(error).__name__})", error)
         self._problems = {**self._problems, name: problem}
         return found
+
+    def _look_up(self, name: str) -> Challenger | None:
+        try:
+            champion = self._models.get(name)
+            wanted = self._models.resolve(name, alias=self._alias)
+        except UnknownModel:
+            return None
+        if wanted.version == champion.version:
+            return None
+        return Challenger(champion.version, wanted.version, self._fetch(name, wanted))
 
     def _fetch(self, name: str, wanted: RegisteredVersion) -> Path:
         key, known = (wanted.version, wanted.content_key), self._fetched.get(name)
