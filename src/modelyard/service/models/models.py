@@ -12,9 +12,9 @@ from modelyard.inference.predictor import DEFAULT_LIMITS
 from modelyard.registry.bundle_artifacts import ArtifactError
 from modelyard.registry.versions import CHAMPION
 from modelyard.service.models.description import describe_model
-from modelyard.service.models.finding import UnknownModel, find_alias, find_version, list_known
 from modelyard.service.models.loading import MOST_LOGGED, Loader, LoadObserver, Unavailable
 from modelyard.service.models.local_copy import LocalCopy
+from modelyard.service.models.lookup import UnknownModel, find_alias, find_version, list_known
 from modelyard.service.models.memory import Memory, ServedVersion
 from modelyard.service.models.registry_client import RegistryClient
 from modelyard.service.models.registry_state import RegisteredVersion, RegistryState, SourceError
