@@ -18,8 +18,6 @@ MODEL_ID = "model_id"
 # Set last: without it, publication was interrupted, and is repeated.
 PUBLISHED = "published"
 PRECISION, SIZE_BYTES = "precision", "size_bytes"
-# The tags of a new version; what else is known of it stands in its file, see `version_facts`.
-TAGS = frozenset({CONTENT_KEY, MODEL_ID, PRECISION, SIZE_BYTES, PUBLISHED})
 # The folder of a version's evaluation among its run's artifacts; the oldest versions do not say.
 EVALUATION = "evaluation.artifacts"
 # The digest of what was measured; written last, so that an interrupted evaluation is logged again.

@@ -14,7 +14,7 @@ from pyarrow import dataset
 from modelyard.inference.predictor import Predictor
 from modelyard.service.models.models import ServedVersion
 from modelyard.service.recording import answered as bounds
-from modelyard.service.recording import child, recorder, supervisor
+from modelyard.service.recording import backoff, child, recorder, supervisor
 from modelyard.service.recording.answered import Answered
 from modelyard.service.recording.counters import CounterFolder
 from modelyard.service.recording.messages import Message
@@ -158,7 +158,7 @@ def test_a_request_that_cannot_be_handed_over_is_counted_and_the_next_is_recorde
 def test_a_process_that_cannot_be_started_again_is_tried_until_it_can(
     served: ServedVersion, watched: Watched, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(supervisor, "FIRST_PAUSE_S", 0.05)
+    monkeypatch.setattr(backoff, "FIRST_PAUSE_S", 0.05)
     processes: list[child.Child] = []
     failures = [OSError("no memory"), OSError("no memory")]
 
@@ -180,7 +180,7 @@ def test_a_process_that_cannot_be_started_again_is_tried_until_it_can(
 def test_a_stop_starts_a_process_for_the_last_rows_where_the_last_one_has_just_ended(
     served: ServedVersion, watched: Watched, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(supervisor, "FIRST_PAUSE_S", 60.0)
+    monkeypatch.setattr(backoff, "FIRST_PAUSE_S", 60.0)
     watched.recorder.start()
     first = watched.recorder._supervisor._child
     assert first is not None

@@ -24,6 +24,7 @@ from modelyard.inference.bundle import read_bundle
 from modelyard.inference.input_figures import input_figures
 from modelyard.inference.predictor import Predictor
 from modelyard.monitoring.tables.schema import ANSWERS, LABELS, METADATA_KEY
+from modelyard.service.http.metrics import SHARED
 from modelyard.service.recording.ids.marked_ids import Given, Ids
 from service_process import Service
 from tflite_models import digit_bundle, digit_model, draw_band, encode, photo_bundle
@@ -295,10 +296,13 @@ def test_two_services_write_one_table_and_one_that_is_killed_loses_no_row(
         wait_for(services[0], 'modelyard_recorded_total{kind="answer"} 5000.0')
         wait_for(services[0], 'modelyard_answers_total{label="1",model="mnist",version="1"} 5120.0')
         recording = find_recording(services[0])
+        counters = Path(recording.environ()[SHARED])
+        assert counters.is_dir()
         services[0].process.kill()
         services[0].wait()
         # The process that records writes what it was told, and ends.
         recording.wait(20)
+        assert not counters.exists()
     finally:
         assert services[1].stop() == 0
     assert sum(parquet.read_metadata(part).num_rows for part in list_parts(tmp_path)) == 2 * 20 * 256

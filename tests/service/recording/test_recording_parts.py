@@ -1,5 +1,6 @@
 """Rows on their way to their parts: bounds, places that fail, stops."""
 
+import hashlib
 import os
 import struct
 import threading
@@ -17,7 +18,7 @@ from modelyard.inference.predictor import Predictor
 from modelyard.monitoring.tables import writing
 from modelyard.monitoring.tables.schema import ANSWERS, LABELS
 from modelyard.service.models.models import ServedVersion
-from modelyard.service.recording import batches
+from modelyard.service.recording import backoff, batches
 from modelyard.service.recording.answered import Answered
 from modelyard.service.recording.batches import make_batches
 from modelyard.service.recording.counters import MOST_LABELS, OTHER, RecordingCounters
@@ -101,8 +102,8 @@ def test_a_part_is_written_after_its_time_and_the_last_one_at_the_stop(
 def test_rows_wait_for_a_place_that_comes_back_and_none_is_lost_or_written_twice(
     served: ServedVersion, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name, value in (("PART_S", 0.1), ("FIRST_PAUSE_S", 0.2), ("LONGEST_PAUSE_S", 0.2)):
-        monkeypatch.setattr(pending, name, value)
+    monkeypatch.setattr(backoff, "FIRST_PAUSE_S", 0.2)
+    monkeypatch.setattr(pending, "PART_S", 0.1)
     place = tmp_path / "place"
     place.write_text("in the way")
     watched = Watched(place)
@@ -148,6 +149,27 @@ def test_pictures_that_a_stop_does_not_wait_for_are_counted_and_told(
     watched.stop()
     wait_until(lambda: watched.count("record_dropped", kind="image", reason="place") == 1)
     assert "1 pictures were not written before the stop" in caplog.text
+
+
+def test_pictures_wait_for_a_place_that_comes_back_and_one_that_cannot_be_written_holds_up_no_other(
+    served: ServedVersion, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(backoff, "FIRST_PAUSE_S", 0.1)
+    shown = [encode(draw_band(digit)) for digit in (3, 4)]
+    digests = [hashlib.sha256(file).hexdigest() for file in shown]
+    in_the_way = tmp_path / "images" / "model=mnist" / digests[0][:2]
+    in_the_way.parent.mkdir(parents=True)
+    in_the_way.write_text("a file where a folder is due")
+    watched = Watched(tmp_path, images=1.0)
+    watched.start()
+    answered = Answered("an-id", time.time_ns() // 1000, served)
+    served.predictor.predict(shown, observe=answered.keep)
+    watched.offer(answered)
+    wait_until(lambda: watched.count("recorded", kind="image") == 1)
+    in_the_way.unlink()
+    wait_until(lambda: watched.count("recorded", kind="image") == 2)
+    watched.stop()
+    assert {path.stem for path in tmp_path.rglob("*.png")} == set(digests)
 
 
 def test_a_clock_that_jumps_over_midnight_and_back_leaves_each_row_in_its_own_day(

@@ -116,14 +116,18 @@ def test_a_shadow_answers_the_same_pictures_as_its_version_does_when_it_is_asked
     assert watched.dropped() == 0
 
 
-def test_nothing_is_answered_beside_a_former_champion_or_without_a_challenger(tmp_path: Path) -> None:
+def test_nothing_is_answered_or_dropped_beside_a_former_champion_or_without_a_challenger(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shadows, "MOST_ROWS", 2)
     watched = Watched(Pair(tmp_path))
     watched.shadow.challengers = {"mnist": watched.pair.found}
-    watched.shadow.start()
-    watched.offer(3, version=7)
-    time.sleep(0.2)
+    for _ in range(3):
+        watched.offer(3, version=7)
     watched.shadow.challengers = {"mnist": None}
-    watched.offer(3)
+    for _ in range(3):
+        watched.offer(3)
+    watched.shadow.start()
     time.sleep(0.2)
     watched.shadow.stop()
     assert (watched.shadow.take(), watched.dropped()) == ([], 0.0)

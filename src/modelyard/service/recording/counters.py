@@ -1,6 +1,7 @@
 """Metrics of the record."""
 
 import os
+import shutil
 import tempfile
 import threading
 from collections import Counter as Count
@@ -21,6 +22,10 @@ ANSWER, SHADOW, LABEL, IMAGE = "answer", "shadow", "label", "image"
 # Why it is not: too many at once, too much in one request, a place that cannot be written for too long, no
 # spare time for a shadow, or a fault of our own.
 FULL, LARGE, PLACE, LOAD, FAILED = "queue_full", "too_large", "place", "load", "failed"
+
+
+# In the environment of the process that records: the folder that was made for it alone.
+_OWN = "MODELYARD_RECORD_COUNTERS"
 
 
 class RecordingCounters:
@@ -99,9 +104,15 @@ class CounterFolder:
     @property
     def environment(self) -> dict[str, str]:
         """What the process that records needs in its environment."""
-        return {SHARED: os.environ[SHARED] if self._own is None else self._own.name}
+        return {} if self._own is None else {SHARED: self._own.name, _OWN: self._own.name}
 
     def remove(self) -> None:
         """Remove the folder, unless it belongs to all workers."""
         if self._own is not None:
             self._own.cleanup()
+
+
+def remove_folder() -> None:
+    """Remove a `CounterFolder` in the process that records, after a service that was killed."""
+    if _OWN in os.environ:
+        shutil.rmtree(os.environ[_OWN], ignore_errors=True)

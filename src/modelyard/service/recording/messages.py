@@ -115,3 +115,9 @@ def describe_version(name: str, number: int, predictor: "Predictor") -> Version:
     bundle = predictor.bundle
     labels = tuple(label.name for label in bundle.labels)
     return Version(name, number, labels, bundle.preprocessing, predictor.limits)
+
+
+def has_shadow(batch: Batch, challengers: Challengers) -> bool:
+    """Say whether a challenger answers the same images: beside a former champion, none does."""
+    challenger = challengers.get(batch.version.name)
+    return challenger is not None and challenger.champion == batch.version.number

@@ -6,12 +6,11 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping
 
+from modelyard.service.recording.backoff import Backoff
 from modelyard.service.recording.child import Child
 from modelyard.service.recording.messages import Message, Status
 from modelyard.service.recording.options import RecordingOptions
 
-# A process that ended is started again, after longer and longer pauses.
-FIRST_PAUSE_S, LONGEST_PAUSE_S = 1.0, 30.0
 # How long a process that closed its pipe may take to end.
 END_S = 10.0
 ENDED_PROBLEM = "the process that records does not run, and is started again; answers are not affected"
@@ -107,18 +106,18 @@ class Supervisor:
             self._watcher.join(1.0)
 
     def _watch(self) -> None:
-        pause_s = FIRST_PAUSE_S
+        backoff = Backoff()
         while True:
             if (child := self._child) is not None:
                 for status in child.read():
-                    self.status, pause_s = status, FIRST_PAUSE_S
+                    self.status = status
+                    backoff.reset()
                 code = child.wait(END_S)
                 if self._stopping.is_set():
                     return
                 self._bury(child, code)
-            if self._stopping.wait(pause_s):
+            if self._stopping.wait(backoff.fail()):
                 return
-            pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
             self.start_child()
 
     def _bury(self, child: Child, code: int | None) -> None:

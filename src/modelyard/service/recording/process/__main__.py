@@ -1,5 +1,6 @@
 """`python -m modelyard.service.recording.process`: what the service starts; see `child.Child`."""
 
+import os
 import signal
 import sys
 from multiprocessing.connection import Connection
@@ -11,13 +12,17 @@ def main() -> None:
     for one in (signal.SIGINT, signal.SIGTERM):
         signal.signal(one, signal.SIG_IGN)
     # These take a second, in which a signal may come.
+    from modelyard.service.recording.counters import remove_folder
     from modelyard.service.recording.options import RecordingOptions
     from modelyard.service.recording.process.writer import Writer
 
+    service = os.getppid()
     given, told = (Connection(int(handle)) for handle in sys.argv[1:])
     options = given.recv()
     assert isinstance(options, RecordingOptions)  # noqa: S101  # the first message
     Writer(options, told.send).run(given)
+    if os.getppid() != service:
+        remove_folder()
 
 
 if __name__ == "__main__":

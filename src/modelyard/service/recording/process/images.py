@@ -1,10 +1,12 @@
 """The files of a share of the pictures, chosen by their digests, so that all services choose the same."""
 
 import logging
+import time
 from collections import OrderedDict, deque
 
 from modelyard.monitoring.tables.places import IMAGES, Place
 from modelyard.monitoring.tables.writing import write_file
+from modelyard.service.recording.backoff import Backoff
 from modelyard.service.recording.counters import FAILED, FULL, IMAGE, PLACE, RecordingCounters
 from modelyard.service.recording.process.rows import Row
 
@@ -15,13 +17,17 @@ log = logging.getLogger(__name__)
 
 
 class Images:
-    """Pictures that wait to be written; used by one thread. Those that do not fit are dropped and counted."""
+    """Pictures that wait to be written; used by one thread. Those that do not fit are dropped and counted.
+
+    One that cannot be written is tried again later, with longer and longer pauses.
+    """
 
     def __init__(self, place: Place, share: float, counters: RecordingCounters) -> None:
         self._place, self._share, self._counters = place, share, counters
         self._waiting: deque[tuple[str, bytes]] = deque()
         self._waiting_bytes = 0
         self._known: OrderedDict[str, None] = OrderedDict()
+        self._backoff = Backoff()
 
     def add(self, row: Row) -> None:
         """Add the file of a row's picture, if it belongs to the share and is not there yet."""
@@ -34,32 +40,40 @@ class Images:
             self._known.move_to_end(path)
             return
         if self._waiting_bytes + len(picture.file) > MOST_WAITING_BYTES:
-            self._counters.count_dropped(IMAGE, FULL, 1)
+            self._counters.count_dropped(IMAGE, FULL if self._backoff.is_over else PLACE, 1)
             return
         self._know(path)
         self._waiting.append((path, picture.file))
         self._waiting_bytes += len(picture.file)
 
     def write_one(self) -> bool:
-        """Write the oldest file; return whether there was one. One that cannot be written is dropped."""
-        if not self._waiting:
+        """Write the oldest file; return False if there is none, or the place has to wait."""
+        if not self._waiting or not self._backoff.is_over:
             return False
-        path, file = self._waiting.popleft()
-        self._waiting_bytes -= len(file)
+        path, file = self._waiting[0]
         try:
             write_file(self._place, path, file)
-        except OSError:
-            self._known.pop(path, None)
-            self._counters.count_dropped(IMAGE, PLACE, 1)
+        except OSError as error:
+            log.debug("a picture has to wait: %s", error)
+            # The others first, in case it is this one's fault.
+            self._waiting.rotate(-1)
+            self._backoff.fail()
+            return False
         except Exception:  # the others are written
             log.exception("a picture cannot be written")
             self._counters.count_dropped(IMAGE, FAILED, 1)
         else:
             self._counters.count_recorded(IMAGE, 1)
+            self._backoff.reset()
+        self._waiting.popleft()
+        self._waiting_bytes -= len(file)
         return True
 
-    def drop_all(self) -> None:
-        """Drop what could not be written before the stop, and say how much that is."""
+    def write_last(self, until: float) -> None:
+        """Write what waits until a time (monotonic, in s) or a failure; drop the rest, and count it."""
+        self._backoff.reset()
+        while time.monotonic() < until and self.write_one():
+            pass
         if self._waiting:
             log.warning("%s pictures were not written before the stop", len(self._waiting))
             self._counters.count_dropped(IMAGE, PLACE, len(self._waiting))

@@ -9,12 +9,12 @@ from dataclasses import dataclass, field
 from modelyard.monitoring.tables.places import Place
 from modelyard.monitoring.tables.schema import ANSWERS, Table
 from modelyard.monitoring.tables.writing import Values, find_day, name_part, write_part
+from modelyard.service.recording.backoff import Backoff
 from modelyard.service.recording.counters import FAILED, LABEL, PLACE, RecordingCounters
 
 PART_ROWS, PART_S = 5_000, 60.0
 # While a place cannot be written, rows of some 25 MB are kept.
 MOST_ROWS = 20_000
-FIRST_PAUSE_S, LONGEST_PAUSE_S = 1.0, 30.0
 # The place of the role in a row of answers; counters call it the kind.
 _ROLE = list(ANSWERS.columns).index("role")
 log = logging.getLogger(__name__)
@@ -49,7 +49,7 @@ class Pending:
     def __init__(self, place: Place, counters: RecordingCounters) -> None:
         self._place, self._counters = place, counters
         self._waiting: dict[tuple[str, str, int], _Waiting] = {}
-        self._pause_s, self._next_try = FIRST_PAUSE_S, 0.0
+        self._backoff = Backoff()
         # Why nothing can be written, in words of our own; "" while all is well.
         self.problem = ""
         self.count = 0
@@ -75,7 +75,7 @@ class Pending:
         """Write each part that is full or has waited long enough, unless a failure was too recent."""
         now = time.monotonic()
         for waiting in list(self._waiting.values()):
-            if now < self._next_try:
+            if not self._backoff.is_over:
                 break
             if len(waiting.rows) >= PART_ROWS or now - waiting.since >= PART_S:
                 self._write(waiting)
@@ -98,15 +98,15 @@ class Pending:
             write_part(self._place, waiting.table, waiting.model, part, waiting.name)
         except OSError as error:
             self._tell(error)
-            self._next_try = time.monotonic() + self._pause_s
-            self._pause_s = min(2 * self._pause_s, LONGEST_PAUSE_S)
+            self._backoff.fail()
             return False
         except Exception:  # whatever is wrong with these rows, later ones are recorded
             log.exception("%s rows of %s cannot be made a part", len(part), waiting.model)
             self._drop(waiting.table, part, FAILED)
         else:
             self._count(waiting.table, part)
-            self.problem, self._pause_s, self._next_try = "", FIRST_PAUSE_S, 0.0
+            self.problem = ""
+            self._backoff.reset()
         del waiting.rows[: len(part)]
         self.count -= len(part)
         waiting.since, waiting.name = time.monotonic(), name_part()

@@ -26,6 +26,7 @@ from modelyard.service.recording.messages import (
     Image,
     Version,
     describe_version,
+    has_shadow,
 )
 from modelyard.service.recording.queues import Queue
 
@@ -68,8 +69,10 @@ class Shadow:
         self._thread = threading.Thread(target=self._run, name="shadow", daemon=True)
 
     def offer(self, batch: Batch) -> None:
-        """Let the same images be answered again when there is time."""
-        rows = len(batch.images)
+        """Let the same images be answered again when there is time, unless nothing answers beside them."""
+        rows, name = len(batch.images), batch.version.name
+        if name in self.challengers and not has_shadow(batch, self.challengers):
+            return
         if not self._queue.put(batch, rows, batch.size):
             self._counters.count_dropped(KIND, LOAD, rows)
 
@@ -126,8 +129,7 @@ class Shadow:
             challenger = self.challengers.get(name)
             if name not in self.challengers:
                 self._counters.count_dropped(KIND, LOAD, len(batch.images))
-            # A former champion has no shadow.
-            elif challenger is not None and challenger.champion == batch.version.number:
+            elif challenger is not None and has_shadow(batch, self.challengers):
                 predictor = self._loaded.get(challenger.folder) or self._load(
                     challenger, batch.version.limits
                 )

@@ -63,7 +63,9 @@ class Writer:
             self._take_shadow()
             self._pending.write_due()
             self._report()
-            self._write_images(time.monotonic() + IMAGES_S)
+            until = time.monotonic() + IMAGES_S
+            while time.monotonic() < until and self._images.write_one():
+                pass
             self._report()
         # Before a shadow may take its time.
         self._pending.write_all()
@@ -71,8 +73,7 @@ class Writer:
             self._shadow.stop()
             self._take_shadow()
             self._pending.write_all()
-        self._write_images(time.monotonic() + LAST_IMAGES_S)
-        self._images.drop_all()
+        self._images.write_last(time.monotonic() + LAST_IMAGES_S)
         self._report()
 
     def _listen(self, given: Connection) -> bool:
@@ -126,10 +127,6 @@ class Writer:
         """Count first labels and scores for /metrics; those of a shadow are in the table alone."""
         best = [row.values[_LABEL : _SCORE + 1] for row in rows]
         self._counters.count_answers(batch.version.name, str(batch.version.number), best)
-
-    def _write_images(self, until: float) -> None:
-        while time.monotonic() < until and self._images.write_one():
-            pass
 
     def _report(self) -> None:
         status = Status(self._pending.problem, self._pending.is_full, self._counters.settled)
