@@ -27,7 +27,7 @@ from modelyard.batch.answering import answer_chunks, prepare_workers
 from modelyard.batch.formats import choose_format
 from modelyard.batch.inputs import PictureFiles, list_files
 from modelyard.batch.prediction import choose_rows
-from modelyard.batch.workers import Task
+from modelyard.batch.worker import Task
 from modelyard.inference.bundle import read_bundle
 from modelyard.inference.predictor import Predictor
 from modelyard.inference.rows import answer_row

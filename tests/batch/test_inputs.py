@@ -9,7 +9,7 @@ from pyarrow import parquet
 
 from modelyard.batch.answering import answer_chunks
 from modelyard.batch.inputs import PictureFiles, PictureTable, list_files, read_list
-from modelyard.batch.workers import Task
+from modelyard.batch.worker import Task
 from modelyard.errors import ModelyardError
 from tflite_models import digit_bundle
 

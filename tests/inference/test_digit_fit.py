@@ -7,7 +7,6 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFilter
 
-from modelyard.inference.digits.digit import fit_digit
 from modelyard.inference.fits import fit_pixels
 
 Pixels = NDArray[np.uint8]
@@ -43,6 +42,10 @@ def difference(one: Pixels, other: Pixels) -> float:
 def centre_of_mass(field: Pixels) -> NDArray[np.float64]:
     places = np.indices(field.shape).reshape(2, -1)
     return np.asarray(places @ field.ravel().astype(float) / field.sum(dtype=float))
+
+
+def fit_digit(pixels: Pixels) -> Pixels:
+    return np.asarray(fit_pixels("digit_3", pixels, 28, 28)[:, :, 0], np.uint8)
 
 
 CLEAN = fit_digit(to_pixels(on_paper(draw_seven())))
@@ -174,6 +177,18 @@ def test_of_two_digits_one_fit_keeps_one_and_its_successor_both(gap: int, side: 
     assert wide < 18
     assert wide_of_both == 20
     assert tall_of_both < 14
+
+
+@pytest.mark.parametrize("is_light", [False, True])
+def test_paper_that_is_mostly_in_the_dark_is_not_taken_for_the_ink(is_light: bool) -> None:
+    down, across = np.indices((200, 200)) / 200
+    light = 60 + 190 * np.clip(1 - 1.1 * np.hypot(down, across), 0, 1)
+    seven = draw_seven()
+    picture = to_pixels(np.maximum(light, 250 * seven) if is_light else light * (1 - 0.75 * seven))
+    assert difference(fit_digit(picture), CLEAN) < 0.35
+    if not is_light:
+        former = np.asarray(fit_pixels("digit_2", picture, 28, 28)[:, :, 0], np.uint8)
+        assert difference(former, CLEAN) > 0.6
 
 
 def test_dirt_beside_a_digit_is_no_second_one() -> None:

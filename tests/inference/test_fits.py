@@ -16,12 +16,13 @@ Pixels = NDArray[np.uint8]
 PROBES = ((60, 80, 1), (61, 47, 3), (9, 14, 3), (28, 28, 1), (24, 36, 3), (1, 90, 1), (1, 1, 3))
 SIZES = ((24, 36), (31, 17))
 # Those make 28x28 of grey pictures, whatever is asked for.
-OF_DIGITS = ("mnist", "digit", "digit_2")
+OF_DIGITS = ("mnist", "digit", "digit_2", "digit_3")
 # SHA-256 over all that a fit makes of the probes. A fit that needs another value here needs another name.
 PINS = {
     "mnist": "5e3d9738f914f768e0dc9e592c394fbad4277d110ec47b117b53deec45bfe76e",
     "digit": "4ba4f1e6a3bea066be4269d3f33715250207d68917bf9d309fd865876838ddbf",
     "digit_2": "4ba4f1e6a3bea066be4269d3f33715250207d68917bf9d309fd865876838ddbf",
+    "digit_3": "8cefc1a0ffe99889794ab2a2a18a4faba5652e25d9418d578a0a32fe3a09f66d",
     "smooth": "8ea8da7f3621f59e6029a980282532ccd27c5a6c09a89b092f86dc8bbd523c28",
     "crop": "73e3788f76b9ac9471b937104d4f538c5e169dbfaf91093731a40330cdb278e1",
     "pad": "ce894170b3443e05e149608905c1fee2d65920fd84beb33eb7917eef9776054e",
@@ -115,7 +116,7 @@ def test_padding_shows_the_whole_picture_between_black_bars() -> None:
     [
         (
             ("round", 28, 28, 1),
-            "fit: expected one of mnist, digit, digit_2, smooth, crop, pad, .* got 'round'",
+            "fit: expected one of mnist, digit, digit_2, digit_3, smooth, crop, pad, .* got 'round'",
         ),
         (("pad", 28, 28, 4), r"channels: expected 1 \(grey\) or 3 \(RGB\), got 4"),
         (("pad", 0, 28, 3), "height and width: expected 1 to 4096, got 0 and 28"),

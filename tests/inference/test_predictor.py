@@ -55,7 +55,7 @@ def test_a_fit_for_drawings_sees_white_strokes_on_a_transparent_ground(tmp_path:
     strokes = Image.fromarray(draw_band(3)).resize((280, 280))
     drawing = Image.new("RGBA", strokes.size, "white")
     drawing.putalpha(strokes)
-    for fit, sees in (("digit_2", True), ("digit", False), ("mnist", False)):
+    for fit, sees in (("digit_3", True), ("digit_2", True), ("digit", False), ("mnist", False)):
         made = replace(bundle, preprocessing=replace(bundle.preprocessing, fit=fit))
         predictor = Predictor(made)
         seen = predictor.preprocess(encode(np.asarray(drawing)))

@@ -64,7 +64,7 @@ def test_a_network_of_ones_own_is_one_file_with_the_defaults_of_all(tmp_path: Pa
             "pretrained.format: expected 'frozen_graph', 'saved_model', 'keras'",
         ),
         ("name", "team/mobilenet", "pretrained.name: expected"),
-        ("input.fit", "squeeze", "pretrained.input: fit: expected one of mnist, digit, digit_2, smooth"),
+        ("input.fit", "squeeze", "pretrained.input: fit: expected one of mnist, digit, digit_2, digit_3"),
         ("input.mean", [1.0, 2.0], "pretrained.input: mean: expected 1 number or 3, got 2"),
         ("input.order", "grb", "pretrained.input.order: expected 'rgb' or 'bgr', got 'grb'"),
         ("input.tensor", "Mul:0", "pretrained.input.tensor: unknown key"),

@@ -19,7 +19,7 @@ from itertools import islice
 from modelyard.batch.formats import Row, choose_format
 from modelyard.batch.inputs import Chunk
 from modelyard.batch.parts import Part, write_part
-from modelyard.batch.workers import Task, answer, answer_all, begin, show_name
+from modelyard.batch.worker import Task, answer, answer_all, begin, show_name
 from modelyard.errors import ModelyardError
 
 # Chunks that wait for each worker, so that none waits for its next one.
@@ -35,7 +35,7 @@ def prepare_workers() -> None:
     if sys.platform == "linux":
         from multiprocessing import forkserver, resource_tracker
 
-        _context.set_forkserver_preload(["modelyard.batch.workers"])
+        _context.set_forkserver_preload(["modelyard.batch.worker"])
         # Control-C is for this process alone, also while the server imports. The tracker, which it starts if
         # there is none, would let the signal in.
         resource_tracker.ensure_running()

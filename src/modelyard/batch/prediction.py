@@ -10,7 +10,7 @@ from modelyard.batch.answering import answer_chunks
 from modelyard.batch.formats import TABLE, TABLE_VERSION, choose_format
 from modelyard.batch.inputs import Inputs
 from modelyard.batch.parts import Part, begin, find_parts, hold_parts
-from modelyard.batch.workers import Task
+from modelyard.batch.worker import Task
 from modelyard.errors import ModelyardError
 from modelyard.files import replace_file, write_json
 from modelyard.inference.bundle import Bundle, BundleError

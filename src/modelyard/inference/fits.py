@@ -85,11 +85,13 @@ _OF_DIGITS: dict[str, Callable[[Pixels], Pixels]] = {
     "digit": digit.fit_digit,
     # Keeps what stands beside a digit, and reads drawings on a transparent ground.
     "digit_2": lambda pixels: digit.fit_digit(pixels, neighbours=True),
+    # Tells dark ink from light ink on paper that is partly in the dark, too.
+    "digit_3": lambda pixels: digit.fit_digit(pixels, neighbours=True, by_surface=True),
 }
 # These take a millisecond or more for a small picture, too.
-SLOW = frozenset({"digit", "digit_2"})
+SLOW = frozenset({"digit", "digit_2", "digit_3"})
 # These read the transparency of a picture that over white is blank (see `decoding.pixels.read_pixels`).
-OF_DRAWINGS = frozenset({"digit_2"})
+OF_DRAWINGS = frozenset({"digit_2", "digit_3"})
 FITS: dict[str, Fit] = {
     **{name: _of_one_channel(fit) for name, fit in _OF_DIGITS.items()},
     # The whole picture, proportions lost: antialiased, as Pillow's bilinear filter does it.

@@ -1,9 +1,14 @@
-"""Cross-entropy with label smoothing."""
+"""The loss that networks are fitted with: cross-entropy, with label smoothing where it is asked for."""
 
 from typing import Any
 
 import keras
 import tensorflow as tf
+
+
+def choose_loss(smoothing: float) -> str | keras.losses.Loss:
+    """Return what `compile` takes as the loss; without smoothing, Keras' own."""
+    return SmoothedCrossentropy(smoothing) if smoothing else "sparse_categorical_crossentropy"
 
 
 @keras.saving.register_keras_serializable(package="modelyard")

@@ -16,11 +16,13 @@ _CLASSES = {name.lower(): name for name in ("Adam", "AdamW", "Nadam", "Lion", "R
 
 def compile_network(network: "keras.Model", train: Train, first_step: int, steps: int) -> None:
     """Compile the network with a new optimizer, for the `steps` steps after `first_step`."""
+    from modelyard.training.loss import choose_loss
+
     optimizer = make_optimizer(train, first_step, steps)
     optimizer.build(network.trainable_variables)
     network.compile(
         optimizer=optimizer,
-        loss=_choose_loss(train.label_smoothing),
+        loss=choose_loss(train.label_smoothing),
         metrics=["accuracy"],
         steps_per_execution=STEPS_PER_CALL,
         jit_compile=False,
@@ -68,14 +70,6 @@ def make_learning_rate(
     return keras.optimizers.schedules.CosineDecay(
         at_zero, steps - warmup, warmup_target=peak, warmup_steps=first_step + warmup, alpha=end
     )
-
-
-def _choose_loss(smoothing: float) -> "str | keras.losses.Loss":
-    if not smoothing:
-        return "sparse_categorical_crossentropy"
-    from modelyard.training.loss import SmoothedCrossentropy
-
-    return SmoothedCrossentropy(smoothing)
 
 
 def _settings(chosen: Optimizer) -> dict[str, float | bool]:

@@ -28,19 +28,20 @@ _WORK_SIDE = 160
 _DARKEST, _FAINTEST = 250, 6.0
 
 
-def fit_digit(grey: Pixels, neighbours: bool = False) -> Pixels:
+def fit_digit(grey: Pixels, neighbours: bool = False, by_surface: bool = False) -> Pixels:
     """Fit a digit as MNIST's were; a picture that already lies like them is returned unchanged.
 
     Args:
         grey: (h, w), 0..255, dark on light or light on dark.
         neighbours: another digit or letter beside the largest stays, so that two are not read as one.
+        by_surface: see `subtract_paper`.
 
     Returns:
         uint8 (28, 28), 0 where there is no ink; all 0 if nothing stands out from the paper.
     """
     if _lies_as_mnists(grey):
         return grey
-    ink = _find_ink(peel_frame(_reduce(grey)), neighbours)
+    ink = _find_ink(peel_frame(_reduce(grey)), neighbours, by_surface)
     return np.zeros((SIDE, SIDE), np.uint8) if ink is None else _centre(_shrink(ink))
 
 
@@ -61,9 +62,9 @@ def _reduce(grey: Pixels) -> Levels:
     return np.asarray(Image.fromarray(grey).reduce(factor) if factor > 1 else grey, np.float32)
 
 
-def _find_ink(levels: Levels, neighbours: bool) -> Pixels | None:
+def _find_ink(levels: Levels, neighbours: bool, by_surface: bool) -> Pixels | None:
     """Return the digit's ink, 0..255, cropped to the digit; None if there is none."""
-    contrast = subtract_paper(levels)
+    contrast = subtract_paper(levels, by_surface)
     border = read_ring(contrast, 0)
     # The standard deviation, estimated by the median so that ink at the border does not count.
     noise = 1.4826 * find_share(np.abs(border - find_share(border, 0.5)), 0.5)

@@ -1,4 +1,7 @@
-"""The paper under a digit: tells its shade, frames and lines from ink."""
+"""The paper under a digit: tells its shade, frames and lines from ink.
+
+Fits are promises (see `inference.fits`): what a named fit makes of a picture must not change here either.
+"""
 
 from typing import TypeAlias
 
@@ -32,14 +35,26 @@ def peel_frame(levels: Levels) -> Levels:
     return levels[peel:-peel, peel:-peel]
 
 
-def subtract_paper(levels: Levels) -> Levels:
-    """Return how much each pixel differs from the paper, 0..255, for dark ink or light ink."""
+def subtract_paper(levels: Levels, by_surface: bool = False) -> Levels:
+    """Return how much each pixel differs from the paper, 0..255, for dark ink or light ink.
+
+    Args:
+        levels: (h, w), 0..255.
+        by_surface: tell dark ink from light ink by a surface through the border, where that is uneven.
+            Else, paper that is partly in the dark may be taken for dark paper with light ink.
+    """
     border, lowest, highest = read_ring(levels, 0), float(levels.min()), float(levels.max())
     paper: Levels = np.full_like(levels, find_share(border, 0.5))
-    if paper[0, 0] <= (lowest + highest) / 2:
+    is_uneven = _is_uneven(border, highest - lowest)
+    is_dark = paper[0, 0] <= (lowest + highest) / 2
+    if by_surface and is_uneven:
+        is_dark = _has_light_ink(levels)
+        if is_dark:
+            paper = 255 - _estimate_paper(255 - levels)
+    if is_dark:
         contrast = levels - paper
     else:
-        if _is_uneven(border, highest - lowest):
+        if is_uneven:
             paper = _estimate_paper(levels)
         contrast = 255 - levels * (255 / np.maximum(paper, 1))
     clipped: Levels = np.clip(contrast, 0, 255)
@@ -76,14 +91,29 @@ def _is_uneven(border: Levels, contrast: float) -> bool:
     return find_share(border, 0.9) - find_share(border, 0.1) > 0.1 * contrast
 
 
+def _has_light_ink(levels: Levels) -> bool:
+    """Compare a small copy with a curved surface through its border, as light falls on paper."""
+    small = np.asarray(_reduce(levels), np.float32)
+    down, across = np.indices(small.shape, np.float32) / max(small.shape)
+    terms = np.stack([np.ones_like(down), down, across, down * across, down**2, across**2])
+    border = np.stack([read_ring(term, 0) for term in terms], axis=1)
+    factors = np.linalg.lstsq(border, read_ring(small, 0), rcond=None)[0]
+    difference = small - np.tensordot(factors, terms, axes=1)
+    return bool(difference.max() > -difference.min())
+
+
 def _estimate_paper(levels: Levels) -> Levels:
     """Close the grey levels: strokes are thinner than the window and vanish, the shade of the paper stays."""
     size = levels.shape[1], levels.shape[0]
-    factor = max(1, max(size) // _PAPER_SIDE)
-    small = Image.fromarray(np.clip(levels, 0, 255).astype(np.uint8)).reduce(factor)
+    small = _reduce(levels)
     closed = small.filter(ImageFilter.MaxFilter(_PAPER_WINDOW)).filter(ImageFilter.MinFilter(_PAPER_WINDOW))
     smooth = closed.filter(ImageFilter.BoxBlur(2))
     return np.asarray(smooth.resize(size, Image.Resampling.BILINEAR), np.float32)
+
+
+def _reduce(levels: Levels) -> Image.Image:
+    factor = max(1, max(levels.shape) // _PAPER_SIDE)
+    return Image.fromarray(np.clip(levels, 0, 255).astype(np.uint8)).reduce(factor)
 
 
 def _drop_rows(contrast: Levels, noise: float) -> Levels:
