@@ -327,7 +327,9 @@ def test_where_the_process_that_records_is_killed_answers_go_on_and_lost_rows_ar
         for _ in range(3):
             assert service.post(PREDICT, FILES[3]).ok
         wait_for(service, 'modelyard_answers_total{label="3",model="mnist",version="1"} 3.0')
-        find_recording(service).kill()
+        recording = find_recording(service)
+        assert recording.nice() > psutil.Process(service.process.pid).nice()
+        recording.kill()
         for _ in range(100):
             if problems := service.get("/readyz").json()["problems"]:
                 break
