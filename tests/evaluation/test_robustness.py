@@ -114,10 +114,10 @@ def test_of_files_a_tenth_is_asked_and_of_none_nothing(served: Served, tmp_path:
     assert measure_robustness(served, files, ALL.model_copy(update={"pictures": 0})) is None
 
 
-def test_a_large_network_is_asked_about_a_fiftieth(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_large_network_is_asked_about_a_hundredth(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
     small = measure(served, pictures=100)
     monkeypatch.setattr("modelyard.evaluation.robustness.LARGE_BYTES", served.bundle.size_bytes - 1)
-    large = measure(served, pictures=100)
+    large = measure(served, pictures=200)
     assert len(small.places) == COUNT
     assert large.places.tolist() == small.places[:2].tolist()
     np.testing.assert_array_equal(large.right, small.right[:2])

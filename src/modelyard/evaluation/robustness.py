@@ -20,7 +20,7 @@ from modelyard.params import Corruptions
 
 # A camera's photo takes a hundred times as long as a picture of 28x28, and a network such as Inception a
 # thousand times as long as one for these.
-FEWER_PHOTOS, FEWER_BY_LARGE = 10, 50
+FEWER_PHOTOS, FEWER_BY_LARGE = 10, 100
 LARGE_BYTES = 10_000_000
 
 

@@ -29,8 +29,8 @@ class Corruptions(Group):
     """How a bundle is measured on corrupted test pictures.
 
     Attributes:
-        pictures: how many of each kind, a tenth of them where pictures are files, a fiftieth for a network of
-            more than 10 MB; 0 measures none.
+        pictures: how many of each kind, a tenth of them where pictures are files, a hundredth for a network
+            of more than 10 MB; 0 measures none.
         kinds: which; None takes all.
         seed: another one takes other pictures, and draws other random numbers.
     """
