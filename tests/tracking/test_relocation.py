@@ -1,6 +1,7 @@
 """A folder that was moved, with its database and artifacts: noticed, and mended by one command."""
 
 import json
+import shutil
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
@@ -13,8 +14,9 @@ from modelyard.errors import ModelyardError
 from modelyard.registry.artifacts import fetch_bundle
 from modelyard.registry.verification import verify_registry
 from modelyard.registry.versions import list_versions
+from modelyard.tracking.address import ARTIFACTS
 from modelyard.tracking.relocation import find_former_folders, relocate
-from modelyard.tracking.store import ARTIFACTS, Store, ensure_experiment, open_store
+from modelyard.tracking.store import Store, ensure_experiment, open_store, open_tracking
 from small_registry import SmallRegistry
 
 Move = Callable[[str], Store]
@@ -59,6 +61,24 @@ def test_a_moved_registry_is_noticed_once_and_works_after_one_command(
     assert [one.subject for one in verify_registry(store)] == ["mnist@champion"]
     for version in list_versions(store.client, "mnist"):
         assert fetch_bundle(store, version).content_key == version.tags["content_key"]
+
+
+def test_a_copy_writes_nothing_into_the_folder_that_it_was_copied_from(
+    before: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copy = before.parent / "copy"
+    shutil.copytree(before, copy)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{copy}/mlflow.db")
+    store = open_store()
+    [experiment] = [one.name for one in store.client.search_experiments() if one.name != "Default"]
+    with pytest.raises(ModelyardError) as caught:
+        open_tracking(experiment)
+    assert str(caught.value) == (
+        f"{copy} was moved or copied from {before}, where new artifacts would be written: run "
+        "`modelyard relocate` once"
+    )
+    relocate(store.uri)
+    assert open_tracking(experiment).experiment_id
 
 
 def test_nothing_names_the_former_folder_any_more(before: Path, move: Move) -> None:

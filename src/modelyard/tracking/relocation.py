@@ -7,11 +7,9 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
 
 from modelyard.errors import ModelyardError
-from modelyard.tracking.address import SQLITE_TIMEOUT_S, database_file
-from modelyard.tracking.store import ARTIFACTS
+from modelyard.tracking.address import ARTIFACTS, SQLITE_TIMEOUT_S, database_file, find_former_folder
 
 LOCATIONS = (
     ("experiments", "artifact_location"),
@@ -26,19 +24,14 @@ FOLDERS = (ARTIFACTS, "mlruns")
 
 
 def find_former_folders(uri: str) -> list[Path]:
-    """Return the folders in which the database of `uri` lay before, according to its experiments; sorted.
-
-    A database has its artifacts beside itself. If they are there and an experiment names another place, both
-    were moved or copied. A server's store has no such folders.
-    """
+    """Return the folders in which the database of `uri` lay before, according to its experiments; sorted."""
     database = database_file(uri)
-    if database is None or not database.with_name(ARTIFACTS).is_dir():
+    if database is None:
         return []
     with _open(database) as connection:
         rows = connection.execute("SELECT artifact_location FROM experiments").fetchall()
-    artifacts = {Path(unquote(urlsplit(location).path)) for (location,) in rows if location}
-    here = database.parent.resolve()
-    return sorted(one.parent for one in artifacts if one.name == ARTIFACTS and one.parent.resolve() != here)
+    former = {find_former_folder(database, location) for (location,) in rows if location}
+    return sorted(filter(None, former))
 
 
 def relocate(uri: str) -> int:

@@ -5,14 +5,18 @@ from dataclasses import dataclass
 
 from modelyard.errors import ModelyardError
 from modelyard.imports import without_collecting
-from modelyard.tracking.address import database_file, reach_server, tracking_uri
+from modelyard.tracking.address import (
+    ARTIFACTS,
+    database_file,
+    find_former_folder,
+    reach_server,
+    tracking_uri,
+)
 from modelyard.tracking.calls import EXISTS, READ_ONLY, ask
 from modelyard.tracking.database import check_tables, first_use
 from modelyard.tracking.mlflow_types import MlflowClient
 from modelyard.tracking.tuning import PATIENCE, QUIET, set_defaults
 
-# A database's artifacts lie in this folder beside it.
-ARTIFACTS = "mlartifacts"
 # MLflow's tag for what a page shows as its description.
 NOTE = "mlflow.note.content"
 ABOUT_RUNS = "Every training and every imported network is a run here; registered ones are versions."
@@ -59,7 +63,8 @@ def open_tracking(experiment: str, about: str = ABOUT_RUNS) -> Tracking:
     """Open the store; create its database and the experiment, which `about` describes, if they are missing.
 
     Raises:
-        ModelyardError: the server does not answer, the database cannot be opened, the experiment was deleted.
+        ModelyardError: the server does not answer, the database cannot be opened, its folder was moved, or
+            the experiment was deleted.
     """
     uri = tracking_uri()
     _ask_server(uri)
@@ -70,13 +75,17 @@ def open_tracking(experiment: str, about: str = ABOUT_RUNS) -> Tracking:
 
 
 def ensure_experiment(client: MlflowClient, uri: str, name: str, about: str) -> str:
-    """Return the id of an experiment, created if it is missing; raise ModelyardError if it was deleted.
+    """Return the id of an experiment, created if it is missing.
 
     `about` becomes the description of one that has none.
+
+    Raises:
+        ModelyardError: it was deleted, or its artifacts would be written to the folder that its database was
+            moved or copied from.
     """
+    database = database_file(uri)
     experiment = client.get_experiment_by_name(name)
     if experiment is None:
-        database = database_file(uri)
         artifacts = database.with_name(ARTIFACTS).as_uri() if database else None
         # This kind opens on the training view, where runs can be compared.
         kind = {"mlflow.experimentKind": "custom_model_development", NOTE: about}
@@ -87,6 +96,11 @@ def ensure_experiment(client: MlflowClient, uri: str, name: str, about: str) -> 
         raise ModelyardError(
             f"the experiment {name!r} was deleted in MLflow: restore it there, or choose another name in "
             "conf/registry"
+        )
+    if database is not None and (former := find_former_folder(database, experiment.artifact_location)):
+        raise ModelyardError(
+            f"{database.parent} was moved or copied from {former}, where new artifacts would be written: run "
+            "`modelyard relocate` once"
         )
     if NOTE not in experiment.tags:
         ask(client.set_experiment_tag, experiment.experiment_id, NOTE, about, refusals=READ_ONLY)
