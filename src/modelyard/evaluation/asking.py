@@ -18,6 +18,7 @@ from modelyard.errors import ModelyardError
 from modelyard.images.crops import Samples
 from modelyard.images.pictures import LIMITS, Pictures
 from modelyard.inference.bundle import read_bundle
+from modelyard.inference.decoding.formats import NAMES
 from modelyard.inference.decoding.images import ImageError
 from modelyard.inference.predictor import Predictor
 from modelyard.inference.runtime.interpreters import ModelError
@@ -94,6 +95,6 @@ def _ask_one(ask: Ask[R], predictor: Predictor, files: Files, place: int) -> R:
     try:
         return ask(predictor, files, place)
     except ImageError as error:
-        raise ModelyardError(f"{files.name(place)}: expected a PNG or JPEG, got {error.reason}") from error
+        raise ModelyardError(f"{files.name(place)}: expected a {NAMES}, got {error.reason}") from error
     except ModelError as error:
         raise ModelyardError(f"{predictor.bundle.folder}: {error}: package it again") from error

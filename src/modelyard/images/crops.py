@@ -13,6 +13,7 @@ from PIL import Image
 
 from modelyard.errors import ModelyardError
 from modelyard.images.pictures import LIMITS
+from modelyard.inference.decoding.formats import NAMES
 from modelyard.inference.decoding.images import ImageError, decode
 
 NamedPixels: TypeAlias = tuple[str, NDArray[np.uint8]]
@@ -92,4 +93,4 @@ def _decode(path: Path) -> NDArray[np.uint8]:
     try:
         return decode(path.read_bytes(), LIMITS)
     except ImageError as error:
-        raise ModelyardError(f"{path}: expected a PNG or JPEG, got {error.reason}") from error
+        raise ModelyardError(f"{path}: expected a {NAMES}, got {error.reason}") from error

@@ -10,6 +10,7 @@ from modelyard.images.additions.joined import JoinedPictures
 from modelyard.images.folders.checking import Look, look_at
 from modelyard.images.pictures import PictureFiles, Pictures, digest_arrays, label_type
 from modelyard.images.threads import work_through
+from modelyard.inference.decoding.formats import NAMES
 
 TRAIN, RECENT = "train", "recent"
 
@@ -74,7 +75,7 @@ def _read_split(
     kept: dict[str, tuple[str, Look]] = {}
     for path, look in zip(paths, looks, strict=True):
         if isinstance(look, str):
-            raise ModelyardError(f"data.additions: {path}: expected a PNG or JPEG, got {look}: remove it")
+            raise ModelyardError(f"data.additions: {path}: expected a {NAMES}, got {look}: remove it")
         if look.pixels not in kept_out:
             kept.setdefault(look.pixels, (path, look))
     # An order independent of the classes.

@@ -24,6 +24,7 @@ from modelyard.images.folders.listing import (
 )
 from modelyard.images.pictures import PictureFiles, label_type
 from modelyard.images.threads import work_through
+from modelyard.inference.decoding.formats import NAMES
 from modelyard.params import FolderDataset
 
 # A copy stays in the first of these splits that has it.
@@ -63,7 +64,7 @@ def _obtain(data: FolderDataset, folder: Path) -> Obtained:
     _refuse_two_labels(seen)
     kept, shared = _part_copies(seen)
     copies = {each.file.path: "a copy of a picture in another split" for each in shared}
-    _tell(data, "files that are not whole PNG or JPEG", unreadable)
+    _tell(data, f"files that are not whole {NAMES}", unreadable)
     _tell(data, "copies of pictures in test/ or validation/", copies)
     print(f"{data.path}: {len(kept):,} pictures; {describe_skipped(listing.skipped)}", file=sys.stderr)
     facts = {"skipped": listing.skipped, "left_out": unreadable | copies}
@@ -114,7 +115,7 @@ def _refuse_unreadable(unreadable: Mapping[str, str]) -> None:
     if unreadable:
         reasons = [f"{path}: {reason}" for path, reason in unreadable.items()]
         raise ModelyardError(
-            f"expected whole PNG or JPEG files only, found others {name_some(reasons)}\n"
+            f"expected whole {NAMES} files only, found others {name_some(reasons)}\n"
             "Remove them, or leave them out with `on_unreadable: skip` in the dataset's file in conf/data."
         )
 

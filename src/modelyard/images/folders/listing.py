@@ -10,10 +10,11 @@ from pathlib import Path
 
 from modelyard.errors import ModelyardError
 from modelyard.images.folders.checking import is_picture
+from modelyard.inference.decoding.formats import NAMES
 
 SPLITS = ("train", "validation", "test")
 LAYOUT = (
-    "expected a folder for each class with its PNG or JPEG files directly inside, or train/ and test/ (and "
+    f"expected a folder for each class with its {NAMES} files directly inside, or train/ and test/ (and "
     "validation/) with those folders inside"
 )
 # Files of Windows; those of macOS are hidden.

@@ -10,6 +10,7 @@ from pathlib import Path
 from modelyard.files import replace_file
 from modelyard.images.additions.additions import RECENT, TRAIN, name_folder
 from modelyard.images.pictures import LIMITS, digest_arrays
+from modelyard.inference.decoding.formats import NAMES
 from modelyard.inference.decoding.images import ImageError, decode
 from modelyard.monitoring.labels.truths import Truths, read_truths
 from modelyard.monitoring.tables.kept_images import read_image
@@ -74,7 +75,7 @@ def collect(place: Place, wish: Wish, test: Collection[str], out: Path) -> Colle
         try:
             pixels = digest_arrays(decode(content, LIMITS))
         except ImageError:
-            collected.left_out["they are not whole PNG or JPEG files"] += 1
+            collected.left_out[f"they are not whole {NAMES} files"] += 1
             continue
         if label not in wish.classes:
             collected.left_out["their label is not a class of the dataset"] += 1

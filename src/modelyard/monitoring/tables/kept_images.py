@@ -3,9 +3,8 @@
 import hashlib
 
 from modelyard.errors import ModelyardError
+from modelyard.inference.decoding.formats import FORMATS
 from modelyard.monitoring.tables.places import IMAGES, Place
-
-SUFFIXES = (".png", ".jpg")
 
 
 def read_image(place: Place, model: str, sha256: str) -> tuple[bytes, str] | None:
@@ -14,7 +13,7 @@ def read_image(place: Place, model: str, sha256: str) -> tuple[bytes, str] | Non
     Raises:
         ModelyardError: the place cannot be read.
     """
-    for suffix in SUFFIXES:
+    for suffix in (kind.suffix for kind in FORMATS):
         path = f"{place.folder(IMAGES, model, sha256[:2])}/{sha256}{suffix}"
         try:
             with place.files.open_input_file(path) as stream:

@@ -16,6 +16,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from modelyard.inference.decoding.formats import NAMES
 from modelyard.inference.predictor import DEFAULT_TOP_K
 from modelyard.service.http.refusals import Refusal
 from modelyard.service.models.models import Models, ServedVersion
@@ -206,7 +207,7 @@ def _read_input(inputs: Any, binary: memoryview, max_items: int) -> list[Any]:
         images = _flatten(tensor["data"]) if size is None else list(_unpack(binary))
         return _counted(images, shape[0])
     if not isinstance(datatype, str) or datatype not in _ARRAYS:
-        raise Refusal(400, f"expected the datatype BYTES (PNG or JPEG), {' or '.join(_ARRAYS)}")
+        raise Refusal(400, f"expected the datatype BYTES ({NAMES}), {' or '.join(_ARRAYS)}")
     array = _read_array(_ARRAYS[datatype], shape, tensor.get("data"), None if size is None else binary)
     if array.ndim < MOST_DIMENSIONS:
         return [array]

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from modelyard.inference.decoding.formats import NAMES
 from modelyard.service.protocols.open_inference import INPUT, MOST_DIMENSIONS, MOST_ID, OUTPUTS
 
 Schema = dict[str, Any]
@@ -32,7 +33,7 @@ _INPUT["properties"]["shape"] |= {"minItems": 1, "maxItems": MOST_DIMENSIONS}
 _INPUT["properties"] |= {
     "data": {
         "type": "array",
-        "description": "BYTES: a PNG or JPEG each, as base64. UINT8 (0..255) and FP32 (0..1): pictures of "
+        "description": f"BYTES: a {NAMES} each, as base64. UINT8 (0..255) and FP32 (0..1): pictures of "
         "the model's size, with or without a dimension for their number.",
     },
     "parameters": _parameters(

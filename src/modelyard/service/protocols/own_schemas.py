@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from modelyard.inference.decoding.formats import FORMATS
+from modelyard.inference.decoding.formats import FORMATS, NAMES
 
 JSON = "application/json"
 Schema = dict[str, Any]
@@ -48,7 +48,7 @@ PREDICTIONS = make_array(
 PIXEL = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR42mP4DwABAQEAHLCMmQAAAABJRU5ErkJggg=="
 _NUMBER = {"type": "number", "minimum": 0, "maximum": 255}
 _IMAGE = {
-    "description": "A PNG or JPEG as base64, standard or URL-safe, with or without data:; a small grey one "
+    "description": f"A {NAMES} as base64, standard or URL-safe, with or without data:; a small grey one "
     "of the model's size also as numbers, by row or all in one, whole ones 0..255 or floats 0..1.",
     "anyOf": [
         {"type": "string", "minLength": 1, "examples": [PIXEL]},
@@ -144,4 +144,4 @@ MODEL = make_object(
     },
     labels=make_array(TEXT, description="of the champion, once it is loaded"),
 )
-SAMPLE = make_object({"name": TEXT, "image": {**TEXT, "description": "a PNG or JPEG as base64"}})
+SAMPLE = make_object({"name": TEXT, "image": {**TEXT, "description": f"a {NAMES} as base64"}})
