@@ -23,11 +23,10 @@ from conftest import clean_environment, compose_values
 from forked_programs import run_programs
 from modelyard.cli import main
 from modelyard.errors import ModelyardError
-from modelyard.params import EarlyStopping, Params, load_params, validate_params
+from modelyard.params import Params, load_params, validate_params
 from modelyard.sweeps.database import RETRIES, Database
 from modelyard.sweeps.space import Space
 from modelyard.sweeps.study import FINISHED, Study
-from modelyard.sweeps.trials import final_accuracy
 from small_registry import leave_database
 from sweep_project import make_project
 from team_server import run_postgres
@@ -282,16 +281,6 @@ def test_a_database_that_does_not_answer_is_named_without_its_password(
     assert "secret" not in error
     assert main(["sweep", "--storage", "mysql://127.0.0.1/sweeps"]) == 2
     assert "sweep.storage: expected a URL with sqlite:///" in capsys.readouterr().err
-
-
-@pytest.mark.parametrize(
-    ("patience", "least", "expected"), [(None, 0.0, 0.7), (3, 0.0, 0.92), (3, 0.05, 0.9)]
-)
-def test_the_accuracy_of_a_trial_is_that_of_its_final_weights(
-    patience: int | None, least: float, expected: float
-) -> None:
-    rows = [{"val_accuracy": accuracy} for accuracy in (0.5, 0.9, 0.92, 0.7)]
-    assert final_accuracy(rows, EarlyStopping(patience=patience, min_improvement=least)) == expected
 
 
 def _load(url: str) -> optuna.Study:

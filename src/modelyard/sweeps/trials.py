@@ -2,13 +2,12 @@
 
 import contextlib
 import io
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from modelyard.nesting import flatten
-from modelyard.params import EarlyStopping, Params, validate_params
+from modelyard.params import Params, validate_params
 from modelyard.sweeps.parent_run import PARENT
 from modelyard.sweeps.space import Space
 from modelyard.sweeps.training_data import TrainingData
@@ -17,6 +16,7 @@ from modelyard.tracking.runs import RunDescription, TrainingRun, training_run
 from modelyard.tracking.store import NOTE, Tracking
 from modelyard.training.checkpoints import Metrics
 from modelyard.training.members import fit_members
+from modelyard.training.stopping import find_best
 from modelyard.training.task import Task
 
 if TYPE_CHECKING:
@@ -93,15 +93,5 @@ class Trials:
             finally:
                 # Keras' global state would grow with every network.
                 keras.backend.clear_session()
-        return final_accuracy(rows, task.train.early_stopping)
-
-
-def final_accuracy(rows: Sequence[Metrics], stopping: EarlyStopping) -> float:
-    """Return the validation accuracy of the final weights: with early stopping, of the best epoch."""
-    if stopping.patience is None:
-        return rows[-1]["val_accuracy"]
-    best = rows[0]["val_accuracy"]
-    for row in rows:
-        if row["val_accuracy"] > best + stopping.min_improvement:
-            best = row["val_accuracy"]
-    return best
+        best = find_best(rows, task.train.early_stopping)
+        return rows[-1 if best is None else best]["val_accuracy"]

@@ -25,13 +25,9 @@ _NETWORK, _PROGRESS, _BEST, _RUN = "network.keras", "progress.json", "best.npz",
 
 @dataclass
 class Progress:
-    """The metrics of each finished epoch of a fit, and the number (from 0) and weights of the best epoch.
-
-    Without early stopping there is no best epoch.
-    """
+    """The metrics of each finished epoch of a fit, and the best epoch's weights if it may stop early."""
 
     history: list[Metrics] = field(default_factory=list)
-    best_epoch: int | None = None
     best: list[NDArray[np.float32]] | None = None
 
 
@@ -71,8 +67,7 @@ class Checkpoints:
             network.save(new / _NETWORK)
             if progress.best is not None:
                 np.savez(new / _BEST, *progress.best)
-            state = {"history": progress.history, "best_epoch": progress.best_epoch}
-            (new / _PROGRESS).write_text(json.dumps(state))
+            (new / _PROGRESS).write_text(json.dumps({"history": progress.history}))
         for older in self.folder.glob(f"member-{member}-epoch-*"):
             if older != final:
                 shutil.rmtree(older)
@@ -84,9 +79,8 @@ class Checkpoints:
             return None
         last = max(found, key=lambda path: int(path.name.rpartition("-")[2]))
         try:
-            state = json.loads((last / _PROGRESS).read_text())
-            progress = Progress(state["history"], state["best_epoch"])
-            if progress.best_epoch is not None:
+            progress = Progress(json.loads((last / _PROGRESS).read_text())["history"])
+            if (last / _BEST).exists():
                 with np.load(last / _BEST, allow_pickle=False) as arrays:
                     progress.best = list(arrays.values())
         except (OSError, ValueError, KeyError, TypeError) as error:

@@ -11,6 +11,7 @@ from modelyard.training.checkpoints import Checkpoints, Metrics, Progress
 from modelyard.training.inputs.batches import steps_per_epoch, training_batches, validation_batches
 from modelyard.training.resuming import load_network, restore_state
 from modelyard.training.steps import STEPS_PER_CALL
+from modelyard.training.stopping import find_best, should_stop
 from modelyard.training.task import Task, prepare_network
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ def fit_network(
 
     Raises ModelyardError if the loss is not finite; the last checkpoint stays.
     """
-    network, progress = prepare_network(task), Progress()
+    network, progress, stopping = prepare_network(task), Progress(), task.train.early_stopping
     if checkpoints:
         progress = _resume(network, task, checkpoints, member)
     for epoch, row in enumerate(progress.history):
@@ -45,7 +46,7 @@ def fit_network(
         if checkpoints and len(progress.history) < task.train.epochs:
             task.distribution.run_outside_scope(lambda: checkpoints.write(member, network, progress))
 
-    if len(progress.history) < task.train.epochs and not _should_stop(task, progress):
+    if len(progress.history) < task.train.epochs and not should_stop(progress.history, stopping):
         _fit(network, task, progress, end_epoch)
     if progress.best is not None:
         network.set_weights(progress.best)
@@ -117,24 +118,17 @@ def _make_callbacks(
             )
 
     def keep_best(logs: Metrics) -> None:
-        stopping, best = task.train.early_stopping, progress.best_epoch
-        least = 0.0 if best is None else progress.history[best]["val_accuracy"] + stopping.min_improvement
-        if stopping.patience is not None and (best is None or logs["accuracy"] > least):
-            progress.best_epoch, progress.best = len(progress.history), network.get_weights()
+        so_far = [*progress.history, {"val_accuracy": logs["accuracy"]}]
+        if find_best(so_far, task.train.early_stopping) == len(progress.history):
+            progress.best = network.get_weights()
 
     def end(_epoch: int, logs: Metrics) -> None:
         row = {name: float(value) for name, value in logs.items()}
         end_epoch(row | {"seconds": time.perf_counter() - began})
-        network.stop_training = _should_stop(task, progress)
+        network.stop_training = should_stop(progress.history, task.train.early_stopping)
 
     make = keras.callbacks.LambdaCallback
     averages = [] if task.train.ema_momentum is None else [keras.callbacks.SwapEMAWeights()]
     # The first one still sees the weights that were validated, before the averages are swapped out.
     first = make(on_epoch_begin=begin, on_train_batch_end=check_loss, on_test_end=keep_best)
     return [first, *averages, make(on_epoch_end=end)]
-
-
-def _should_stop(task: Task, progress: Progress) -> bool:
-    """Return whether validation accuracy has not improved for `patience` epochs."""
-    patience, best = task.train.early_stopping.patience, progress.best_epoch
-    return patience is not None and best is not None and len(progress.history) - 1 - best >= patience
