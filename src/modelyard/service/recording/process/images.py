@@ -6,8 +6,8 @@ from collections import OrderedDict, deque
 
 from modelyard.monitoring.tables.places import IMAGES, Place
 from modelyard.monitoring.tables.writing import write_file
-from modelyard.service.recording.backoff import Backoff
 from modelyard.service.recording.counters import FAILED, FULL, IMAGE, PLACE, RecordingCounters
+from modelyard.service.recording.process.backoff import Backoff
 from modelyard.service.recording.process.rows import Row
 
 MOST_WAITING_BYTES = 32_000_000
