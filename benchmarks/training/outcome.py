@@ -19,7 +19,7 @@ from modelyard.images.dataset import read_dataset
 from modelyard.images.fitting import fit_pictures
 from modelyard.images.pictures import read_pictures
 from modelyard.params import Input
-from modelyard.quiet import import_tensorflow
+from modelyard.training.distribution.kernels import import_for_training
 
 
 class Clock:
@@ -62,7 +62,7 @@ class Fit:
 def measure_fit(name: str, seed: int, fit: Fit, data: Path, keep: Path | None) -> Run:
     """Fit a network, then ask it for all images with the clock stopped; `keep` is for its probabilities."""
     began_s = time.perf_counter()
-    import_tensorflow()
+    import_for_training()
     import_s = time.perf_counter() - began_s
     clock = Clock()
     network = fit.run(clock)

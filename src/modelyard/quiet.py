@@ -49,9 +49,6 @@ def import_tensorflow(look_for_devices: bool = True) -> None:
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
-    # oneDNN nearly halves the time of a training. By itself TensorFlow takes it only on processors with
-    # AVX512-VNNI or something newer.
-    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
     # What is made later, such as the networks of a sweep, may become garbage.
     collecting = nullcontext() if "tensorflow" in sys.modules else without_collecting()
     # Keras would take a quarter of the time to import two packages for wrappers that nothing here uses.

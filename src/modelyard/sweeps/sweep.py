@@ -73,11 +73,11 @@ def _run_trials(study: Study, space: Space, params: Params, data: TrainingData, 
 
 def _prepare(study: Study, space: Space, params: Params, data: TrainingData) -> "Trials":
     """Open MLflow and import TensorFlow, which a sweep without trials does not need."""
-    from modelyard.quiet import import_tensorflow
     from modelyard.registry.artifacts import fetch_network
     from modelyard.sweeps.trials import Trials
     from modelyard.tracking.runs import describe_training
     from modelyard.tracking.store import open_tracking
+    from modelyard.training.distribution.kernels import import_for_training
 
     tracking = open_tracking(EXPERIMENT, ABOUT)
     plain = describe_training(params, data.training, data.dataset)
@@ -85,7 +85,7 @@ def _prepare(study: Study, space: Space, params: Params, data: TrainingData) -> 
     description = replace(plain, tags={**plain.tags, **own})
     parent = open_parent(tracking, study, params, dict(description.tags))
     start = fetch_network(tracking, params.train.resume_from)
-    import_tensorflow()
+    import_for_training()
     import tensorflow as tf
 
     # Otherwise it warns that a function is traced repeatedly; each network has its own.

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 from modelyard.images.examples import Examples
 from modelyard.networks.layers import build_network
 from modelyard.params import Model, Train
-from modelyard.quiet import import_tensorflow
 from modelyard.training.distribution.choice import choose_distribution
+from modelyard.training.distribution.kernels import import_for_training
 from modelyard.training.distribution.one_device import OneDevice
 from modelyard.training.inputs.batches import steps_per_epoch
 from modelyard.training.optimizers import compile_network
@@ -47,7 +47,7 @@ class Task:
 
 def seed_everything(seed: int) -> None:
     """Make the same seed give the same weights on the same machine."""
-    import_tensorflow()
+    import_for_training()
     import keras
     import tensorflow as tf
 

@@ -13,7 +13,8 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from modelyard.errors import UsageError
-from modelyard.quiet import import_tensorflow, quiet_tensorflow
+from modelyard.quiet import quiet_tensorflow
+from modelyard.training.distribution.kernels import import_for_training
 from modelyard.training.distribution.one_device import OneDevice
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ class Mirrored(OneDevice):
     @cached_property
     def strategy(self) -> "tf.distribute.Strategy":
         """TensorFlow's strategy; the first use starts it."""
-        import_tensorflow()
+        import_for_training()
         import tensorflow as tf
 
         return tf.distribute.MirroredStrategy()

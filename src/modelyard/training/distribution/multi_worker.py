@@ -7,8 +7,9 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from modelyard.errors import ModelyardError, UsageError
-from modelyard.quiet import import_tensorflow, quiet_tensorflow
+from modelyard.quiet import quiet_tensorflow
 from modelyard.training.distribution.cluster import Cluster
+from modelyard.training.distribution.kernels import import_for_training
 from modelyard.training.distribution.mirrored import Mirrored
 from modelyard.training.distribution.rendezvous import wait_for_workers
 
@@ -30,7 +31,7 @@ class MultiWorker(Mirrored):
     def strategy(self) -> "tf.distribute.Strategy":
         """TensorFlow's strategy; the first use waits for the other workers."""
         wait_for_workers(self.cluster, WAIT_S)
-        import_tensorflow(look_for_devices=False)
+        import_for_training(look_for_devices=False)
         import tensorflow as tf
 
         try:

@@ -4,8 +4,8 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any
 
-from modelyard.quiet import import_tensorflow
 from modelyard.training.distribution.cluster import SINGLE, Cluster
+from modelyard.training.distribution.kernels import import_for_training
 from modelyard.training.steps import run_many_steps_per_call
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ class OneDevice:
         A GPU is used only if CUDA_VISIBLE_DEVICES names it. Raises ModelyardError if a worker is missing, or
         TensorFlow was used before.
         """
-        import_tensorflow()
+        import_for_training()
 
     def scope(self) -> AbstractContextManager[Any]:
         """Return the scope in which networks are compiled and fitted."""
