@@ -69,6 +69,8 @@ SLOW = (
 )
 # A fourth of the time that it takes to import all tests.
 gc.disable()
+# As `import_for_training` sets it, which comes too late where another test has imported TensorFlow.
+os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 # What decides where a stage finds its store; MLflow sets the first two itself, for the processes it starts.
 SETTINGS = (
     "MLFLOW_TRACKING_URI",
