@@ -80,7 +80,7 @@ def judge(frame: Frame, counts: Sequence[Count]) -> list[Goal]:
             ratio = getattr(row, f"{figure}_of_off")
             subject = f"{TITLES[mode]}, {name} over {row.connections} connection{'s' * (row.connections > 1)}"
             goals.append(
-                Goal(subject, f"at most {MOST_OF_OFF:.2f} of off", f"{ratio:.2f}", ratio <= MOST_OF_OFF)
+                Goal(subject, f"at most {MOST_OF_OFF:.2f} of off", f"{ratio:.3f}", ratio <= MOST_OF_OFF)
             )
     for count in counts:
         subject = f"{TITLES[count.mode]}, rows of {count.answered:,} answers"

@@ -49,7 +49,7 @@ def test_the_goals_are_a_twentieth_more_and_no_row_less() -> None:
     goals = judge(summarise(records, PEAK_MB), counts)
     assert [goal.holds for goal in goals] == [True, False, False, True, False, False]
     subject = "on, all pictures kept, p50 over 1 connection"
-    assert goals[1] == Goal(subject, "at most 1.05 of off", "1.06", False)
+    assert goals[1] == Goal(subject, "at most 1.05 of off", "1.060", False)
     assert [line[-1] for line in list_counts(counts)] == ["missing", "0", "1", "-1"]
 
 
