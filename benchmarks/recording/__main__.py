@@ -1,4 +1,4 @@
-"""`python -m benchmarks.recording`: four services, asked in turn, then counted."""
+"""`python -m benchmarks.recording`: several services, asked in turn, then counted."""
 
 import argparse
 import shutil
@@ -57,7 +57,7 @@ def is_full(given: argparse.Namespace) -> bool:
 
 
 def measure(given: argparse.Namespace, tell: Tell) -> Report:
-    """Start the four services, load them in turn, and count what they recorded."""
+    """Start the services, load them in turn, and count what they recorded."""
     find_wrk()
     registry, scratch = tracking_uri(), (SCRATCH / "recording").absolute()
     versions = find_versions(registry)

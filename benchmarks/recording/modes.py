@@ -1,4 +1,7 @@
-"""The same service in four modes: without a record, with one, with all pictures, and with a shadow."""
+"""The same service in several modes: without a record, with one, with all pictures, and with a shadow.
+
+A second service without a record shows how much two equal ones differ.
+"""
 
 import sys
 from pathlib import Path
@@ -10,9 +13,15 @@ from benchmarks.serving.servers import read_best
 from modelyard.errors import ModelyardError
 from modelyard.images.pictures import read_pictures
 
-OFF, ON, PICTURES, SHADOW = "off", "on", "pictures", "shadow"
+OFF, AGAIN, ON, PICTURES, SHADOW = "off", "again", "on", "pictures", "shadow"
 # In the order of tables.
-TITLES = {OFF: "off", ON: "on", PICTURES: "on, all pictures kept", SHADOW: "on, with a shadow"}
+TITLES = {
+    OFF: "off",
+    AGAIN: "off, another one",
+    ON: "on",
+    PICTURES: "on, all pictures kept",
+    SHADOW: "on, with a shadow",
+}
 CHALLENGER = "challenger"
 ADDED = {PICTURES: ("--record-images", "1.0"), SHADOW: ("--shadow", CHALLENGER)}
 TRAINING, SOURCE = Path("data/train.npz"), Path("data/source")
@@ -47,7 +56,9 @@ def launch_modes(registry: str, scratch: Path) -> dict[str, Launch]:
     serve = (sys.executable, "-m", "modelyard.cli", "serve", "--model", MNIST, "--port", PORT)
     launches = {}
     for mode in TITLES:
-        record = () if mode == OFF else ("--record", str(scratch / mode / "place"), *ADDED.get(mode, ()))
+        record = (
+            () if mode in (OFF, AGAIN) else ("--record", str(scratch / mode / "place"), *ADDED.get(mode, ()))
+        )
         command = (*serve, "--copy", str(scratch / mode / "copy"), *record)
         environment = {"MLFLOW_TRACKING_URI": registry}
         launches[mode] = Launch(f"recording-{mode}", command, {MNIST: question}, environment)
