@@ -12,6 +12,7 @@ from prometheus_client import CollectorRegistry
 from pyarrow import dataset
 
 from modelyard.inference.predictor import Predictor
+from modelyard.service import backoff
 from modelyard.service.models.models import ServedVersion
 from modelyard.service.recording import answered as bounds
 from modelyard.service.recording import child, recorder, supervisor
@@ -19,7 +20,6 @@ from modelyard.service.recording.answered import Answered
 from modelyard.service.recording.counters import CounterFolder
 from modelyard.service.recording.messages import Message
 from modelyard.service.recording.options import RecordingOptions
-from modelyard.service.recording.process import backoff
 from modelyard.service.recording.recorder import FULL_PROBLEM, Recorder
 from tflite_models import digit_bundle, draw_band, encode
 from waiting import wait_until

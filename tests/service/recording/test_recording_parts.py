@@ -17,6 +17,7 @@ from pyarrow import dataset
 from modelyard.inference.predictor import Predictor
 from modelyard.monitoring.tables import writing
 from modelyard.monitoring.tables.schema import ANSWERS, LABELS
+from modelyard.service import backoff
 from modelyard.service.models.models import ServedVersion
 from modelyard.service.recording import batches
 from modelyard.service.recording.answered import Answered
@@ -24,7 +25,7 @@ from modelyard.service.recording.batches import make_batches
 from modelyard.service.recording.counters import MOST_LABELS, OTHER, RecordingCounters
 from modelyard.service.recording.messages import Drops, Message, Status
 from modelyard.service.recording.options import RecordingOptions
-from modelyard.service.recording.process import backoff, pending, writer
+from modelyard.service.recording.process import pending, writer
 from modelyard.service.recording.process.images import is_chosen
 from modelyard.service.recording.process.writer import Writer
 from modelyard.service.recording.queues import Queue

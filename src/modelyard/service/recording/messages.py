@@ -117,7 +117,7 @@ def describe_version(name: str, number: int, predictor: "Predictor") -> Version:
     return Version(name, number, labels, bundle.preprocessing, predictor.limits)
 
 
-def has_shadow(batch: Batch, challengers: Challengers) -> bool:
-    """Say whether a challenger answers the same images: beside a former champion, none does."""
+def find_challenger(batch: Batch, challengers: Challengers) -> Challenger | None:
+    """Return the version that answers the same images; beside a former champion, none does."""
     challenger = challengers.get(batch.version.name)
-    return challenger is not None and challenger.champion == batch.version.number
+    return challenger if challenger and challenger.champion == batch.version.number else None

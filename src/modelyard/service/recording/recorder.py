@@ -12,7 +12,7 @@ from modelyard.service.recording.answered import Answered
 from modelyard.service.recording.batches import make_batches
 from modelyard.service.recording.challengers import ChallengerSearch
 from modelyard.service.recording.counters import ANSWER, FAILED, FULL, LABEL, LARGE, LOAD, SHADOW
-from modelyard.service.recording.messages import Challengers, Drops, Message, has_shadow
+from modelyard.service.recording.messages import Challengers, Drops, Message, find_challenger
 from modelyard.service.recording.options import RecordingOptions
 from modelyard.service.recording.queues import Queue
 from modelyard.service.recording.supervisor import Supervisor
@@ -168,5 +168,5 @@ def _count_kinds(message: Message, challengers: Challengers) -> Counter[str]:
     if message.batch is not None:
         rows = len(message.batch.images)
         kinds[ANSWER] += rows
-        kinds[SHADOW] += rows if has_shadow(message.batch, challengers) else 0
+        kinds[SHADOW] += rows if find_challenger(message.batch, challengers) else 0
     return +kinds

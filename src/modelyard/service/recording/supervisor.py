@@ -6,10 +6,10 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping
 
+from modelyard.service.backoff import Backoff
 from modelyard.service.recording.child import Child
 from modelyard.service.recording.messages import Message, Status
 from modelyard.service.recording.options import RecordingOptions
-from modelyard.service.recording.process.backoff import Backoff
 
 # How long a process that closed its pipe may take to end.
 END_S = 10.0

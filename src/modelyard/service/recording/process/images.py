@@ -6,8 +6,8 @@ from collections import OrderedDict, deque
 
 from modelyard.monitoring.tables.places import IMAGES, Place
 from modelyard.monitoring.tables.writing import write_file
+from modelyard.service.backoff import Backoff
 from modelyard.service.recording.counters import FAILED, FULL, IMAGE, PLACE, RecordingCounters
-from modelyard.service.recording.process.backoff import Backoff
 from modelyard.service.recording.process.rows import Row
 
 MOST_WAITING_BYTES = 32_000_000
@@ -46,7 +46,12 @@ class Images:
         self._waiting.append((path, picture.file))
         self._waiting_bytes += len(picture.file)
 
-    def write_one(self) -> bool:
+    def write_until(self, until: float) -> None:
+        """Write what waits until a time (monotonic, in s), or a failure."""
+        while time.monotonic() < until and self._write_one():
+            pass
+
+    def _write_one(self) -> bool:
         """Write the oldest file; return False if there is none, or the place has to wait."""
         if not self._waiting or not self._backoff.is_over:
             return False
@@ -72,8 +77,7 @@ class Images:
     def write_last(self, until: float) -> None:
         """Write what waits until a time (monotonic, in s) or a failure; drop the rest, and count it."""
         self._backoff.reset()
-        while time.monotonic() < until and self.write_one():
-            pass
+        self.write_until(until)
         if self._waiting:
             log.warning("%s pictures were not written before the stop", len(self._waiting))
             self._counters.count_dropped(IMAGE, PLACE, len(self._waiting))

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from modelyard.monitoring.tables.places import Place
 from modelyard.monitoring.tables.schema import ANSWERS, Table
 from modelyard.monitoring.tables.writing import Values, find_day, name_part, write_part
+from modelyard.service.backoff import Backoff
 from modelyard.service.recording.counters import FAILED, LABEL, PLACE, RecordingCounters
-from modelyard.service.recording.process.backoff import Backoff
 
 PART_ROWS, PART_S = 5_000, 60.0
 # While a place cannot be written, rows of some 25 MB are kept.

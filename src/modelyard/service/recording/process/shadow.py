@@ -26,7 +26,7 @@ from modelyard.service.recording.messages import (
     Image,
     Version,
     describe_version,
-    has_shadow,
+    find_challenger,
 )
 from modelyard.service.recording.queues import Queue
 
@@ -71,7 +71,7 @@ class Shadow:
     def offer(self, batch: Batch) -> None:
         """Let the same images be answered again when there is time, unless nothing answers beside them."""
         rows, name = len(batch.images), batch.version.name
-        if name in self.challengers and not has_shadow(batch, self.challengers):
+        if name in self.challengers and find_challenger(batch, self.challengers) is None:
             return
         if not self._queue.put(batch, rows, batch.size):
             self._counters.count_dropped(KIND, LOAD, rows)
@@ -126,10 +126,9 @@ class Shadow:
             while name not in self.challengers and time.monotonic() < until:
                 if self._stopping.wait(PAUSE_S):
                     break
-            challenger = self.challengers.get(name)
             if name not in self.challengers:
                 self._counters.count_dropped(KIND, LOAD, len(batch.images))
-            elif challenger is not None and has_shadow(batch, self.challengers):
+            elif challenger := find_challenger(batch, self.challengers):
                 predictor = self._loaded.get(challenger.folder) or self._load(
                     challenger, batch.version.limits
                 )

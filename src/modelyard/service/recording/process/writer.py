@@ -63,9 +63,7 @@ class Writer:
             self._take_shadow()
             self._pending.write_due()
             self._report()
-            until = time.monotonic() + IMAGES_S
-            while time.monotonic() < until and self._images.write_one():
-                pass
+            self._images.write_until(time.monotonic() + IMAGES_S)
             self._report()
         # Before a shadow may take its time.
         self._pending.write_all()
