@@ -29,7 +29,7 @@ from benchmarks.serving.processes import HOST, Running, start
 from benchmarks.serving.questions import MNIST
 from modelyard.tracking.address import tracking_uri
 
-ROUNDS, BLOCK, REQUESTS = 200, 96, 200_000
+ROUNDS, BLOCK, REQUESTS = 400, 96, 200_000
 CONNECTIONS, MANY, WARM_UP_S, PIECE_S = (1, 8), 8, 1, 10
 
 

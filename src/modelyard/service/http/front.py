@@ -33,14 +33,20 @@ _log = logging.getLogger(__name__)
 class Record:
     """What the log and the metrics say about a request; endpoints fill it in.
 
-    `id` is echoed as X-Request-ID. `model` is "", and `version` 0, unless the request has found a version.
+    `id` is echoed as X-Request-ID; it is "" if the client sent none, until one is given with the answer.
+    `model` is "", and `version` 0, unless the request has found a version.
     """
 
-    id: str
+    id: str = ""
     model: str = ""
     version: int = 0
     images: int = 0
     body_bytes: int = 0
+
+    def give_id(self) -> str:
+        """Return the id, which is made if there is none."""
+        self.id = self.id or secrets.token_hex(8)
+        return self.id
 
 
 class Front:
@@ -69,7 +75,7 @@ class Front:
             return
         started = time.perf_counter()
         headers = dict(scope["headers"])
-        record = Record(_choose_id(headers.get(b"x-request-id")))
+        record = Record(_read_id(headers.get(b"x-request-id")))
         scope[RECORD] = record
         status = CLIENT_GONE
 
@@ -77,7 +83,7 @@ class Front:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                added = [(b"x-request-id", record.id.encode())]
+                added = [(b"x-request-id", record.give_id().encode())]
                 if self._draining.begun:
                     added.append((b"connection", b"close"))
                 message["headers"] = [*message.get("headers", ()), *added]
@@ -94,7 +100,7 @@ class Front:
             else:
                 await send_answer(answer, 401, _NO_TOKEN, headers={"www-authenticate": "Bearer"})
         except Exception:
-            _log.exception("request %s failed", record.id)
+            _log.exception("request %s failed", record.give_id())
             if status == CLIENT_GONE:
                 await send_answer(answer, 500, _FAULT)
         finally:
@@ -105,7 +111,7 @@ class Front:
 
         The status is 408 where nothing was sent; method and path are "" unless they were read.
         """
-        record = Record(secrets.token_hex(8))
+        record = Record()
         self._metrics.enter()
         self._record({"method": method, "path": path}, record, status, seconds)
         return record.id
@@ -123,7 +129,7 @@ class Front:
         self._log.write(
             {
                 "time": datetime.now(UTC),
-                "id": record.id,
+                "id": record.give_id(),
                 "method": scope["method"],
                 "path": scope["path"][:200],
                 "status": status,
@@ -154,8 +160,6 @@ async def send_answer(
     await send({"type": "http.response.body", "body": body})
 
 
-def _choose_id(given: bytes | None) -> str:
+def _read_id(given: bytes | None) -> str:
     # Any other id could forge lines in the logs of other services.
-    if given is not None and _ID.fullmatch(given):
-        return given.decode()
-    return secrets.token_hex(8)
+    return given.decode() if given is not None and _ID.fullmatch(given) else ""

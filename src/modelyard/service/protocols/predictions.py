@@ -113,8 +113,7 @@ class Predictions:
         else:
             answers = await self.admission.run(predict, payload)
         if self.recording is not None and kept is not None:
-            is_own = headers.get(b"x-request-id") != record.id.encode()
-            record.id = self.recording.name(kept, served, record.id, is_own, record.images)
+            record.id = self.recording.name(kept, served, record.id, record.images)
         return self.dialect.write(served, payload, answers, inputs)
 
     async def _choose(self, path: dict[str, Any]) -> ServedVersion:

@@ -7,9 +7,10 @@ from modelyard.service.models.models import ServedVersion
 
 # Of one request: 60 photos at a network's size; rows beyond are dropped, and counted.
 MOST_BYTES = 64_000_000
+_FILE = (bytes, str)
 
 
-@dataclass
+@dataclass(slots=True)
 class Answered:
     """The images of one request with their answers, kept by the predictor's calls.
 
@@ -45,5 +46,5 @@ def measure_size(seen: Seen) -> int:
     """Return the bytes that an image takes, with its input and its scores."""
     image = seen.image
     # A list takes some nine bytes per number.
-    own = len(image) if isinstance(image, bytes | str) else 3 * seen.ready.nbytes
+    own = len(image) if isinstance(image, _FILE) else 3 * seen.ready.nbytes
     return seen.ready.nbytes + seen.scores.nbytes + own

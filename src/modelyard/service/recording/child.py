@@ -43,7 +43,9 @@ class Child:
                 stdout=subprocess.DEVNULL,
                 env={**os.environ, **path, **environment},
                 # A signal from the terminal is for the service, which still has rows for this process then.
-                start_new_session=True,
+                # In a session of its own, Linux would give it as much time as the service, for all its low
+                # priority.
+                process_group=0,
             )
         self._given.send(options)
 

@@ -37,15 +37,9 @@ class Recording:
         self._challengers = ChallengerSearch(models, options.shadow) if options.shadow else None
         self._recorder = Recorder(options, self._counters.environment, self._challengers)
 
-    def name(
-        self, answered: Answered, served: ServedVersion, request_id: str, is_own: bool, images: int
-    ) -> str:
-        """Return the id of an answer to so many images, which is given now.
-
-        An id that the service made is marked for feedback.
-        """
-        given = Given(served.name, served.version, images)
-        answered.request_id = self.ids.name(request_id, is_own, given)
+    def name(self, answered: Answered, served: ServedVersion, request_id: str, images: int) -> str:
+        """Return the id of an answer to some images: the client's `request_id`, or a new one for ""."""
+        answered.request_id = self.ids.name(request_id, Given(served.name, served.version, images))
         answered.served = served
         # Before the answer is sent: a client's next request, to another process, comes later.
         answered.time_us = time.time_ns() // 1000

@@ -16,7 +16,7 @@ DAYS = 2
 class GivenIds:
     """Names answers, and finds an answer by its id.
 
-    An id that the service made is marked (see `Ids`), and known to all workers and pods with the same token.
+    An id that the service makes is marked (see `Ids`), and known to all workers and pods with the same token.
     The process that answered remembers the latest 10,000 ids that clients chose. Other processes find them in
     the table of the last two days, once they are written.
     """
@@ -27,10 +27,10 @@ class GivenIds:
         self._chosen: dict[str, Given] = {}
         self._looking = threading.Lock()
 
-    def name(self, request_id: str, is_own: bool, given: Given) -> str:
-        """Return the id to answer with: a marked one, unless a client chose it."""
-        if is_own:
-            return self._marked.mark(request_id, given)
+    def name(self, request_id: str, given: Given) -> str:
+        """Return the id to answer with: the client's `request_id`, or a marked one for ""."""
+        if not request_id:
+            return self._marked.make(given)
         self._chosen[request_id] = given
         if len(self._chosen) > MOST_REMEMBERED:
             del self._chosen[next(iter(self._chosen))]

@@ -3,6 +3,7 @@
 import hashlib
 import hmac
 import re
+import secrets
 from collections.abc import Iterable
 from typing import NamedTuple
 
@@ -18,18 +19,20 @@ class Given(NamedTuple):
 
 
 class Ids:
-    """Marks ids of answers with version, number of images, and a keyed digest over these and the model.
+    """Makes ids marked with version, number of images, and a keyed digest over these and the model.
 
     The key comes from the service's token, so that all its workers and pods have the same. Without a token
     the digest guards against mistakes alone; nobody else is kept out of such a service either.
     """
 
     def __init__(self, token: str | None) -> None:
-        self._key = hashlib.sha256(f"modelyard feedback\n{token or ''}".encode()).digest()
+        key = hashlib.sha256(f"modelyard feedback\n{token or ''}".encode()).digest()
+        # Copied for each id, which is quicker than a new one.
+        self._keyed = hashlib.blake2b(digest_size=8, key=key)
 
-    def mark(self, made: str, given: Given) -> str:
-        """Return the id `made`, letters and digits, with the marks of what it is given for."""
-        head = f"{made}-{given.version}-{given.images}"
+    def make(self, given: Given) -> str:
+        """Make an id with the marks of what it is given for."""
+        head = f"{secrets.token_hex(8)}-{given.version}-{given.images}"
         return f"{head}-{self._digest(head, given.model)}"
 
     def read(self, marked: str, models: Iterable[str]) -> Given | None:
@@ -44,5 +47,6 @@ class Ids:
         return None
 
     def _digest(self, head: str, model: str) -> str:
-        text = f"{head}\n{model}".encode("utf-8", "replace")
-        return hashlib.blake2b(text, digest_size=8, key=self._key).hexdigest()
+        digest = self._keyed.copy()
+        digest.update(f"{head}\n{model}".encode("utf-8", "replace"))
+        return digest.hexdigest()

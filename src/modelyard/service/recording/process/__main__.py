@@ -8,8 +8,8 @@ from multiprocessing.connection import Connection
 
 def main() -> None:
     """Record what comes through the first pipe until it is closed, and tell through the second."""
-    # Where the processors are busy, requests go first; even then this leaves it a quarter of one of them.
-    os.nice(5)
+    # Where the processors are busy, requests go first; even then this leaves it a tenth of one of them.
+    os.nice(10)
     # The service ends this process by closing the pipe, after its last answer.
     for one in (signal.SIGINT, signal.SIGTERM):
         signal.signal(one, signal.SIG_IGN)
