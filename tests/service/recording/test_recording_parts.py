@@ -23,7 +23,7 @@ from modelyard.service.recording import batches
 from modelyard.service.recording.answered import Answered
 from modelyard.service.recording.batches import make_batches
 from modelyard.service.recording.counters import MOST_LABELS, OTHER, RecordingCounters
-from modelyard.service.recording.messages import Drops, Message, Status
+from modelyard.service.recording.messages import Drops, Message, Status, send_message
 from modelyard.service.recording.options import RecordingOptions
 from modelyard.service.recording.process import pending, writer
 from modelyard.service.recording.process.images import is_chosen
@@ -62,9 +62,9 @@ class Watched:
 
     def offer(self, *answered: Answered, **message: Any) -> None:
         for batch in make_batches(answered):
-            self.giving.send(Message(batch))
+            send_message(self.giving, Message(batch))
         if message:
-            self.giving.send(Message(**message))
+            send_message(self.giving, Message(**message))
 
     def start(self) -> None:
         self._thread.start()

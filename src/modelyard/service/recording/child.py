@@ -5,13 +5,12 @@ What goes through the two pipes is pickled: nobody else can write to them.
 
 import logging
 import os
-import pickle
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from multiprocessing.connection import Connection
 
-from modelyard.service.recording.messages import Message, Status
+from modelyard.service.recording.messages import Message, Status, send_message
 from modelyard.service.recording.options import RecordingOptions
 
 log = logging.getLogger(__name__)
@@ -56,7 +55,7 @@ class Child:
 
     def send(self, message: Message) -> None:
         """Send a message, as soon as there is room for it; raise OSError if the process has ended."""
-        self._given.send_bytes(pickle.dumps(message, pickle.HIGHEST_PROTOCOL))
+        send_message(self._given, message)
 
     def read(self) -> Iterator[Status]:
         """Give what the process tells, until it ends or cannot be understood."""

