@@ -4,6 +4,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from modelyard.errors import ModelyardError
+from modelyard.failures import warn
 from modelyard.networks.layers import build_network, join_members
 from modelyard.training.checkpoints import Checkpoints, Metrics
 from modelyard.training.fitting import OnEpoch, fit_network
@@ -12,6 +13,9 @@ from modelyard.training.task import Task, seed_everything
 
 if TYPE_CHECKING:
     import keras
+
+# A network that starts with random weights has hardly learned anything after fewer.
+FEW_STEPS = 100
 
 
 def fit_members(
@@ -26,6 +30,8 @@ def fit_members(
     count = task.model.members
     if count > 1 and task.start is not None:
         raise ModelyardError(f"train.resume_from: expected null for {count} members, got {task.start}")
+    if task.model.input == "pixels" and task.steps < FEW_STEPS:
+        warn(f"{task.steps} steps of training in all: try model=features, which needs few, or more epochs")
     task.distribution.start()
     members, rows = [], []
     for member in range(count):
@@ -43,7 +49,7 @@ def fit_members(
 
 def _make_plain(network: "keras.Model", task: Task) -> "keras.Model":
     """Return the network in float32, on one device and of Keras' own layers, as it is saved and served."""
-    plain = build_network(task.model, task.shape, task.training.classes)
+    plain = build_network(task.model, task.shape, task.training.classes, steps=task.steps)
     plain.set_weights(network.get_weights())
     compile_network(plain, task.train.model_copy(update={"label_smoothing": 0.0}), 0, task.steps)
     for variable, value in zip(plain.optimizer.variables, network.optimizer.variables, strict=True):

@@ -66,7 +66,9 @@ def prepare_network(task: Task) -> "keras.Model":
     earlier = None if task.start is None else load_network(task.start)
     first_step = 0 if earlier is None else int(earlier.optimizer.iterations)
     network = distribution.build(
-        lambda: build_network(model, task.shape, task.training.classes, task.train.precision, fused=True)
+        lambda: build_network(
+            model, task.shape, task.training.classes, task.train.precision, fused=True, steps=task.steps
+        )
     )
     if model.first_filters == "whitening":
         _set_first_filters(network, task)
