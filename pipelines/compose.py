@@ -23,7 +23,7 @@ from yaml import YAMLError
 from modelyard.errors import ModelyardError
 from modelyard.files import replace_file
 from modelyard.images.folders.source_link import lay_files, lay_source
-from modelyard.networks.importing.local_files import find_unpinned
+from modelyard.networks.importing.layout import find_unpinned
 from modelyard.params import Params, load_params, validate_params
 from modelyard.params.places import refuse_second_places
 from modelyard.stages.experiments import RECORD, compare_values, follow_conf

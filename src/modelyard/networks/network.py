@@ -17,7 +17,8 @@ from PIL import Image
 from modelyard.errors import ModelyardError, named
 from modelyard.inference.fits import fit_pixels
 from modelyard.networks.convert import convert_saved, save_function
-from modelyard.networks.scaling import find_layout, finish, normalize, pool
+from modelyard.networks.inputs import find_layout, normalize
+from modelyard.networks.outputs import finish, pool, read_outputs
 from modelyard.params import Precision
 from modelyard.params.groups.pretrained import Entrance, Exit
 from modelyard.quiet import quiet_tensorflow
@@ -28,8 +29,6 @@ Floats: TypeAlias = NDArray[np.float32]
 Prepare: TypeAlias = Callable[[Pixels], Floats]
 # From tensor to tensor.
 Step: TypeAlias = Callable[[Any], Any]
-# How far a sum of probabilities may be from 1: float16 inside a network leaves 1e-3.
-_SUM_TOLERANCE = 5e-3
 _LONGEST_REASON = 300
 _SIDES = ("input", "output")
 
@@ -170,27 +169,7 @@ class Network:
             except Exception as error:
                 # TensorFlow, Keras and LiteRT have a dozen classes of errors; all mean the same here.
                 raise ModelyardError(f"the network does not run: {shorten(error)}") from error
-            return np.concatenate([self._check(scores) for scores in given])
-
-    def _check(self, scores: Floats) -> Floats:
-        """Return one picture's probabilities; raise a ModelyardError if they are not what conf/ says."""
-        classes = self._exit.classes
-        if scores.size != classes:
-            raise ModelyardError(
-                f"expected {classes} classes (pretrained.output.classes), got {scores.size} "
-                f"outputs in the shape {scores.shape}: correct conf/"
-            )
-        if not np.isfinite(scores).all():
-            raise ModelyardError("expected numbers, the network gave NaN or infinity")
-        activation, total = self._exit.activation, float(scores.sum())
-        probable = bool((scores >= 0).all()) and abs(total - 1) < _SUM_TOLERANCE
-        if probable != (activation == "softmax"):
-            raise ModelyardError(
-                f"pretrained.output.activation is {activation}, but the outputs lie between "
-                f"{scores.min():.4g} and {scores.max():.4g} with the sum {total:.4g}: expected "
-                + ("probabilities with the sum 1" if activation == "softmax" else "no probabilities")
-            )
-        return np.asarray(finish(scores, self._exit))
+            return np.concatenate([read_outputs(scores, self._exit) for scores in given])
 
 
 def shorten(error: Exception) -> str:

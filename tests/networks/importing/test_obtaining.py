@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from fault_server import FaultServer, run_fault_server
 from foreign_networks import describe_network
 from modelyard.errors import ModelyardError
-from modelyard.networks.importing.local_files import find_unpinned
+from modelyard.networks.importing.layout import find_unpinned
 from modelyard.networks.importing.obtaining import Obtained, digest_network, obtain_network
 
 NETWORK, WORDS = b"TFL3 of a kind" * 50, b"ant\nbee\ncat\ndog\neel\n"

@@ -25,7 +25,7 @@ from modelyard.service.recording.batches import make_batches
 from modelyard.service.recording.counters import MOST_LABELS, OTHER, RecordingCounters
 from modelyard.service.recording.messages import Drops, Message, Status, send_message
 from modelyard.service.recording.options import RecordingOptions
-from modelyard.service.recording.process import pending, writer
+from modelyard.service.recording.process import parts, writer
 from modelyard.service.recording.process.images import is_chosen
 from modelyard.service.recording.process.writer import Writer
 from modelyard.service.recording.queues import Queue
@@ -92,9 +92,9 @@ def test_a_part_is_written_after_its_time_and_the_last_one_at_the_stop(
     watched.offer(answer(served))
     time.sleep(0.5)
     assert watched.count_rows() == 0
-    monkeypatch.setattr(pending, "PART_S", 0.1)
+    monkeypatch.setattr(parts, "PART_S", 0.1)
     wait_until(lambda: watched.count_rows() == 1)
-    monkeypatch.setattr(pending, "PART_S", 60.0)
+    monkeypatch.setattr(parts, "PART_S", 60.0)
     watched.offer(answer(served, 2))
     watched.stop()
     assert watched.count_rows() == watched.count("recorded", kind="answer") == 3
@@ -104,7 +104,7 @@ def test_rows_wait_for_a_place_that_comes_back_and_none_is_lost_or_written_twice
     served: ServedVersion, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(backoff, "FIRST_PAUSE_S", 0.2)
-    monkeypatch.setattr(pending, "PART_S", 0.1)
+    monkeypatch.setattr(parts, "PART_S", 0.1)
     place = tmp_path / "place"
     place.write_text("in the way")
     watched = Watched(place)
@@ -125,8 +125,8 @@ def test_rows_wait_for_a_place_that_comes_back_and_none_is_lost_or_written_twice
 def test_a_place_that_stays_away_costs_the_rows_that_do_not_fit_in_memory_and_they_are_counted(
     served: ServedVersion, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pending, "PART_S", 0.0)
-    monkeypatch.setattr(pending, "MOST_ROWS", 10)
+    monkeypatch.setattr(parts, "PART_S", 0.0)
+    monkeypatch.setattr(parts, "MOST_ROWS", 10)
     (tmp_path / "answers").write_text("in the way")
     watched = Watched(tmp_path)
     watched.start()

@@ -7,7 +7,7 @@ import numpy as np
 
 from modelyard.errors import ModelyardError
 from modelyard.images.additions.joined import JoinedPictures
-from modelyard.images.folders.checking import Look, look_at
+from modelyard.images.folders.picture_check import Look, look_at
 from modelyard.images.pictures import PictureFiles, Pictures, digest_arrays, label_type
 from modelyard.images.threads import work_through
 from modelyard.inference.decoding.formats import NAMES

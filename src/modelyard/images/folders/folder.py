@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 
 from modelyard.errors import ModelyardError, named
 from modelyard.images.dataset import Obtained
-from modelyard.images.folders.checking import Look, look_at
 from modelyard.images.folders.listing import (
     LAYOUT,
     SPLITS,
@@ -22,6 +21,7 @@ from modelyard.images.folders.listing import (
     list_pictures,
     name_some,
 )
+from modelyard.images.folders.picture_check import Look, look_at
 from modelyard.images.pictures import PictureFiles, label_type
 from modelyard.images.threads import work_through
 from modelyard.inference.decoding.formats import NAMES

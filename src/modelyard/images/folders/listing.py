@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from modelyard.errors import ModelyardError
-from modelyard.images.folders.checking import is_picture
+from modelyard.images.folders.picture_check import is_picture
 from modelyard.inference.decoding.formats import NAMES
 
 SPLITS = ("train", "validation", "test")

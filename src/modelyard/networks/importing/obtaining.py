@@ -5,7 +5,7 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from modelyard.networks.importing.local_files import is_archive, locate, place_network
+from modelyard.networks.importing.layout import is_archive, locate, place_network
 from modelyard.params import File, Pretrained
 from modelyard.sources.archives import unpack_archive
 from modelyard.sources.choice import WrongContent, first_that_answers, kept_path, sha256_of

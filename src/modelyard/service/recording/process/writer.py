@@ -16,7 +16,7 @@ from modelyard.service.recording.counters import FAILED, RecordingCounters
 from modelyard.service.recording.messages import Batch, Message, Status, read_message
 from modelyard.service.recording.options import RecordingOptions
 from modelyard.service.recording.process.images import Images
-from modelyard.service.recording.process.pending import Pending
+from modelyard.service.recording.process.parts import Parts
 from modelyard.service.recording.process.rows import Row, make_rows
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ class Writer:
         self._tell = tell
         self._counters = counters or RecordingCounters(CollectorRegistry())
         place = open_place(options.place)
-        self._pending = Pending(place, self._counters)
+        self._parts = Parts(place, self._counters)
         self._images = Images(place, options.images, self._counters)
         self._shadow = _start_shadow(self._counters) if options.shadow else None
         self._told: Status | None = None
@@ -61,16 +61,16 @@ class Writer:
             log.exception("no part can be made")
         while self._listen(given):
             self._take_shadow()
-            self._pending.write_due()
+            self._parts.write_due()
             self._report()
             self._images.write_until(time.monotonic() + IMAGES_S)
             self._report()
         # Before a shadow may take its time.
-        self._pending.write_all()
+        self._parts.write_all()
         if self._shadow is not None:
             self._shadow.stop()
             self._take_shadow()
-            self._pending.write_all()
+            self._parts.write_all()
         self._images.write_last(time.monotonic() + LAST_IMAGES_S)
         self._report()
 
@@ -93,7 +93,7 @@ class Writer:
         for (kind, reason), number in (message.dropped or {}).items():
             self._counters.count_dropped(kind, reason, number)
         for model, row in message.labels:
-            self._pending.add(LABELS, model, [row])
+            self._parts.add(LABELS, model, [row])
         if self._shadow is not None and message.challengers is not None:
             self._shadow.challengers = message.challengers
         if message.batch is not None:
@@ -112,8 +112,8 @@ class Writer:
             log.exception("%s images cannot be recorded", len(batch.images))
             self._counters.count_dropped(batch.role, FAILED, len(batch.images))
             return
-        self._pending.add(ANSWERS, batch.version.name, [row.values for row in rows])
-        self._pending.write_due()
+        self._parts.add(ANSWERS, batch.version.name, [row.values for row in rows])
+        self._parts.write_due()
         # Else a part that is written would be counted as lost, if this process is killed.
         self._report()
         if batch.role == ANSWER:
@@ -127,7 +127,7 @@ class Writer:
         self._counters.count_answers(batch.version.name, str(batch.version.number), best)
 
     def _report(self) -> None:
-        status = Status(self._pending.problem, self._pending.is_full, self._counters.settled)
+        status = Status(self._parts.problem, self._parts.is_full, self._counters.settled)
         if status != self._told:
             self._told = status
             # Without its service, this process still writes what it has.

@@ -39,8 +39,8 @@ class _Waiting:
     name: str = field(default_factory=name_part)
 
 
-class Pending:
-    """Rows that wait for their part; used by one thread.
+class Parts:
+    """Parts in the making, and the rows that wait for them; used by one thread.
 
     A part that cannot be written is tried again later, with longer and longer pauses. Meanwhile up to
     MOST_ROWS rows stay; further ones are dropped and counted.

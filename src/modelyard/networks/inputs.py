@@ -1,6 +1,6 @@
-"""The steps between a fitted picture and a network, and between a network and probabilities.
+"""From a fitted picture to what a network takes: its layout is checked, its levels are scaled.
 
-The same code runs around the unchanged original, and becomes part of the converted model.
+The same code runs before the unchanged original, and becomes part of the converted model.
 """
 
 from typing import Any
@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from modelyard.errors import ModelyardError
-from modelyard.params.groups.pretrained import Entrance, Exit
+from modelyard.params.groups.pretrained import Entrance
 
 
 def normalize(levels: Any, entrance: Entrance, channels_first: bool) -> Any:
@@ -27,23 +27,6 @@ def normalize(levels: Any, entrance: Entrance, channels_first: bool) -> Any:
     if channels_first:
         levels = tf.transpose(levels, (0, 3, 1, 2))
     return levels
-
-
-def finish(scores: Any, exit_: Exit) -> Any:
-    """Return probabilities, float32 (1, classes), of a network's output for one picture."""
-    import tensorflow as tf
-
-    row = tf.reshape(scores, (1, -1))
-    return row if exit_.activation == "softmax" else tf.nn.softmax(row)
-
-
-def pool(features: Any, channels_first: bool) -> Any:
-    """Average features (1, h, w, n) over height and width; return a row, float32 (1, n)."""
-    import tensorflow as tf
-
-    if len(features.shape) == 4:
-        features = tf.reduce_mean(features, (2, 3) if channels_first else (1, 2))
-    return tf.reshape(features, (1, -1))
 
 
 def find_layout(shape: Any, entrance: Entrance) -> bool:
