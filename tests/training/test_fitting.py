@@ -307,6 +307,9 @@ def test_a_network_of_pixels_that_takes_few_steps_is_warned_of(
     train(small, examples)
     expected = "warning: 10 steps of training in all: try model=features, which needs few, or more epochs"
     assert expected in capsys.readouterr().err
+    train(changed(values, ema_momentum=0.9), examples)
+    expected = "after 10 steps, 35% of the averaged weights are those of the start: try 0.63, or null"
+    assert f"warning: train.ema_momentum=0.9: {expected}" in capsys.readouterr().err
     train(changed(values, epochs=20), examples)
     assert "warning" not in capsys.readouterr().err
 

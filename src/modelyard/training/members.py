@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 # A network that starts with random weights has hardly learned anything after fewer.
 FEW_STEPS = 100
+# Of the averaged weights, a larger share of the start makes them useless.
+MOST_OF_START = 0.01
 
 
 def fit_members(
@@ -30,8 +32,7 @@ def fit_members(
     count = task.model.members
     if count > 1 and task.start is not None:
         raise ModelyardError(f"train.resume_from: expected null for {count} members, got {task.start}")
-    if task.model.input == "pixels" and task.steps < FEW_STEPS:
-        warn(f"{task.steps} steps of training in all: try model=features, which needs few, or more epochs")
+    _warn_of_few_steps(task)
     task.distribution.start()
     members, rows = [], []
     for member in range(count):
@@ -45,6 +46,18 @@ def fit_members(
         network, _ = fit_network(own, report, checkpoints, member)
         members.append(_make_plain(network, own))
     return join_members(task.model, members), rows
+
+
+def _warn_of_few_steps(task: Task) -> None:
+    steps, momentum = task.steps, task.train.ema_momentum
+    if task.model.input == "pixels" and steps < FEW_STEPS:
+        warn(f"{steps} steps of training in all: try model=features, which needs few, or more epochs")
+    if momentum is not None and (left := momentum**steps) > MOST_OF_START:
+        enough = MOST_OF_START ** (1 / steps)
+        warn(
+            f"train.ema_momentum={momentum:g}: after {steps} steps, {left:.0%} of the averaged weights are "
+            f"those of the start: try {enough:.2g}, or null"
+        )
 
 
 def _make_plain(network: "keras.Model", task: Task) -> "keras.Model":
