@@ -26,7 +26,7 @@ from modelyard.inference.input_figures import input_figures
 from modelyard.inference.predictor import Predictor
 from modelyard.monitoring.tables.schema import ANSWERS, LABELS, METADATA_KEY
 from modelyard.service.http.metrics import SHARED
-from modelyard.service.recording.ids.marked_ids import Given, Ids
+from modelyard.service.recording.ids.marked_ids import Ids
 from service_process import Service
 from tflite_models import digit_bundle, digit_model, draw_band, encode, photo_bundle
 
@@ -192,7 +192,7 @@ def test_an_id_that_was_never_given_is_refused(guarded: Service) -> None:
     head, _, tail = given.rpartition("-")
     forged = f"{head}-{'0' if tail[0] != '0' else '1'}{tail[1:]}"
     of_more = given.replace("-1-1-", "-1-9-")
-    of_another_token = Ids("another").make(Given("mnist", 1, 1))
+    of_another_token = Ids("another").make("mnist", 1, 1)
     listed = guarded.get("/models", headers=AUTHORIZATION).headers["x-request-id"]
     for unknown in (forged, of_more, of_another_token, listed, "what", ""):
         answer = give_feedback(guarded, {"id": unknown, "index": 0, "label": "1"})

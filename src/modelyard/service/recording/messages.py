@@ -105,7 +105,10 @@ def send_message(pipe: Connection, message: Message) -> None:
         OSError: nobody reads it.
     """
     arrays: list[pickle.PickleBuffer] = []
-    pickled = pickle.dumps(message, pickle.HIGHEST_PROTOCOL, buffer_callback=arrays.append)
+    # Named tuples take five times as long as plain ones.
+    images = [tuple(image) for image in message.batch.images] if message.batch else []
+    plain = message._replace(batch=message.batch and message.batch._replace(images=[]))
+    pickled = pickle.dumps((plain, images), pickle.HIGHEST_PROTOCOL, buffer_callback=arrays.append)
     pipe.send((pickled, len(arrays)))
     for array in arrays:
         pipe.send_bytes(array.raw())
@@ -119,7 +122,10 @@ def read_message(pipe: Connection) -> Message:
         OSError: the last one was not sent whole.
     """
     pickled, arrays = pipe.recv()
-    message: Message = pickle.loads(pickled, buffers=[pipe.recv_bytes() for _ in range(arrays)])  # noqa: S301
+    message: Message
+    message, images = pickle.loads(pickled, buffers=[pipe.recv_bytes() for _ in range(arrays)])  # noqa: S301
+    if message.batch is not None:
+        message.batch.images.extend(map(Image._make, images))
     return message
 
 

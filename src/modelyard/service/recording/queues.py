@@ -27,14 +27,11 @@ class Queue(Generic[T]):
 
     def put(self, item: T, rows: int, size: int) -> bool:
         """Add an item with its numbers of rows and bytes; return False if there is no room for it."""
-        if (
-            self.rows + rows > self._most_rows
-            or self._put_bytes - self._taken_bytes + size > self._most_bytes
-        ):
+        put_rows, put_bytes = self._put_rows + rows, self._put_bytes + size
+        if put_rows - self._taken_rows > self._most_rows or put_bytes - self._taken_bytes > self._most_bytes:
             return False
         self._items.append((item, rows, size))
-        self._put_rows += rows
-        self._put_bytes += size
+        self._put_rows, self._put_bytes = put_rows, put_bytes
         return True
 
     def take(self, most_rows: int) -> list[T]:

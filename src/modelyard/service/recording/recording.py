@@ -11,7 +11,7 @@ from modelyard.service.recording.answered import Answered
 from modelyard.service.recording.challengers import ChallengerSearch
 from modelyard.service.recording.counters import CounterFolder
 from modelyard.service.recording.ids.given_ids import GivenIds
-from modelyard.service.recording.ids.marked_ids import Given
+from modelyard.service.recording.ids.marked_ids import Given, Ids
 from modelyard.service.recording.options import RecordingOptions
 from modelyard.service.recording.recorder import Recorder
 
@@ -32,14 +32,17 @@ class Recording:
     def __init__(
         self, options: RecordingOptions, models: Models, registry: CollectorRegistry, token: str | None
     ) -> None:
-        self.ids = GivenIds(token, models, open_place(options.place))
+        self._marks = Ids(token)
+        self.ids = GivenIds(self._marks, models, open_place(options.place))
         self._counters = CounterFolder(registry)
         self._challengers = ChallengerSearch(models, options.shadow) if options.shadow else None
         self._recorder = Recorder(options, self._counters.environment, self._challengers)
 
     def name(self, answered: Answered, served: ServedVersion, request_id: str, images: int) -> str:
         """Return the id of an answer to some images: the client's `request_id`, or a new one for ""."""
-        answered.request_id = self.ids.name(request_id, Given(served.name, served.version, images))
+        if request_id:
+            self.ids.remember(request_id, Given(served.name, served.version, images))
+        answered.request_id = request_id or self._marks.make(served.name, served.version, images)
         answered.served = served
         # Before the answer is sent: a client's next request, to another process, comes later.
         answered.time_us = time.time_ns() // 1000

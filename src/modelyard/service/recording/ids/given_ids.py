@@ -14,27 +14,24 @@ DAYS = 2
 
 
 class GivenIds:
-    """Names answers, and finds an answer by its id.
+    """Finds what an id was given for.
 
-    An id that the service makes is marked (see `Ids`), and known to all workers and pods with the same token.
+    An id that the service made is marked (see `Ids`), and known to all workers and pods with the same token.
     The process that answered remembers the latest 10,000 ids that clients chose. Other processes find them in
     the table of the last two days, once they are written.
     """
 
-    def __init__(self, token: str | None, models: Models, place: Place) -> None:
-        self._marked, self._models, self._place = Ids(token), models, place
+    def __init__(self, ids: Ids, models: Models, place: Place) -> None:
+        self._marked, self._models, self._place = ids, models, place
         # Written by the event loop alone.
         self._chosen: dict[str, Given] = {}
         self._looking = threading.Lock()
 
-    def name(self, request_id: str, given: Given) -> str:
-        """Return the id to answer with: the client's `request_id`, or a marked one for ""."""
-        if not request_id:
-            return self._marked.make(given)
+    def remember(self, request_id: str, given: Given) -> None:
+        """Remember an id that a client chose."""
         self._chosen[request_id] = given
         if len(self._chosen) > MOST_REMEMBERED:
             del self._chosen[next(iter(self._chosen))]
-        return request_id
 
     def find(self, request_id: str) -> Given | None:
         """Return what an id was given for, None if it is not known; it may read the table.

@@ -32,10 +32,10 @@ class Ids:
         # Copied for each id, which is quicker than a new one.
         self._keyed = hashlib.blake2b(digest_size=8, key=key)
 
-    def make(self, given: Given) -> str:
-        """Make an id with the marks of what it is given for."""
-        head = f"{self._random.getrandbits(64):016x}-{given.version}-{given.images}"
-        return f"{head}-{self._digest(head, given.model)}"
+    def make(self, model: str, version: int, images: int) -> str:
+        """Make an id with the marks of what it is given for; see `Given`."""
+        head = f"{self._random.getrandbits(64):016x}-{version}-{images}"
+        return f"{head}-{self._digest(head, model)}"
 
     def read(self, marked: str, models: Iterable[str]) -> Given | None:
         """Return what an id was given for by one of these models; None if it was not."""
