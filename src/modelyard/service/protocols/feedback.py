@@ -1,7 +1,6 @@
 """`POST /feedback`: the right label of a picture that was answered."""
 
 import asyncio
-import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -15,6 +14,7 @@ from modelyard.service.http.refusals import Refusal, busy
 from modelyard.service.models.models import Models, Unavailable, UnknownModel
 from modelyard.service.protocols.own import JSON, OwnDialect
 from modelyard.service.protocols.predictions import ClientGoneError, check_encoding, explain, read_body
+from modelyard.service.recording.ids.label_times import LabelTimes
 from modelyard.service.recording.ids.marked_ids import Given
 from modelyard.service.recording.recording import Recording
 from modelyard.service.settings import Settings
@@ -44,7 +44,7 @@ class Feedback:
         recording: Recording,
     ) -> None:
         self._models, self._settings, self._admission = models, settings, admission
-        self._loading, self._recording = loading, recording
+        self._loading, self._recording, self._times = loading, recording, LabelTimes()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Record a label, or refuse it."""
@@ -74,7 +74,8 @@ class Feedback:
         loop = asyncio.get_running_loop()
         given = await loop.run_in_executor(self._loading, self._check, request_id, index, label)
         record.model, record.version = given.model, given.version
-        row = (time.time_ns() // 1000, request_id, index, str(given.version), "", label, FEEDBACK)
+        time_us = self._times.choose(request_id, index)
+        row = (time_us, request_id, index, str(given.version), "", label, FEEDBACK)
         if not self._recording.offer_label(given.model, row):
             raise busy("the record cannot take labels now, try again later")
         told = {"id": request_id, "index": index, "label": label}

@@ -1,1 +1,1 @@
-"""Ids of answers, and what each was given for."""
+"""Ids of answers, what each was given for, and the times of their labels."""

@@ -1,0 +1,24 @@
+"""Times of labels: of an image's labels the latest counts, and a clock may jump back between two of them."""
+
+import time
+
+MOST_REMEMBERED = 10_000
+
+
+class LabelTimes:
+    """Gives each label a time after that of the same image's label before.
+
+    The latest 10,000 labelled images of this process are remembered. For the event loop alone.
+    """
+
+    def __init__(self) -> None:
+        self._latest: dict[tuple[str, int], int] = {}
+
+    def choose(self, request_id: str, index: int) -> int:
+        """Return the time of a label that came now, in microseconds since 1970."""
+        key = request_id, index
+        chosen = max(time.time_ns() // 1000, self._latest.pop(key, 0) + 1)
+        self._latest[key] = chosen
+        if len(self._latest) > MOST_REMEMBERED:
+            del self._latest[next(iter(self._latest))]
+        return chosen
