@@ -44,18 +44,16 @@ def subtract_paper(levels: Levels, by_surface: bool = False) -> Levels:
             Else, paper that is partly in the dark may be taken for dark paper with light ink.
     """
     border, lowest, highest = read_ring(levels, 0), float(levels.min()), float(levels.max())
-    paper: Levels = np.full_like(levels, find_share(border, 0.5))
+    shade: Levels = np.full_like(levels, find_share(border, 0.5))
     is_uneven = _is_uneven(border, highest - lowest)
-    is_dark = paper[0, 0] <= (lowest + highest) / 2
+    is_dark = shade[0, 0] <= (lowest + highest) / 2
     if by_surface and is_uneven:
         is_dark = _has_light_ink(levels)
-        if is_dark:
-            paper = 255 - _estimate_paper(255 - levels)
     if is_dark:
+        paper = 255 - _estimate_paper(255 - levels) if by_surface and is_uneven else shade
         contrast = levels - paper
     else:
-        if is_uneven:
-            paper = _estimate_paper(levels)
+        paper = _estimate_paper(levels) if is_uneven else shade
         contrast = 255 - levels * (255 / np.maximum(paper, 1))
     clipped: Levels = np.clip(contrast, 0, 255)
     return clipped

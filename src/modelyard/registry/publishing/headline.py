@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from modelyard.inference.bundle import Bundle
 
 
-def name_network(bundle: Bundle) -> str:
+def name_variant(bundle: Bundle) -> str:
     """Return the preset that was trained; of an imported network, its own name and its precision."""
     training = bundle.provenance.get("training", {})
     preset = training.get("run", {}).get("params", {}).get("model.name")
@@ -14,7 +14,7 @@ def name_network(bundle: Bundle) -> str:
 
 def write_headline(bundle: Bundle, metrics: Mapping[str, float]) -> str:
     """Return `cnn_fast, 99.21 %, 79 errors`; without labels, how close it is to its source."""
-    network, measured = name_network(bundle), metrics.get
+    network, measured = name_variant(bundle), metrics.get
     if "test/errors" in metrics:
         errors = round(metrics["test/errors"])
         plural = "" if errors == 1 else "s"

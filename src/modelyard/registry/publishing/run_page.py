@@ -6,7 +6,7 @@ from pathlib import Path
 
 from modelyard.inference.bundle import Bundle
 from modelyard.plots.previews import FOLDER as PREVIEWS
-from modelyard.registry.publishing.headline import name_network, write_headline
+from modelyard.registry.publishing.headline import name_variant, write_headline
 from modelyard.tracking.lineage import digest
 from modelyard.tracking.mlflow_types import MlflowClient, ModelVersion
 from modelyard.tracking.store import NOTE, Tracking
@@ -100,7 +100,7 @@ def _name_run(client: MlflowClient, version: ModelVersion, bundle: Bundle, again
     parts = (
         version.name,
         ", ".join(f"v{number}" for number in numbers),
-        name_network(bundle).removeprefix(f"{version.name} "),
+        name_variant(bundle).removeprefix(f"{version.name} "),
         tags.get("dvc.experiment"),
         "again" if again else None,
     )
