@@ -10,30 +10,20 @@ if TYPE_CHECKING:
 
 # Of the running mean and variance; with Keras' 0.99, their start still counts after an epoch of 215 steps.
 BATCH_NORM_MOMENTUM = 0.95
-# Where there are few steps, the momentum is smaller: at most so much of the start is left after the last one.
-MOST_LEFT = 0.001
 
 
 def build_network(
-    model: Model,
-    shape: tuple[int, ...],
-    classes: int,
-    precision: str = "float32",
-    fused: bool = False,
-    steps: int | None = None,
+    model: Model, shape: tuple[int, ...], classes: int, precision: str = "float32", fused: bool = False
 ) -> "keras.Model":
     """Make one network with fresh weights, from float32 (n, *shape) to probabilities, float32 (n, classes).
 
     The input is pixels (h, w, c) of 0..255, normalised inside so that clients send plain pixels, or features
     (w,). `precision` is what the layers compute in, as Keras names it; weights and output are always float32.
     With `fused`, a single fast operation normalises the channels: the weights are the same, but the file
-    needs this package. `steps` is for how many the network will be trained, None for many. `model.members`
-    is ignored.
+    needs this package. `model.members` is ignored.
     """
     import keras
     from keras import layers
-
-    momentum = BATCH_NORM_MOMENTUM if steps is None else min(BATCH_NORM_MOMENTUM, MOST_LEFT ** (1 / steps))
 
     network = [keras.Input(shape, name="image")]
     if model.input == "pixels":
@@ -41,9 +31,10 @@ def build_network(
         if model.crop:
             network.append(layers.Cropping2D(model.crop, dtype=precision))
     elif model.batch_norm:
-        network.append(layers.BatchNormalization(momentum=momentum, dtype=precision))
+        # Fixed before the training, to mean and variance of all features: a folder may be a batch or two.
+        network.append(layers.BatchNormalization(scale=False, center=False, trainable=False, dtype=precision))
     for number in range(len(model.convolutions)):
-        network += _convolve(model, number, precision, fused, momentum)
+        network += _convolve(model, number, precision, fused)
     if model.head == "average":
         network.append(layers.GlobalAveragePooling2D(dtype=precision))
     elif model.input == "pixels":
@@ -79,7 +70,7 @@ def _normalise(fused: bool, **settings: Any) -> "keras.Layer":
     return FusedBatchNormalization(**settings)
 
 
-def _convolve(model: Model, number: int, precision: str, fused: bool, momentum: float) -> list["keras.Layer"]:
+def _convolve(model: Model, number: int, precision: str, fused: bool) -> list["keras.Layer"]:
     from keras import layers
 
     shape = model.convolutions[number]
@@ -103,7 +94,7 @@ def _convolve(model: Model, number: int, precision: str, fused: bool, momentum: 
     if model.batch_norm:
         # A scale would send a gradient to a layer that learns nothing.
         affine = {"scale": learns, "center": learns}
-        made.append(_normalise(fused, momentum=momentum, dtype=precision, **affine))
+        made.append(_normalise(fused, momentum=BATCH_NORM_MOMENTUM, dtype=precision, **affine))
     return [*made, layers.ReLU(dtype=precision)]
 
 

@@ -14,7 +14,7 @@ from modelyard.training.task import Task, seed_everything
 if TYPE_CHECKING:
     import keras
 
-# A network that starts with random weights has hardly learned anything after fewer.
+# After fewer, random weights have hardly learned anything, and running statistics still hold their start.
 FEW_STEPS = 100
 # Of the averaged weights, a larger share of the start makes them useless.
 MOST_OF_START = 0.01
@@ -49,20 +49,23 @@ def fit_members(
 
 
 def _warn_of_few_steps(task: Task) -> None:
+    """Say so if random weights are trained for so few steps that little can come of it."""
+    if task.start is not None:
+        return
     steps, momentum = task.steps, task.train.ema_momentum
     if task.model.input == "pixels" and steps < FEW_STEPS:
-        warn(f"{steps} steps of training in all: try model=features, which needs few, or more epochs")
-    if momentum is not None and (left := momentum**steps) > MOST_OF_START:
-        enough = MOST_OF_START ** (1 / steps)
+        warn(f"{steps} steps of training in all: try model=features, or smaller batches and more epochs")
+    # The average begins with the weights after the first step.
+    if momentum is not None and (left := momentum ** (steps - 1)) > MOST_OF_START:
         warn(
             f"train.ema_momentum={momentum:g}: after {steps} steps, {left:.0%} of the averaged weights are "
-            f"those of the start: try {enough:.2g}, or null"
+            "still those of the start: make it smaller, or null"
         )
 
 
 def _make_plain(network: "keras.Model", task: Task) -> "keras.Model":
     """Return the network in float32, on one device and of Keras' own layers, as it is saved and served."""
-    plain = build_network(task.model, task.shape, task.training.classes, steps=task.steps)
+    plain = build_network(task.model, task.shape, task.training.classes)
     plain.set_weights(network.get_weights())
     compile_network(plain, task.train.model_copy(update={"label_smoothing": 0.0}), 0, task.steps)
     for variable, value in zip(plain.optimizer.variables, network.optimizer.variables, strict=True):

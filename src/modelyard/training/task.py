@@ -66,12 +66,14 @@ def prepare_network(task: Task) -> "keras.Model":
     earlier = None if task.start is None else load_network(task.start)
     first_step = 0 if earlier is None else int(earlier.optimizer.iterations)
     network = distribution.build(
-        lambda: build_network(
-            model, task.shape, task.training.classes, task.train.precision, fused=True, steps=task.steps
-        )
+        lambda: build_network(model, task.shape, task.training.classes, task.train.precision, fused=True)
     )
     if model.first_filters == "whitening":
         _set_first_filters(network, task)
+    if model.input == "features" and model.batch_norm:
+        features = task.training.inputs
+        network.layers[0].moving_mean.assign(features.mean(axis=0, dtype="float64"))
+        network.layers[0].moving_variance.assign(features.var(axis=0, dtype="float64"))
     with distribution.scope():
         compile_network(network, task.train, first_step, task.steps)
     if task.start is not None:

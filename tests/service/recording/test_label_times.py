@@ -20,6 +20,9 @@ def test_a_clock_that_jumps_back_leaves_the_labels_of_an_image_in_their_order(
         (1_000, "a", 1, 1_000),
         (1_000, "b", 0, 1_000),
         (9_000, "a", 0, 9_000),
+        # A label from so far in the future is not read before its time; this one must not wait for it.
+        (10**12, "a", 0, 10**12),
+        (10_000, "a", 0, 10_000),
     ):
         monkeypatch.setattr(time, "time_ns", lambda now_us=now_us: now_us * 1000)
         assert times.choose(request_id, index) == expected

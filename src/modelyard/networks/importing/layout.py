@@ -1,4 +1,4 @@
-"""Files of a network from elsewhere that conf/ says are on this machine."""
+"""Where the files of a network lie: side by side, in a folder, or below the top folder of an archive."""
 
 from pathlib import Path
 

@@ -42,8 +42,7 @@ class Child:
                 stdout=subprocess.DEVNULL,
                 env={**os.environ, **path, **environment},
                 # A signal from the terminal is for the service, which still has rows for this process then.
-                # In a session of its own, Linux would give it as much time as the service, for all its low
-                # priority.
+                # Both stay in one session, because some Linux systems compare priorities only within one.
                 process_group=0,
             )
         self._given.send(options)

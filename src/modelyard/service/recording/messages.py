@@ -99,7 +99,7 @@ class Message(NamedTuple):
 
 
 def send_message(pipe: Connection, message: Message) -> None:
-    """Send a message as soon as there is room; its arrays follow it, without having been copied.
+    """Send a message as soon as there is room; its arrays follow it, so that large ones are not copied.
 
     Raises:
         OSError: nobody reads it.
@@ -118,8 +118,8 @@ def read_message(pipe: Connection) -> Message:
     """Read what `send_message` sent; the arrays cannot be written to.
 
     Raises:
-        EOFError: there are no more.
-        OSError: the last one was not sent whole.
+        EOFError: there are no more, or the last one lacks arrays.
+        OSError: the last one was cut off.
     """
     pickled, arrays = pipe.recv()
     message: Message

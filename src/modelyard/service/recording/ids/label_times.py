@@ -3,6 +3,8 @@
 import time
 
 MOST_REMEMBERED = 10_000
+# After a longer jump back, the label before has a time so far ahead that readers of the table skip it.
+MOST_BACK_US = 300_000_000
 
 
 class LabelTimes:
@@ -17,8 +19,8 @@ class LabelTimes:
     def choose(self, request_id: str, index: int) -> int:
         """Return the time of a label that came now, in microseconds since 1970."""
         key = request_id, index
-        chosen = max(time.time_ns() // 1000, self._latest.pop(key, 0) + 1)
-        self._latest[key] = chosen
+        now, before = time.time_ns() // 1000, self._latest.pop(key, 0)
+        chosen = self._latest[key] = before + 1 if now <= before <= now + MOST_BACK_US else now
         if len(self._latest) > MOST_REMEMBERED:
             del self._latest[next(iter(self._latest))]
         return chosen

@@ -3,10 +3,12 @@
 import hashlib
 import hmac
 import re
-from collections.abc import Iterable
-from random import Random
+import secrets
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
+# Random parts of ids that are drawn at once.
+DRAWN = 256
 _ID = re.compile(r"([A-Za-z0-9]{1,64})-([0-9]{1,18})-([0-9]{1,9})-([0-9a-f]{16})")
 
 
@@ -27,14 +29,13 @@ class Ids:
 
     def __init__(self, token: str | None) -> None:
         key = hashlib.sha256(f"modelyard feedback\n{token or ''}".encode()).digest()
-        # Ids only have to differ; the system's own random numbers take longer.
-        self._random = Random()  # noqa: S311
+        self._random = _draw_digits()
         # Copied for each id, which is quicker than a new one.
         self._keyed = hashlib.blake2b(digest_size=8, key=key)
 
     def make(self, model: str, version: int, images: int) -> str:
         """Make an id with the marks of what it is given for; see `Given`."""
-        head = f"{self._random.getrandbits(64):016x}-{version}-{images}"
+        head = f"{next(self._random)}-{version}-{images}"
         return f"{head}-{self._digest(head, model)}"
 
     def read(self, marked: str, models: Iterable[str]) -> Given | None:
@@ -52,3 +53,13 @@ class Ids:
         digest = self._keyed.copy()
         digest.update(f"{head}\n{model}".encode("utf-8", "replace"))
         return digest.hexdigest()
+
+
+def _draw_digits() -> Iterator[str]:
+    """Give 16 random digits, in hex, as often as they are asked for; one thread may ask.
+
+    The system is asked for many at once: for each answer, that would take longer than all the rest of its id.
+    """
+    while True:
+        digits = secrets.token_hex(8 * DRAWN)
+        yield from (digits[start : start + 16] for start in range(0, len(digits), 16))

@@ -10,8 +10,9 @@ def main() -> None:
     """Record what comes through the first pipe until it is closed, and tell through the second."""
     # Where the processors are busy, requests go first; even then this leaves it a tenth of one of them.
     os.nice(10)
-    # The service ends this process by closing the pipe, after its last answer.
-    for one in (signal.SIGINT, signal.SIGTERM):
+    # The service ends this process by closing the pipe, after its last answer. A terminal may stop what
+    # writes to it from the background.
+    for one in (signal.SIGINT, signal.SIGTERM, signal.SIGTTOU):
         signal.signal(one, signal.SIG_IGN)
     # These take a second, in which a signal may come.
     from modelyard.service.recording.counters import remove_folder
