@@ -113,9 +113,14 @@ def test_a_short_run_loads_all_modes_and_finds_every_answer_in_the_tables(
     options = ["--rounds", "2", "--requests", "10", "--results", str(tmp_path / "results")]
     assert main(options) == 0
     page = (tmp_path / "results" / "recording.md").read_text()
-    line = r"^\| (on.*): (?:answer|shadow) \| ([\d,]+) \| 0 \| ([\d,]+) \| 0 \|$"
+    line = r"^\| (on.*): (answer|shadow) \| ([\d,]+) \| ([\d,]+) \| ([\d,]+) \| 0 \|$"
     rows = re.findall(line, page, re.MULTILINE)
-    assert [name for name, *_ in rows] == ["on", "on, all pictures kept", *["on, with a shadow"] * 2]
-    assert all(answered == found != "0" for _, answered, found in rows)
+    names = ["on", "on, all pictures kept", *["on, with a shadow"] * 2]
+    assert [name for name, *_ in rows] == names
+    for _, role, *numbers in rows:
+        answered, dropped, found = (int(number.replace(",", "")) for number in numbers)
+        assert answered == dropped + found > 0
+        # A busy machine leaves no time for a shadow.
+        assert role == "shadow" or dropped == 0
     # Ten different files were sent in turn, and the sample first.
     assert "## Rows (11 pictures kept, 0 dropped)" in page
