@@ -1,10 +1,13 @@
 """Times of labels: of an image's labels the latest counts, and a clock may jump back between two of them."""
 
 import time
+from datetime import timedelta
+
+from modelyard.monitoring.tables.reading import CLOCK_TOLERANCE
 
 MOST_REMEMBERED = 10_000
 # After a longer jump back, the label before has a time so far ahead that readers of the table skip it.
-MOST_BACK_US = 300_000_000
+_MOST_BACK_US = CLOCK_TOLERANCE // timedelta(microseconds=1)
 
 
 class LabelTimes:
@@ -20,7 +23,7 @@ class LabelTimes:
         """Return the time of a label that came now, in microseconds since 1970."""
         key = request_id, index
         now, before = time.time_ns() // 1000, self._latest.pop(key, 0)
-        chosen = self._latest[key] = before + 1 if now <= before <= now + MOST_BACK_US else now
+        chosen = self._latest[key] = before + 1 if now <= before <= now + _MOST_BACK_US else now
         if len(self._latest) > MOST_REMEMBERED:
             del self._latest[next(iter(self._latest))]
         return chosen
