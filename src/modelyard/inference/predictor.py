@@ -32,7 +32,7 @@ class Seen(NamedTuple):
 
     Attributes:
         place: in the request, from 0.
-        image: as it was given.
+        image: as it was given, a file or its base64 text; of numbers, the pixels, uint8 (h, w) or (h, w, 3).
         shape: of its pixels: (h, w), or (h, w, 3) in RGB.
         ready: what the model was given, float32 (h, w, c).
         scores: what the model gave, float32 (outputs,).
@@ -41,7 +41,7 @@ class Seen(NamedTuple):
     """
 
     place: int
-    image: Any
+    image: bytes | str | NDArray[np.uint8]
     shape: tuple[int, ...]
     ready: NDArray[np.float32]
     scores: NDArray[np.float32]
@@ -112,9 +112,9 @@ class Predictor:
             raise ImageError(str(error)) from None
 
     def prepare(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Make the model's input, float32 (h, w, c), of what `decode` returns."""
+        """Make the model's input, float32 (h, w, c) in C order, of what `decode` returns."""
         how = self.bundle.preprocessing
-        ready = np.asarray(fit_pixels(how.fit, pixels, how.height, how.width), np.float32)
+        ready = np.ascontiguousarray(fit_pixels(how.fit, pixels, how.height, how.width), np.float32)
         if (how.mean, how.scale) != (0.0, 1.0):
             ready -= np.float32(how.mean)
             ready *= np.float32(how.scale)
@@ -201,7 +201,7 @@ class Predictor:
             if started > ends_at:
                 raise TimeoutError
             try:
-                ready, shape = self._read(image, ends_at)
+                ready, shape, kept = self._read(image, ends_at)
             except ImageError as error:
                 if on_error == "raise":
                     raise error.at(index) from error
@@ -212,7 +212,7 @@ class Predictor:
             given = self.ask(ready)
             answers.append(self.rank(given, count))
             if observe is not None:
-                observe(Seen(index, image, shape, ready, *given, time.monotonic() - started))
+                observe(Seen(index, kept, shape, ready, *given, time.monotonic() - started))
         return answers
 
     def warm_up(self) -> None:
@@ -239,10 +239,15 @@ class Predictor:
             answer[0]["unlikeness"] = round(given.unlikeness, 4)
         return answer
 
-    def _read(self, image: Any, ends_at: float) -> tuple[NDArray[np.float32], tuple[int, ...]]:
-        """Return the model's input, and the shape of its pixels, which themselves may take much memory."""
+    def _read(
+        self, image: Any, ends_at: float
+    ) -> tuple[NDArray[np.float32], tuple[int, ...], bytes | str | NDArray[np.uint8]]:
+        """Return the model's input, the shape of its pixels, and the image as `Seen` has it.
+
+        The pixels of a file are let go: they may take much memory.
+        """
         pixels = self.decode(image, ends_at)
-        return self.prepare(pixels), pixels.shape
+        return self.prepare(pixels), pixels.shape, image if isinstance(image, bytes | str) else pixels
 
     def _check_top_k(self, top_k: Any) -> int:
         most = max(len(self._answered), DEFAULT_TOP_K)

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,10 +16,12 @@ from modelyard.inference.predictor import Predictor
 from modelyard.service import backoff
 from modelyard.service.models.models import ServedVersion
 from modelyard.service.recording import answered as bounds
-from modelyard.service.recording import child, recorder, supervisor
+from modelyard.service.recording import recorder
 from modelyard.service.recording.answered import Answered
 from modelyard.service.recording.counters import CounterFolder
-from modelyard.service.recording.messages import Message
+from modelyard.service.recording.delivery import child, supervisor
+from modelyard.service.recording.delivery.messages import Message
+from modelyard.service.recording.delivery.packing import Packed
 from modelyard.service.recording.options import RecordingOptions
 from modelyard.service.recording.recorder import FULL_PROBLEM, Recorder
 from tflite_models import digit_bundle, draw_band, encode
@@ -128,7 +131,7 @@ def test_rows_that_come_while_others_are_sent_wait_for_the_next_round(
     again, sent = answer(served), []
 
     class Noted(child.Child):
-        def send(self, message: Message) -> None:
+        def send(self, message: Message | Packed) -> None:
             sent.append(message)
             watched.recorder.offer(again)
             super().send(message)
@@ -147,7 +150,8 @@ def test_a_request_that_cannot_be_handed_over_is_counted_and_the_next_is_recorde
     served: ServedVersion, watched: Watched
 ) -> None:
     broken = answer(served)
-    broken.seen[0] = broken.seen[0]._replace(image=[[1, 2]])
+    unpicklable: Any = threading.Lock()
+    broken.seen[0] = broken.seen[0]._replace(unlikeness=unpicklable)
     watched.recorder.start()
     watched.recorder.offer(broken)
     wait_until(lambda: watched.recorder._dropped or watched.count_dropped("failed"))

@@ -14,21 +14,22 @@ import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 from pyarrow import dataset
 
+from delivered import deliver
 from modelyard.inference.predictor import Predictor
 from modelyard.monitoring.tables import writing
 from modelyard.monitoring.tables.schema import ANSWERS, LABELS
 from modelyard.service import backoff
 from modelyard.service.models.models import ServedVersion
-from modelyard.service.recording import batches
 from modelyard.service.recording.answered import Answered
-from modelyard.service.recording.batches import make_batches
 from modelyard.service.recording.counters import MOST_LABELS, OTHER, RecordingCounters
-from modelyard.service.recording.messages import Drops, Message, Status, send_message
+from modelyard.service.recording.delivery import packing
+from modelyard.service.recording.delivery.messages import Drops, Message, Status
+from modelyard.service.recording.delivery.packing import pack_requests, send
+from modelyard.service.recording.delivery.queues import Queue
 from modelyard.service.recording.options import RecordingOptions
 from modelyard.service.recording.process import parts, writer
 from modelyard.service.recording.process.images import is_chosen
 from modelyard.service.recording.process.writer import Writer
-from modelyard.service.recording.queues import Queue
 from tflite_models import digit_bundle, draw_band, encode
 from waiting import wait_until
 
@@ -61,10 +62,10 @@ class Watched:
         self._thread = threading.Thread(target=self._writer.run, args=[self._given], daemon=True)
 
     def offer(self, *answered: Answered, **message: Any) -> None:
-        for batch in make_batches(answered):
-            send_message(self.giving, Message(batch))
+        for packed in pack_requests(answered):
+            send(self.giving, packed)
         if message:
-            send_message(self.giving, Message(**message))
+            send(self.giving, Message(**message))
 
     def start(self) -> None:
         self._thread.start()
@@ -244,8 +245,8 @@ def test_images_are_handed_over_by_their_version_and_in_pieces(
     served: ServedVersion, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     other = ServedVersion("mnist", 2, served.predictor)
-    monkeypatch.setattr(batches, "BATCH_BYTES", 2 * (28 * 28 * 4 + 10 * 4 + len(FILE)))
-    made = list(make_batches([answer(served, 3), answer(other, 1), answer(other, 1), Answered()]))
+    monkeypatch.setattr(packing, "PACKED_BYTES", 2 * (28 * 28 * 4 + 10 * 4 + len(FILE)))
+    made = deliver(answer(served, 3), answer(other, 1), answer(other, 1), Answered())
     assert [(batch.version.number, len(batch.images)) for batch in made] == [(1, 2), (1, 1), (2, 2)]
     for batch in made:
         assert batch.inputs.shape == (len(batch.images), 28, 28, 1)

@@ -11,6 +11,7 @@ import requests
 from prometheus_client import CollectorRegistry
 from pyarrow import dataset
 
+from delivered import deliver
 from modelyard.inference.predictor import Predictor
 from modelyard.inference.runtime.interpreters import Given
 from modelyard.monitoring.tables.schema import SHADOW
@@ -18,10 +19,9 @@ from modelyard.service.models.models import ServedVersion, Unavailable, UnknownM
 from modelyard.service.models.registry_state import RegisteredVersion
 from modelyard.service.recording import challengers
 from modelyard.service.recording.answered import Answered
-from modelyard.service.recording.batches import make_batches
 from modelyard.service.recording.challengers import ChallengerSearch
 from modelyard.service.recording.counters import RecordingCounters
-from modelyard.service.recording.messages import Batch, Challenger
+from modelyard.service.recording.delivery.messages import Batch, Challenger
 from modelyard.service.recording.process import shadow as shadows
 from modelyard.service.recording.process import spare_time
 from modelyard.service.recording.process.shadow import Shadow
@@ -76,7 +76,7 @@ class Watched:
         served = ServedVersion("mnist", version, self.pair.champion.predictor)
         answered = Answered("an-id", 1_000_000, served)
         served.predictor.predict([FILES[digit] for digit in digits], observe=answered.keep)
-        for batch in make_batches([answered]):
+        for batch in deliver(answered):
             self.shadow.offer(batch)
 
     def dropped(self, reason: str = "load") -> float:
@@ -210,7 +210,7 @@ def test_a_challenger_that_is_broken_or_cannot_prepare_a_picture_costs_its_rows(
     watched.shadow.challengers = {"mnist": pair.found}
     answered = Answered("an-id", 1_000_000, pair.champion)
     pair.champion.predictor.predict([FILES[3], FILES[4]], observe=answered.keep)
-    [batch] = make_batches([answered])
+    [batch] = deliver(answered)
     batch.images[0] = batch.images[0]._replace(content=np.zeros((3, 3), np.uint8))
     watched.shadow.offer(batch)
     [found] = watched.wait()

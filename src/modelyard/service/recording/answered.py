@@ -2,12 +2,13 @@
 
 from dataclasses import dataclass, field
 
+import numpy as np
+
 from modelyard.inference.predictor import Seen
 from modelyard.service.models.models import ServedVersion
 
 # Of one request: 60 photos at a network's size; rows beyond are dropped, and counted.
 MOST_BYTES = 64_000_000
-_FILE = (bytes, str)
 
 
 @dataclass(slots=True)
@@ -45,6 +46,5 @@ class Answered:
 def measure_size(seen: Seen) -> int:
     """Return the bytes that an image takes, with its input and its scores."""
     image = seen.image
-    # A list takes some nine bytes per number.
-    own = len(image) if isinstance(image, _FILE) else 3 * seen.ready.nbytes
+    own = image.nbytes if isinstance(image, np.ndarray) else len(image)
     return seen.ready.nbytes + seen.scores.nbytes + own

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from modelyard.service.models.models import Models, Unavailable, UnknownModel
 from modelyard.service.models.registry_state import RegisteredVersion
-from modelyard.service.recording.messages import Challenger, Challengers
+from modelyard.service.recording.delivery.messages import Challenger, Challengers
 
 # How often it is looked up, in what the service knows of the registry.
 LOOK_S = 1.0

@@ -9,13 +9,13 @@ from collections.abc import Callable, Mapping
 
 from modelyard.monitoring.tables.writing import Values
 from modelyard.service.recording.answered import Answered
-from modelyard.service.recording.batches import make_batches
 from modelyard.service.recording.challengers import ChallengerSearch
 from modelyard.service.recording.counters import ANSWER, FAILED, FULL, LABEL, LARGE, LOAD, SHADOW
-from modelyard.service.recording.messages import Challengers, Drops, Message, find_challenger
+from modelyard.service.recording.delivery.messages import Challengers, Drops, Message, find_challenger
+from modelyard.service.recording.delivery.packing import Packed, pack_requests
+from modelyard.service.recording.delivery.queues import Queue
+from modelyard.service.recording.delivery.supervisor import Supervisor
 from modelyard.service.recording.options import RecordingOptions
-from modelyard.service.recording.queues import Queue
-from modelyard.service.recording.supervisor import Supervisor
 
 # Of answers that wait for the process: rows, and bytes of inputs and files.
 MOST_ROWS, MOST_BYTES = 20_000, 128_000_000
@@ -132,41 +132,42 @@ class Recorder:
         challengers = self._challengers.found if self._challengers else {}
         if labels or dropped or (self._supervisor.number, challengers) != self._told:
             number = self._supervisor.number
-            self._send(Message(None, labels, dropped, challengers))
+            self._send(Message(labels, dropped, challengers))
             self._told = number, challengers
         left = self._answers.rows
         while self._supervisor.is_running and left > 0 and (requests := self._answers.take(TAKEN_ROWS)):
             rows = sum(len(request.seen) for request in requests)
             left -= rows
             try:
-                batches = list(make_batches(requests))
+                packed = list(pack_requests(requests))
             except Exception:  # the thread must not end: nobody would notice
                 log.exception("%s images cannot be recorded", rows)
                 self._drop(ANSWER, FAILED, rows)
                 continue
-            for batch in batches:
+            for one in packed:
                 if self._challengers is not None:
-                    self._challengers.want(batch.version.name)
-                self._send(Message(batch))
+                    self._challengers.want(one.version.name)
+                self._send(one)
 
-    def _send(self, message: Message) -> None:
-        challengers = self._told[1]
-        if self._supervisor.send(message, _count_kinds(message, challengers)):
+    def _send(self, message: Message | Packed) -> None:
+        rows = _count_kinds(message, self._told[1])
+        if self._supervisor.send(message, rows):
             return
         # It ended just now.
-        for (kind, reason), rows in (message.dropped or {}).items():
-            self._drop(kind, reason, rows)
-        for kind, rows in _count_kinds(message._replace(dropped=None), challengers).items():
-            self._lose(kind, rows)
+        dropped = message.dropped if isinstance(message, Message) else None
+        for (kind, reason), number in (dropped or {}).items():
+            self._drop(kind, reason, number)
+            rows[kind] -= number
+        for kind, number in rows.items():
+            self._lose(kind, number)
 
 
-def _count_kinds(message: Message, challengers: Challengers) -> Counter[str]:
+def _count_kinds(message: Message | Packed, challengers: Challengers) -> Counter[str]:
     """Count the rows that will come of a message, by their kinds."""
+    if isinstance(message, Packed):
+        has_shadow = find_challenger(message.version, challengers) is not None
+        return +Counter({ANSWER: message.rows, SHADOW: message.rows if has_shadow else 0})
     kinds = Counter({LABEL: len(message.labels)})
     for (kind, _), rows in (message.dropped or {}).items():
         kinds[kind] += rows
-    if message.batch is not None:
-        rows = len(message.batch.images)
-        kinds[ANSWER] += rows
-        kinds[SHADOW] += rows if find_challenger(message.batch, challengers) else 0
     return +kinds

@@ -1,4 +1,4 @@
-"""`python -m modelyard.service.recording.process`: what the service starts; see `child.Child`."""
+"""`python -m modelyard.service.recording.process`: what the service starts; see `delivery.child.Child`."""
 
 import os
 import signal

@@ -13,7 +13,7 @@ from modelyard.inference.decoding.modes import find_mode
 from modelyard.inference.input_figures import input_figures
 from modelyard.inference.ranking import find_best, find_named
 from modelyard.monitoring.tables.schema import NEXT_LABELS
-from modelyard.service.recording.messages import Batch, Image
+from modelyard.service.recording.delivery.messages import Batch, Image
 
 ARRAY = "array"
 # Labels, best first, and their scores.

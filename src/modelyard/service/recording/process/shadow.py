@@ -19,7 +19,7 @@ from modelyard.inference.runtime.interpreters import ModelError
 from modelyard.monitoring.tables.schema import SHADOW
 from modelyard.service.recording.counters import FAILED, LOAD, RecordingCounters
 from modelyard.service.recording.counters import SHADOW as KIND
-from modelyard.service.recording.messages import (
+from modelyard.service.recording.delivery.messages import (
     Batch,
     Challenger,
     Challengers,
@@ -28,7 +28,7 @@ from modelyard.service.recording.messages import (
     describe_version,
     find_challenger,
 )
-from modelyard.service.recording.queues import Queue
+from modelyard.service.recording.delivery.queues import Queue
 
 MOST_ROWS, MOST_BYTES = 2_000, 64_000_000
 PAUSE_S = 0.2
@@ -71,7 +71,7 @@ class Shadow:
     def offer(self, batch: Batch) -> None:
         """Let the same images be answered again when there is time, unless nothing answers beside them."""
         rows, name = len(batch.images), batch.version.name
-        if name in self.challengers and find_challenger(batch, self.challengers) is None:
+        if name in self.challengers and find_challenger(batch.version, self.challengers) is None:
             return
         if not self._queue.put(batch, rows, batch.size):
             self._counters.count_dropped(KIND, LOAD, rows)
@@ -128,7 +128,7 @@ class Shadow:
                     break
             if name not in self.challengers:
                 self._counters.count_dropped(KIND, LOAD, len(batch.images))
-            elif challenger := find_challenger(batch, self.challengers):
+            elif challenger := find_challenger(batch.version, self.challengers):
                 predictor = self._loaded.get(challenger.folder) or self._load(
                     challenger, batch.version.limits
                 )

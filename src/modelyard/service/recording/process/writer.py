@@ -13,7 +13,7 @@ from modelyard.monitoring.tables.places import open_place
 from modelyard.monitoring.tables.schema import ANSWER, ANSWERS, LABELS
 from modelyard.monitoring.tables.writing import warm_up
 from modelyard.service.recording.counters import FAILED, RecordingCounters
-from modelyard.service.recording.messages import Batch, Message, Status, read_message
+from modelyard.service.recording.delivery.messages import Batch, Message, Status, read
 from modelyard.service.recording.options import RecordingOptions
 from modelyard.service.recording.process.images import Images
 from modelyard.service.recording.process.parts import Parts
@@ -81,11 +81,14 @@ class Writer:
             try:
                 if not given.poll(patience_s):
                     break
-                message = read_message(given)
+                message = read(given)
             except (EOFError, OSError):
                 # A service that was killed may have left half a message.
                 return False
-            self._take(message)
+            if isinstance(message, Batch):
+                self._take_answers(message)
+            else:
+                self._take(message)
             patience_s = 0.0
         return True
 
@@ -96,10 +99,11 @@ class Writer:
             self._parts.add(LABELS, model, [row])
         if self._shadow is not None and message.challengers is not None:
             self._shadow.challengers = message.challengers
-        if message.batch is not None:
-            self._record(message.batch)
-            if self._shadow is not None:
-                self._shadow.offer(message.batch)
+
+    def _take_answers(self, batch: Batch) -> None:
+        self._record(batch)
+        if self._shadow is not None:
+            self._shadow.offer(batch)
 
     def _take_shadow(self) -> None:
         for batch in self._shadow.take() if self._shadow is not None else ():

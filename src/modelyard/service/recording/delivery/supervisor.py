@@ -7,8 +7,9 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 
 from modelyard.service.backoff import Backoff
-from modelyard.service.recording.child import Child
-from modelyard.service.recording.messages import Message, Status
+from modelyard.service.recording.delivery.child import Child
+from modelyard.service.recording.delivery.messages import Message, Status
+from modelyard.service.recording.delivery.packing import Packed
 from modelyard.service.recording.options import RecordingOptions
 
 # How long a process that closed its pipe may take to end.
@@ -69,8 +70,8 @@ class Supervisor:
             with self._lock:
                 self._child, self.number = child, self.number + 1
 
-    def send(self, message: Message, rows: Counter[str]) -> bool:
-        """Send a message of so many rows, by their kinds; return False if there is no process."""
+    def send(self, message: Message | Packed, rows: Counter[str]) -> bool:
+        """Send a message, or answers, of so many rows by their kinds; return False if there is no process."""
         with self._lock:
             child = self._child
             if child is None:

@@ -1,6 +1,5 @@
 """What the service and the process that records tell each other; all of it can be pickled."""
 
-import pickle
 from collections import Counter
 from collections.abc import Mapping
 from multiprocessing.connection import Connection
@@ -12,6 +11,7 @@ from numpy.typing import NDArray
 
 from modelyard.inference.bundle import Preprocessing
 from modelyard.inference.decoding.structure import Limits
+from modelyard.monitoring.tables.schema import ANSWER
 from modelyard.monitoring.tables.writing import Values
 
 if TYPE_CHECKING:
@@ -83,50 +83,34 @@ Challengers = Mapping[str, Challenger | None]
 
 
 class Message(NamedTuple):
-    """What the service tells.
+    """What the service tells beside answers.
 
     Attributes:
-        batch: answers to record.
         labels: rows of the table of labels, with the names of their models.
         dropped: rows that the service could not tell.
         challengers: all that are known, where these have changed.
     """
 
-    batch: Batch | None = None
     labels: tuple[tuple[str, Values], ...] = ()
     dropped: Drops | None = None
     challengers: Challengers | None = None
 
 
-def send_message(pipe: Connection, message: Message) -> None:
-    """Send a message as soon as there is room; its arrays follow it, so that large ones are not copied.
+def read(pipe: Connection) -> Message | Batch:
+    """Read what came next: a message, or answers in three parts (see `packing`); these cannot be written to.
 
     Raises:
-        OSError: nobody reads it.
-    """
-    arrays: list[pickle.PickleBuffer] = []
-    # Named tuples take five times as long as plain ones.
-    images = [tuple(image) for image in message.batch.images] if message.batch else []
-    plain = message._replace(batch=message.batch and message.batch._replace(images=[]))
-    pickled = pickle.dumps((plain, images), pickle.HIGHEST_PROTOCOL, buffer_callback=arrays.append)
-    pipe.send((pickled, len(arrays)))
-    for array in arrays:
-        pipe.send_bytes(array.raw())
-
-
-def read_message(pipe: Connection) -> Message:
-    """Read what `send_message` sent; the arrays cannot be written to.
-
-    Raises:
-        EOFError: there are no more, or the last one lacks arrays.
+        EOFError: there are no more, or the last one lacks parts.
         OSError: the last one was cut off.
     """
-    pickled, arrays = pipe.recv()
-    message: Message
-    message, images = pickle.loads(pickled, buffers=[pipe.recv_bytes() for _ in range(arrays)])  # noqa: S301
-    if message.batch is not None:
-        message.batch.images.extend(map(Image._make, images))
-    return message
+    told = pipe.recv()
+    if isinstance(told, Message):
+        return told
+    version, images, *shapes = told
+    inputs, scores = (
+        np.frombuffer(pipe.recv_bytes(), np.float32).reshape(len(images), *shape) for shape in shapes
+    )
+    return Batch(version, ANSWER, list(map(Image._make, images)), inputs, scores)
 
 
 class Status(NamedTuple):
@@ -150,7 +134,7 @@ def describe_version(name: str, number: int, predictor: "Predictor") -> Version:
     return Version(name, number, labels, bundle.preprocessing, predictor.limits)
 
 
-def find_challenger(batch: Batch, challengers: Challengers) -> Challenger | None:
-    """Return the version that answers the same images; beside a former champion, none does."""
-    challenger = challengers.get(batch.version.name)
-    return challenger if challenger and challenger.champion == batch.version.number else None
+def find_challenger(version: Version, challengers: Challengers) -> Challenger | None:
+    """Return the version that answers the same images as another; beside a former champion, none does."""
+    challenger = challengers.get(version.name)
+    return challenger if challenger and challenger.champion == version.number else None

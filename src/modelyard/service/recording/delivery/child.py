@@ -10,7 +10,8 @@ import sys
 from collections.abc import Iterator, Mapping
 from multiprocessing.connection import Connection
 
-from modelyard.service.recording.messages import Message, Status, send_message
+from modelyard.service.recording.delivery.messages import Message, Status
+from modelyard.service.recording.delivery.packing import Packed, send
 from modelyard.service.recording.options import RecordingOptions
 
 log = logging.getLogger(__name__)
@@ -52,9 +53,9 @@ class Child:
         """Its process id."""
         return self._process.pid
 
-    def send(self, message: Message) -> None:
-        """Send a message, as soon as there is room for it; raise OSError if the process has ended."""
-        send_message(self._given, message)
+    def send(self, message: Message | Packed) -> None:
+        """Send a message, or answers, as soon as there is room; raise OSError if the process has ended."""
+        send(self._given, message)
 
     def read(self) -> Iterator[Status]:
         """Give what the process tells, until it ends or cannot be understood."""
