@@ -50,7 +50,17 @@ def test_the_goals_are_a_twentieth_more_and_no_row_less() -> None:
     assert [goal.holds for goal in goals] == [True, False, False, True, False, False]
     subject = "on, all pictures kept, p50 over 1 connection"
     assert goals[1] == Goal(subject, "at most 1.05 of off", "1.060", False)
+    assert goals[2] == Goal("on, with a shadow, p99 over 1 connection", "at most 1.05 of on", "1.060", False)
     assert [line[-1] for line in list_counts(counts)] == ["missing", "0", "1", "-1"]
+
+
+def test_a_shadow_is_compared_with_the_record_alone_and_both_with_none() -> None:
+    records = [load(OFF, 0, 1.0, 1.0), load(ON, 0, 1.0, 2.0), load(SHADOW, 0, 1.0, 2.1)]
+    frame = summarise(records, PEAK_MB)
+    shadow = frame[frame["mode"] == SHADOW].iloc[0]
+    assert (shadow["p99_ms_of_off"], shadow["p99_ms_of_on"]) == (2.1, pytest.approx(1.05))
+    [goal] = judge(frame[frame["mode"] == SHADOW], [])
+    assert goal.holds
 
 
 def test_rows_are_counted_by_their_role(tmp_path: Path) -> None:
