@@ -1,7 +1,6 @@
 """Labelled pictures, each available as the file that a client would send."""
 
 import hashlib
-import io
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -11,12 +10,12 @@ from typing import Any, ClassVar, Self, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from modelyard import arrays as npz
 from modelyard.errors import ModelyardError, named
 from modelyard.images.additions.joined import JoinedPictures, digest_labelled
 from modelyard.inference.decoding.images import ImageError, Limits, decode
+from modelyard.inference.decoding.pixels import encode_png
 
 Labels = NDArray[np.unsignedinteger[Any]]
 # Generous: your own pictures are no attack, and cameras make larger ones every year.
@@ -75,10 +74,7 @@ class PixelPictures(_Labelled):
 
     def file(self, place: int) -> bytes:
         """Return a PNG, which keeps every pixel."""
-        file = io.BytesIO()
-        # Level 1: the file is read once, so a smaller one would only cost time.
-        Image.fromarray(self.levels[place]).save(file, format="PNG", compress_level=1)
-        return file.getvalue()
+        return encode_png(self.levels[place])
 
     def key(self, place: int) -> str:
         """Return a digest of shape and levels, which only copies share."""
