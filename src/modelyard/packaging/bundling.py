@@ -10,12 +10,13 @@ import numpy as np
 from modelyard.arrays import write_arrays
 from modelyard.errors import ModelyardError
 from modelyard.files import replace_folder
-from modelyard.inference.bundle import BundleError, write_bundle
+from modelyard.inference.bundle import BundleError
 from modelyard.inference.predictor import Predictor
 from modelyard.networks.extraction import FEATURES_TENSOR
 from modelyard.networks.joining import find_tensor
 from modelyard.packaging.proof import Proof, prove
 from modelyard.packaging.source import Source
+from modelyard.packaging.writing import write_bundle
 from modelyard.params import Package, Precision
 
 # Shares of the features' length. int8 differs by 2 to 5 %, another tensor by more than half.
