@@ -47,7 +47,7 @@ class Params(Group):
 
     @model_validator(mode="after")
     def _groups_fit_together(self) -> Self:
-        if self.model.input == "features" and any(self.train.augmentation.model_dump().values()):
+        if self.model.input == "features" and self.train.augmentation.changes_pictures:
             raise ValueError(
                 "train.augmentation: expected 0.0 throughout for model.input features, which are computed "
                 f"once for every picture, got {self.train.augmentation}"

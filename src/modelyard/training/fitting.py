@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING
 
 from modelyard.errors import ModelyardError
 from modelyard.training.checkpoints import Checkpoints, Metrics, Progress
-from modelyard.training.inputs.batches import steps_per_epoch, training_batches, validation_batches
+from modelyard.training.optimizers import STEPS_PER_CALL
 from modelyard.training.resuming import load_network, restore_state
-from modelyard.training.steps import STEPS_PER_CALL
 from modelyard.training.stopping import find_best, should_stop
 from modelyard.training.task import Task, prepare_network
 
@@ -71,6 +70,8 @@ def _fit(
 ) -> None:
     import tensorflow as tf
 
+    from modelyard.training.inputs.batches import training_batches, validation_batches
+
     epoch = tf.Variable(0, dtype=tf.int64, trainable=False)
     distribution = task.distribution
     training = training_batches(task.training, task.train, epoch, distribution.cluster)
@@ -110,7 +111,7 @@ def _make_callbacks(
 
     def check_loss(batch: int, logs: Metrics) -> None:
         if not math.isfinite(logs["loss"]):
-            of_epoch = steps_per_epoch(len(task.training), task.train.batch_size)
+            of_epoch = task.train.steps_per_epoch(len(task.training))
             done = int(current) * of_epoch + min(batch + 1, of_epoch)
             raise ModelyardError(
                 f"the loss is {logs['loss']} at step {done} of {task.steps}, in epoch {int(current) + 1} "
