@@ -29,7 +29,6 @@ class Samples:
     cuts: Sequence[NamedPixels]
 
     def __len__(self) -> int:
-        """Return the number of pictures and cut-outs."""
         return len(self.cuts)
 
     def name(self, place: int) -> str:

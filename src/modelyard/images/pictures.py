@@ -50,7 +50,6 @@ class _Labelled:
             )
 
     def __len__(self) -> int:
-        """Return the number of pictures."""
         return len(self.labels)
 
 
@@ -62,7 +61,6 @@ class PixelPictures(_Labelled):
     levels: NDArray[np.uint8]
 
     def __post_init__(self) -> None:
-        """Refuse other arrays."""
         super().__post_init__()
         if self.levels.dtype != np.uint8 or self.levels.ndim != 3 or len(self.levels) != len(self.labels):
             expected = f"uint8 ({len(self.labels)}, h, w)"

@@ -13,15 +13,9 @@ Shape: TypeAlias = tuple[int, ...]
 def read_array(array: Any, height: int, width: int, channels: int = 1) -> NDArray[np.uint8]:
     """Read a picture of the model's input size given as numbers; the dtype says their range.
 
-    Args:
-        array: (height, width, channels), or for a grey picture (height, width) or (height * width,), as an
-            array or nested lists; whole numbers are 0..255, floats are 0..1 (and rounded to 256 levels).
-        height: in pixels.
-        width: in pixels.
-        channels: 1 (grey) or 3 (RGB).
-
-    Returns:
-        (height, width) if it is grey, else (height, width, 3).
+    `array` is (height, width, channels), or for a grey picture (height, width) or (height * width,), as an
+    array or nested lists; whole numbers are 0..255, floats are 0..1 (and rounded to 256 levels). The result
+    is (height, width) if it is grey, else (height, width, 3).
 
     Raises:
         ImageError: another shape, type or range; its index is 0.

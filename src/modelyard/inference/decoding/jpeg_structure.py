@@ -22,8 +22,7 @@ _PROGRESSIVE, _END, _SCAN, _QUANTIZATION, _EXIF = 0xC2, 0xD9, 0xDA, 0xDB, 0xE1
 # Baseline, extended and progressive with Huffman codes. Arithmetic codes can take far more time than their
 # size suggests, and no browser shows them.
 _FRAMES = (0xC0, 0xC1, _PROGRESSIVE)
-# Kept beside frame and scans: Huffman and quantization tables, restart interval, JFIF, Adobe's colour
-# transform.
+# Kept beside frame and scans: Huffman and quantization tables, restarts, JFIF, Adobe's colour transform.
 _MAKE_PIXELS = (*_FRAMES, 0xC4, _SCAN, _QUANTIZATION, 0xDD, 0xE0, 0xEE)
 # Dropped: DNL, application segments, comments.
 _DROPPED = (0xDC, *range(0xE1, 0xEE), 0xEF, 0xFE)
@@ -143,8 +142,7 @@ def _check_scan(jpeg: bytes, frame: JpegFrame, segment: Segment, end: int) -> tu
     if len(data) < 6 or not set(ids) <= frame.blocks.keys():
         raise ImageError("a broken JPEG: a scan's header")
     blocks = sum(frame.blocks[name] for name in ids)
-    # A code has at least one bit. A complete block needs two codes, and its mean one; the rest may be left
-    # out.
+    # A code has at least one bit. A complete block needs two codes, its mean one; the rest may be left out.
     least_bits = (1 if data[-3] == 0 else 0) if frame.is_progressive else 2
     if (end - segment.end) * 8 < blocks * least_bits:
         raise ImageError("a truncated JPEG: a scan has too little data for its blocks")
