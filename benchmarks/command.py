@@ -5,7 +5,6 @@ import datetime
 import importlib.metadata
 import os
 import platform
-import re
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -15,6 +14,7 @@ import psutil
 
 from benchmarks.report import Report
 from modelyard.errors import ModelyardError, UsageError
+from modelyard.evaluation.latency import name_processor
 from modelyard.inference.runtime.processors import count_processors
 from modelyard.repository import find_root
 
@@ -96,10 +96,4 @@ def describe_machine(packages: Sequence[str]) -> str:
     versions += [f"{name} {importlib.metadata.version(name)}" for name in packages]
     memory = f"{psutil.virtual_memory().total / 2**30:.0f} GiB"
     today = datetime.datetime.now(datetime.UTC).date().isoformat()
-    return f"{today}; {count_processors()} cores of {_name_processor()}, {memory}; {', '.join(versions)}"
-
-
-def _name_processor() -> str:
-    told = Path("/proc/cpuinfo").read_text() if Path("/proc/cpuinfo").exists() else ""
-    name = re.search(r"^model name\s*: (.*)$", told, re.MULTILINE)
-    return name.group(1) if name else platform.machine()
+    return f"{today}; {count_processors()} cores of {name_processor()}, {memory}; {', '.join(versions)}"

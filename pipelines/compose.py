@@ -5,10 +5,9 @@ file, and records in it what differs from conf/. `dvc repro` composes nothing (t
 stage does; it keeps an applied experiment until conf/ changes one of its values.
 """
 
-import argparse
 import os
 import subprocess
-import sys
+from argparse import Namespace
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -28,33 +27,36 @@ from modelyard.params import Params, load_params, validate_params
 from modelyard.params.places import refuse_second_places
 from modelyard.stages.experiments import RECORD, compare_values, follow_conf
 from modelyard.stages.hand_edits import kept_params, read_unedited
+from modelyard.stages.stage import run_script
 
 
-def compose_params(conf: Path, out: Path, source: Path, additions: Path, network: Path) -> None:
-    """Compose `conf`/config.yaml into `out`; in an experiment, record what DVC composed.
+def compose_params(paths: Namespace) -> None:
+    """Compose conf/config.yaml into `out`; in an experiment, record what DVC composed.
 
     `source` becomes a link to the folder of pictures, `additions` to that of added ones, `network` a folder
     of links to the imported network's files without a sha256; see `source_link`.
     """
-    refuse_second_places(conf)
-    values = _compose_conf(conf)
-    if _in_experiment():
-        _lay_links(load_params(out), source, additions, network)
-        here: Any = OmegaConf.to_container(OmegaConf.load(out))
-        values = {**here, RECORD: compare_values(values, here)}
-    else:
-        values, lines = follow_conf(values, read_unedited(out, out.with_name("dvc.lock"), values))
-        origin = f"{conf}/ and the applied experiment" if values[RECORD] else f"{conf}/"
-        _lay_links(validate_params(values, origin), source, additions, network)
-        print(*lines, sep="\n", end="\n" if lines else "")
-    with replace_file(out) as new:
-        new.write_text(OmegaConf.to_yaml(OmegaConf.create(values)))
+    conf, out = paths.conf, paths.out
+    with putting_back(out):
+        refuse_second_places(conf)
+        values = _compose_conf(conf)
+        if _in_experiment():
+            _lay_links(load_params(out), paths)
+            here: Any = OmegaConf.to_container(OmegaConf.load(out))
+            values = {**here, RECORD: compare_values(values, here)}
+        else:
+            values, lines = follow_conf(values, read_unedited(out, out.with_name("dvc.lock"), values))
+            origin = f"{conf}/ and the applied experiment" if values[RECORD] else f"{conf}/"
+            _lay_links(validate_params(values, origin), paths)
+            print(*lines, sep="\n", end="\n" if lines else "")
+        with replace_file(out) as new:
+            new.write_text(OmegaConf.to_yaml(OmegaConf.create(values)))
 
 
-def _lay_links(params: Params, source: Path, additions: Path, network: Path) -> None:
-    lay_source(params.data.path, source)
-    lay_source(params.data.additions, additions, "data.additions")
-    lay_files(find_unpinned(params.pretrained), network)
+def _lay_links(params: Params, paths: Namespace) -> None:
+    lay_source(params.data.path, paths.source)
+    lay_source(params.data.additions, paths.additions, "data.additions")
+    lay_files(find_unpinned(params.pretrained), paths.network)
 
 
 def _compose_conf(conf: Path) -> dict[str, Any]:
@@ -91,17 +93,4 @@ def _in_experiment() -> bool:
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--conf", type=Path, required=True, metavar="FOLDER")
-    parser.add_argument("--out", type=Path, required=True, metavar="FILE")
-    parser.add_argument("--source", type=Path, required=True, metavar="LINK")
-    parser.add_argument("--additions", type=Path, required=True, metavar="LINK")
-    parser.add_argument("--network", type=Path, required=True, metavar="LINKS")
-    arguments = parser.parse_args()
-    try:
-        with putting_back(arguments.out):
-            compose_params(
-                arguments.conf, arguments.out, arguments.source, arguments.additions, arguments.network
-            )
-    except ModelyardError as error:
-        sys.exit(f"compose: {error}")
+    run_script("compose", compose_params, "conf", "out", "source", "additions", "network")

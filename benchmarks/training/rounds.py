@@ -11,7 +11,6 @@ from benchmarks.training.processes import Processes
 from benchmarks.training.runs import TEXTBOOK, Run, read_epochs
 from benchmarks.training.summary import show_accuracy
 from modelyard.params import Augmentation, Params
-from modelyard.training.inputs.augmentation import changes_pictures
 
 BEST, SEEDS = "cnn_best", 5
 # Of those that take minutes.
@@ -61,7 +60,7 @@ class Rounds:
 
     def measure_augmentation(self) -> tuple[float, float] | None:
         """Return seconds of an epoch of `BEST`, without augmentation and with it; None if it is left out."""
-        if BEST not in self.presets or not changes_pictures(self.presets[BEST].train.augmentation):
+        if BEST not in self.presets or not self.presets[BEST].train.augmentation.changes_pictures:
             return None
         plain_s, augmented_s = self._time_epoch("plain", *UNCHANGED), self._time_epoch("augmented")
         self.tell(f"{BEST}: an epoch takes {augmented_s / plain_s:.2f} x as long with augmentation")

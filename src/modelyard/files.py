@@ -1,9 +1,10 @@
 """Files and folders that appear whole or not at all."""
 
+import csv
 import json
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -49,6 +50,14 @@ def write_json(path: Path, value: Any) -> None:
     """Write indented JSON; the same value gives the same bytes. NaN and infinity are refused."""
     with replace_file(path) as new:
         new.write_text(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """Write a CSV, whole or not at all."""
+    with replace_file(path) as new, new.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(header)
+        writer.writerows(rows)
 
 
 def _umask() -> int:

@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -33,6 +34,23 @@ def find_root() -> Path:
         if (folder / "dvc.yaml").is_file():
             return folder
     raise ModelyardError(f"no dvc.yaml in {here} or above it: run this inside the repository")
+
+
+def locate(path: str, key: str, expected: str) -> Path:
+    """Return a place of this machine that conf/ names by `key`; `~` is the home.
+
+    A relative path is looked for in the working directory, then in the root: an experiment's copy may have
+    it. Raises ModelyardError, with what was `expected`, if it is missing.
+    """
+    named = Path(path)
+    with suppress(RuntimeError):  # no such user
+        named = named.expanduser()
+    places = [named] if named.is_absolute() else [Path.cwd() / named, find_root() / named]
+    for place in places:
+        if place.exists():
+            return place
+    listed = " and no ".join(dict.fromkeys(map(str, places)))
+    raise ModelyardError(f"{key}: expected {expected}, but there is no {listed}")
 
 
 def read_git_state(folder: Path) -> GitState:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from modelyard.evaluation.corruptions import KINDS, STRENGTHS, Pixels, corrupt, reduce_photo
-from modelyard.params.groups.evaluate import Corruption
+from modelyard.params import Corruptions
 from tflite_models import draw_band
 
 # The mean level of `draw_ring`, corrupted in the second strength.
@@ -89,4 +89,4 @@ def test_a_photo_is_made_smaller_first_and_a_small_picture_is_not() -> None:
 
 
 def test_every_kind_can_be_named_in_conf() -> None:
-    assert tuple(KINDS) == Corruption.__args__  # type: ignore[attr-defined]
+    assert Corruptions(pictures=1, kinds=tuple(KINDS), seed=0).kinds == tuple(KINDS)

@@ -8,16 +8,9 @@ from typing import Any
 
 import pytest
 
-from modelyard.inference.bundle import (
-    Bundle,
-    BundleError,
-    Label,
-    Preprocessing,
-    is_content_key,
-    read_bundle,
-    write_bundle,
-)
+from modelyard.inference.bundle import Bundle, BundleError, Label, Preprocessing, is_content_key, read_bundle
 from modelyard.inference.plain_text import show
+from modelyard.packaging.writing import write_bundle
 
 PREPROCESSING = Preprocessing("stretch", 299, 299, 3, 128.0, 0.0078125)
 MODEL = b"\x1c\0\0\0TFL3 and the rest"

@@ -17,13 +17,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from modelyard.inference.bundle import BundleError, Label, read_bundle, write_bundle
+from modelyard.inference.bundle import BundleError, Label, read_bundle
 from modelyard.inference.decoding.images import ImageError, Limits
 from modelyard.inference.fits import fit_pixels
 from modelyard.inference.predictor import Predictor, Seen
 from modelyard.inference.resize import resize_bilinear
 from modelyard.inference.runtime import interpreters
 from modelyard.inference.runtime.interpreters import ModelError
+from modelyard.packaging.writing import write_bundle
 from tflite_models import (
     DIGIT,
     DIGIT_LABELS,

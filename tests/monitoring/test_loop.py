@@ -32,8 +32,9 @@ from modelyard.files import write_json
 from modelyard.images.additions.additions import add_pictures
 from modelyard.images.dataset import Dataset
 from modelyard.images.pictures import PixelPictures, read_pictures, write_pictures
-from modelyard.inference.bundle import Label, write_bundle
+from modelyard.inference.bundle import Label
 from modelyard.nesting import flatten
+from modelyard.packaging.writing import write_bundle
 from modelyard.params import validate_params
 from service_process import run_serve
 from small_registry import SmallRegistry

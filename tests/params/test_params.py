@@ -79,6 +79,7 @@ def test_the_committed_params_are_what_the_configuration_gives(values: dict[str,
             "expected pictures large enough, convolution 1 leaves nothing of 4x4, of pictures of 28x28",
         ),
         ("model.crop", 14, "model.crop: expected something left of 28x28, got 14"),
+        ("evaluate.corruptions.kinds", ["fog", "snow"], "kinds.1: expected one of noise, impulse_noise"),
         ("train.label_smoothing", 1.0, "train.label_smoothing: expected less than 1"),
     ],
 )

@@ -24,7 +24,8 @@ from forked_programs import MLFLOW, run_programs
 from made_training import describe
 from modelyard.errors import ModelyardError
 from modelyard.evaluation.reports import Predictions, describe_bundle, write_predictions
-from modelyard.inference.bundle import Bundle, write_bundle
+from modelyard.inference.bundle import Bundle
+from modelyard.packaging.writing import write_bundle
 from modelyard.params import Gate, Params
 from modelyard.params.published import Limit
 from modelyard.registry.artifacts import fetch_bundle, fetch_network

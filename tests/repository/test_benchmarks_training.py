@@ -34,7 +34,6 @@ from modelyard.images.fitting import fit_pictures
 from modelyard.images.pictures import write_pictures
 from modelyard.networks.layers import build_network, join_members
 from modelyard.params import Input, Params
-from modelyard.training.inputs.augmentation import changes_pictures
 from picture_texts import watch_texts
 
 PEAK = 100e9
@@ -197,7 +196,7 @@ def test_presets_are_found_in_conf_and_others_are_told(monkeypatch: pytest.Monke
     assert [*choose_presets(["cnn", "mlp"])] == ["mlp", "cnn"]
     short = compose_preset("cnn_best", 3, [*SHORT, *UNCHANGED]).train
     assert (short.seed, short.epochs, short.schedule.name) == (3, 3, "constant")
-    assert not changes_pictures(short.augmentation)
+    assert not short.augmentation.changes_pictures
     with pytest.raises(UsageError, match=r"--presets: expected some of mlp, cnn.*, got cnm"):
         choose_presets(["mlp", "cnm"])
     with pytest.raises(UsageError, match=r"expected a preset of conf/model \(mlp, cnn.*\), got cnm"):

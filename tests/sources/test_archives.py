@@ -1,7 +1,6 @@
 """Files out of an archive that nobody has to trust."""
 
 import gzip
-import hashlib
 import io
 import stat
 import tarfile
@@ -11,11 +10,10 @@ from pathlib import Path
 import pytest
 
 from modelyard.sources import archives
-from modelyard.sources.archives import extract_members, unpack_archive
+from modelyard.sources.archives import find_all, unpack_archive
 from modelyard.sources.choice import WrongContent
 
 GRAPH, WORDS = bytes(range(256)) * 400, b"n02510455\tgiant panda\n"
-SUMS: dict[str, str | None] = {"graph.pb": hashlib.sha256(GRAPH).hexdigest(), "words.txt": None}
 LIMIT = 1_000_000
 
 
@@ -40,29 +38,25 @@ def archive(tmp_path: Path) -> Path:
 
 
 def assert_refused(archive: Path, reason: str, max_bytes: int = LIMIT) -> None:
-    """Extract, and see a clear error and an untouched folder."""
-    into = archive.parent / "out"
+    """Unpack, and see a clear error, no link, and nothing outside the folder."""
+    before, into = set(archive.parent.iterdir()), archive.parent / f"out of {archive.name}"
     with pytest.raises(WrongContent, match=reason) as caught:
-        extract_members(archive, SUMS, into, max_bytes)
+        unpack_archive(archive, into, max_bytes)
     assert str(caught.value).startswith(f"{archive}: ")
-    assert not into.exists() or not list(into.iterdir())
+    assert set(archive.parent.iterdir()) - before <= {into}
+    assert not any(path.is_symlink() for path in into.rglob("*"))
 
 
-def test_only_the_named_files_are_written(archive: Path, tmp_path: Path) -> None:
+def test_the_named_files_are_found_among_all_that_are_unpacked(archive: Path, tmp_path: Path) -> None:
     into = tmp_path / "out"
-    files = extract_members(archive, SUMS, into, LIMIT)
+    unpack_archive(archive, into, LIMIT)
+    files = find_all(into, ["graph.pb", "words.txt"])
     assert files == {"graph.pb": into / "graph.pb", "words.txt": into / "words.txt"}
     assert {path.name: path.read_bytes() for path in into.iterdir()} == {
+        "LICENSE": b"Apache",
         "graph.pb": GRAPH,
         "words.txt": WORDS,
     }
-
-
-def test_a_folder_inside_the_archive_can_be_named(tmp_path: Path) -> None:
-    files = (member("package/data/f"), b"right"), (member("package/f"), b"wrong"), (member("f"), b"wrong")
-    archive = pack(tmp_path / "p.tgz", *files)
-    written = extract_members(archive, {"f": None}, tmp_path, LIMIT, folder="package/data")
-    assert written["f"].read_bytes() == b"right"
 
 
 @pytest.mark.parametrize(
@@ -76,7 +70,6 @@ def test_a_folder_inside_the_archive_can_be_named(tmp_path: Path) -> None:
         (member("words.txt", tarfile.LNKTYPE, "graph.pb"), "a link or a device"),
         (member("words.txt", tarfile.CHRTYPE), "a link or a device"),
         (member("words.txt", tarfile.FIFOTYPE), "a link or a device"),
-        (member("words.txt", tarfile.DIRTYPE), "twice or as a folder"),
         (member("graph.pb"), "twice or as a folder"),
     ],
 )
@@ -86,13 +79,14 @@ def test_a_suspicious_member_refuses_the_whole_archive(
     assert_refused(pack(tmp_path / "m.tgz", (member("graph.pb"), GRAPH), (suspicious, b"")), reason)
 
 
-def test_a_missing_member_is_named(tmp_path: Path) -> None:
-    assert_refused(pack(tmp_path / "m.tgz", (member("graph.pb"), GRAPH)), r"lacks words\.txt$")
-
-
-def test_a_wrong_checksum_names_the_member(tmp_path: Path) -> None:
-    wrong = (member("words.txt"), WORDS), (member("graph.pb"), b"other")
-    assert_refused(pack(tmp_path / "m.tgz", *wrong), r"graph.pb: expected sha256 \w{64}, got \w{64}")
+@pytest.mark.parametrize("others", [[], [(member("words.txt/deep"), b"")]])
+def test_a_missing_file_is_named_and_a_folder_is_none(
+    tmp_path: Path, others: list[tuple[tarfile.TarInfo, bytes]]
+) -> None:
+    into = tmp_path / "out"
+    unpack_archive(pack(tmp_path / "m.tgz", (member("graph.pb"), GRAPH), *others), into, LIMIT)
+    with pytest.raises(WrongContent, match=r"lacks words\.txt$"):
+        find_all(into, ["graph.pb", "words.txt"])
 
 
 def test_an_archive_that_unpacks_into_too_much_is_refused(archive: Path) -> None:
@@ -131,15 +125,6 @@ def test_a_gzip_file_that_holds_no_tar_is_damaged(tmp_path: Path) -> None:
     assert_refused(text, "damaged")
 
 
-def test_files_that_were_there_stay_when_the_archive_is_wrong(archive: Path, tmp_path: Path) -> None:
-    into = tmp_path / "out"
-    extract_members(archive, SUMS, into, LIMIT)
-    archive.write_bytes(archive.read_bytes()[:-20])
-    with pytest.raises(WrongContent):
-        extract_members(archive, SUMS, into, LIMIT)
-    assert (into / "graph.pb").read_bytes() == GRAPH
-
-
 def pack_zip(path: Path, *members: tuple[str, int, bytes]) -> Path:
     """Write a .zip of names, kinds of files (as in `stat`) and contents."""
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as whole:
@@ -160,8 +145,9 @@ def test_a_zip_and_a_plain_tar_give_the_named_files_too(tmp_path: Path) -> None:
             info.size = len(content)
             tar.addfile(info, io.BytesIO(content))
     for archive in (pack_zip(tmp_path / "m.zip", *GOOD), tmp_path / "m.tar"):
-        files = extract_members(archive, SUMS, tmp_path / archive.suffix, LIMIT)
-        assert [files[name].read_bytes() for name in SUMS] == [GRAPH, WORDS]
+        unpack_archive(archive, tmp_path / archive.suffix, LIMIT)
+        files = find_all(tmp_path / archive.suffix, ["graph.pb", "words.txt"])
+        assert [path.read_bytes() for path in files.values()] == [GRAPH, WORDS]
 
 
 @pytest.mark.parametrize(
@@ -228,8 +214,8 @@ def grow(kind: bytes, size: int, start: bytes = b"") -> bytes:
     return _header(kind, size) + start.ljust(-(-size // 512) * 512, b"0")
 
 
-def _header(kind: bytes, size: int) -> bytes:
-    info = member("a", kind)
+def _header(kind: bytes, size: int, name: str = "a") -> bytes:
+    info = member(name, kind)
     info.size = size
     return info.tobuf(tarfile.USTAR_FORMAT)
 
@@ -268,13 +254,16 @@ def test_a_large_header_is_refused_before_it_is_read(tmp_path: Path, headers: by
 
 def test_many_large_headers_are_refused(tmp_path: Path) -> None:
     archive = tmp_path / "m.tgz"
-    archive.write_bytes(gzip.compress((pax(a="b" * 12_000) + _header(tarfile.REGTYPE, 0)) * 700, 1))
+    large = pax(a="b" * 12_000)
+    members = b"".join(large + _header(tarfile.REGTYPE, 0, str(number)) for number in range(700))
+    archive.write_bytes(gzip.compress(members, 1))
     assert_refused(archive, "has more than 8,388,608 bytes of headers", max_bytes=10_000_000)
 
 
 def test_many_members_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(archives, "_MOST_MEMBERS", 100)
-    (tmp_path / "m.tar").write_bytes(_header(tarfile.REGTYPE, 0) * 101)
+    members = b"".join(_header(tarfile.REGTYPE, 0, str(number)) for number in range(101))
+    (tmp_path / "m.tar").write_bytes(members)
     assert_refused(tmp_path / "m.tar", "has more than 100 members")
     zipped = pack_zip(tmp_path / "m.zip", *((str(number), stat.S_IFREG, b"") for number in range(101)))
     assert_refused(zipped, "has more than 100 members")

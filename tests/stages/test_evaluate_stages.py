@@ -17,9 +17,10 @@ from PIL import Image
 import tflite_models
 from conftest import ROOT
 from modelyard.errors import ModelyardError
+from modelyard.evaluation.latency import measure_latency, name_processor
 from modelyard.evaluation.reference import read_reference
 from modelyard.evaluation.reports import read_predictions
-from modelyard.evaluation.served import ask_bundle, find_bundles, measure_latency, name_processor
+from modelyard.evaluation.served import ask_bundle, find_bundles
 from modelyard.files import write_json
 from modelyard.images.crops import cut_out
 from modelyard.images.pictures import Pictures, write_pictures

@@ -15,7 +15,8 @@ import tflite_models
 from conftest import ROOT
 from modelyard.evaluation.reports import describe_bundle
 from modelyard.files import write_json
-from modelyard.inference.bundle import Bundle, write_bundle
+from modelyard.inference.bundle import Bundle
+from modelyard.packaging.writing import write_bundle
 from picture_texts import watch_texts
 
 REGISTER = {"bundles": "bundles", "reports": "reports", "models": "models", "registered": "registered.json"}

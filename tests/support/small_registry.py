@@ -18,7 +18,8 @@ from mlflow.entities import Metric
 
 import tflite_models
 from modelyard.evaluation.reports import Predictions, write_predictions
-from modelyard.inference.bundle import Bundle, Label, write_bundle
+from modelyard.inference.bundle import Bundle, Label
+from modelyard.packaging.writing import write_bundle
 from modelyard.registry.versions import list_versions
 from modelyard.tracking.relocation import relocate
 

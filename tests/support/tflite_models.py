@@ -13,7 +13,8 @@ from ai_edge_litert import schema_py_generated as schema
 from numpy.typing import NDArray
 from PIL import Image
 
-from modelyard.inference.bundle import Bundle, Label, Preprocessing, write_bundle
+from modelyard.inference.bundle import Bundle, Label, Preprocessing
+from modelyard.packaging.writing import write_bundle
 
 DIGIT = Preprocessing("mnist", 28, 28, 1, mean=0.0, scale=1 / 255)
 # Not square, so that a mix-up of height and width shows.

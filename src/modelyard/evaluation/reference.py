@@ -9,6 +9,7 @@ import numpy as np
 from modelyard.arrays import open_arrays, write_arrays
 from modelyard.evaluation.measures.classification import Floats
 from modelyard.inference.input_figures import FIGURES
+from modelyard.inference.ranking import find_named
 
 REFERENCE = "reference.npz"
 # The same for the recent pictures, if there are any: they are closer to what comes in.
@@ -42,7 +43,7 @@ def make_reference(
 
     `names` are of the outputs; those without a name are never answered.
     """
-    places = np.array([place for place, name in enumerate(names) if name is not None])
+    places = find_named(names)
     answered = probabilities[:, places]
     counts = np.bincount(answered.argmax(axis=1), minlength=len(places)).tolist()
     columns = {SCORE: answered.max(axis=1)}

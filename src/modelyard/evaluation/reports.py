@@ -1,7 +1,6 @@
 """Files that an evaluation leaves: predictions to test later, tables to plot, what was measured on what."""
 
-import csv
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,7 @@ from modelyard.evaluation.measures.classification import (
     Integers,
     check_answers,
 )
-from modelyard.files import replace_file
+from modelyard.files import write_csv
 from modelyard.inference.bundle import Bundle
 
 
@@ -83,11 +82,3 @@ def packaging_proof(bundle: Bundle) -> dict[str, float]:
     """Return how closely packaging found the bundle to agree with its source, as far as it was measured."""
     proof = bundle.provenance.get("proof", {})
     return {name: value for name, value in proof.items() if isinstance(value, int | float)}
-
-
-def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """Write a CSV in UTF-8, whole or not at all."""
-    with replace_file(path) as new, new.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(header)
-        writer.writerows(rows)

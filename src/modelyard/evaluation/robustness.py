@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from modelyard.evaluation.asking import Files, ask_for_all
 from modelyard.evaluation.corruptions import KINDS, STRENGTHS, corrupt, reduce_photo
 from modelyard.evaluation.measures.classification import Integers
-from modelyard.evaluation.reports import write_csv
 from modelyard.evaluation.served import Served
+from modelyard.files import write_csv
 from modelyard.images.pictures import Pictures
 from modelyard.inference.predictor import Predictor
 from modelyard.params import Corruptions

@@ -10,6 +10,7 @@ from modelyard.evaluation.measures.classification import Floats
 from modelyard.evaluation.reports import describe_bundle, packaging_proof
 from modelyard.evaluation.served import Served, ask_bundle
 from modelyard.images.crops import Samples
+from modelyard.inference.ranking import find_named
 from modelyard.params import Evaluate
 
 ANSWERS = 5
@@ -73,5 +74,5 @@ def evaluate_against_source(
     """
     expected = pick_answers(source, [samples.name(place) for place in range(len(samples))])
     served = ask_bundle(folder, samples, evaluate)
-    answered = [place for place, label in enumerate(served.bundle.labels) if label.name is not None]
+    answered = find_named(label.name for label in served.bundle.labels)
     return SourceEvaluation(served, samples, measure_agreement(expected, served.probabilities, answered))

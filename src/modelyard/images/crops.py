@@ -1,7 +1,6 @@
 """Many different pictures from a few: cut-outs, the same ones every time."""
 
 import hashlib
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +14,7 @@ from modelyard.errors import ModelyardError
 from modelyard.images.pictures import LIMITS
 from modelyard.inference.decoding.formats import NAMES
 from modelyard.inference.decoding.images import ImageError, decode
+from modelyard.inference.decoding.pixels import encode_png
 
 NamedPixels: TypeAlias = tuple[str, NDArray[np.uint8]]
 # The smallest part of a side: less of a photo shows hardly anything.
@@ -29,7 +29,6 @@ class Samples:
     cuts: Sequence[NamedPixels]
 
     def __len__(self) -> int:
-        """Return the number of pictures and cut-outs."""
         return len(self.cuts)
 
     def name(self, place: int) -> str:
@@ -45,9 +44,7 @@ class Samples:
         """Return the file, or a PNG of a cut-out."""
         if place < len(self.paths):
             return self.paths[place].read_bytes()
-        stream = io.BytesIO()
-        Image.fromarray(self.cuts[place][1]).save(stream, format="PNG", compress_level=1)
-        return stream.getvalue()
+        return encode_png(self.cuts[place][1])
 
     @property
     def digest(self) -> str:

@@ -33,7 +33,6 @@ class Examples:
             raise ModelyardError(f"labels: expected 0..{self.classes - 1}, got {self.labels.max()}")
 
     def __len__(self) -> int:
-        """Return the number of examples."""
         return len(self.labels)
 
     @cached_property

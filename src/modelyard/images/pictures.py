@@ -1,7 +1,6 @@
 """Labelled pictures, each available as the file that a client would send."""
 
 import hashlib
-import io
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -11,12 +10,12 @@ from typing import Any, ClassVar, Self, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from modelyard import arrays as npz
 from modelyard.errors import ModelyardError, named
 from modelyard.images.additions.joined import JoinedPictures, digest_labelled
 from modelyard.inference.decoding.images import ImageError, Limits, decode
+from modelyard.inference.decoding.pixels import encode_png
 
 Labels = NDArray[np.unsignedinteger[Any]]
 # Generous: your own pictures are no attack, and cameras make larger ones every year.
@@ -51,7 +50,6 @@ class _Labelled:
             )
 
     def __len__(self) -> int:
-        """Return the number of pictures."""
         return len(self.labels)
 
 
@@ -63,7 +61,6 @@ class PixelPictures(_Labelled):
     levels: NDArray[np.uint8]
 
     def __post_init__(self) -> None:
-        """Refuse other arrays."""
         super().__post_init__()
         if self.levels.dtype != np.uint8 or self.levels.ndim != 3 or len(self.levels) != len(self.labels):
             expected = f"uint8 ({len(self.labels)}, h, w)"
@@ -75,10 +72,7 @@ class PixelPictures(_Labelled):
 
     def file(self, place: int) -> bytes:
         """Return a PNG, which keeps every pixel."""
-        file = io.BytesIO()
-        # Level 1: the file is read once, so a smaller one would only cost time.
-        Image.fromarray(self.levels[place]).save(file, format="PNG", compress_level=1)
-        return file.getvalue()
+        return encode_png(self.levels[place])
 
     def key(self, place: int) -> str:
         """Return a digest of shape and levels, which only copies share."""

@@ -5,12 +5,9 @@
 """
 
 import hashlib
-import json
-import os
 import re
-import tempfile
-from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,11 +27,10 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-__all__ = ["Bundle", "BundleError", "Label", "Preprocessing", "is_content_key", "read_bundle", "write_bundle"]
+__all__ = ["Bundle", "BundleError", "Label", "Preprocessing", "is_content_key", "read_bundle"]
 
-# Written; format 1, which had kinds of pictures in the place of fits, is read too.
-FORMAT = 2
-READABLE = (1, 2)
+# Format 1, which had kinds of pictures in the place of fits, is only read.
+FORMATS = (1, 2)
 # Of a mean and a scale: what float32 holds.
 MOST_LEVELS = 1e38
 # Characters of a wrong value in an error.
@@ -137,41 +133,6 @@ class Bundle:
             )
 
 
-def write_bundle(
-    folder: Path,
-    *,
-    model: bytes,
-    name: str,
-    precision: str,
-    labels: Sequence[Label],
-    preprocessing: Preprocessing,
-    provenance: dict[str, Any],
-) -> Bundle:
-    """Write a bundle; the same arguments give the same bytes. An older bundle in `folder` is replaced.
-
-    All files are written and read back in a folder beside, which then takes the place of `folder`.
-
-    Raises:
-        BundleError: an argument makes no valid bundle, or `folder` holds something else.
-    """
-    if folder.exists() and not (folder / PROVENANCE).is_file() and any(folder.iterdir()):
-        raise BundleError(f"{folder} holds files that are not a bundle: remove it, or name another folder")
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    about = {"format": FORMAT, "name": name, "precision": precision, "provenance": provenance}
-    with tempfile.TemporaryDirectory(prefix=f".{folder.name}.", dir=folder.parent) as beside:
-        new = Path(beside, "new")
-        new.mkdir()
-        _write(new / MODEL, model)
-        _write(new / LABELS, _to_json([asdict(label) for label in labels], LABELS))
-        _write(new / PREPROCESSING, _to_json(asdict(preprocessing), PREPROCESSING))
-        _write(new / PROVENANCE, _to_json(about, PROVENANCE))
-        bundle = read_bundle(new)
-        if folder.exists():
-            folder.replace(Path(beside, "old"))
-        new.replace(folder)
-    return replace(bundle, folder=folder)
-
-
 def read_bundle(folder: Path) -> Bundle:
     """Read and check a bundle. That the labels fit the model's output is checked by `Predictor`.
 
@@ -179,7 +140,7 @@ def read_bundle(folder: Path) -> Bundle:
         BundleError: a file is missing, of an unknown format, or holds something else than it should.
     """
     about = read_json(folder / PROVENANCE)
-    if not isinstance(about, dict) or about.get("format") not in READABLE:
+    if not isinstance(about, dict) or about.get("format") not in FORMATS:
         found = about.get("format") if isinstance(about, dict) else about
         raise BundleError(f"{folder / PROVENANCE}: expected format 1 or 2, found {show(repr(found), SHOWN)}")
     _check_fields(
@@ -279,18 +240,3 @@ def _check_fields(path: Path, value: Any, types: dict[str, Any], where: str = ""
             expected = getattr(kind, "__name__", str(kind))
             found = show(repr(value[key]), SHOWN)
             raise BundleError(f"{path}: {where}{key}: expected {expected}, found {found}")
-
-
-def _to_json(value: Any, name: str) -> bytes:
-    try:
-        text = json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False)
-        return f"{text}\n".encode()
-    except (TypeError, ValueError) as error:
-        raise BundleError(f"{name} must hold plain, finite JSON values: {error}") from None
-
-
-def _write(path: Path, content: bytes) -> None:
-    with path.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())

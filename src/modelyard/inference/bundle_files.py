@@ -14,8 +14,7 @@ PREPROCESSING = "preprocessing.json"
 PROVENANCE = "provenance.json"
 CONTENT = (MODEL, LABELS, PREPROCESSING)
 FILES = (*CONTENT, PROVENANCE)
-# Limits of each file, in bytes. LiteRT's format ends at 2 GiB; labels of a hundred thousand classes take 16
-# MB.
+# Limits of each file, in bytes. LiteRT's format ends at 2 GiB; a hundred thousand labels take 16 MB.
 MOST_BYTES = {MODEL: 2**31 - 1, LABELS: 16_000_000, PREPROCESSING: 100_000, PROVENANCE: 4_000_000}
 
 

@@ -22,16 +22,9 @@ LARGEST_SIDE = 4096
 
 
 def fit_pixels(fit: str, pixels: Pixels, height: int, width: int) -> Fitted:
-    """Bring a picture to `height` x `width`.
+    """Bring a picture, grey (h, w) or RGB (h, w, 3), to `height` x `width` by one of FITS.
 
-    Args:
-        fit: one of FITS.
-        pixels: grey (h, w), or RGB (h, w, 3).
-        height: of the result, in pixels.
-        width: of the result, in pixels.
-
-    Returns:
-        (height, width, 1) for a grey picture, else (height, width, 3); levels 0..255.
+    The result is (height, width, 1) for a grey picture, else (height, width, 3); levels 0..255.
     """
     return FITS[fit](pixels if pixels.ndim == 3 else pixels[:, :, None], height, width)
 

@@ -16,9 +16,7 @@ def is_plain(text: object) -> bool:
 def escape(text: str, kept: str = "") -> str:
     r"""Return text with everything else than plain characters escaped as Python does: `\x1b`, `\ud800`.
 
-    Args:
-        text: any.
-        kept: characters that stay as they are: a text of several lines keeps "\n".
+    The characters in `kept` stay as they are: a text of several lines keeps "\n".
     """
     return _NOT_PLAIN.sub(lambda found: found[0] if found[0] in kept else ascii(found[0])[1:-1], text)
 

@@ -2,7 +2,6 @@
 
 import io
 import math
-import operator
 import time
 from collections.abc import Callable, Iterable
 from typing import Any, Literal, NamedTuple
@@ -14,6 +13,7 @@ from PIL import Image
 from modelyard.inference.bundle import Bundle, BundleError
 from modelyard.inference.decoding.arrays import read_array
 from modelyard.inference.decoding.images import ImageError, Limits, decode
+from modelyard.inference.decoding.pixels import encode_png
 from modelyard.inference.fits import OF_DRAWINGS, fit_pixels
 from modelyard.inference.ranking import find_best, find_named
 from modelyard.inference.runtime.interpreters import Given, ModelError, Pool
@@ -104,12 +104,9 @@ class Predictor:
             TimeoutError: it is past `ends_at`.
         """
         how = self.bundle.preprocessing
-        if not isinstance(image, np.ndarray | list | tuple):
-            return decode(image, self.limits, how.channels == 1, ends_at, how.fit in OF_DRAWINGS)
-        try:
+        if isinstance(image, np.ndarray | list | tuple):
             return read_array(image, how.height, how.width, how.channels)
-        except ValueError as error:
-            raise ImageError(str(error)) from None
+        return decode(image, self.limits, how.channels == 1, ends_at, how.fit in OF_DRAWINGS)
 
     def prepare(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Make the model's input, float32 (h, w, c) in C order, of what `decode` returns."""
@@ -124,11 +121,7 @@ class Predictor:
         """Draw what `prepare` made: a PNG, grey or RGB, of the levels that the fit gave, rounded."""
         how = self.bundle.preprocessing
         levels = np.rint(how.levels(ready)).clip(0, 255).astype(np.uint8)
-        stream = io.BytesIO()
-        Image.fromarray(levels[:, :, 0] if how.channels == 1 else levels).save(
-            stream, "PNG", compress_level=1
-        )
-        return stream.getvalue()
+        return encode_png(levels[:, :, 0] if how.channels == 1 else levels)
 
     def preprocess(self, image: Any, ends_at: float = math.inf) -> NDArray[np.float32]:
         """Decode and prepare in one step.
@@ -197,22 +190,16 @@ class Predictor:
             raise TypeError("expected a list of images, got a single one")
         answers: list[Answer | dict[str, str]] = []
         for index, image in enumerate(images):
-            started = time.monotonic()
-            if started > ends_at:
-                raise TimeoutError
+            seen: Seen | None = None
             try:
-                ready, shape, kept = self._read(image, ends_at)
+                answer, seen = self._answer(index, image, count, ends_at)
+                answers.append(answer)
             except ImageError as error:
                 if on_error == "raise":
                     raise error.at(index) from error
                 answers.append({"error": str(error.at(index))})
-                if observe is not None:
-                    observe(None)
-                continue
-            given = self.ask(ready)
-            answers.append(self.rank(given, count))
             if observe is not None:
-                observe(Seen(index, kept, shape, ready, *given, time.monotonic() - started))
+                observe(seen)
         return answers
 
     def warm_up(self) -> None:
@@ -239,6 +226,15 @@ class Predictor:
             answer[0]["unlikeness"] = round(given.unlikeness, 4)
         return answer
 
+    def _answer(self, index: int, image: Any, count: int, ends_at: float) -> tuple[Answer, Seen]:
+        started = time.monotonic()
+        if started > ends_at:
+            raise TimeoutError
+        ready, shape, kept = self._read(image, ends_at)
+        given = self.ask(ready)
+        answer = self.rank(given, count)
+        return answer, Seen(index, kept, shape, ready, *given, time.monotonic() - started)
+
     def _read(
         self, image: Any, ends_at: float
     ) -> tuple[NDArray[np.float32], tuple[int, ...], bytes | str | NDArray[np.uint8]]:
@@ -251,15 +247,12 @@ class Predictor:
 
     def _check_top_k(self, top_k: Any) -> int:
         most = max(len(self._answered), DEFAULT_TOP_K)
-        try:
-            count = operator.index(top_k)
-        except TypeError:
-            count = None
         # True is a number to Python, and a slip of the caller's.
-        if count is None or isinstance(top_k, bool) or not 1 <= count <= most:
-            shown = type(top_k).__name__ if count is None or isinstance(top_k, bool) else count
+        whole = isinstance(top_k, int | np.integer) and not isinstance(top_k, bool)
+        if not whole or not 1 <= top_k <= most:
+            shown = top_k if whole else type(top_k).__name__
             raise ValueError(f"top_k must be a whole number from 1 to {most}, got {shown}")
-        return count
+        return int(top_k)
 
     def _describe(self, place: int, score: float) -> dict[str, Any]:
         label = self.bundle.labels[place]

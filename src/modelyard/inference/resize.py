@@ -16,15 +16,8 @@ def resize_bilinear(
     """Resize as TensorFlow's op ResizeBilinear does.
 
     Without antialiasing: each output pixel depends on four input pixels, however much smaller the output is.
-
-    Args:
-        pixels: (h, w, c).
-        height: of the output, in pixels.
-        width: of the output, in pixels.
-        aligned: "corners" is the op's align_corners, "centres" its half_pixel_centers.
-
-    Returns:
-        float32 (height, width, c) in the range of the input, equal to TensorFlow's to float rounding.
+    From (h, w, c) to float32 (height, width, c) in the same range, equal to TensorFlow's to float rounding.
+    `aligned` is "corners" for the op's align_corners, "centres" for its half_pixel_centers.
     """
     above, below, down = _neighbours(pixels.shape[0], height, aligned)
     left, right, across = _neighbours(pixels.shape[1], width, aligned)

@@ -56,8 +56,10 @@ def extract_features(trunk: Trunk, parts: Sequence[Pictures], out: Path) -> None
     for start in range(0, len(missing), KEPT_AT_ONCE):
         keys = missing[start : start + KEPT_AT_ONCE]
         title = f"features from {start:,} on"
+        if start:
+            # For the next run, if this one is killed.
+            write_features(out, Features(rows, trunk))
         rows |= dict(zip(keys, _compute(trunk, [wanted[key] for key in keys], title), strict=True))
-        write_features(out, Features(rows, trunk))
     write_features(out, Features(rows, trunk))
 
 

@@ -10,12 +10,13 @@ import numpy as np
 from modelyard.arrays import write_arrays
 from modelyard.errors import ModelyardError
 from modelyard.files import replace_folder
-from modelyard.inference.bundle import BundleError, write_bundle
+from modelyard.inference.bundle import BundleError
 from modelyard.inference.predictor import Predictor
 from modelyard.networks.extraction import FEATURES_TENSOR
 from modelyard.networks.joining import find_tensor
-from modelyard.packaging.proof import Proof, prove
+from modelyard.packaging.proof import prove
 from modelyard.packaging.source import Source
+from modelyard.packaging.writing import write_bundle
 from modelyard.params import Package, Precision
 
 # Shares of the features' length. int8 differs by 2 to 5 %, another tensor by more than half.
@@ -45,7 +46,8 @@ def _try_precision(source: Source, precision: Precision, limits: Package, folder
         model = source.convert(precision)
         with tempfile.TemporaryDirectory(prefix="modelyard-") as scratch:
             proof = prove(_write(source, precision, model, Path(scratch, "bundle"), {}), source, limits)
-        facts = {"proof": proof, **_find_features(source, precision, model)}
+        decoder = {"decoder_max_difference": source.decoder_max_difference}
+        facts = {"proof": proof | decoder, **_find_features(source, precision, model)}
         _write(source, precision, model, folder / precision, facts)
     except (ModelyardError, BundleError) as error:
         reason = " ".join(str(error).split())
@@ -67,8 +69,8 @@ def _find_features(source: Source, precision: Precision, model: bytes) -> dict[s
     return {} if tensor is None else {FEATURES_TENSOR: tensor}
 
 
-def _describe(source: Source, precision: Precision, size_bytes: int, proof: Proof) -> str:
-    decoder, answers = proof["decoder_max_difference"], proof["answers"]
+def _describe(source: Source, precision: Precision, size_bytes: int, proof: Mapping[str, float]) -> str:
+    decoder, answers = source.decoder_max_difference, proof["answers"]
     decoded = "" if decoder is None else f"; another JPEG decoder alone changes up to {decoder:.1e}"
     alike = "one and the same, which proves nothing" if answers == 1 else f"{answers} different ones"
     return (

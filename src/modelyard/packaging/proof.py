@@ -1,6 +1,6 @@
 """The proof that a converted model answers as the network it was made from."""
 
-from typing import TypedDict
+from collections.abc import Mapping
 
 import numpy as np
 from numpy.typing import NDArray
@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from modelyard.errors import ModelyardError
 from modelyard.evaluation.measures.agreement import measure_agreement
 from modelyard.inference.predictor import Predictor
+from modelyard.inference.ranking import find_named
 from modelyard.inference.runtime.interpreters import ModelError
 from modelyard.packaging.source import Source
 from modelyard.params import Package
@@ -16,45 +17,22 @@ from modelyard.params import Package
 MOST_RANKS = 0.01
 
 
-class Proof(TypedDict):
-    """The outcome of a proof; a difference is of probabilities, 0..1.
-
-    Attributes:
-        images: the number of pictures that both answered.
-        answers: the number of different first answers of the source; a single one proves nothing.
-        same_first: the share of pictures with the same first answer, 0..1.
-    """
-
-    images: int
-    answers: int
-    max_difference: float
-    same_first: float
-    decoder_max_difference: float | None
-
-
-def prove(predictor: Predictor, source: Source, limits: Package) -> Proof:
-    """Compare a bundle's answers with its source's, for the same fitted pictures.
+def prove(predictor: Predictor, source: Source, limits: Package) -> dict[str, float]:
+    """Compare a bundle's answers with its source's, for the same fitted pictures; see `measure_agreement`.
 
     float32 must be within `max_float32_difference` in every probability; int8 must give the same first answer
     on `int8.min_same_first` of the pictures, and be within `int8.max_difference`. If the source has the same
-    first answer to all pictures, the difference alone counts. Raises ModelyardError if a limit is passed, or
-    an answer is NaN.
+    first answer to all pictures, which proves nothing, the difference alone counts. Raises ModelyardError if
+    a limit is passed, or an answer is NaN.
     """
     try:
         given = [predictor.ask(np.asarray(one, np.float32)) for one in source.fitted()]
     except ModelError as error:
         raise ModelyardError(f"the conversion failed its proof: {error}") from error
-    labelled = [place for place, label in enumerate(source.labels) if label.name is not None]
-    agreement = measure_agreement(source.answers, np.stack([one.scores for one in given]), labelled)
+    labelled = find_named(label.name for label in source.labels)
+    proof = measure_agreement(source.answers, np.stack([one.scores for one in given]), labelled)
     if predictor.tells_unlikeness:
         _refuse_other_ranks(source, np.array([one.unlikeness for one in given], np.float32))
-    proof = Proof(
-        images=int(agreement["images"]),
-        answers=len(set(source.answers[:, labelled].argmax(axis=1).tolist())),
-        max_difference=agreement["max_difference"],
-        same_first=agreement["same_first"],
-        decoder_max_difference=source.decoder_max_difference,
-    )
     if predictor.bundle.precision == "float32":
         _refuse_above(proof, "max_float32_difference", limits.max_float32_difference)
         return proof
@@ -77,7 +55,7 @@ def _refuse_other_ranks(source: Source, given: NDArray[np.float32]) -> None:
         )
 
 
-def _refuse_above(proof: Proof, key: str, limit: float) -> None:
+def _refuse_above(proof: Mapping[str, float], key: str, limit: float) -> None:
     if proof["max_difference"] > limit:
         raise ModelyardError(
             f"the conversion failed its proof: expected a max_difference of at most {limit:g} to the "

@@ -1,7 +1,7 @@
 """params.yaml as typed parameters, or errors that name every fault."""
 
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import yaml
 from pydantic import Field, ValidationError, model_validator
@@ -21,13 +21,6 @@ from modelyard.params.groups.sweep import Sweep
 from modelyard.params.groups.train import Train
 
 
-class Difference(Group):
-    """One value of an experiment: in conf/, and here; a side without the key is left out."""
-
-    conf: Any = None
-    here: Any = None
-
-
 class Params(Group):
     """All of params.yaml."""
 
@@ -42,12 +35,12 @@ class Params(Group):
     serve: Serve
     monitor: Monitor
     sweep: Sweep
-    # By dotted key; empty without differences from conf/.
-    experiment: dict[str, Difference] = Field(default_factory=dict)
+    # By dotted key, the value in conf/ and here, unless it is missing; empty without an experiment.
+    experiment: dict[str, dict[Literal["conf", "here"], Any]] = Field(default_factory=dict)
 
     @model_validator(mode="after")
     def _groups_fit_together(self) -> Self:
-        if self.model.input == "features" and any(self.train.augmentation.model_dump().values()):
+        if self.model.input == "features" and self.train.augmentation.changes_pictures:
             raise ValueError(
                 "train.augmentation: expected 0.0 throughout for model.input features, which are computed "
                 f"once for every picture, got {self.train.augmentation}"

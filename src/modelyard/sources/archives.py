@@ -5,19 +5,18 @@ far too much memory or disk by each of these.
 """
 
 import gzip
-import hashlib
 import os
+import shutil
 import stat
 import struct
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, BinaryIO, NamedTuple
 
-from modelyard.files import replace_file
 from modelyard.sources.bounded_file import BoundedFile, Refused
 from modelyard.sources.choice import WrongContent
 
@@ -43,42 +42,16 @@ class _Member(NamedTuple):
     content: IO[bytes] | None
 
 
-def extract_members(
-    archive: Path, names: Mapping[str, str | None], into: Path, max_bytes: int, folder: str = ""
-) -> dict[str, Path]:
-    """Write the named files of an archive into a folder, made if missing: all of them, verified, or none.
+def unpack_archive(archive: Path, into: Path, max_bytes: int) -> None:
+    """Write all files of an archive below a folder, which is empty or made.
 
-    The whole archive is read, so that its own checksum is checked too; nothing else is written. `names` has
-    each file's SHA-256 in hex, or None; the files are in `folder` inside the archive, as in "package/data".
-    `max_bytes` bounds all unpacked bytes, headers included. Returns the path of every name.
+    The whole archive is read, so that its own checksum is checked too. `max_bytes` bounds all unpacked bytes,
+    headers included. After an error the folder holds a part, and the caller removes it.
 
     Raises:
-        WrongContent: it is no archive, is cut short, is too large; it lacks a name or has it twice; a
-            checksum differs; any member is a link or a device, has an absolute name, or `..` in it; or there
-            are too many members, or too long names or headers.
-    """
-    wanted = {f"{folder}/{name}".lstrip("/"): name for name in names}
-    written: dict[str, Path] = {}
-    # All files move into place when the stack closes, or none after an error.
-    with ExitStack() as stack, _faults_named(archive):
-        for path, content in _walk(archive, max_bytes):
-            name = wanted.get(path)
-            if name is None:
-                continue
-            if name in written or content is None:
-                raise Refused(f"expected one file {path}, got it twice or as a folder")
-            new = stack.enter_context(replace_file(into / name))
-            _write_verified(path, content, new, names[name])
-            written[name] = into / name
-        if missing := sorted(set(names) - set(written)):
-            raise Refused(f"lacks {', '.join(missing)}")
-    return written
-
-
-def unpack_archive(archive: Path, into: Path, max_bytes: int) -> None:
-    """Write all files of an archive below an empty folder; see `extract_members` for the limits and errors.
-
-    After an error the folder holds a part, and the caller removes it.
+        WrongContent: it is no archive, is cut short, is too large, or has a file twice; any member is a link
+            or a device, has an absolute name, or `..` in it; or there are too many members, or too long names
+            or headers.
     """
     with _faults_named(archive):
         for path, content in _walk(archive, max_bytes):
@@ -88,9 +61,17 @@ def unpack_archive(archive: Path, into: Path, max_bytes: int) -> None:
             try:
                 new.parent.mkdir(parents=True, exist_ok=True)
                 with new.open("xb") as out:
-                    _copy(content, out)
+                    shutil.copyfileobj(content, out, _BLOCK_BYTES)
             except (FileExistsError, NotADirectoryError):
                 raise Refused(f"expected one file {path}, got it twice or as a folder") from None
+
+
+def find_all(folder: Path, names: Iterable[str]) -> dict[str, Path]:
+    """Return the path of each name; raises WrongContent if the unpacked folder lacks any."""
+    paths = {name: folder / name for name in names}
+    if missing := sorted(name for name, path in paths.items() if not path.is_file()):
+        raise WrongContent(str(folder), f"lacks {', '.join(missing)}")
+    return paths
 
 
 @contextmanager
@@ -198,19 +179,3 @@ def _check_member(name: str, plain: bool) -> str:
 def _is_name(name: str, parts: list[str]) -> bool:
     fits = 0 < len(name) <= _MOST_NAME and len(parts) <= _MOST_PARTS and "\0" not in name
     return fits and all(len(os.fsencode(part)) <= _MOST_PART_BYTES for part in parts)
-
-
-def _write_verified(path: str, content: IO[bytes], new: Path, sha256: str | None) -> None:
-    with new.open("wb") as out:
-        digest = _copy(content, out)
-    if sha256 is not None and digest != sha256:
-        raise Refused(f"{path}: expected sha256 {sha256}, got {digest}")
-
-
-def _copy(content: IO[bytes], out: IO[bytes]) -> str:
-    """Copy to the end, and return the SHA-256, in hex."""
-    digest = hashlib.sha256()
-    while block := content.read(_BLOCK_BYTES):
-        digest.update(block)
-        out.write(block)
-    return digest.hexdigest()

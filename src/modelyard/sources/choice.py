@@ -1,7 +1,7 @@
 """The choice of a source: the first one that answers. Downloads are kept between runs.
 
-`transfers.fetch` brings a file over HTTP, `npm.fetch_npm` from a package, `archives.extract_members` from a
-.tgz. All of them raise the two errors of this module, so that the next source can be tried.
+`transfers.fetch` brings a file over HTTP, `npm.fetch_npm` from a package; `archives.unpack_archive` unpacks
+them. All of them raise the two errors of this module, so that the next source can be tried.
 """
 
 import hashlib

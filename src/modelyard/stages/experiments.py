@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from copy import deepcopy
 from typing import Any
 
+from modelyard.inference.plain_text import show
+
 # The key in params.yaml: {"train.epochs": {"conf": 2, "here": 3}}.
 RECORD = "experiment"
 MOST_NAMED = 10
@@ -54,7 +56,7 @@ def follow_conf(conf: dict[str, Any], before: Mapping[str, Any]) -> tuple[dict[s
 def name_choices(record: Differences) -> list[str]:
     """Return a line for each of the first ten values of an experiment, and how many more there are."""
     lines = [
-        f"{key}={_shorten(_pick(told, 'here'))} (conf/ says {_shorten(_pick(told, 'conf'))})"
+        f"{key}={show(_pick(told, 'here'), LONGEST)} (conf/ says {show(_pick(told, 'conf'), LONGEST)})"
         for key, told in record.items()
     ]
     more = len(lines) - MOST_NAMED
@@ -88,7 +90,3 @@ def _flatten(values: Mapping[str, Any], above: tuple[str, ...] = ()) -> dict[tup
 
 def _pick(values: Mapping[str, Any], name: str) -> str:
     return repr(values[name]) if name in values else "nothing"
-
-
-def _shorten(text: str) -> str:
-    return text if len(text) <= LONGEST else f"{text[:LONGEST]}..."

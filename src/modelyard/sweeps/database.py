@@ -6,7 +6,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from modelyard.errors import ModelyardError
+from modelyard.errors import ModelyardError, first_line
 from modelyard.tracking.address import SQLITE_TIMEOUT_S, database_file
 
 if TYPE_CHECKING:
@@ -81,8 +81,7 @@ class Database:
         try:
             yield
         except (StorageInternalError, SQLAlchemyError) as error:
-            cause = error.__cause__ or error
-            reason = next(iter(str(cause).splitlines()), type(error).__name__)
+            reason = first_line(error.__cause__ or error) or type(error).__name__
             raise ModelyardError(
                 f"sweep.storage: the database {self} failed ({reason}): repair it, then start the sweep "
                 "again; finished trials are kept"

@@ -4,7 +4,8 @@ import contextlib
 import io
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+
+import optuna
 
 from modelyard.nesting import flatten
 from modelyard.params import Params, validate_params
@@ -18,9 +19,6 @@ from modelyard.training.checkpoints import Metrics
 from modelyard.training.members import fit_members
 from modelyard.training.stopping import find_best
 from modelyard.training.task import Task
-
-if TYPE_CHECKING:
-    import optuna
 
 # The metric of a trial's run that the sweep maximizes.
 ACCURACY = "sweep/accuracy"
@@ -38,18 +36,16 @@ class Trials:
     description: RunDescription  # of a run with the base parameters
     parent: str  # the id of the parent run
 
-    def run(self, trial: "optuna.Trial") -> float:
+    def run(self, trial: optuna.Trial) -> float:
         """Fit a network with a trial's parameters, and return its final validation accuracy.
 
         Raises:
             TrialPruned: it is worse than the other trials.
             ModelyardError: the parameters do not fit together, or the loss is not finite.
         """
-        from optuna import TrialPruned
-
         values = self.space.fill(trial.params)
         description = self._describe(trial, values)
-        stops = (KeyboardInterrupt, TrialPruned)
+        stops = (KeyboardInterrupt, optuna.TrialPruned)
         with training_run(self.tracking, description, stops=stops) as run:
             trial.set_user_attr("run_id", run.run_id)
             chosen = validate_params(
@@ -59,13 +55,13 @@ class Trials:
             task = Task(chosen.model, chosen.train, examples, self.data.validation, self.start)
             try:
                 accuracy = self._fit(trial, run, task)
-            except TrialPruned:
+            except optuna.TrialPruned:
                 self.tracking.client.set_tag(run.run_id, "pruned", "true")
                 raise
             self.tracking.client.log_metric(run.run_id, ACCURACY, accuracy)
         return accuracy
 
-    def _describe(self, trial: "optuna.Trial", values: dict[str, object]) -> RunDescription:
+    def _describe(self, trial: optuna.Trial, values: dict[str, object]) -> RunDescription:
         chosen = ", ".join(f"{name} {value}" for name, value in sorted(trial.params.items()))
         note = f"Trial {trial.number} of a sweep: {chosen}."
         own = {PARENT: self.parent, "kind": "trial", "trial": str(trial.number), NOTE: note}
@@ -76,15 +72,14 @@ class Trials:
             tags={**self.description.tags, **own, "params.digest": digest(values)},
         )
 
-    def _fit(self, trial: "optuna.Trial", run: TrainingRun, task: Task) -> float:
+    def _fit(self, trial: optuna.Trial, run: TrainingRun, task: Task) -> float:
         import keras
-        from optuna import TrialPruned
 
         def report(epoch: int, row: Metrics) -> None:
             run.log_epoch(epoch, row)
             trial.report(row["val_accuracy"], epoch)
             if epoch + 1 < task.train.epochs and trial.should_prune():
-                raise TrialPruned(f"worse than the median after epoch {epoch + 1}")
+                raise optuna.TrialPruned(f"worse than the median after epoch {epoch + 1}")
 
         # A sweep prints one line per trial, not Keras' line per epoch.
         with contextlib.redirect_stdout(io.StringIO()):

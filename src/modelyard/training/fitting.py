@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING
 
 from modelyard.errors import ModelyardError
 from modelyard.training.checkpoints import Checkpoints, Metrics, Progress
-from modelyard.training.inputs.batches import steps_per_epoch, training_batches, validation_batches
+from modelyard.training.optimizers import STEPS_PER_CALL
 from modelyard.training.resuming import load_network, restore_state
-from modelyard.training.steps import STEPS_PER_CALL
 from modelyard.training.stopping import find_best, should_stop
 from modelyard.training.task import Task, prepare_network
 
@@ -71,6 +70,8 @@ def _fit(
 ) -> None:
     import tensorflow as tf
 
+    from modelyard.training.inputs.batches import training_batches, validation_batches
+
     epoch = tf.Variable(0, dtype=tf.int64, trainable=False)
     distribution = task.distribution
     training = training_batches(task.training, task.train, epoch, distribution.cluster)
@@ -103,19 +104,11 @@ def _make_callbacks(
         nonlocal began
         began = time.perf_counter()
         current.assign(epoch)
-        # Dropout draws from seed and epoch alone, since a `.keras` file does not keep a generator's state.
-        for layer in network.layers:
-            if generator := getattr(layer, "seed_generator", None):
-                generator.state.assign([task.train.seed, epoch])
+        _seed_dropout(network, task.train.seed, epoch)
 
     def check_loss(batch: int, logs: Metrics) -> None:
         if not math.isfinite(logs["loss"]):
-            of_epoch = steps_per_epoch(len(task.training), task.train.batch_size)
-            done = int(current) * of_epoch + min(batch + 1, of_epoch)
-            raise ModelyardError(
-                f"the loss is {logs['loss']} at step {done} of {task.steps}, in epoch {int(current) + 1} "
-                f"(checked every {STEPS_PER_CALL} steps): try a smaller train.optimizer.learning_rate"
-            )
+            raise _explain_loss(logs["loss"], task, int(current), batch)
 
     def keep_best(logs: Metrics) -> None:
         so_far = [*progress.history, {"val_accuracy": logs["accuracy"]}]
@@ -132,3 +125,19 @@ def _make_callbacks(
     # The first one still sees the weights that were validated, before the averages are swapped out.
     first = make(on_epoch_begin=begin, on_train_batch_end=check_loss, on_test_end=keep_best)
     return [first, *averages, make(on_epoch_end=end)]
+
+
+def _seed_dropout(network: "keras.Model", seed: int, epoch: int) -> None:
+    """Let dropout draw from seed and epoch alone: a `.keras` file does not keep a generator's state."""
+    for layer in network.layers:
+        if generator := getattr(layer, "seed_generator", None):
+            generator.state.assign([seed, epoch])
+
+
+def _explain_loss(loss: float, task: Task, epoch: int, batch: int) -> ModelyardError:
+    of_epoch = task.train.steps_per_epoch(len(task.training))
+    done = epoch * of_epoch + min(batch + 1, of_epoch)
+    return ModelyardError(
+        f"the loss is {loss} at step {done} of {task.steps}, in epoch {epoch + 1} "
+        f"(checked every {STEPS_PER_CALL} steps): try a smaller train.optimizer.learning_rate"
+    )

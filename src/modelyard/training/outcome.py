@@ -1,10 +1,9 @@
 """The outcome of a training as files: the network and its history."""
 
-import csv
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from modelyard.files import replace_file
+from modelyard.files import replace_file, write_csv
 from modelyard.training.checkpoints import Metrics
 
 if TYPE_CHECKING:
@@ -21,7 +20,6 @@ def save_network(network: "keras.Model", path: Path) -> None:
 
 def write_history(path: Path, history: list[Metrics]) -> None:
     """Write a CSV file with one line per epoch, counted from 1."""
-    with replace_file(path) as new, new.open("w", newline="") as file:
-        writer = csv.DictWriter(file, ["epoch", *history[0]])
-        writer.writeheader()
-        writer.writerows({"epoch": epoch, **row} for epoch, row in enumerate(history, 1))
+    names = list(history[0])
+    rows = ((epoch, *(row[name] for name in names)) for epoch, row in enumerate(history, 1))
+    write_csv(path, ("epoch", *names), rows)

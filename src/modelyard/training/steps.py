@@ -6,23 +6,16 @@ twice, which takes half a second. Checked with Keras 3.15; a test fails if anoth
 """
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
+import keras
 import numpy as np
+import tensorflow as tf
 
-if TYPE_CHECKING:
-    import keras
-    import tensorflow as tf
-
-Logs = dict[str, "tf.Tensor"]
-# Saves a small network a quarter of its time, but a loss that is not finite is noticed up to 20 steps late.
-STEPS_PER_CALL = 20
+Logs = dict[str, tf.Tensor]
 
 
-def run_many_steps_per_call(network: "keras.Model") -> None:
+def run_many_steps_per_call(network: keras.Model) -> None:
     """Let `fit` and `evaluate` run as many steps in a call as the network was compiled for, on one device."""
-    import tensorflow as tf
-
     # Grappler takes a tenth of a second, and does not make these graphs faster.
     tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
     # A graph that creates the metrics' variables would be built a second time, so create them here.
@@ -32,19 +25,15 @@ def run_many_steps_per_call(network: "keras.Model") -> None:
     network.test_function = _repeat(network, network.test_step)
 
 
-def _repeat(
-    network: "keras.Model", step: Callable[["tf.Tensor"], object]
-) -> Callable[["tf.data.Iterator"], Logs]:
+def _repeat(network: keras.Model, step: Callable[[tf.Tensor], object]) -> Callable[[tf.data.Iterator], Logs]:
     """Return a function that runs steps until its limit or the last batch, and returns the metrics."""
-    import tensorflow as tf
-
     limit = network.steps_per_execution
 
-    def run_steps(batches: "tf.data.Iterator") -> Logs:
-        def run_next(done: "tf.Tensor") -> "tf.Tensor":
+    def run_steps(batches: tf.data.Iterator) -> Logs:
+        def run_next(done: tf.Tensor) -> tf.Tensor:
             batch = batches.get_next_as_optional()
 
-            def run() -> "tf.Tensor":
+            def run() -> tf.Tensor:
                 step(batch.get_value())
                 return done + 1
 

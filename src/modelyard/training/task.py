@@ -10,7 +10,6 @@ from modelyard.params import Model, Train
 from modelyard.training.distribution.choice import choose_distribution
 from modelyard.training.distribution.kernels import import_for_training
 from modelyard.training.distribution.one_device import OneDevice
-from modelyard.training.inputs.batches import steps_per_epoch
 from modelyard.training.optimizers import compile_network
 from modelyard.training.resuming import load_network, restore_state
 from modelyard.training.whitening import whiten_patches
@@ -42,7 +41,7 @@ class Task:
     @property
     def steps(self) -> int:
         """The number of steps in all epochs."""
-        return self.train.epochs * steps_per_epoch(len(self.training), self.train.batch_size)
+        return self.train.epochs * self.train.steps_per_epoch(len(self.training))
 
 
 def seed_everything(seed: int) -> None:
@@ -71,9 +70,7 @@ def prepare_network(task: Task) -> "keras.Model":
     if model.first_filters == "whitening":
         _set_first_filters(network, task)
     if model.input == "features" and model.batch_norm:
-        features = task.training.inputs
-        network.layers[0].moving_mean.assign(features.mean(axis=0, dtype="float64"))
-        network.layers[0].moving_variance.assign(features.var(axis=0, dtype="float64"))
+        _set_statistics(network, task)
     with distribution.scope():
         compile_network(network, task.train, first_step, task.steps)
     if task.start is not None:
@@ -88,3 +85,10 @@ def _set_first_filters(network: "keras.Model", task: Task) -> None:
     filters = whiten_patches(task.training.inputs[:, sides, sides], first.kernel, first.filters)
     layer = next(layer for layer in network.layers if hasattr(layer, "kernel"))
     layer.kernel.assign(filters)
+
+
+def _set_statistics(network: "keras.Model", task: Task) -> None:
+    """Give the first layer mean and variance of the features, which do not change in training."""
+    features, layer = task.training.inputs, network.layers[0]
+    layer.moving_mean.assign(features.mean(axis=0, dtype="float64"))
+    layer.moving_variance.assign(features.var(axis=0, dtype="float64"))

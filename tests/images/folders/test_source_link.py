@@ -35,6 +35,19 @@ def test_a_relative_path_lies_below_the_working_directory_or_else_below_the_repo
     assert LINK.with_suffix(".txt").read_text() == "others\n"
 
 
+def test_a_tilde_is_the_home_of_a_user_who_exists(
+    repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    (tmp_path / "home/pictures").mkdir(parents=True)
+    lay_source("~/pictures", LINK)
+    assert LINK.resolve() == tmp_path / "home/pictures"
+    assert LINK.with_suffix(".txt").read_text() == "~/pictures\n"
+    (repository / "~no such user").mkdir()
+    lay_source("~no such user", LINK)
+    assert LINK.resolve() == repository / "~no such user"
+
+
 def test_without_a_path_a_folder_says_where_the_pictures_come_from(repository: Path) -> None:
     lay_source(None, LINK)
     assert not LINK.is_symlink()

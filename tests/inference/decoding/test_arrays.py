@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from modelyard.inference.decoding.arrays import read_array
+from modelyard.inference.decoding.structure import ImageError
 
 GREY = np.arange(12, dtype=np.uint8).reshape(3, 4) * 20
 
@@ -38,5 +39,5 @@ def test_floats_are_shares_of_the_lightest_level() -> None:
     ],
 )
 def test_numbers_that_are_no_such_picture_are_refused(array: object, reason: str) -> None:
-    with pytest.raises(ValueError, match=reason):
+    with pytest.raises(ImageError, match=reason):
         read_array(array, 3, 4)

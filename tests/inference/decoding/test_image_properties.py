@@ -101,7 +101,7 @@ def test_random_text_is_refused_in_one_line(text: str) -> None:
     )
 )
 def test_lists_of_anything_are_no_digit(value: object) -> None:
-    with pytest.raises(ValueError, match=r"^an array "):
+    with pytest.raises(ImageError, match=r"^image 0: an array "):
         read_array(value if isinstance(value, list) else [value], 28, 28)
 
 

@@ -122,7 +122,7 @@ def test_a_local_archive_that_is_not_there_is_an_error(
 ) -> None:
     with pytest.raises(
         ModelyardError,
-        match=r"pretrained\.path: expected a folder, an archive or a file, .*nowhere\.tgz is not there",
+        match=r"pretrained\.path: expected a folder, an archive or a file, but there is no .*nowhere\.tgz$",
     ):
         run(values, archive[1], out, path="nowhere.tgz", allow_fallback=True)
 

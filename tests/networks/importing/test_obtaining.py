@@ -144,7 +144,7 @@ def test_what_comes_from_elsewhere_needs_a_checksum(folder: Path, changes: dict[
             "mine: lacks other.tflite; found LICENSE",
         ),
         ({"labels": LABELS | {"file": "words.txt"}}, "mine: lacks words.txt"),
-        ({"labels": LABELS | {"path": "nowhere.txt"}}, r"labels\.txt: expected .*nowhere\.txt is not there"),
+        ({"labels": LABELS | {"path": "nowhere.txt"}}, r"labels\.txt: expected .*there is no .*nowhere\.txt"),
         ({"labels": LABELS | {"file": ".."}}, "lacks .."),
     ],
 )
@@ -213,6 +213,21 @@ def test_every_file_of_a_saved_model_without_a_checksum_is_found(repository: Pat
     assert found == {name: repository / name for name in files}
 
 
+def test_a_relative_path_lies_below_the_working_directory_or_else_below_the_repository(
+    repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copy = tmp_path / "copy of an experiment"
+    for place in (repository / "one.tflite", repository / "two.tflite", copy / "one.tflite"):
+        place.parent.mkdir(exist_ok=True)
+        place.write_bytes(b"network")
+    monkeypatch.setenv("DVC_ROOT", str(repository))
+    monkeypatch.chdir(copy)
+    for name, where in (("one.tflite", copy), ("two.tflite", repository)):
+        network = {"file": name, "sha256": None}
+        found = find_unpinned(describe_network("litert", Path(name), network=network))
+        assert found == {name: where / name}
+
+
 def test_a_file_without_a_checksum_that_is_not_there_is_named(repository: Path) -> None:
-    with pytest.raises(ModelyardError, match=r"^pretrained.path: expected .*nowhere.tflite is not there"):
+    with pytest.raises(ModelyardError, match=r"^pretrained.path: expected .*there is no .*nowhere.tflite"):
         find_unpinned(describe_network("litert", repository / "nowhere.tflite"))

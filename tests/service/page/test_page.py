@@ -14,7 +14,8 @@ from PIL import Image
 
 from browser import ELSEWHERE, run_browser
 from drawn_digits import SIDE, STROKES, draw_digit, nearest_model
-from modelyard.inference.bundle import Label, write_bundle
+from modelyard.inference.bundle import Label
+from modelyard.packaging.writing import write_bundle
 from service_process import run_serve
 from small_registry import SmallRegistry, make_bundle
 from tflite_models import DIGIT, encode, photo_bundle, undecided_model

@@ -13,9 +13,9 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from modelyard.inference.bundle import write_bundle
 from modelyard.inference.fits import fit_pixels
 from modelyard.inference.predictor import Predictor
+from modelyard.packaging.writing import write_bundle
 from modelyard.service.models.description import describe_model
 from modelyard.service.models.memory import Memory, ServedVersion
 from modelyard.service.models.registry_state import make_model, make_version

@@ -8,7 +8,7 @@ import tensorflow as tf
 from scipy import ndimage
 
 from modelyard.params import Augmentation
-from modelyard.training.inputs.augmentation import augment, changes_pictures, displace, sample
+from modelyard.training.inputs.augmentation import augment, displace, sample
 
 NOTHING = dict.fromkeys(Augmentation.model_fields, 0.0)
 SEED = tf.constant([1, 2], tf.int64)
@@ -28,14 +28,14 @@ def pictures() -> Any:
 
 
 def test_nothing_asked_changes_nothing(pictures: Any) -> None:
-    assert not changes_pictures(asked())
+    assert not asked().changes_pictures
     np.testing.assert_array_equal(augment(pictures, asked(), SEED), pictures)
 
 
 @pytest.mark.parametrize("amount", NOTHING)
 def test_every_amount_changes_pictures_by_itself(pictures: Any, amount: str) -> None:
     how = asked(**{amount: 3.0 if amount in ("shift_pixels", "rotate_degrees", "elastic_pixels") else 0.5})
-    assert changes_pictures(how)
+    assert how.changes_pictures
     changed = augment(pictures, how, SEED).numpy()
     assert changed.shape == pictures.shape
     assert changed.dtype == np.uint8

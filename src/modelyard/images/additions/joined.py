@@ -45,7 +45,6 @@ class JoinedPictures:
         return both[self.places]
 
     def __len__(self) -> int:
-        """Return the number of pictures."""
         return len(self.places)
 
     def name(self, place: int) -> str:

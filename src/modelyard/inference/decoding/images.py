@@ -9,33 +9,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from modelyard.inference.decoding.encoded import EncodingError, read_file_bytes
+from modelyard.inference.decoding.encoded import read_file_bytes
 from modelyard.inference.decoding.formats import find_format
 from modelyard.inference.decoding.orientation import find_turn
 from modelyard.inference.decoding.pixels import read_pixels
+from modelyard.inference.decoding.structure import ImageError as ImageError
 from modelyard.inference.decoding.structure import Limits as Limits
-from modelyard.inference.decoding.structure import StructureError
 
 # Pillow would print a warning for each odd file, which only its sender can mend.
 warnings.filterwarnings("ignore", module=r"PIL\.")
-
-
-class ImageError(ValueError):
-    """An image cannot be read.
-
-    Attributes:
-        index: its index in the batch, from 0.
-        reason: one line, which repeats nothing of the image.
-    """
-
-    def __init__(self, reason: str, index: int = 0) -> None:
-        super().__init__(f"image {index}: {reason}")
-        self.index = index
-        self.reason = reason
-
-    def at(self, index: int) -> "ImageError":
-        """Return the same error with another index."""
-        return ImageError(self.reason, index)
 
 
 def decode(
@@ -64,11 +46,7 @@ def decode(
         image = bytes(image)
     if not isinstance(image, bytes | str):
         raise ImageError(f"expected bytes or base64 text, got {type(image).__name__}")
-    try:
-        data = read_file_bytes(image, limits.max_bytes)
-    except EncodingError as error:
-        raise ImageError(str(error)) from None
-    return _decode_file(data, limits, grey, ends_at, drawing)
+    return _decode_file(read_file_bytes(image, limits.max_bytes), limits, grey, ends_at, drawing)
 
 
 def _decode_file(data: bytes, limits: Limits, grey: bool, ends_at: float, drawing: bool) -> NDArray[np.uint8]:
@@ -82,10 +60,8 @@ def _decode_file(data: bytes, limits: Limits, grey: bool, ends_at: float, drawin
             turn = find_turn(clean.exif)
             upright = picture if turn is None else picture.transpose(turn)
             return read_pixels(upright, grey, file.check_time, drawing)
-    except TimeoutError:
+    except (TimeoutError, ImageError):
         raise
-    except StructureError as error:
-        raise ImageError(str(error)) from None
     except Exception as error:
         # Pillow raises some ten types for a broken file, SyntaxError among them; all mean the same here.
         raise ImageError(f"a broken or truncated {kind.name}") from error

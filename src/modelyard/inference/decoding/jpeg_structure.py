@@ -8,7 +8,7 @@ import itertools
 import re
 from typing import NamedTuple
 
-from modelyard.inference.decoding.structure import Clean, Limits, StructureError
+from modelyard.inference.decoding.structure import Clean, ImageError, Limits
 
 # More than any real file has: encoders write about 10 scans.
 MOST_SEGMENTS = 1_000
@@ -22,8 +22,7 @@ _PROGRESSIVE, _END, _SCAN, _QUANTIZATION, _EXIF = 0xC2, 0xD9, 0xDA, 0xDB, 0xE1
 # Baseline, extended and progressive with Huffman codes. Arithmetic codes can take far more time than their
 # size suggests, and no browser shows them.
 _FRAMES = (0xC0, 0xC1, _PROGRESSIVE)
-# Kept beside frame and scans: Huffman and quantization tables, restart interval, JFIF, Adobe's colour
-# transform.
+# Kept beside frame and scans: Huffman and quantization tables, restarts, JFIF, Adobe's colour transform.
 _MAKE_PIXELS = (*_FRAMES, 0xC4, _SCAN, _QUANTIZATION, 0xDD, 0xE0, 0xEE)
 # Dropped: DNL, application segments, comments.
 _DROPPED = (0xDC, *range(0xE1, 0xEE), 0xEF, 0xFE)
@@ -60,13 +59,13 @@ def clean_jpeg(jpeg: bytes, limits: Limits) -> Clean:
     """Keep the parts of a JPEG that make up the pixels.
 
     Raises:
-        StructureError: it has no end mark, no data for many of its blocks, a coding that no browser knows, or
+        ImageError: it has no end mark, no data for many of its blocks, a coding that no browser knows, or
             more segments or scans than any encoder writes; or it is beyond the limits.
     """
     segments = _list_segments(jpeg)
     frames = [segment for segment in segments if segment.kind in _FRAMES]
     if len(frames) != 1:
-        raise StructureError(f"a broken JPEG: expected one frame, got {len(frames)}")
+        raise ImageError(f"a broken JPEG: expected one frame, got {len(frames)}")
     frame = _read_frame(jpeg, frames[0])
     view, kept, blocks, seen, exif = memoryview(jpeg), [memoryview(jpeg)[:2]], 0, set[int](), b""
     for segment, following in itertools.pairwise(segments):
@@ -80,11 +79,11 @@ def clean_jpeg(jpeg: bytes, limits: Limits) -> Clean:
         elif segment.kind == _EXIF and not exif and jpeg.startswith(b"Exif\0\0", segment.start + 4):
             exif = jpeg[segment.start + 10 : segment.end]
     if not seen.issuperset(frame.blocks):
-        raise StructureError("a truncated JPEG: scans are missing")
+        raise ImageError("a truncated JPEG: scans are missing")
     limits.check_size(frame.width, frame.height)
     samples, most = blocks * 64, limits.max_pixels * _SAMPLES_A_PIXEL
     if samples > most:
-        raise StructureError(f"{samples} samples in all its scans, at most {most} are allowed")
+        raise ImageError(f"{samples} samples in all its scans, at most {most} are allowed")
     return Clean(b"".join([*kept, b"\xff\xd9"]), exif)
 
 
@@ -106,16 +105,16 @@ def _list_segments(jpeg: bytes) -> list[Segment]:
             return segments
         scans += kind == _SCAN
         if scans > MOST_SCANS or len(segments) > MOST_SEGMENTS:
-            raise StructureError(f"a JPEG of more than {MOST_SCANS} scans or {MOST_SEGMENTS} segments")
+            raise ImageError(f"a JPEG of more than {MOST_SCANS} scans or {MOST_SEGMENTS} segments")
         _check_segment(kind, length)
-    raise StructureError("a truncated JPEG")
+    raise ImageError("a truncated JPEG")
 
 
 def _check_segment(kind: int, length: int) -> None:
     if kind not in _MAKE_PIXELS and kind not in _DROPPED:
-        raise StructureError(f"a JPEG with a marker FF{kind:02X}, expected a baseline or progressive one")
+        raise ImageError(f"a JPEG with a marker FF{kind:02X}, expected a baseline or progressive one")
     if length < 2 or (kind == _QUANTIZATION and length > _MOST_QUANTIZATION_BYTES):
-        raise StructureError(f"a broken JPEG: a segment FF{kind:02X} of {length} bytes")
+        raise ImageError(f"a broken JPEG: a segment FF{kind:02X} of {length} bytes")
 
 
 def _read_frame(jpeg: bytes, segment: Segment) -> JpegFrame:
@@ -127,7 +126,7 @@ def _read_frame(jpeg: bytes, segment: Segment) -> JpegFrame:
     if not (
         width and height and sampling and all(1 <= side <= 4 for _, *sides in sampling for side in sides)
     ):
-        raise StructureError("a broken JPEG: its frame")
+        raise ImageError("a broken JPEG: its frame")
     most_across, most_down = max(across for _, across, _ in sampling), max(down for _, _, down in sampling)
     blocks: dict[int, int] = {}
     for name, across, down in sampling:
@@ -141,13 +140,12 @@ def _check_scan(jpeg: bytes, frame: JpegFrame, segment: Segment, end: int) -> tu
     data = jpeg[segment.start + 4 : segment.end]
     ids = data[1:-3:2]
     if len(data) < 6 or not set(ids) <= frame.blocks.keys():
-        raise StructureError("a broken JPEG: a scan's header")
+        raise ImageError("a broken JPEG: a scan's header")
     blocks = sum(frame.blocks[name] for name in ids)
-    # A code has at least one bit. A complete block needs two codes, and its mean one; the rest may be left
-    # out.
+    # A code has at least one bit. A complete block needs two codes, its mean one; the rest may be left out.
     least_bits = (1 if data[-3] == 0 else 0) if frame.is_progressive else 2
     if (end - segment.end) * 8 < blocks * least_bits:
-        raise StructureError("a truncated JPEG: a scan has too little data for its blocks")
+        raise ImageError("a truncated JPEG: a scan has too little data for its blocks")
     if jpeg.find(_FILL, segment.end, end) >= 0:
-        raise StructureError("a broken JPEG: a scan with a long stretch of FF")
+        raise ImageError("a broken JPEG: a scan with a long stretch of FF")
     return ids, blocks

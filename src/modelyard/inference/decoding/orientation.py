@@ -23,11 +23,8 @@ _UPRIGHT = {
 def find_turn(exif: bytes) -> Image.Transpose | None:
     """Return the transposition that turns a picture upright, None if it is upright or its EXIF does not say.
 
-    Some cameras write broken EXIF beside good pixels. Such a picture counts as upright.
-
-    Args:
-        exif: a TIFF header and what follows it, as in a PNG's eXIf. Only its first directory is read, 12
-            bytes an entry.
+    `exif` is a TIFF header and what follows it, as in a PNG's eXIf. Only its first directory is read, 12
+    bytes an entry. Some cameras write broken EXIF beside good pixels. Such a picture counts as upright.
     """
     order = _ORDERS.get(exif[:2])
     if order is None or len(exif) < 8:

@@ -1,5 +1,9 @@
-"""Turns a decoded picture into an array: grey or RGB, transparency over white, as (h, w) or (h, w, 3)."""
+"""Turns a decoded picture into an array: grey or RGB, transparency over white, as (h, w) or (h, w, 3).
 
+Such an array is turned into a file again where one is needed.
+"""
+
+import io
 from collections.abc import Callable
 
 import numpy as np
@@ -31,6 +35,14 @@ def read_pixels(
         alpha = picture if picture.mode in ("LA", "RGBA") else picture.convert("RGBA")
         return np.asarray(255 - np.asarray(alpha.getchannel("A")))
     return pixels
+
+
+def encode_png(pixels: NDArray[np.uint8]) -> bytes:
+    """Return a PNG of grey (h, w) or RGB (h, w, 3), which keeps every pixel."""
+    file = io.BytesIO()
+    # Level 1: the file is read once, so a smaller one would only cost time.
+    Image.fromarray(pixels).save(file, "PNG", compress_level=1)
+    return file.getvalue()
 
 
 def _read_bands(picture: Image.Image, grey: bool, check_time: Callable[[], None]) -> NDArray[np.uint8]:

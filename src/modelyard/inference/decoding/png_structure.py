@@ -4,7 +4,7 @@ import zlib
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from modelyard.inference.decoding.structure import Clean, Limits, StructureError
+from modelyard.inference.decoding.structure import Clean, ImageError, Limits
 
 # More than any real file has: encoders write chunks of 8 kB or more.
 MOST_CHUNKS = 20_000
@@ -41,16 +41,16 @@ def read_png_header(png: bytes) -> PngHeader:
     """Read a PNG's header.
 
     Raises:
-        StructureError: the header is cut off, or it is not one.
+        ImageError: the header is cut off, or it is not one.
     """
     if len(png) < 33:
-        raise StructureError("a truncated PNG")
+        raise ImageError("a truncated PNG")
     if png[8:16] != b"\0\0\0\x0dIHDR":
-        raise StructureError("a broken PNG: no header")
+        raise ImageError("a broken PNG: no header")
     width, height = int.from_bytes(png[16:20]), int.from_bytes(png[20:24])
     depth, colour, interlaced = png[24], png[25], png[28]
     if colour not in _CHANNELS:
-        raise StructureError("a broken PNG: no such type of colour")
+        raise ImageError("a broken PNG: no such type of colour")
     bits = depth * _CHANNELS[colour]
     sizes = [(width, height)]
     if interlaced:
@@ -68,23 +68,23 @@ def clean_png(png: bytes, limits: Limits) -> Clean:
     being unpacked.
 
     Raises:
-        StructureError: something is missing, broken, or beyond the limits.
+        ImageError: something is missing, broken, or beyond the limits.
     """
     header = read_png_header(png)
     width, height, bits = header.width, header.height, header.bits
     limits.check_size(width, height)
     if width * height * bits > limits.max_pixels * _BITS_A_PIXEL:
         most = limits.max_pixels * _BITS_A_PIXEL // bits
-        raise StructureError(f"{width} x {height} pixels of {bits} bits, at most {most} are allowed")
+        raise ImageError(f"{width} x {height} pixels of {bits} bits, at most {most} are allowed")
     view = memoryview(png)
     colours: dict[bytes, memoryview] = {}
     data: list[memoryview] = []
     exif = b""
     for place, (kind, start, end) in enumerate(_walk_chunks(png)):
         if place >= MOST_CHUNKS:
-            raise StructureError(f"a PNG of more than {MOST_CHUNKS} chunks")
+            raise ImageError(f"a PNG of more than {MOST_CHUNKS} chunks")
         if kind == b"IHDR" and place:
-            raise StructureError("a broken PNG: two headers")
+            raise ImageError("a broken PNG: two headers")
         if kind == b"IDAT":
             data.append(view[start:end])
         elif kind in (b"PLTE", b"tRNS") and not data:
@@ -92,7 +92,7 @@ def clean_png(png: bytes, limits: Limits) -> Clean:
         elif kind == b"eXIf" and not exif:
             exif = png[start:end]
     if header.colour == _PALETTE and len(colours.get(b"PLTE", b"")) <= _FRAME_BYTES:
-        raise StructureError("a broken PNG: no palette")
+        raise ImageError("a broken PNG: no palette")
     _check_rows(data, header.unpacked_bytes)
     return Clean(b"".join([view[:33], *colours.values(), *_frame(b"IDAT", data), *_frame(b"IEND", [])]), exif)
 
@@ -115,9 +115,9 @@ def _walk_chunks(png: bytes) -> Iterator[tuple[bytes, int, int]]:
         kind, end = png[place + 4 : start], start + int.from_bytes(png[place : place + 4])
         place = end + 4
         if place > len(png):
-            raise StructureError("a truncated PNG")
+            raise ImageError("a truncated PNG")
         if zlib.crc32(memoryview(png)[start - 4 : end]) != int.from_bytes(png[end:place]):
-            raise StructureError("a broken PNG: a checksum is wrong")
+            raise ImageError("a broken PNG: a checksum is wrong")
         yield kind, start, end
 
 
@@ -137,6 +137,6 @@ def _check_rows(data: list[memoryview], missing: int) -> None:
                     missing -= len(unpacker.decompress(rest, min(missing, _UNPACKED_BYTES)))
                     rest = unpacker.unconsumed_tail
     except zlib.error:
-        raise StructureError("a broken PNG: its pixels cannot be unpacked") from None
+        raise ImageError("a broken PNG: its pixels cannot be unpacked") from None
     if missing:
-        raise StructureError("a truncated PNG: rows are missing")
+        raise ImageError("a truncated PNG: rows are missing")

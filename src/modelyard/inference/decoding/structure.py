@@ -8,8 +8,22 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 
-class StructureError(ValueError):
-    """The reason why a file is not decoded, in one line."""
+class ImageError(ValueError):
+    """An image cannot be read.
+
+    Attributes:
+        index: its index in the batch, from 0.
+        reason: one line, which repeats nothing of the image.
+    """
+
+    def __init__(self, reason: str, index: int = 0) -> None:
+        super().__init__(f"image {index}: {reason}")
+        self.index = index
+        self.reason = reason
+
+    def at(self, index: int) -> "ImageError":
+        """Return the same error with another index."""
+        return ImageError(self.reason, index)
 
 
 class Clean(NamedTuple):
@@ -45,9 +59,9 @@ class Limits:
         """Refuse a picture of more pixels, or longer sides.
 
         Raises:
-            StructureError: it is larger.
+            ImageError: it is larger.
         """
         if width * height > self.max_pixels:
-            raise StructureError(f"{width} x {height} pixels, at most {self.max_pixels} are allowed")
+            raise ImageError(f"{width} x {height} pixels, at most {self.max_pixels} are allowed")
         if max(width, height) > self.max_side:
-            raise StructureError(f"{width} x {height} pixels, at most {self.max_side} a side are allowed")
+            raise ImageError(f"{width} x {height} pixels, at most {self.max_side} a side are allowed")

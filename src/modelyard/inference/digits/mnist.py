@@ -19,11 +19,8 @@ FAINTEST = 0.2
 def fit_digit(grey: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Fit a digit as MNIST's were; a 28x28 image that is light on dark is returned unchanged.
 
-    Args:
-        grey: (h, w), 0..255, dark on light or light on dark.
-
-    Returns:
-        uint8 (28, 28), 0 where there is no ink; all 0 if the image has one colour.
+    From (h, w), 0..255, dark on light or light on dark, to (28, 28), 0 where there is no ink; all 0 if the
+    image has one colour.
     """
     dark_on_light = _is_light(grey)
     if grey.shape == (SIDE, SIDE) and not dark_on_light:

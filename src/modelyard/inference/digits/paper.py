@@ -36,12 +36,10 @@ def peel_frame(levels: Levels) -> Levels:
 
 
 def subtract_paper(levels: Levels, by_surface: bool = False) -> Levels:
-    """Return how much each pixel differs from the paper, 0..255, for dark ink or light ink.
+    """Return how much each pixel of (h, w), 0..255, differs from the paper, 0..255, for dark or light ink.
 
-    Args:
-        levels: (h, w), 0..255.
-        by_surface: tell dark ink from light ink by a surface through the border, where that is uneven.
-            Else, paper that is partly in the dark may be taken for dark paper with light ink.
+    `by_surface` tells dark ink from light ink by a surface through the border, where that is uneven. Else,
+    paper that is partly in the dark may be taken for dark paper with light ink.
     """
     border, lowest, highest = read_ring(levels, 0), float(levels.min()), float(levels.max())
     shade: Levels = np.full_like(levels, find_share(border, 0.5))
@@ -62,9 +60,7 @@ def subtract_paper(levels: Levels, by_surface: bool = False) -> Levels:
 def drop_lines(contrast: Levels, noise: float) -> Levels:
     """Remove thin horizontal and vertical lines that run from edge to edge; strokes that cross them stay.
 
-    Args:
-        contrast: (h, w) from `subtract_paper`.
-        noise: standard deviation of the paper.
+    `contrast` is (h, w) from `subtract_paper`, `noise` the standard deviation of the paper.
     """
     for _ in range(2):
         contrast = _drop_rows(contrast, noise).T

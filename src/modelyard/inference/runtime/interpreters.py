@@ -38,14 +38,10 @@ class Given(NamedTuple):
 
 
 class LoadedModel:
-    """One LiteRT interpreter for single images; not thread-safe.
+    """One LiteRT interpreter for single images, made of the content of a file; not thread-safe.
 
     Interpreters of one model share its bytes. The file is not mapped into memory, because truncating it would
     then end the process; the memory used is the same (measured: 95 MB with 22 MB of int8, either way).
-
-    Args:
-        model: the content of a LiteRT file.
-        threads: of this interpreter.
 
     Attributes:
         input_shape: (h, w, c).

@@ -21,8 +21,7 @@ def parse_graph(content: bytes) -> "GraphDef":
     """Read a frozen graph from a serialised GraphDef, and refuse what a classifier does not need.
 
     Raises ModelyardError, with node and op, if it is no GraphDef, has functions, or a node has an unknown op,
-    a duplicate name, a missing input or a constant of
-    another type than it is used as.
+    a duplicate name, a missing input or a constant of another type than it is used as.
     """
     from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
     from tensorflow.core.framework.graph_pb2 import GraphDef

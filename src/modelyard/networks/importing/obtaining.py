@@ -5,8 +5,9 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from modelyard.networks.importing.layout import is_archive, locate, place_network
+from modelyard.networks.importing.layout import PLACE, is_archive, place_network
 from modelyard.params import File, Pretrained
+from modelyard.repository import locate
 from modelyard.sources.archives import unpack_archive
 from modelyard.sources.choice import WrongContent, first_that_answers, kept_path, sha256_of
 from modelyard.sources.transfers import fetch
@@ -32,7 +33,7 @@ def obtain_network(pretrained: Pretrained, scratch: Path) -> Obtained:
     and ModelyardError if a path of this machine is missing or wrong.
     """
     if pretrained.path is not None:
-        place = locate(pretrained.path, "pretrained.path")
+        place = locate(pretrained.path, "pretrained.path", PLACE)
         return _collect(pretrained, place, place.name, scratch)
     sources = {url: lambda url=url: _fetch_all(pretrained, url, scratch) for url in pretrained.sources}
     obtained, _ = first_that_answers(pretrained.name, sources, HINT)
@@ -89,7 +90,7 @@ def _collect(pretrained: Pretrained, place: Path, address: str, scratch: Path) -
 
 def _find(pretrained: Pretrained, file: File, folder: Path) -> Path:
     if file.path is not None:
-        return locate(file.path, file.file)
+        return locate(file.path, file.file, PLACE)
     if file.url is not None:
         return _fetch(pretrained, file.url, file.sha256)
     place = folder / file.file

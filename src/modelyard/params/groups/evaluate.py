@@ -1,28 +1,20 @@
 """evaluate: how a bundle is measured."""
 
-from typing import Annotated, Literal, TypeAlias
+from typing import Annotated, TypeAlias
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
+from modelyard.evaluation.corruptions import KINDS
 from modelyard.params.group import Group, Several
 
-Corruption: TypeAlias = Literal[
-    "noise",
-    "impulse_noise",
-    "blur",
-    "motion_blur",
-    "pixelate",
-    "jpeg",
-    "brightness",
-    "contrast",
-    "fog",
-    "rotate",
-    "shear",
-    "scale",
-    "translate",
-    "spatter",
-    "line",
-]
+
+def _name_corruption(kind: str) -> str:
+    if kind not in KINDS:
+        raise ValueError(f"one of {', '.join(KINDS)}")
+    return kind
+
+
+Corruption: TypeAlias = Annotated[str, AfterValidator(_name_corruption)]
 
 
 class Corruptions(Group):

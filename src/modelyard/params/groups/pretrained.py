@@ -161,7 +161,7 @@ class Pretrained(Published):
 
     Attributes:
         path: on this machine: a folder, an archive, or the network's own file; used before `sources`.
-        network: the file itself; a SavedModel is a folder (see `networks.obtaining.digest_folder`).
+        network: the file itself; a SavedModel is a folder (see `importing.obtaining.digest_network`).
         features: the tensor or layer to pool for model=features, if any.
         proof: None is recorded as unproved.
         fallback: the stand-in if no source can be reached, if any.

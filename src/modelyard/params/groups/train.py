@@ -69,6 +69,11 @@ class Augmentation(Group):
     blur: Share
     coarsen: Share
 
+    @property
+    def changes_pictures(self) -> bool:
+        """Whether there is any change."""
+        return any(self.model_dump().values())
+
     @model_validator(mode="after")
     def _has_no_more_than_all_pictures(self) -> Self:
         shares = self.thicken + self.thin + self.blur + self.coarsen
@@ -116,3 +121,7 @@ class Train(Group):
     precision: Literal["float32", "mixed_bfloat16", "mixed_float16"]
     strategy: Literal["none", "mirrored", "multi_worker"]
     resume_from: VersionUri | KerasFile | None
+
+    def steps_per_epoch(self, examples: int) -> int:
+        """Return the steps of an epoch; the last batch may be smaller, and no example is left out."""
+        return -(-examples // self.batch_size)

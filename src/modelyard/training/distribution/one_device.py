@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 
 from modelyard.training.distribution.cluster import SINGLE, Cluster
 from modelyard.training.distribution.kernels import import_for_training
-from modelyard.training.steps import run_many_steps_per_call
 
 if TYPE_CHECKING:
     import keras
@@ -51,5 +50,7 @@ class OneDevice:
     @contextmanager
     def fitting(self, network: "keras.Model") -> Iterator[None]:
         """Prepare a compiled network for `fit` in the body; raises ModelyardError if a worker is lost."""
+        from modelyard.training.steps import run_many_steps_per_call
+
         run_many_steps_per_call(network)
         yield

@@ -6,31 +6,22 @@ TensorFlow operations work on a whole batch, in parallel with the training steps
 """
 
 import math
-from typing import TYPE_CHECKING
+
+import tensorflow as tf
 
 from modelyard.params import Augmentation
 from modelyard.training.inputs.filters import FILTERS, filter_some
-
-if TYPE_CHECKING:
-    import tensorflow as tf
 
 # Elastic distortion: displacements are drawn on a grid with this many points a side, and interpolated.
 GRID = 5
 
 
-def changes_pictures(how: Augmentation) -> bool:
-    """Return whether any change is configured."""
-    return any(how.model_dump().values())
-
-
-def augment(pictures: "tf.Tensor", how: Augmentation, seed: "tf.Tensor") -> "tf.Tensor":
+def augment(pictures: tf.Tensor, how: Augmentation, seed: tf.Tensor) -> tf.Tensor:
     """Augment a batch (n, h, w, c) of 0..255; keeps shape and dtype.
 
     Each picture draws its own amounts uniformly, up to those of `how`; `seed`, int64 (2,), decides them all.
     Everything outside a picture is 0, black.
     """
-    import tensorflow as tf
-
     seeds = tf.unstack(tf.random.split(seed, 2))
     rows, columns = displace(tf.shape(pictures), how, seeds[0])
     changed = sample(tf.cast(pictures, tf.float32), rows, columns)
@@ -38,10 +29,8 @@ def augment(pictures: "tf.Tensor", how: Augmentation, seed: "tf.Tensor") -> "tf.
     return tf.cast(tf.round(changed), tf.uint8) if pictures.dtype == tf.uint8 else changed
 
 
-def displace(shape: "tf.Tensor", how: Augmentation, seed: "tf.Tensor") -> tuple["tf.Tensor", "tf.Tensor"]:
+def displace(shape: tf.Tensor, how: Augmentation, seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     """Return, for each pixel of the new pictures, its row and column in the old: float32 (n, h, w) each."""
-    import tensorflow as tf
-
     count, height, width = shape[0], shape[1], shape[2]
     seeds = tf.unstack(tf.random.split(seed, 2))
     amounts = tf.random.stateless_uniform((count, 6, 1, 1), seeds[0], -1.0, 1.0)
@@ -61,10 +50,8 @@ def displace(shape: "tf.Tensor", how: Augmentation, seed: "tf.Tensor") -> tuple[
     return rows, columns
 
 
-def sample(pictures: "tf.Tensor", rows: "tf.Tensor", columns: "tf.Tensor") -> "tf.Tensor":
+def sample(pictures: tf.Tensor, rows: tf.Tensor, columns: tf.Tensor) -> tf.Tensor:
     """Sample pictures, float32 (n, h, w, c), at these places: bilinear, 0 outside, same shape."""
-    import tensorflow as tf
-
     # Places outside are clipped into this black border.
     padded = tf.pad(pictures, ((0, 0), (1, 1), (1, 1), (0, 0)))
     shape = tf.shape(padded)
@@ -76,7 +63,7 @@ def sample(pictures: "tf.Tensor", rows: "tf.Tensor", columns: "tf.Tensor") -> "t
     first = tf.range(shape[0])[:, None, None] * (shape[1] * shape[2]) + corner
     flat = tf.reshape(padded, [-1, shape[3]])
 
-    def read(step: "tf.Tensor | int") -> "tf.Tensor":
+    def read(step: tf.Tensor | int) -> tf.Tensor:
         return tf.gather(flat, first + step)
 
     upper = read(0) * (1 - beside) + read(1) * beside

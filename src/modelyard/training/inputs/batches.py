@@ -1,41 +1,31 @@
 """Batches for `fit`: shuffled anew every epoch and augmented, all in TensorFlow operations."""
 
-from typing import TYPE_CHECKING
+import tensorflow as tf
 
 from modelyard.images.examples import Examples
 from modelyard.params import Train
 from modelyard.training.distribution.cluster import SINGLE, Cluster
-from modelyard.training.inputs.augmentation import augment, changes_pictures
-
-if TYPE_CHECKING:
-    import tensorflow as tf
+from modelyard.training.inputs.augmentation import augment
 
 VALIDATION_BATCH = 1000
 
 
-def steps_per_epoch(examples: int, batch_size: int) -> int:
-    """Return the steps of an epoch; the last batch may be smaller, and no example is left out."""
-    return -(-examples // batch_size)
-
-
 def training_batches(
-    examples: Examples, train: Train, epoch: "tf.Variable", cluster: Cluster = SINGLE
-) -> "tf.data.Dataset":
+    examples: Examples, train: Train, epoch: tf.Variable, cluster: Cluster = SINGLE
+) -> tf.data.Dataset:
     """Return the batches of the epoch that the variable `epoch`, int64 from 0, holds when they are iterated.
 
     Seed and epoch alone decide order and augmentation, so a resumed training sees what an uninterrupted one
     sees. A worker of the cluster takes its share of each batch, and augments it with its own random numbers.
     The examples stay uint8 in memory, a quarter of float32, and a batch is one gather.
     """
-    import tensorflow as tf
-
     inputs, labels = tf.constant(examples.inputs), tf.constant(examples.labels)
-    count, size, steps = len(examples), train.batch_size, steps_per_epoch(len(examples), train.batch_size)
+    count, size, steps = len(examples), train.batch_size, train.steps_per_epoch(len(examples))
 
     # AutoGraph would parse the source of these functions for 0.2 s, and find nothing to convert.
     no_autograph = tf.autograph.experimental.do_not_convert
 
-    def shuffle(_: "tf.Tensor") -> "tf.data.Dataset":
+    def shuffle(_: tf.Tensor) -> tf.data.Dataset:
         # index_shuffle needs no memory, but two epochs in a row get similar orders.
         order = tf.random.experimental.stateless_shuffle(tf.range(count), seed=_seed(train.seed, epoch))
         split = no_autograph(
@@ -43,10 +33,10 @@ def training_batches(
         )
         return tf.data.Dataset.from_tensors(order).flat_map(split)
 
-    def make(order: "tf.Tensor", step: "tf.Tensor") -> tuple["tf.Tensor", "tf.Tensor"]:
+    def make(order: tf.Tensor, step: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         chosen = cluster.share(order[step * size : (step + 1) * size])
         batch = tf.gather(inputs, chosen)
-        if changes_pictures(train.augmentation):
+        if train.augmentation.changes_pictures:
             seed = _seed(train.seed, (epoch * steps + step) * len(cluster.workers) + cluster.index)
             batch = augment(batch, train.augmentation, seed)
         return batch, tf.gather(labels, chosen)
@@ -55,27 +45,21 @@ def training_batches(
     return _disable_tuning(batches.apply(tf.data.experimental.assert_cardinality(steps)).prefetch(2))
 
 
-def validation_batches(examples: Examples, cluster: Cluster = SINGLE) -> "tf.data.Dataset":
+def validation_batches(examples: Examples, cluster: Cluster = SINGLE) -> tf.data.Dataset:
     """Return large batches in order, or this worker's share of each."""
-    import tensorflow as tf
-
     batches = tf.data.Dataset.from_tensor_slices((examples.inputs, examples.labels)).batch(VALIDATION_BATCH)
     if len(cluster.workers) > 1:
         batches = batches.map(lambda inputs, labels: (cluster.share(inputs), cluster.share(labels)))
     return _disable_tuning(batches)
 
 
-def _disable_tuning(batches: "tf.data.Dataset") -> "tf.data.Dataset":
+def _disable_tuning(batches: tf.data.Dataset) -> tf.data.Dataset:
     """Disable tf.data's tuning: its thread can delay the end of a fit by half a second."""
-    import tensorflow as tf
-
     options = tf.data.Options()
     options.autotune.enabled = False
     options.experimental_optimization.apply_default_optimizations = False
     return batches.with_options(options)
 
 
-def _seed(seed: int, number: "tf.Tensor | tf.Variable") -> "tf.Tensor":
-    import tensorflow as tf
-
+def _seed(seed: int, number: tf.Tensor | tf.Variable) -> tf.Tensor:
     return tf.stack([tf.constant(seed, tf.int64), tf.cast(number, tf.int64)])

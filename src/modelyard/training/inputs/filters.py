@@ -5,25 +5,21 @@ the batch only; which pictures these are is random, because the batches are shuf
 """
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    import tensorflow as tf
+import tensorflow as tf
 
 REACH = 3
 # The pixels a side that become one.
 COARSE = 3
 
 
-def filter_some(pictures: "tf.Tensor", shares: Mapping[str, float], seed: "tf.Tensor") -> "tf.Tensor":
+def filter_some(pictures: tf.Tensor, shares: Mapping[str, float], seed: tf.Tensor) -> tf.Tensor:
     """Filter a part of the batch, float32 (n, h, w, c); keeps the shape.
 
     `shares` has the share of the batch for each of FILTERS; together they are at most 1, and a picture goes
     through one filter. A picture is mixed with its filtered one, by a random amount that `seed`, int64 (2,),
     decides.
     """
-    import tensorflow as tf
-
     if not any(shares.values()):
         return pictures
     count = tf.shape(pictures)[0]
@@ -38,30 +34,24 @@ def filter_some(pictures: "tf.Tensor", shares: Mapping[str, float], seed: "tf.Te
     return tf.concat([*parts, pictures[start:]], axis=0)
 
 
-def thicken(pictures: "tf.Tensor") -> "tf.Tensor":
+def thicken(pictures: tf.Tensor) -> tf.Tensor:
     """Make strokes a pixel wider on either side."""
-    import tensorflow as tf
-
     return tf.nn.max_pool2d(pictures, REACH, 1, "SAME")
 
 
-def thin(pictures: "tf.Tensor") -> "tf.Tensor":
+def thin(pictures: tf.Tensor) -> tf.Tensor:
     """Take a pixel off strokes on either side."""
     return -thicken(-pictures)
 
 
-def blur(pictures: "tf.Tensor") -> "tf.Tensor":
+def blur(pictures: tf.Tensor) -> tf.Tensor:
     """Average over 3 x 3 pixels twice, which is nearly a Gaussian of 1.2 pixels."""
-    import tensorflow as tf
-
     once = tf.nn.avg_pool2d(pictures, REACH, 1, "SAME")
     return tf.nn.avg_pool2d(once, REACH, 1, "SAME")
 
 
-def coarsen(pictures: "tf.Tensor") -> "tf.Tensor":
+def coarsen(pictures: tf.Tensor) -> tf.Tensor:
     """Keep a ninth of the pixels, and enlarge them smoothly."""
-    import tensorflow as tf
-
     height, width = tf.unstack(tf.shape(pictures)[1:3])
     small = tf.nn.avg_pool2d(pictures, COARSE, COARSE, "SAME")
     large = tf.shape(small)[1:3] * COARSE
@@ -70,7 +60,7 @@ def coarsen(pictures: "tf.Tensor") -> "tf.Tensor":
     return tf.image.resize(small, large)[:, top : top + height, left : left + width]
 
 
-FILTERS: dict[str, Callable[["tf.Tensor"], "tf.Tensor"]] = {
+FILTERS: dict[str, Callable[[tf.Tensor], tf.Tensor]] = {
     "thicken": thicken,
     "thin": thin,
     "blur": blur,
