@@ -248,7 +248,9 @@ def main() -> None:
     folder, workers, slow_s, limits, recording, settings = json.loads(sys.argv[1])
     factory = functools.partial(FolderModels, Path(folder), slow_s, Limits(**limits))
     options = None if recording is None else RecordingOptions(**recording)
-    serve(factory, port=0, workers=workers, settings=Settings(**settings), recording=options)  # type: ignore[arg-type]
+    serve(
+        factory, host="127.0.0.1", port=0, workers=workers, settings=Settings(**settings), recording=options
+    )  # type: ignore[arg-type]
 
 
 if __name__ == "__main__":
