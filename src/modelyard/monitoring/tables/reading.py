@@ -7,7 +7,7 @@ from datetime import date, datetime, timedelta
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
-from modelyard.errors import ModelyardError
+from modelyard.errors import ModelyardError, first_line
 from modelyard.monitoring.tables.places import Place
 from modelyard.monitoring.tables.schema import METADATA_KEY, Table, make_schema
 
@@ -129,7 +129,7 @@ def _read_part(place: Place, table: Table, wanted: Wanted, path: str) -> "pyarro
             read: Any = file.read(list(wanted.columns))
             return read.select(list(wanted.columns)).cast(chosen)
     except (OSError, ValueError, KeyError, pyarrow.ArrowException) as error:
-        return next(iter(str(error).splitlines()), type(error).__name__)
+        return first_line(error)
 
 
 def _choose_rows(rows: "pyarrow.Table", wanted: Wanted, skipped: Skipped) -> "pyarrow.Table":
