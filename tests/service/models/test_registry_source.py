@@ -12,7 +12,7 @@ import pytest
 
 from modelyard.inference.bundle import read_bundle
 from modelyard.params import Params
-from modelyard.registry.bundle_artifacts import ArtifactError
+from modelyard.registry.artifact_files import ArtifactError
 from modelyard.registry.publishing.publication import Publication
 from modelyard.registry.publishing.registration import publish
 from modelyard.service.models.registry_client import RegistryClient
