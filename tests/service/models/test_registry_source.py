@@ -139,6 +139,16 @@ def test_without_names_all_that_modelyard_published_are_read(
     assert list(source.read([]).models) == ["colours", "mnist"]
 
 
+def test_a_name_that_cannot_be_shown_everywhere_is_left_out(
+    registry: SmallRegistry, source: RegistryClient
+) -> None:
+    registry.add()
+    registry.client.create_registered_model("strange \u202e")
+    registry.client.create_model_version("strange \u202e", "file:///nowhere", tags={"content_key": "0" * 64})
+    assert list(source.read([]).models) == ["mnist"]
+    assert source.read(["missing"]).others == ("mnist",)
+
+
 def test_a_missing_artifact_is_named(registry: SmallRegistry, source: RegistryClient, tmp_path: Path) -> None:
     registry.add()
     (registry.artifacts(1) / "MLmodel").unlink()
