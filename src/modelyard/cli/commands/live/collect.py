@@ -18,7 +18,6 @@ DEFAULT_SINCE = "30d"
 
 
 def add_arguments(command: argparse.ArgumentParser) -> None:
-    """Add the arguments of the command."""
     add_name(command)
     add_since(command, DEFAULT_SINCE)
     command.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="where the pictures go")

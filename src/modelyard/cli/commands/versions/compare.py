@@ -13,7 +13,6 @@ from modelyard.cli.output import say, say_json, write_html
 
 
 def add_arguments(command: argparse.ArgumentParser) -> None:
-    """Add the arguments of the command."""
     add_name(command)
     command.add_argument("first", metavar="A", help="number, alias, or run id of a version")
     command.add_argument("others", metavar="B", nargs="+", help="likewise")

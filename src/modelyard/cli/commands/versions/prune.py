@@ -20,7 +20,6 @@ PUBLISHING_TIMEOUT_S = 10.0
 
 
 def add_arguments(command: argparse.ArgumentParser) -> None:
-    """Add the arguments of the command."""
     add_json(command)
     add_name(command)
     command.add_argument(
