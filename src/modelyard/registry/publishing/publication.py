@@ -28,7 +28,8 @@ class Publication:
     report: Path  # the folder with the evaluation's pictures and tables
     network: Path | None  # the `.keras` file, for models trained here
     params_digest: str  # of the parameters that an imported bundle was made with
-    facts: Mapping[str, Any]  # the evaluation's report.json
+    # The evaluation's report.json: images of each class, mistakes, what was timed on which machine.
+    facts: Mapping[str, Any]
     card: Card  # a person's words for the version's card
     # Whether it becomes champion at once; None if only the first of its name does.
     choice: PrecisionChoice | None = None
