@@ -137,8 +137,8 @@ def make_report(store: Store, place: Place, question: Question, monitor: Monitor
     skipped = Skipped()
     truths = read_truths(place, question.model, question.until, skipped)
     sections = _Sections(store, question, monitor)
-    wanted = Wanted(question.model, COLUMNS, question.since, question.until)
-    for _, parts in read_days(place, ANSWERS, wanted, skipped):
+    wanted = Wanted(ANSWERS, question.model, COLUMNS, question.since, question.until)
+    for _, parts in read_days(place, wanted, skipped):
         sections.count_day(parts, truths)
     ordered = sorted(sections.known.values(), key=lambda section: _order(section.answerer))
     _judge_sections(ordered, monitor)
