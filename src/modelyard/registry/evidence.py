@@ -13,7 +13,7 @@ from modelyard.errors import ModelyardError
 from modelyard.evaluation.measures.classification import confusion_matrix, measure_classes
 from modelyard.evaluation.reports import Predictions, read_predictions
 from modelyard.nesting import flatten
-from modelyard.registry.version_facts import find_logged_model, read_facts
+from modelyard.registry.version_facts import find_logged_model, latest_metrics, read_facts
 from modelyard.registry.versions import CONTENT_KEY, EVALUATION
 from modelyard.tracking.calls import INVALID, MISSING, ask
 from modelyard.tracking.mlflow_types import LoggedModel, ModelVersion
@@ -155,9 +155,7 @@ def _read_measurements(model: LoggedModel | None, tags: Mapping[str, str]) -> di
     # The same bundle may have been measured again, even on other data.
     digest = tags.get("evaluation.digest", "")[:SHORT_DIGEST]
     metrics = (model.metrics if model else None) or []
-    of_this_data = [metric for metric in metrics if metric.dataset_digest in (None, "", digest)]
-    latest = sorted(of_this_data, key=lambda metric: (metric.timestamp, metric.step))
-    return {metric.key: float(metric.value) for metric in latest}
+    return latest_metrics(metric for metric in metrics if metric.dataset_digest in (None, "", digest))
 
 
 def read_kept(store: Store, evidence: Evidence, name: str, read: Callable[[Path], T]) -> T:

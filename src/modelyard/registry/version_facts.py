@@ -5,8 +5,9 @@ Its tags are few, because people read them. Versions of older modelyards have th
 
 import json
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 from modelyard.errors import ModelyardError
 from modelyard.registry.artifact_files import fetch_file, list_files, local_folder, read_regular
@@ -81,6 +82,11 @@ def find_logged_model(store: Store, version: ModelVersion) -> LoggedModel | None
     """Return the logged model that a version was made of; None if it is gone, or others made the version."""
     model_id = find_model_id(version)
     return ask(store.client.get_logged_model, model_id) if model_id else None
+
+
+def latest_metrics(metrics: Iterable[Any]) -> dict[str, float]:
+    """Return metrics by their names; where one was logged more than once, its latest value counts."""
+    return {one.key: float(one.value) for one in sorted(metrics, key=lambda one: (one.timestamp, one.step))}
 
 
 def _read(location: str, uri: str) -> str:
