@@ -12,7 +12,8 @@ from modelyard.evaluation.reference import (
     read_reference,
 )
 from modelyard.monitoring.statistics import Grid
-from modelyard.registry.evidence import Evidence, list_kept, read_kept, read_kept_predictions
+from modelyard.registry.evidence import Evidence
+from modelyard.registry.kept_files import list_kept, read_kept, read_kept_predictions
 from modelyard.tracking.store import Store
 
 FIRST_ANSWERS_ONLY = "it keeps no figures of its test pictures: `make repro` evaluates it again"

@@ -11,13 +11,8 @@ from modelyard.images.pictures import ADDITIONS, LIMITS, Pictures, read_pictures
 from modelyard.inference.bundle import BundleError
 from modelyard.inference.predictor import Predictor
 from modelyard.registry.artifacts import fetch_bundle
-from modelyard.registry.evidence import (
-    Evidence,
-    keeps_recent,
-    read_evidence,
-    read_kept_predictions,
-    read_recent_predictions,
-)
+from modelyard.registry.evidence import Evidence, read_evidence
+from modelyard.registry.kept_files import keeps_recent, read_kept_predictions, read_recent_predictions
 from modelyard.registry.versions import find_version
 from modelyard.repository import find_root
 from modelyard.tracking.store import Store

@@ -13,7 +13,8 @@ from modelyard.registry.champions.decisions import Decision, Kind, RuleResult
 from modelyard.registry.champions.gate import BUNDLE, ask_gate
 from modelyard.registry.champions.history import History, OvertakenError
 from modelyard.registry.champions.record import Record
-from modelyard.registry.evidence import add_classes, read_evidence, read_kept_predictions
+from modelyard.registry.evidence import add_classes, read_evidence
+from modelyard.registry.kept_files import read_kept_predictions
 from modelyard.registry.versions import CONTENT_KEY, find_version, list_versions
 from modelyard.tracking.mlflow_types import ModelVersion
 from modelyard.tracking.store import Store
