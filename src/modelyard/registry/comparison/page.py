@@ -17,8 +17,8 @@ from modelyard.plots.contact_sheet import show_share
 from modelyard.plots.thumbnails import embed_pixels, make_thumbnail
 from modelyard.registry.comparison.columns import Columns
 from modelyard.registry.comparison.comparison import Comparison, Disagreement, SameImages, Side
+from modelyard.registry.comparison.splits import TEST_SPLIT
 from modelyard.registry.comparison.templates import open_templates
-from modelyard.registry.comparison.test_split import TEST_SPLIT
 from modelyard.registry.comparison.words import (
     give_verdict,
     join,
@@ -27,7 +27,7 @@ from modelyard.registry.comparison.words import (
     show_value,
 )
 from modelyard.registry.evidence import Evidence
-from modelyard.registry.settings import show_setting
+from modelyard.registry.parameter_words import show_setting
 
 TEMPLATE = "page.html"
 # Nobody looks through ten thousand pictures, and JSON has them all.

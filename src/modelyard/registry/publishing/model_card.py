@@ -10,10 +10,10 @@ from modelyard.evaluation.measures.classification import wilson_interval
 from modelyard.inference.plain_text import escape
 from modelyard.metrics import CATALOGUE
 from modelyard.plots.contact_sheet import show_share
+from modelyard.registry.parameter_words import show_setting
 from modelyard.registry.publishing.headline import write_headline
 from modelyard.registry.publishing.markdown import GAP, bullets, compress, table, words
 from modelyard.registry.publishing.publication import Publication
-from modelyard.registry.settings import show_setting
 
 TEMPLATE = "card.jinja"
 # The files that an evaluation may leave, and what they show.

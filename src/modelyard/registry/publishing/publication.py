@@ -13,7 +13,7 @@ from modelyard.params import Card, Gate, Params
 from modelyard.params.catalogue import Entry, list_entries
 from modelyard.registry.champions.precision import PrecisionChoice, weigh_int8
 from modelyard.tracking.lineage import digest
-from modelyard.tracking.runs import Dataset
+from modelyard.tracking.runs import LoggedDataset
 
 Role: TypeAlias = Literal["trained", "imported"]
 
@@ -24,7 +24,7 @@ class Publication:
 
     bundle: Bundle
     metrics: Mapping[str, float]  # flat, as MLflow names them: {"test/accuracy": 0.992}
-    dataset: Dataset  # what the metrics were measured on
+    dataset: LoggedDataset  # what the metrics were measured on
     report: Path  # the folder with the evaluation's pictures and tables
     network: Path | None  # the `.keras` file, for models trained here
     params_digest: str  # of the parameters that an imported bundle was made with
@@ -67,7 +67,7 @@ def read_publications(
             Publication(
                 bundle,
                 measured[folder.name],
-                Dataset(**facts["dataset"]),
+                LoggedDataset(**facts["dataset"]),
                 report,
                 network if network.is_file() else None,
                 params_digest=_digest_import(params),

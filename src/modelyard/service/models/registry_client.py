@@ -19,8 +19,8 @@ from modelyard.service.models.registry_state import (
 )
 from modelyard.tracking.address import database_file, reach_server
 from modelyard.tracking.calls import ask
+from modelyard.tracking.environment import PATIENCE, QUIET, set_defaults
 from modelyard.tracking.mlflow_types import MlflowClient, ModelVersion
-from modelyard.tracking.tuning import PATIENCE, QUIET, set_defaults
 
 
 class RegistryClient:

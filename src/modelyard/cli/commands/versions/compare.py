@@ -25,8 +25,8 @@ def run(given: argparse.Namespace) -> None:
     """Print the comparison."""
     from modelyard.registry.comparison.comparison import compare
     from modelyard.registry.comparison.page import draw_page
+    from modelyard.registry.comparison.splits import find_test_split
     from modelyard.registry.comparison.table import draw_table
-    from modelyard.registry.comparison.test_split import find_test_split
     from modelyard.registry.evidence import read_evidence
     from modelyard.registry.versions import find_version
     from modelyard.tracking.store import open_store
