@@ -26,8 +26,8 @@ from modelyard.evaluation.reports import Predictions, write_predictions
 from modelyard.nesting import flatten
 from modelyard.registry.champions.decisions import Decision, Kind
 from modelyard.registry.champions.history import History
+from modelyard.tracking.environment import QUIET
 from modelyard.tracking.store import Store
-from modelyard.tracking.tuning import QUIET
 
 IMAGES, DECISIONS, NAME, PAGE = 10_000, 100, "mnist", "page.html"
 CLASSES, DIGEST = tuple("0123456789"), "d" * 64

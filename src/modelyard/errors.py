@@ -28,3 +28,8 @@ def named(origin: str) -> Iterator[None]:
         yield
     except ModelyardError as error:
         raise ModelyardError(f"{origin}: {error}") from error
+
+
+def first_line(error: BaseException) -> str:
+    """Return the first line of an error's message, or what it is called if it has none."""
+    return next(iter(str(error).splitlines()), "") or type(error).__name__

@@ -3,7 +3,7 @@
 import errno
 import sys
 
-from modelyard.errors import ModelyardError
+from modelyard.errors import ModelyardError, first_line
 from modelyard.inference.bundle import BundleError
 from modelyard.inference.plain_text import escape
 
@@ -23,7 +23,7 @@ def explain(error: BaseException) -> str | None:
     if isinstance(error, (ModelyardError, BundleError)):
         return escape(str(error), "\n")
     if type(error).__module__.split(".")[0] in STORES:
-        reason = escape(shorten(next(iter(str(error).splitlines()), "") or type(error).__name__))
+        reason = escape(shorten(first_line(error)))
         # Even reading writes SQLite's log beside the file.
         closed = "readonly database" in reason or "unable to open database" in reason
         cure = "make its file and folder writable" if closed else "check the store"

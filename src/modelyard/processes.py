@@ -1,7 +1,9 @@
 """Processes of this machine."""
 
 import os
+import signal
 import sys
+import threading
 from pathlib import Path
 
 
@@ -27,3 +29,20 @@ def own_environment() -> dict[str, str]:
     """
     folders = (str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath))
     return {**os.environ, "PATH": os.pathsep.join(folders)}
+
+
+def end_with_parent() -> None:
+    """Make this process, which `multiprocessing` started, end with its parent, however that ends.
+
+    Ctrl-C is left to the parent, because it reaches every process of a terminal.
+    """
+    from multiprocessing import parent_process
+
+    def follow() -> None:
+        # Nothing else tells a process that its parent was killed.
+        if parent := parent_process():
+            parent.join()
+            os._exit(1)
+
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=follow, daemon=True).start()

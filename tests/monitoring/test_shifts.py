@@ -9,7 +9,8 @@ import pytest
 
 from live_answers import NOON, Answered, blur, home_writers, invert, make_rows, make_table, other_writers
 from modelyard.inference.input_figures import FIGURES
-from modelyard.monitoring.findings import Finding, Measured, Verdict, ask, judge
+from modelyard.monitoring.findings import Finding, Verdict, ask, judge
+from modelyard.monitoring.measured import Measured
 from modelyard.monitoring.tallies import Tally, count_rows
 from modelyard.params import Monitor, Params
 
@@ -27,17 +28,20 @@ def take_live() -> Answered:
     return home_writers().take(np.arange(REFERENCE, REFERENCE + LIVE))
 
 
+def measure(before: Answered) -> Measured:
+    accuracy = float((before.probabilities.argmax(axis=1) == before.labels).mean())
+    return Measured(before.reference(), accuracy)
+
+
 def look(live: Answered, monitor: Monitor, labelled: bool = True) -> dict[str, Finding]:
     """Return the findings of live answers beside the first 2,000 of the writers that the network knows."""
     before = home_writers().take(np.arange(REFERENCE))
-    right = int((before.probabilities.argmax(axis=1) == before.labels).sum())
-    measured = Measured(before.reference(), right)
-    grids, tally = measured.make_grids(), Tally()
+    measured, tally = measure(before), Tally()
     truths = [str(label) if labelled else None for label in live.labels]
     table = make_table(make_rows(live))
-    for _, _, counted in count_rows(table, truths, timedelta(hours=1), lambda _: grids, 5):
+    for _, _, counted in count_rows(table, truths, timedelta(hours=1), lambda _: measured.grids, 5):
         tally.add(counted, 5)
-    findings = judge(list(ask(tally, measured, grids, monitor)), monitor.false_alarms)
+    findings = judge(list(ask(tally, measured, monitor)), monitor.false_alarms)
     return {finding.subject: finding for finding in findings}
 
 
@@ -104,10 +108,9 @@ def draw_alarms(monitor: Monitor, draws: int) -> int:
     for _ in range(draws):
         order = RANDOM.permutation(len(known.labels))
         before, live = known.take(order[:REFERENCE]), known.take(order[REFERENCE : REFERENCE + LIVE])
-        right = int((before.probabilities.argmax(axis=1) == before.labels).sum())
-        measured = Measured(before.reference(), right)
+        measured = measure(before)
         tally = tally_of(live, measured)
-        findings = judge(list(ask(tally, measured, measured.make_grids(), monitor)), monitor.false_alarms)
+        findings = judge(list(ask(tally, measured, monitor)), monitor.false_alarms)
         count += any(finding.verdict is Verdict.ALARM for finding in findings)
     return count
 
@@ -119,8 +122,7 @@ def tally_of(live: Answered, measured: Measured) -> Tally:
     columns |= dict(zip(("mean", "spread", "ink", "saturated", "edges"), live.figures.T, strict=True))
     tally = Tally(len(answers), len(answers), int((answers == live.labels).sum()))
     tally.labels.update(map(str, answers.tolist()))
-    grids = measured.make_grids()
-    tally.cells = {name: grids[name].count(values) for name, values in columns.items()}
+    tally.cells = {name: measured.grids[name].count(values) for name, values in columns.items()}
     return tally
 
 
@@ -144,7 +146,7 @@ def test_without_correction_such_draws_would_raise_alarms(monitor: Monitor, monk
 def test_answers_are_counted_alike_in_one_table_and_in_parts(monitor: Monitor) -> None:
     live = take_live()
     measured = Measured(live.reference(), None)
-    grids = measured.make_grids()
+    grids = measured.grids
     rows = make_rows(live)
     truths = ["7"] * len(rows)
     parts: dict[Any, Tally] = {}

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from modelyard.registry.bundle_artifacts import ArtifactError, bring_bundle, find_bundle
+from modelyard.registry.artifact_files import ArtifactError
+from modelyard.registry.bundle_artifacts import bring_bundle, find_bundle
 from small_registry import make_bundle
 
 BOMB = "a: &a [x]\n" + "\n".join(

@@ -14,11 +14,8 @@ from mlflow.entities import Metric
 from evaluated_registry import CLASSES, PICTURES, RIGHT, EvaluatedRegistry
 from modelyard.errors import ModelyardError
 from modelyard.evaluation.reports import Predictions, write_predictions
-from modelyard.registry.evidence import (
-    Evidence,
-    read_evidence,
-    read_kept_predictions,
-)
+from modelyard.registry.evidence import Evidence, read_evidence
+from modelyard.registry.kept_files import read_kept_predictions
 from modelyard.registry.versions import find_version
 
 WRONG = (1, *RIGHT[1:])

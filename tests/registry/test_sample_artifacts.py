@@ -6,7 +6,7 @@ from pathlib import Path
 import mlflow
 import pytest
 
-from modelyard.registry.bundle_artifacts import ArtifactError
+from modelyard.registry.artifact_files import ArtifactError
 from modelyard.registry.sample_artifacts import MOST, MOST_BYTES, read_samples
 from tflite_models import draw_band, encode
 from tracking_server import TrackingServer

@@ -25,9 +25,9 @@ from modelyard.registry.versions import PUBLISHED, list_versions
 from modelyard.service.models.local_copy import LocalCopy
 from modelyard.service.models.models import Models
 from modelyard.service.models.registry_database import open_source
-from modelyard.tracking.runs import Dataset, log_dataset
+from modelyard.tracking.environment import QUIET
+from modelyard.tracking.runs import LoggedDataset, log_dataset
 from modelyard.tracking.store import Store, open_store
-from modelyard.tracking.tuning import QUIET
 from small_registry import make_bundle
 from team_clients import MARKS
 from team_server import SECRETS, TeamServer, run_team_server
@@ -94,7 +94,7 @@ def test_a_dataset_that_eight_runs_bring_at_once_is_kept_with_each(store: Store)
     """PostgreSQL lets one of them insert its row."""
     experiment = store.client.create_experiment("datasets")
     runs = [store.client.create_run(experiment).info.run_id for _ in range(8)]
-    datasets = [Dataset(f"set {number}", "d" * 64, "https://example.org", 10) for number in range(3)]
+    datasets = [LoggedDataset(f"set {number}", "d" * 64, "https://example.org", 10) for number in range(3)]
     start = Barrier(8, timeout=20)
 
     def log(run: str) -> int:

@@ -26,7 +26,12 @@ def test_a_server_that_does_not_answer_is_not_taken_for_a_damaged_version(
         read_facts(Store(None, uri), describe("mlflow-artifacts:/models/m-1/artifacts"))  # type: ignore[arg-type]
 
 
-def test_a_file_that_is_none_of_modelyards_is_told(tmp_path: Any) -> None:
-    (tmp_path / FACTS).write_text("[1]")
-    with pytest.raises(ModelyardError, match=r"expected a version\.json with names and values, got Attrib"):
+@pytest.mark.parametrize(
+    ("content", "found"),
+    [("[1]", "AttributeError"), ("{", "JSONDecodeError"), (f'{{"a": "{"b" * 200_000}"}}', "ValueError")],
+    ids=["a list", "cut off", "too large"],
+)
+def test_a_file_that_is_none_of_modelyards_is_told(tmp_path: Any, content: str, found: str) -> None:
+    (tmp_path / FACTS).write_text(content)
+    with pytest.raises(ModelyardError, match=rf"expected a version\.json with names and values, got {found}"):
         read_facts(Store(None, ""), describe(tmp_path.as_uri()))  # type: ignore[arg-type]

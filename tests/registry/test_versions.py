@@ -31,7 +31,8 @@ from modelyard.params.published import Limit
 from modelyard.registry.artifacts import fetch_bundle, fetch_network
 from modelyard.registry.champions.decisions import Kind
 from modelyard.registry.champions.history import History
-from modelyard.registry.evidence import read_evidence, read_kept_predictions
+from modelyard.registry.evidence import read_evidence
+from modelyard.registry.kept_files import read_kept_predictions
 from modelyard.registry.pruning import prune_version
 from modelyard.registry.publishing.publication import Publication, Role, read_publications
 from modelyard.registry.publishing.registration import publish, publishing

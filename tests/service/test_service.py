@@ -30,7 +30,6 @@ TEXTS = [base64.b64encode(file).decode() for file in FILES]
 PREDICT = "/models/mnist/predict"
 JSON = "application/json"
 MAX_BODY = 200_000
-STRANGE_SHOWN = "strange ?"
 TOKEN = "open-sesame!"  # noqa: S105  # the test's own
 
 
@@ -372,12 +371,12 @@ def test_what_cannot_be_written_or_has_no_end_is_told_all_the_same(tmp_path: Pat
     service = Service(tmp_path)
     [problem, *_, last] = problems = service.get("/readyz").json()["problems"]
     assert (len(problems), len(problem), last) == (21, 300, "and 980 more")
-    strange = {model["name"]: model for model in service.get("/models").json()}[STRANGE_SHOWN]
+    strange = {model["name"]: model for model in service.get("/models").json()}[STRANGE]
     [version] = strange["versions"]
-    assert (version["size_bytes"], version["metrics"]) == (None, {"loss": None})
+    assert (version["size_bytes"], version["metrics"]) == (None, {"right": 0.5})
     metrics = service.get("/metrics")
     assert metrics.status_code == 200
-    assert f'modelyard_version_loaded{{model="{STRANGE_SHOWN}",version="1"}} 1.0' in metrics.text
+    assert f'modelyard_version_loaded{{model="{STRANGE}",version="1"}} 1.0' in metrics.text
     service.stop()
 
 

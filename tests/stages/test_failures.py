@@ -9,7 +9,7 @@ import mlflow
 import pytest
 import sqlalchemy
 
-from modelyard.errors import ModelyardError, UsageError
+from modelyard.errors import ModelyardError, UsageError, first_line
 from modelyard.failures import explain
 from modelyard.inference.bundle import BundleError
 
@@ -38,6 +38,14 @@ from modelyard.inference.bundle import BundleError
 )
 def test_what_a_person_can_mend_is_one_line(error: Exception, line: str | None) -> None:
     assert explain(error) == line
+
+
+@pytest.mark.parametrize(
+    ("error", "line"),
+    [(OSError("no bread\nbake some"), "no bread"), (OSError(), "OSError"), (ValueError("\n"), "ValueError")],
+)
+def test_the_first_line_of_an_error_without_a_message_is_its_name(error: Exception, line: str) -> None:
+    assert first_line(error) == line
 
 
 def test_a_database_that_may_not_be_written_is_told_so(tmp_path: Path) -> None:

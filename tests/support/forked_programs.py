@@ -20,7 +20,7 @@ import tempfile
 from typing import IO, Any
 
 from modelyard.imports import left_out, without_collecting
-from modelyard.tracking.tuning import QUIET
+from modelyard.tracking.environment import QUIET
 
 MLFLOW = ("mlflow", "mlflow.store.tracking.sqlalchemy_store", "mlflow.store.model_registry.sqlalchemy_store")
 TENSORFLOW = ("keras", "tensorflow", "mlflow", "optuna")

@@ -23,13 +23,13 @@ from modelyard.inference.decoding.images import Limits
 from modelyard.inference.predictor import Predictor
 from modelyard.service.models.loading import LoadObserver
 from modelyard.service.models.models import ServedVersion, Unavailable, UnknownModel
-from modelyard.service.models.registry_state import RegisteredVersion
+from modelyard.service.models.registry_state import RegisteredVersion, make_version
 from modelyard.service.recording.options import RecordingOptions
 from modelyard.service.server import serve
 from modelyard.service.settings import Settings
 
-# The name of a model of which the registry tells what cannot be written; the last of it is half a character.
-STRANGE = "strange \udcff"
+# The name of a model of which the registry tells what cannot be written.
+STRANGE = "strange"
 
 
 class FolderModels:
@@ -77,7 +77,8 @@ class FolderModels:
         """Its versions are loaded by the test itself."""
 
     def describe(self) -> list[dict[str, Any]]:
-        strange = {"loaded": True, "size_bytes": 10**400, "metrics": {"loss": math.nan}}
+        told = make_version(1, {"size_bytes": 10**400}, {"loss": math.nan, "\udcff": 1.0, "right": 0.5})
+        strange = {"loaded": True, "size_bytes": told.size_bytes, "metrics": told.metrics}
         return [
             {
                 "name": name,
@@ -99,7 +100,7 @@ class FolderModels:
 
     def problems(self) -> list[str]:
         if STRANGE in self._names():
-            return [f"{STRANGE} cannot be loaded from /an/endless/path" * 100] * 1000
+            return [f"{STRANGE} \udcff cannot be loaded from /an/endless/path" * 100] * 1000
         return ["broken@champion: version 1 cannot be loaded"] if "broken" in self._names() else []
 
     def _names(self) -> list[str]:
@@ -248,7 +249,9 @@ def main() -> None:
     folder, workers, slow_s, limits, recording, settings = json.loads(sys.argv[1])
     factory = functools.partial(FolderModels, Path(folder), slow_s, Limits(**limits))
     options = None if recording is None else RecordingOptions(**recording)
-    serve(factory, port=0, workers=workers, settings=Settings(**settings), recording=options)  # type: ignore[arg-type]
+    serve(
+        factory, host="127.0.0.1", port=0, workers=workers, settings=Settings(**settings), recording=options
+    )  # type: ignore[arg-type]
 
 
 if __name__ == "__main__":

@@ -28,7 +28,7 @@ from modelyard.registry.champions.promotion import promote
 from modelyard.registry.publishing.logged_model import model_arguments
 from modelyard.registry.publishing.publication import Publication
 from modelyard.registry.publishing.registration import publish
-from modelyard.tracking.runs import Dataset
+from modelyard.tracking.runs import LoggedDataset
 from modelyard.tracking.store import open_store, open_tracking
 
 # What each publishes: some what others publish at that moment, some alone.
@@ -45,7 +45,7 @@ METRICS = {
     "load_ms": 3.0,
     "size_bytes": 5000.0,
 }
-DATASET = Dataset("digits", "d" * 64, "https://example.org", 1000)
+DATASET = LoggedDataset("digits", "d" * 64, "https://example.org", 1000)
 T = TypeVar("T")
 
 

@@ -141,7 +141,8 @@ class PictureTable:
     ) -> Iterator[Chunk]:
         batches = self._file.iter_batches(rows, [group], self._columns, use_threads=False)
         # Batches may be smaller than asked for.
-        cells = (row for batch in batches for row in zip(*map(_list_cells, batch.columns), strict=True))
+        columns = ([column.to_pylist() for column in batch.columns] for batch in batches)
+        cells = (row for batch in columns for row in zip(*batch, strict=True))
         for place in count():
             some = list(islice(cells, rows))
             if not some:
@@ -150,10 +151,6 @@ class PictureTable:
                 first = start + place * rows
                 names = [str(row[-1]) if self._ids else str(first + at) for at, row in enumerate(some)]
                 yield Chunk(number + place, names, [_unwrap(row[0]) for row in some])
-
-
-def _list_cells(column: Any) -> list[Any]:
-    return list(column.to_pylist())
 
 
 def _unwrap(cell: Any) -> Any:

@@ -1,11 +1,8 @@
 """What a worker process does: it reads pictures and writes their answers, chunk by chunk."""
 
 import gc
-import multiprocessing
 import os
-import signal
 import stat
-import threading
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,6 +14,7 @@ from modelyard.inference.bundle import read_bundle
 from modelyard.inference.decoding.images import ImageError
 from modelyard.inference.predictor import Predictor
 from modelyard.inference.rows import answer_row
+from modelyard.processes import end_with_parent
 
 # Of files that are read before they are answered, so that a processor turns seldom from one to the other.
 AHEAD_BYTES = 4 << 20
@@ -42,16 +40,9 @@ class _Worker:
     """What a worker process holds."""
 
     def __init__(self, task: Task) -> None:
-        self._task = task
-        self._format: Format = choose_format(task.output)
+        self.task = task
+        self.format: Format = choose_format(task.output)
         self._predictor = Predictor(read_bundle(task.bundle), interpreters=1, threads=1)
-
-    def answer(self, chunk: Chunk) -> tuple[int, Part]:
-        """Write the answers of a chunk; return its number and its part."""
-        part = write_part(
-            self._task.parts, self._format, self._task.key, chunk.number, self.answer_all(chunk)
-        )
-        return chunk.number, part
 
     def answer_all(self, chunk: Chunk) -> list[Row]:
         """Return the answers of a chunk."""
@@ -133,23 +124,18 @@ _worker: _Worker
 def begin(task: Task) -> None:
     """Make this process a worker; it ends with the process that started it, however that ends."""
     global _worker
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    end_with_parent()
     _worker = _Worker(task)
     # Rows are many objects; those that live as long as the process are looked through for garbage no more.
     gc.freeze()
 
 
-def _end_with_parent() -> None:
-    parent = multiprocessing.parent_process()
-    assert parent is not None  # noqa: S101  # a worker is started by another process
-    parent.join()
-    os._exit(1)
-
-
 def answer(chunk: Chunk) -> tuple[int, Part]:
     """Write the answers of a chunk, in a worker process; return its number and its part."""
-    return _worker.answer(chunk)
+    task = _worker.task
+    return chunk.number, write_part(
+        task.parts, _worker.format, task.key, chunk.number, _worker.answer_all(chunk)
+    )
 
 
 def answer_all(chunk: Chunk) -> list[Row]:

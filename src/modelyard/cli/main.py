@@ -10,15 +10,7 @@ from typing import Any
 from modelyard.cli.arguments import add_command
 from modelyard.cli.commands import predict, relocate, serve, sweep
 from modelyard.cli.commands.live import collect, label, monitor, tables
-from modelyard.cli.commands.versions import (
-    compare,
-    history,
-    promote,
-    prune,
-    reconcile,
-    rollback,
-    verify,
-)
+from modelyard.cli.commands.versions import compare, history, promote, prune, reconcile, rollback, verify
 from modelyard.cli.output import say
 from modelyard.errors import UsageError
 from modelyard.failures import explain

@@ -1,14 +1,11 @@
 """A bundle asked about many pictures, by several processes where one would take long."""
 
-import os
-import signal
 import sys
-import threading
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import ExitStack
-from multiprocessing import get_context, parent_process
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, TypeAlias, TypeVar
 
@@ -23,6 +20,7 @@ from modelyard.inference.decoding.images import ImageError
 from modelyard.inference.predictor import Predictor
 from modelyard.inference.runtime.interpreters import ModelError
 from modelyard.inference.runtime.processors import count_processors
+from modelyard.processes import end_with_parent
 
 Files: TypeAlias = Pictures | Samples
 R = TypeVar("R")
@@ -71,19 +69,9 @@ _setting: Any = None
 
 def _set_up(ask: Ask[Any], folder: Path, files: Files) -> None:
     global _setting  # this process's own
-    # Ctrl-C reaches every process of a terminal; the first one ends the others.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    end_with_parent()
     # Two threads within a network are slower than two processes with one thread each, and answer the same.
     _setting = ask, Predictor(read_bundle(folder), interpreters=1, threads=1, limits=LIMITS), files
-    # Nothing else tells a process that the first one was killed.
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-
-
-def _end_with_parent() -> None:
-    parent = parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)
 
 
 def _ask_here(place: int) -> Any:

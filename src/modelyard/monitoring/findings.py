@@ -7,6 +7,7 @@ from enum import StrEnum
 import numpy as np
 
 from modelyard.evaluation.reference import SCORE, UNLIKENESS, Reference
+from modelyard.monitoring.measured import Measured
 from modelyard.monitoring.statistics import (
     Grid,
     compare_counts,
@@ -57,28 +58,11 @@ class Finding:
     verdict: Verdict = Verdict.TOO_FEW
 
 
-@dataclass(frozen=True)
-class Measured:
-    """What a version showed when it was evaluated: its reference, and on how many pictures it was right."""
-
-    reference: Reference
-    right: int | None  # None without labels
-    of: str = "test set"  # which pictures these are, in words
-
-    def make_grids(self) -> dict[str, Grid]:
-        """Return the grid of each sample."""
-        return {
-            name: Grid(sample, self.reference.images)
-            for name, sample in self.reference.samples.items()
-            if len(sample)
-        }
-
-
-def ask(tally: Tally, measured: Measured, grids: dict[str, Grid], monitor: Monitor) -> Iterator[Finding]:
+def ask(tally: Tally, measured: Measured, monitor: Monitor) -> Iterator[Finding]:
     """Yield a finding for each question that can be asked of a version, not corrected yet."""
     enough = min(tally.images, measured.reference.images) >= monitor.min_images
     yield _ask_labels(tally, measured.reference, monitor, enough)
-    for name, grid in grids.items():
+    for name, grid in measured.grids.items():
         yield _ask_values(name, tally, grid, monitor, enough)
     if measured.right is not None:
         yield _ask_accuracy(tally, measured.right, measured.reference.images, monitor)

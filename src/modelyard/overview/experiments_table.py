@@ -16,7 +16,7 @@ from modelyard.errors import ModelyardError
 from modelyard.failures import shorten
 from modelyard.inference.plain_text import escape
 from modelyard.metrics import find_metric
-from modelyard.registry.settings import show_setting
+from modelyard.registry.parameter_words import show_setting
 from modelyard.stages.experiments import compare_values
 
 # Each column's heading, and the metric that it shows.

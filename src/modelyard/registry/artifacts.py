@@ -7,7 +7,8 @@ from modelyard.errors import ModelyardError
 from modelyard.inference.bundle import Bundle, BundleError, is_content_key, read_bundle
 from modelyard.inference.plain_text import show
 from modelyard.inference.runtime.trial import try_bundle
-from modelyard.registry.bundle_artifacts import ArtifactError, bring_bundle
+from modelyard.registry.artifact_files import ArtifactError
+from modelyard.registry.bundle_artifacts import bring_bundle
 from modelyard.registry.versions import CONTENT_KEY, NETWORK_ARTIFACT, resolve_version
 from modelyard.tracking.mlflow_types import ModelVersion
 from modelyard.tracking.store import Store

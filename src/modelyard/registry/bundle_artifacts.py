@@ -8,26 +8,16 @@ import re
 import stat
 import tempfile
 from pathlib import Path, PurePosixPath
-from typing import Any
-from urllib.parse import unquote, urlsplit
 
-from modelyard.errors import ModelyardError
 from modelyard.inference.bundle_files import FILES, MOST_BYTES, BundleError, copy_files, open_file
 from modelyard.inference.plain_text import is_plain, show
+from modelyard.registry.artifact_files import ArtifactError, fetch_file, list_files, local_folder
 
 DESCRIPTION = "MLmodel"
 # MLflow's own files have 2 kB and ten brackets; parsing time grows with the square of the nesting depth.
 MOST_DESCRIPTION_BYTES = 20_000
 MOST_BRACKETS = 300
 NO_BUNDLE = "its MLmodel file names no bundle"
-
-
-class ArtifactError(ModelyardError):
-    """The artifacts of a version are missing or hold no bundle; `reason` says so without quoting them."""
-
-    def __init__(self, message: str, reason: str = "its artifacts cannot be fetched") -> None:
-        super().__init__(message)
-        self.reason = reason
 
 
 def bring_bundle(location: str, folder: Path | None, uri: str) -> Path:
@@ -84,17 +74,6 @@ def find_bundle(description: Path) -> str:
     return str(path)
 
 
-def local_folder(location: str) -> Path | None:
-    """Return the folder on this machine that a location names, else None."""
-    try:
-        parts = urlsplit(location)
-    except ValueError:
-        return None
-    if parts.scheme == "file" and parts.netloc in ("", "localhost"):
-        return Path(unquote(parts.path))
-    return Path(location) if not parts.scheme else None
-
-
 def _is_below(path: object) -> bool:
     """Return whether this is a relative path, safe in a URL too, that leads below its start."""
     if not isinstance(path, str) or not path or not is_plain(path) or re.search(r"[\\%?#:]", path):
@@ -121,16 +100,13 @@ def _download(location: str, folder: Path, uri: str) -> Path:
 
 
 def _fetch(location: str, most_bytes: dict[str, int], folder: Path, uri: str) -> None:
-    import mlflow
-
-    listed: Any = mlflow.artifacts.list_artifacts(artifact_uri=location, tracking_uri=uri)
-    sizes = {PurePosixPath(one.path).name: one.file_size for one in listed if not one.is_dir}
+    listed = list_files(location, uri)
     for name, most in most_bytes.items():
-        if name not in sizes:
+        if name not in listed or listed[name].is_dir:
             raise ArtifactError(f"its artifacts cannot be fetched: {name} is missing")
-        if (sizes[name] or 0) > most:
+        if (listed[name].file_size or 0) > most:
             raise ArtifactError(f"its artifacts cannot be fetched: {name} has more than {most} bytes")
-        mlflow.artifacts.download_artifacts(f"{location}/{name}", dst_path=str(folder), tracking_uri=uri)
+        fetch_file(location, name, folder, uri)
 
 
 def _make(folder: Path) -> Path:

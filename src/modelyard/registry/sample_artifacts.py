@@ -1,15 +1,18 @@
 """The sample pictures among a version's artifacts, which somebody else may have written."""
 
-import os
 import re
-import stat
 import tempfile
-from pathlib import Path, PurePosixPath
-from typing import Any
+from pathlib import Path
 
 from modelyard.inference.decoding.formats import find_format
 from modelyard.inference.plain_text import show
-from modelyard.registry.bundle_artifacts import ArtifactError, local_folder
+from modelyard.registry.artifact_files import (
+    ArtifactError,
+    fetch_file,
+    list_files,
+    local_folder,
+    read_regular,
+)
 
 # The folder beside MLmodel.
 SAMPLES = "samples"
@@ -42,18 +45,12 @@ def read_samples(location: str, uri: str) -> dict[str, bytes]:
 
 
 def _download(location: str, folder: Path, uri: str) -> None:
-    import mlflow
-
-    def browse(place: str) -> dict[str, Any]:
-        listed: Any = mlflow.artifacts.list_artifacts(artifact_uri=place, tracking_uri=uri)
-        return {PurePosixPath(one.path).name: one for one in listed}
-
-    if not (found := browse(location).get(SAMPLES)) or not found.is_dir:
+    if not (found := list_files(location, uri).get(SAMPLES)) or not found.is_dir:
         return
     place = f"{location}/{SAMPLES}"
-    for name, one in list(browse(place).items())[:MOST]:
+    for name, one in list(list_files(place, uri).items())[:MOST]:
         if _NAME.fullmatch(name) and not one.is_dir and (one.file_size or 0) <= MOST_BYTES:
-            mlflow.artifacts.download_artifacts(f"{place}/{name}", dst_path=str(folder), tracking_uri=uri)
+            fetch_file(place, name, folder, uri)
 
 
 def _read(folder: Path) -> dict[str, bytes]:
@@ -65,14 +62,8 @@ def _read(folder: Path) -> dict[str, bytes]:
 
 
 def _open(path: Path) -> bytes:
-    """Return a regular file's content; nothing of a link, a pipe, or a file that is too large."""
+    """Return a file's content; nothing of a link, a pipe, or a file that is too large."""
     try:
-        number = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOFOLLOW)
-    except OSError:
+        return read_regular(path, MOST_BYTES)
+    except (OSError, ValueError):
         return b""
-    about = os.fstat(number)
-    if not stat.S_ISREG(about.st_mode) or about.st_size > MOST_BYTES:
-        os.close(number)
-        return b""
-    with os.fdopen(number, "rb") as file:
-        return file.read()

@@ -5,12 +5,12 @@ Its tags are few, because people read them. Versions of older modelyards have th
 
 import json
 import tempfile
-from collections.abc import Mapping
-from pathlib import Path, PurePosixPath
+from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 from modelyard.errors import ModelyardError
-from modelyard.registry.bundle_artifacts import local_folder
+from modelyard.registry.artifact_files import fetch_file, list_files, local_folder, read_regular
 from modelyard.registry.versions import EVALUATED, EVALUATION, find_model_id, require_model_id
 from modelyard.tracking.calls import ask, is_unanswered
 from modelyard.tracking.mlflow_types import LoggedModel, MlflowClient, ModelVersion
@@ -84,24 +84,19 @@ def find_logged_model(store: Store, version: ModelVersion) -> LoggedModel | None
     return ask(store.client.get_logged_model, model_id) if model_id else None
 
 
+def latest_metrics(metrics: Iterable[Any]) -> dict[str, float]:
+    """Return metrics by their names; where one was logged more than once, its latest value counts."""
+    return {one.key: float(one.value) for one in sorted(metrics, key=lambda one: (one.timestamp, one.step))}
+
+
 def _read(location: str, uri: str) -> str:
     folder = local_folder(location)
     if folder is not None:
         path = folder / FACTS
-        return _read_file(path) if path.is_file() and not path.is_symlink() else ""
-    import mlflow
-
-    listed: Any = mlflow.artifacts.list_artifacts(artifact_uri=location, tracking_uri=uri)
-    if not any(PurePosixPath(one.path).name == FACTS for one in listed):
+        there = path.is_file() and not path.is_symlink()
+        return read_regular(path, MOST_BYTES).decode() if there else ""
+    if FACTS not in list_files(location, uri):
         return ""
     with tempfile.TemporaryDirectory(prefix="modelyard-") as target:
-        mlflow.artifacts.download_artifacts(f"{location}/{FACTS}", dst_path=target, tracking_uri=uri)
-        return _read_file(Path(target, FACTS))
-
-
-def _read_file(path: Path) -> str:
-    with path.open("rb") as file:
-        content = file.read(MOST_BYTES + 1)
-    if len(content) > MOST_BYTES:
-        raise ValueError(f"expected at most {MOST_BYTES} bytes")
-    return content.decode()
+        fetch_file(location, FACTS, Path(target), uri)
+        return read_regular(Path(target, FACTS), MOST_BYTES).decode()

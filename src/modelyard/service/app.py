@@ -1,18 +1,16 @@
 """The application: its routes, and what they share."""
 
-import functools
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from typing import Any
 
-import orjson
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.convertors import IntegerConvertor, register_url_convertor
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
@@ -23,19 +21,18 @@ from modelyard.service.http.connections.draining import Draining
 from modelyard.service.http.docs.documentation import make_documentation_routes
 from modelyard.service.http.front import Front
 from modelyard.service.http.metrics import Metrics
-from modelyard.service.information import Information, describe_models
-from modelyard.service.models.models import Models, ServedVersion
+from modelyard.service.http.refusals import Refusal, busy
+from modelyard.service.information import Information
+from modelyard.service.models.models import Models, ServedVersion, Unavailable, UnknownModel
 from modelyard.service.page.routes import PAGE, make_page_routes
+from modelyard.service.protocols.dialect import Dialect
 from modelyard.service.protocols.feedback import PATH as FEEDBACK_PATH
 from modelyard.service.protocols.feedback import Feedback
 from modelyard.service.protocols.mlflow import MlflowDialect
-from modelyard.service.protocols.open_inference import (
-    PLACES,
-    OpenInferenceDialect,
-    make_open_inference_routes,
-)
-from modelyard.service.protocols.own import JSON, OwnDialect
-from modelyard.service.protocols.predictions import Choose, Dialect, Predictions
+from modelyard.service.protocols.open_inference import PLACES, OpenInferenceDialect
+from modelyard.service.protocols.open_inference_routes import make_open_inference_routes
+from modelyard.service.protocols.own import OwnDialect
+from modelyard.service.protocols.predictions import Choose, Predictions
 from modelyard.service.recording.options import RecordingOptions
 from modelyard.service.recording.recording import Recording
 from modelyard.service.settings import Settings
@@ -54,12 +51,12 @@ register_url_convertor("version", VersionConvertor())
 
 
 def create_app(
-    models: Models,
+    models_factory: Callable[[], Models],
     settings: Settings,
-    arrivals: Arrivals | None = None,
-    recording: RecordingOptions | None = None,
+    arrivals: Arrivals,
+    recording: RecordingOptions | None,
 ) -> ASGIApp:
-    """Make the application, which starts and stops the models with itself.
+    """Make the application of one process, which starts and stops its models with itself.
 
     Clients among the `arrivals` at the port are accepted before it is closed. What is answered is recorded,
     if there are options for that.
@@ -67,34 +64,43 @@ def create_app(
     Raises:
         ModelyardError: the place of the record cannot be opened.
     """
+    models = models_factory()
     admission = Admission(settings.max_concurrent, settings.max_queued)
     loading = ThreadPoolExecutor(LOADERS, thread_name_prefix="load")
     log, draining = AccessLog(), Draining(settings.drain_s, arrivals)
-    record: Recording | None = None
-
-    def problems() -> list[str]:
-        return models.problems() + (record.problems() if record else [])
-
-    metrics = Metrics(functools.partial(describe_models, models), problems)
-    if recording is not None:
-        record = Recording(recording, models, metrics.own, settings.token)
-    models.observe_loads(metrics.count_load)
-    information = Information(models, settings, metrics, draining, problems)
+    metrics, record = _make_metrics(models, settings, recording)
+    information = Information(models, settings, metrics, draining)
     closing = [admission.close, lambda: loading.shutdown(wait=False)]
     app = Starlette(
         routes=[
             *_make_answering_routes(models, settings, admission, loading, record),
-            *make_open_inference_routes(models, settings.deadline_s),
+            *make_open_inference_routes(models),
             *information.make_routes(records=record is not None),
             *make_documentation_routes(),
             *make_page_routes(),
         ],
         lifespan=_lifespan(models, log, draining, record, closing),
-        exception_handlers={HTTPException: _refuse},
+        exception_handlers={HTTPException: _refuse, UnknownModel: _explain, Unavailable: _explain},
     )
     # A redirect would lead to whatever host the client names.
     app.router.redirect_slashes = False
     return Front(app, settings, metrics, log, draining, without_token=PAGE)
+
+
+def _make_metrics(
+    models: Models, settings: Settings, recording: RecordingOptions | None
+) -> tuple[Metrics, Recording | None]:
+    """Return the metrics of the models, and the record, which adds its own to them."""
+    record: Recording | None = None
+
+    def problems() -> list[str]:
+        return models.problems() + (record.problems() if record else [])
+
+    metrics = Metrics(models.describe, problems)
+    models.observe_loads(metrics.count_load)
+    if recording is not None:
+        record = Recording(recording, models, metrics.own, settings.token)
+    return metrics, record
 
 
 def _make_answering_routes(
@@ -112,7 +118,7 @@ def _make_answering_routes(
 
     own = OwnDialect()
     routes = [
-        answer("/models/{name}/predict", own, _choose_champion, at_once=True),
+        answer("/models/{name}/predict", own, _choose_named, at_once=True),
         answer("/invocations", MlflowDialect(), _choose_default, at_once=True),
         answer("/models/{name}/versions/{version:version}/predict", own, _choose_named),
         answer("/models/{name}/aliases/{alias}/predict", own, _choose_named),
@@ -124,12 +130,8 @@ def _make_answering_routes(
     return routes
 
 
-def _choose_champion(models: Models, path: dict[str, Any]) -> ServedVersion:
-    return models.get(path["name"])
-
-
 def _choose_named(models: Models, path: dict[str, Any]) -> ServedVersion:
-    """Choose by name, and by version or alias."""
+    """Choose the champion, or by version or alias."""
     return models.get(**path)
 
 
@@ -170,4 +172,10 @@ async def _refuse(request: Request, error: Exception) -> Response:  # noqa: ARG0
     if "Allow" in headers:
         # Starlette names the methods in the order of a set.
         headers["Allow"] = ", ".join(sorted(headers["Allow"].split(", ")))
-    return Response(orjson.dumps({"error": error.detail}), error.status_code, headers, JSON)
+    return JSONResponse({"error": error.detail}, error.status_code, headers)
+
+
+async def _explain(request: Request, error: Exception) -> Response:  # noqa: ARG001
+    """Answer a question about a model that is not there, or not now."""
+    refusal = busy(str(error)) if isinstance(error, Unavailable) else Refusal(404, str(error))
+    return JSONResponse({"error": refusal.message}, refusal.status, refusal.headers)

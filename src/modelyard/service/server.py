@@ -23,7 +23,6 @@ from modelyard.service.models.models import Models
 from modelyard.service.recording.options import RecordingOptions
 from modelyard.service.settings import Settings
 
-LOOPBACK = "127.0.0.1"
 # Connections that wait to be accepted.
 BACKLOG = 2048
 # Constant headers cost next to nothing.
@@ -34,11 +33,11 @@ _PAUSE_S = 0.02
 def serve(
     models_factory: Callable[[], Models],
     *,
-    host: str = LOOPBACK,
-    port: int = 8080,
-    workers: int = 1,
-    settings: Settings | None = None,
-    recording: RecordingOptions | None = None,
+    host: str,
+    port: int,
+    workers: int,
+    settings: Settings,
+    recording: RecordingOptions | None,
 ) -> None:
     """Serve until SIGTERM or SIGINT; requests inside are still answered.
 
@@ -49,13 +48,12 @@ def serve(
     Raises:
         ModelyardError: the port is not available, or the service does not start.
     """
-    settings = settings or Settings()
     listening = _listen(host, port)
     address = f"[{host}]" if ":" in host else host
     print(f"modelyard serves on http://{address}:{listening.getsockname()[1]}", file=sys.stderr, flush=True)
     with _share_metrics(workers):
         arrivals = Arrivals(listening, shared=workers > 1)
-        application = functools.partial(build, models_factory, settings, arrivals, recording)
+        application = functools.partial(create_app, models_factory, settings, arrivals, recording)
         config = _configure(application, settings, workers)
         if workers > 1:
             _Processes(config, listening, settings.drain_s).run()
@@ -102,16 +100,6 @@ def _configure(application: Callable[[], ASGIApp], settings: Settings, workers: 
         headers=SENT_ALONG,
         timeout_graceful_shutdown=int(settings.deadline_s) + 1,
     )
-
-
-def build(
-    models_factory: Callable[[], Models],
-    settings: Settings,
-    arrivals: Arrivals,
-    recording: RecordingOptions | None = None,
-) -> ASGIApp:
-    """Make the application of one process."""
-    return create_app(models_factory(), settings, arrivals=arrivals, recording=recording)
 
 
 def _listen(host: str, port: int) -> socket.socket:

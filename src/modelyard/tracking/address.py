@@ -5,7 +5,7 @@ A database has its artifacts in a folder beside it.
 
 import os
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
+from urllib.parse import urlsplit
 
 from modelyard.errors import ModelyardError
 from modelyard.repository import find_root
@@ -32,17 +32,6 @@ def database_file(uri: str) -> Path | None:
     if not uri.startswith("sqlite:///"):
         return None
     return Path(uri.removeprefix("sqlite:///").split("?")[0])
-
-
-def find_former_folder(database: Path, location: str) -> Path | None:
-    """Return the folder that a database and its artifacts lay in when an experiment got its location.
-
-    None if they still lie there, or the artifacts never lay beside the database, as those of a server.
-    """
-    artifacts = Path(unquote(urlsplit(location).path))
-    if artifacts.name != ARTIFACTS or not database.with_name(ARTIFACTS).is_dir():
-        return None
-    return None if artifacts.parent.resolve() == database.parent.resolve() else artifacts.parent
 
 
 def reach_server(uri: str) -> None:

@@ -7,9 +7,10 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
 from modelyard.errors import ModelyardError
-from modelyard.tracking.address import ARTIFACTS, SQLITE_TIMEOUT_S, database_file, find_former_folder
+from modelyard.tracking.address import ARTIFACTS, SQLITE_TIMEOUT_S, database_file
 
 LOCATIONS = (
     ("experiments", "artifact_location"),
@@ -21,6 +22,17 @@ LOCATIONS = (
 )
 # MLflow puts the experiment Default into the second.
 FOLDERS = (ARTIFACTS, "mlruns")
+
+
+def find_former_folder(database: Path, location: str) -> Path | None:
+    """Return the folder that a database and its artifacts lay in when an experiment got its location.
+
+    None if they still lie there, or the artifacts never lay beside the database, as those of a server.
+    """
+    artifacts = Path(unquote(urlsplit(location).path))
+    if artifacts.name != ARTIFACTS or not database.with_name(ARTIFACTS).is_dir():
+        return None
+    return None if artifacts.parent.resolve() == database.parent.resolve() else artifacts.parent
 
 
 def find_former_folders(uri: str) -> list[Path]:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from modelyard.failures import warn
-from modelyard.images.dataset import Dataset as Record
+from modelyard.images.dataset import Dataset
 from modelyard.images.examples import Examples
 from modelyard.nesting import flatten
 from modelyard.params import Params
@@ -26,7 +26,7 @@ MOST_METRICS = 1000
 
 
 @dataclass(frozen=True)
-class Dataset:
+class LoggedDataset:
     """A dataset as MLflow lists it beside a run."""
 
     name: str
@@ -47,7 +47,7 @@ class RunDescription:
     name: str
     params: Mapping[str, str]
     tags: Mapping[str, str]
-    dataset: Dataset
+    dataset: LoggedDataset
 
     @property
     def identity(self) -> str:
@@ -57,7 +57,7 @@ class RunDescription:
     @classmethod
     def from_plain(cls, values: dict[str, Any]) -> "RunDescription":
         """Return the description that `asdict` turned into plain values."""
-        return cls(**{**values, "dataset": Dataset(**values["dataset"])})
+        return cls(**{**values, "dataset": LoggedDataset(**values["dataset"])})
 
 
 class TrainingRun:
@@ -100,7 +100,7 @@ class TrainingRun:
 
 
 def describe_training(
-    params: Params, training: Examples, dataset: Record, lineage: Mapping[str, str] | None = None
+    params: Params, training: Examples, dataset: Dataset, lineage: Mapping[str, str] | None = None
 ) -> RunDescription:
     """Describe a training: its parameters, its code, its data.
 
@@ -121,7 +121,7 @@ def describe_training(
             "source": dataset.source,
             "licence": dataset.licence,
         },
-        dataset=Dataset(dataset.name, data, dataset.source, len(training)),
+        dataset=LoggedDataset(dataset.name, data, dataset.source, len(training)),
     )
 
 
@@ -187,7 +187,7 @@ def log_metrics(client: MlflowClient, run_id: str, metrics: Sequence[Any]) -> No
         client.log_batch(run_id, metrics=metrics[start : start + MOST_METRICS])
 
 
-def log_dataset(client: MlflowClient, run_id: str, dataset: Dataset, context: str) -> None:
+def log_dataset(client: MlflowClient, run_id: str, dataset: LoggedDataset, context: str) -> None:
     """List a dataset among a run's inputs; `context` is training or evaluation."""
     from mlflow.entities import Dataset as DatasetEntity
     from mlflow.entities import DatasetInput, InputTag

@@ -5,17 +5,12 @@ from dataclasses import dataclass
 
 from modelyard.errors import ModelyardError
 from modelyard.imports import without_collecting
-from modelyard.tracking.address import (
-    ARTIFACTS,
-    database_file,
-    find_former_folder,
-    reach_server,
-    tracking_uri,
-)
+from modelyard.tracking.address import ARTIFACTS, database_file, reach_server, tracking_uri
 from modelyard.tracking.calls import EXISTS, READ_ONLY, ask
 from modelyard.tracking.database import check_tables, first_use
+from modelyard.tracking.environment import PATIENCE, QUIET, set_defaults
 from modelyard.tracking.mlflow_types import MlflowClient
-from modelyard.tracking.tuning import PATIENCE, QUIET, set_defaults
+from modelyard.tracking.relocation import find_former_folder
 
 # MLflow's tag for what a page shows as its description.
 NOTE = "mlflow.note.content"

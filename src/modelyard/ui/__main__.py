@@ -7,14 +7,15 @@ import socket
 import subprocess
 import sys
 import threading
+import webbrowser
 from collections.abc import Iterable
 
 from modelyard.errors import ModelyardError
 from modelyard.params import load_params
 from modelyard.processes import own_environment
+from modelyard.tracking.environment import QUIET
 from modelyard.tracking.store import ABOUT_RUNS, NOTE, Tracking, open_tracking
-from modelyard.tracking.tuning import QUIET
-from modelyard.ui.browser import has_screen, open_page, wait_for
+from modelyard.ui.browser import has_screen, wait_for
 from modelyard.ui.older_runs import complete_pages
 from modelyard.ui.view import imported_versions, store_view, trained_versions, view_link
 
@@ -112,7 +113,7 @@ def _show(server: str, link: str) -> None:
     if wait_for(server):
         print(link, flush=True)
         if has_screen(os.environ, sys.platform):
-            open_page(link)
+            webbrowser.open(link)
 
 
 if __name__ == "__main__":

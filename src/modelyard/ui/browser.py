@@ -2,7 +2,6 @@
 
 import contextlib
 import time
-import webbrowser
 from collections.abc import Mapping
 
 # If one of these is set, nobody looks at this machine's screen.
@@ -30,8 +29,3 @@ def wait_for(server: str) -> bool:
                 return True
         time.sleep(0.3)
     return False
-
-
-def open_page(link: str) -> None:
-    """Open a link in the person's browser."""
-    webbrowser.open(link)

@@ -3,7 +3,7 @@
 import tempfile
 from pathlib import Path
 
-from modelyard.errors import ModelyardError
+from modelyard.errors import ModelyardError, first_line
 from modelyard.failures import warn
 from modelyard.registry.artifacts import fetch_bundle
 from modelyard.registry.evidence import read_evidence
@@ -24,7 +24,7 @@ def complete_pages(tracking: Tracking) -> None:
             for version in _find_versions(tracking, run):
                 _complete(tracking, version, run.info.run_id)
         except (ModelyardError, MlflowException, OSError) as error:
-            warn(f"the charts lack the run {run.info.run_name!r}: {str(error).splitlines()[0]}")
+            warn(f"the charts lack the run {run.info.run_name!r}: {first_line(error)}")
 
 
 def _find_versions(tracking: Tracking, run: Run) -> list[ModelVersion]:

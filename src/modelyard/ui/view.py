@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from modelyard.errors import first_line
 from modelyard.failures import warn
 from modelyard.registry.publishing.run_page import ERROR, ERRORS, LATENCY, SAME, SIZE
 from modelyard.tracking.mlflow_types import MlflowClient
@@ -95,7 +96,7 @@ def store_view(client: MlflowClient, experiment_id: str, view: View) -> bool:
     try:
         client.set_experiment_tag(experiment_id, view.tag, json.dumps(stored))
     except MlflowException as error:
-        reason = str(error).splitlines()[0]
+        reason = first_line(error)
         warn(f"the view {view.name!r} could not be stored, so all charts are shown: {reason}")
         return False
     return True

@@ -1,7 +1,8 @@
 """The gate: every rule is asked and told with its numbers, and what is not known fails."""
 
 from datetime import UTC, datetime
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 from pydantic import ValidationError
@@ -9,6 +10,7 @@ from pydantic import ValidationError
 from modelyard.errors import ModelyardError
 from modelyard.evaluation.measures.paired import PairedTest, sign_test
 from modelyard.params import Gate
+from modelyard.registry.champions.beside import Beside
 from modelyard.registry.champions.decisions import RuleResult
 from modelyard.registry.champions.gate import ask_gate
 from modelyard.registry.evidence import Evidence
@@ -162,7 +164,7 @@ def test_what_cannot_be_compared_fails() -> None:
     def other_data() -> PairedTest:
         raise ModelyardError("expected two versions tested on the same images")
 
-    rule = ask_gate(with_drop(1.0), evidence(), lambda: None, other_data)[1]
+    rule = ask_gate(with_drop(1.0), evidence(), lambda: None, beside(compare=other_data))[1]
     assert (rule.passed, rule.found) == (False, "expected two versions tested on the same images")
 
 
@@ -188,20 +190,27 @@ def test_it_may_be_so_much_worse_than_the_champion_on_corrupted_pictures(
 ) -> None:
     gate = OPEN.model_copy(update={"max_robustness_drop": 0.02})
     versions = [evidence(metrics=robustness(*one) if one else {}) for one in (ours, theirs)]
-    rule = ask_gate(gate, versions[0], lambda: None, None, lambda: versions[1])[1]
+    rule = ask_gate(gate, versions[0], lambda: None, beside(champion=versions[1]))[1]
     assert (rule.rule, rule.passed) == ("max_robustness_drop", passed)
     assert rule.found.startswith(found)
 
 
 def test_without_a_champion_that_can_be_read_nothing_is_compared_on_corrupted_pictures() -> None:
-    def gone() -> Evidence:
-        raise ModelyardError("there is no version 1")
+    class Gone(SimpleNamespace):
+        @property
+        def champion(self) -> Evidence:
+            raise ModelyardError("there is no version 1")
 
     gate, ours = OPEN.model_copy(update={"max_robustness_drop": 0.0}), evidence(metrics=robustness(0.9, 150))
-    first = ask_gate(gate, ours, lambda: None, None, None)[1]
+    first = ask_gate(gate, ours, lambda: None, None)[1]
     assert (first.passed, first.found) == (True, "there is no champion yet")
-    lost = ask_gate(gate, ours, lambda: None, None, gone)[1]
+    lost = ask_gate(gate, ours, lambda: None, cast(Beside, Gone(compare_recent=lambda: None)))[1]
     assert (lost.passed, lost.found) == (False, "there is no version 1")
+
+
+def beside(**known: Any) -> Beside:
+    """Stand in for a comparison with the champion, without recent pictures."""
+    return cast(Beside, SimpleNamespace(compare_recent=lambda: None, **known))
 
 
 def robustness(mean: float, answers: int) -> dict[str, float]:
@@ -217,7 +226,7 @@ def limited(name: str, side: str, bound: Any) -> Gate:
 
 
 def compared(max_drop: float, test: PairedTest) -> RuleResult:
-    return ask_gate(with_drop(max_drop), evidence(), lambda: None, lambda: test)[1]
+    return ask_gate(with_drop(max_drop), evidence(), lambda: None, beside(compare=lambda: test))[1]
 
 
 def with_drop(max_drop: float) -> Gate:

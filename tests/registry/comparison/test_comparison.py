@@ -20,11 +20,11 @@ from modelyard.images.pictures import write_pictures
 from modelyard.registry.comparison.columns import Columns
 from modelyard.registry.comparison.comparison import Comparison, Measure, Setting, compare
 from modelyard.registry.comparison.page import draw_page
+from modelyard.registry.comparison.splits import find_test_split
 from modelyard.registry.comparison.table import draw_table
-from modelyard.registry.comparison.test_split import find_test_split
 from modelyard.registry.comparison.words import give_verdict, show_p_value, show_value
 from modelyard.registry.evidence import read_evidence
-from modelyard.registry.settings import show_setting
+from modelyard.registry.parameter_words import show_setting
 from modelyard.registry.versions import find_version
 from picture_folders import hold_files
 from tflite_models import encode

@@ -1,6 +1,8 @@
 """The models that are served: they follow a real registry, and go on when it fails them."""
 
 import gc
+import json
+import math
 import os
 import shutil
 import subprocess
@@ -20,12 +22,14 @@ import pytest
 import tflite_models
 from modelyard.inference.decoding.images import ImageError, Limits
 from modelyard.service.http.metrics import Metrics
-from modelyard.service.http.plain import shorten
+from modelyard.service.information import shorten
+from modelyard.service.models.description import describe_model
 from modelyard.service.models.local_copy import LocalCopy
+from modelyard.service.models.memory import Memory
 from modelyard.service.models.models import Models, ServedVersion, Unavailable, UnknownModel
 from modelyard.service.models.registry_client import RegistryClient
 from modelyard.service.models.registry_database import RegistryDatabase, open_source
-from modelyard.service.models.registry_state import RegistryState
+from modelyard.service.models.registry_state import TAGS, RegistryState, make_model, make_version
 from modelyard.tracking.address import database_file
 from mutated_models import crashing_model
 from small_registry import SEVEN, SmallRegistry, empty_database
@@ -583,7 +587,7 @@ def test_of_many_problems_the_first_are_told_and_the_others_counted(
     registry.point(registry.add())
     models = serve("mnist", *(f"missing-{number}" for number in range(30)), wait=False)
     wait_until(lambda: len(models.problems()) == 30, models)
-    *told, last = shorten(models.problems(), 20, 300)
+    *told, last = shorten(models.problems())
     assert (told[0], len(told), last) == ("missing-0 is not registered", 20, "and 10 more")
 
 
@@ -599,6 +603,20 @@ def test_tags_and_metrics_of_any_size_are_described_in_json_and_for_prometheus(
     assert len(orjson.dumps(models.describe())) < 2000
     rendered = Metrics(models.describe, models.problems).render()
     assert b'modelyard_version_loaded{model="mnist",version="1"} 1.0' in rendered
+
+
+@pytest.mark.parametrize(
+    "foreign", [math.nan, math.inf, 10**400, "\ud800", b"\xff", [1], "x" * 5000], ids=ascii
+)
+def test_what_json_cannot_hold_is_left_out_of_what_the_registry_says(foreign: Any) -> None:
+    key = str(foreign)
+    version = make_version("1", dict.fromkeys(TAGS, foreign), {"loss": foreign, key: foreign, "right": 0.5})
+    model = make_model("mnist", {"champion": "1", "best": foreign, key: "1"}, [version])
+    described = describe_model(model, Memory(0), None)
+    written = json.dumps(described, allow_nan=False, ensure_ascii=False).encode()
+    assert described["aliases"]["champion"] == described["versions"][0]["version"] == 1
+    assert described["versions"][0]["metrics"] == {"right": 0.5}
+    assert len(written) < 1000
 
 
 def test_a_local_model_that_is_cut_short_while_it_serves_goes_on_answering(

@@ -12,14 +12,14 @@ import pytest
 
 from modelyard.inference.bundle import read_bundle
 from modelyard.params import Params
-from modelyard.registry.bundle_artifacts import ArtifactError
+from modelyard.registry.artifact_files import ArtifactError
 from modelyard.registry.publishing.publication import Publication
 from modelyard.registry.publishing.registration import publish
 from modelyard.service.models.registry_client import RegistryClient
 from modelyard.service.models.registry_database import REVISIONS, open_source
 from modelyard.service.models.registry_state import RegistryState, SourceError
 from modelyard.tracking.address import database_file, tracking_uri
-from modelyard.tracking.runs import Dataset
+from modelyard.tracking.runs import LoggedDataset
 from modelyard.tracking.store import open_tracking
 from small_registry import SEVEN, SmallRegistry, leave_database, make_bundle
 
@@ -40,7 +40,7 @@ def test_a_published_version_is_described_and_downloaded(repository: Path, param
     bundle = make_bundle(repository / "bundle")
     (repository / "report/samples").mkdir(parents=True)
     (repository / "report/samples/00-label-7.png").write_bytes(SEVEN)
-    dataset = Dataset("digits", "d" * 64, "https://example.org", 67)
+    dataset = LoggedDataset("digits", "d" * 64, "https://example.org", 67)
     metrics = {
         "test/accuracy": 0.99,
         "test/accuracy_low": 0.98,
@@ -137,6 +137,16 @@ def test_without_names_all_that_modelyard_published_are_read(
     registry.client.create_registered_model("foreign")
     registry.client.create_model_version("foreign", "file:///nowhere")
     assert list(source.read([]).models) == ["colours", "mnist"]
+
+
+def test_a_name_that_cannot_be_shown_everywhere_is_left_out(
+    registry: SmallRegistry, source: RegistryClient
+) -> None:
+    registry.add()
+    registry.client.create_registered_model("strange \u202e")
+    registry.client.create_model_version("strange \u202e", "file:///nowhere", tags={"content_key": "0" * 64})
+    assert list(source.read([]).models) == ["mnist"]
+    assert source.read(["missing"]).others == ("mnist",)
 
 
 def test_a_missing_artifact_is_named(registry: SmallRegistry, source: RegistryClient, tmp_path: Path) -> None:

@@ -25,7 +25,6 @@ NEEDED = ("pyarrow", "tqdm")
 
 
 def add_arguments(command: argparse.ArgumentParser) -> None:
-    """Add the arguments of the command."""
     version = "such as mnist@champion, mnist@3, mnist@ with a run id, or models:/mnist/3"
     command.add_argument("version", metavar="VERSION", help=version)
     inputs = "folders and pictures, or one .parquet file"

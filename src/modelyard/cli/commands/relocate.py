@@ -11,7 +11,6 @@ from modelyard.cli.output import say, say_json
 
 
 def add_arguments(command: argparse.ArgumentParser) -> None:
-    """Add the arguments of the command."""
     add_json(command)
 
 

@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
 
 def add_arguments(command: argparse.ArgumentParser) -> None:
-    """Add the arguments of the command."""
     command.formatter_class = argparse.ArgumentDefaultsHelpFormatter
     # Two options have no default here: their help says what happens without them.
     unset = argparse.SUPPRESS

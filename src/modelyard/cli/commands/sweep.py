@@ -21,7 +21,6 @@ OPTIONS = {
 
 
 def add_arguments(command: argparse.ArgumentParser) -> None:
-    """Add the arguments of the command."""
     for key, (metavar, kind, meaning) in OPTIONS.items():
         option = f"--{key.replace('_', '-')}"
         command.add_argument(option, dest=key, type=kind, metavar=metavar, help=f"{meaning} (conf/sweep)")

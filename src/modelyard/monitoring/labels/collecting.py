@@ -118,8 +118,8 @@ def _find_labels(
 def _list_answers(
     place: Place, wish: Wish, truths: Truths, skipped: Skipped
 ) -> Iterator[tuple[str, str, int]]:
-    wanted = Wanted(wish.model, _COLUMNS, wish.since, wish.until)
-    for _, parts in read_days(place, ANSWERS, wanted, skipped):
+    wanted = Wanted(ANSWERS, wish.model, _COLUMNS, wish.since, wish.until)
+    for _, parts in read_days(place, wanted, skipped):
         for rows in parts:
             known = rows.filter(truths.know(rows)).to_pydict()
             yield from zip(known["sha256"], known["request_id"], known["index"], strict=True)

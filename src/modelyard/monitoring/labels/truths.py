@@ -56,7 +56,7 @@ class Truths:
 def read_truths(place: Place, model: str, until: datetime, skipped: Skipped) -> Truths:
     """Read all labels of a model; if one answer has several, the latest counts."""
     truths = Truths()
-    for _, parts in read_days(place, LABELS, Wanted(model, _COLUMNS, EPOCH, until), skipped):
+    for _, parts in read_days(place, Wanted(LABELS, model, _COLUMNS, EPOCH, until), skipped):
         for rows in parts:
             for time, request_id, index, sha256, label in zip(*rows.to_pydict().values(), strict=True):
                 known: dict[Any, tuple[datetime, str]] = truths.by_answer if request_id else truths.by_sha256

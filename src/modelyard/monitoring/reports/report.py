@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 from modelyard.errors import ModelyardError
 from modelyard.evaluation.measures.classification import wilson_interval
 from modelyard.evaluation.measures.intervals import Interval
-from modelyard.monitoring.findings import Finding, Measured, Verdict, ask, judge
+from modelyard.monitoring.findings import Finding, Verdict, ask, judge
 from modelyard.monitoring.labels.truths import Truths, read_truths
+from modelyard.monitoring.measured import Measured, read_measured
 from modelyard.monitoring.pairs import Pairs, pair_answers, slim_rows
 from modelyard.monitoring.statistics import Grid
 from modelyard.monitoring.tables.places import Place
@@ -18,7 +19,6 @@ from modelyard.monitoring.tables.schema import ANSWERS, SHADOW
 from modelyard.monitoring.tallies import COLUMNS, Answerer, Tally, count_rows
 from modelyard.params import Monitor
 from modelyard.registry.evidence import read_evidence
-from modelyard.registry.kept_reference import read_kept_reference
 from modelyard.registry.versions import find_version
 from modelyard.tracking.store import Store
 
@@ -59,7 +59,6 @@ class Section:
     answerer: Answerer
     measured: Measured | None
     note: str
-    grids: dict[str, Grid]
     total: Tally = field(default_factory=Tally)
     steps: dict[datetime, Tally] = field(default_factory=dict)
     findings: list[Finding] = field(default_factory=list)
@@ -138,8 +137,8 @@ def make_report(store: Store, place: Place, question: Question, monitor: Monitor
     skipped = Skipped()
     truths = read_truths(place, question.model, question.until, skipped)
     sections = _Sections(store, question, monitor)
-    wanted = Wanted(question.model, COLUMNS, question.since, question.until)
-    for _, parts in read_days(place, ANSWERS, wanted, skipped):
+    wanted = Wanted(ANSWERS, question.model, COLUMNS, question.since, question.until)
+    for _, parts in read_days(place, wanted, skipped):
         sections.count_day(parts, truths)
     ordered = sorted(sections.known.values(), key=lambda section: _order(section.answerer))
     _judge_sections(ordered, monitor)
@@ -153,7 +152,7 @@ class _Sections:
         self.known: dict[Answerer, Section] = {}
         self._store, self._question, self._least_sure = store, question, monitor.least_sure
         self._fewest = monitor.min_images
-        self._measured: dict[str, tuple[Measured | None, str, dict[str, Grid]]] = {}
+        self._measured: dict[str, tuple[Measured | None, str]] = {}
 
     def count_day(self, parts: Iterable["pyarrow.Table"], truths: Truths) -> None:
         """Count a day's rows; a shadow's are paired with the answers of the same day."""
@@ -183,35 +182,32 @@ class _Sections:
         return self.known[answerer]
 
     def _find_grids(self, version: str) -> dict[str, Grid]:
-        return self._find_measured(version)[2]
+        measured, _ = self._find_measured(version)
+        return measured.grids if measured else {}
 
-    def _find_measured(self, version: str) -> tuple[Measured | None, str, dict[str, Grid]]:
+    def _find_measured(self, version: str) -> tuple[Measured | None, str]:
+        """Return what a version showed when it was evaluated, and what is missing, in words."""
         if version not in self._measured:
-            measured, note = _read_measured(self._store, self._question.model, version, self._fewest)
-            self._measured[version] = (measured, note, measured.make_grids() if measured else {})
+            try:
+                evidence = read_evidence(
+                    self._store, find_version(self._store.client, self._question.model, version)
+                )
+                measured = read_measured(self._store, evidence, self._fewest)
+                self._measured[version] = measured, measured.lacks
+            except ModelyardError as error:
+                self._measured[version] = None, f"it cannot be compared with its evaluation: {error}"
         return self._measured[version]
 
 
 def _judge_sections(sections: list[Section], monitor: Monitor) -> None:
     """Ask all questions first: their number is what the p-values are corrected for."""
     raw = [
-        list(ask(section.total, section.measured, section.grids, monitor)) if section.measured else []
+        list(ask(section.total, section.measured, monitor)) if section.measured else []
         for section in sections
     ]
     judged = iter(judge([finding for found in raw for finding in found], monitor.false_alarms))
     for section, found in zip(sections, raw, strict=True):
         section.findings = [next(judged) for _ in found]
-
-
-def _read_measured(store: Store, model: str, version: str, fewest: int) -> tuple[Measured | None, str]:
-    """Return what a version showed when it was evaluated, and what is missing, in words."""
-    try:
-        evidence = read_evidence(store, find_version(store.client, model, version))
-        kept = read_kept_reference(store, evidence, fewest)
-    except ModelyardError as error:
-        return None, f"it cannot be compared with its evaluation: {error}"
-    right = None if kept.accuracy is None else round(kept.accuracy * kept.reference.images)
-    return Measured(kept.reference, right, kept.of), kept.lacks
 
 
 def _order(answerer: Answerer) -> tuple[str, int, str]:

@@ -1,10 +1,8 @@
 """Reports as MLflow runs, whose metrics by time the UI draws as curves."""
 
 import json
-import tempfile
 from collections.abc import Iterator
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 from modelyard.monitoring.findings import ACCURACY, ask
@@ -38,10 +36,8 @@ def log_report(store: Store, report: Report, monitor: Monitor, page: str) -> str
     metrics = [metric for section in report.sections for metric in _list_metrics(section, monitor)]
     metrics.append(_make_metric("alarms", len(report.alarms), question.until, 0))
     log_metrics(client, run_id, metrics)
-    with tempfile.TemporaryDirectory() as folder:
-        Path(folder, "report.json").write_text(json.dumps(report.to_json(), indent=2))
-        Path(folder, "report.html").write_text(page, encoding="utf-8")
-        client.log_artifacts(run_id, folder)
+    client.log_text(run_id, json.dumps(report.to_json(), indent=2), "report.json")
+    client.log_text(run_id, page, "report.html")
     client.set_terminated(run_id, "FINISHED")
     return run_id
 
@@ -56,7 +52,7 @@ def _list_metrics(section: Section, monitor: Monitor) -> Iterator[Any]:
             yield _make_metric(f"{start}/accuracy", tally.right / tally.labelled, begins, number)
         if section.measured is None:
             continue
-        for finding in ask(tally, section.measured, section.grids, monitor):
+        for finding in ask(tally, section.measured, monitor):
             if finding.effect is not None and finding.subject != ACCURACY:
                 yield _make_metric(f"{start}/change/{finding.subject}", finding.effect, begins, number)
 

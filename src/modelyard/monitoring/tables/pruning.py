@@ -1,16 +1,15 @@
 """Old parts and pictures, found and removed: their owner decides how long answers are kept."""
 
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, time, timedelta
 from typing import TYPE_CHECKING
 
 from modelyard.monitoring.tables.places import IMAGES, Place
-from modelyard.monitoring.tables.schema import ANSWERS, LABELS
+from modelyard.monitoring.tables.schema import ANSWERS, LABELS, read_day
 
 if TYPE_CHECKING:
     from pyarrow.fs import FileInfo
 
-_DAY = "/day="
 # Left by a process that was killed while it wrote; no process needs that long for a part.
 _LEFT, _LEFT_AFTER = ".new", timedelta(days=1)
 
@@ -55,9 +54,5 @@ def _list_files(place: Place, folder: str) -> Iterator["FileInfo"]:
 def _is_old(file: "FileInfo", folder: str, before: datetime) -> bool:
     if folder == IMAGES:
         return bool(file.mtime < before)
-    try:
-        day = datetime.fromisoformat(file.path.rpartition(_DAY)[2].partition("/")[0]).replace(tzinfo=UTC)
-    except ValueError:
-        # Not a part of ours.
-        return False
-    return day + timedelta(days=1) <= before
+    day = read_day(file.path)
+    return day is not None and datetime.combine(day, time.min, UTC) + timedelta(days=1) <= before

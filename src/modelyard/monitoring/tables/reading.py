@@ -7,9 +7,9 @@ from datetime import date, datetime, timedelta
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
-from modelyard.errors import ModelyardError
+from modelyard.errors import ModelyardError, first_line
 from modelyard.monitoring.tables.places import Place
-from modelyard.monitoring.tables.schema import METADATA_KEY, Table, make_schema
+from modelyard.monitoring.tables.schema import METADATA_KEY, Table, make_schema, read_day
 
 if TYPE_CHECKING:
     import pyarrow
@@ -46,6 +46,7 @@ class Skipped:
 class Wanted:
     """Which rows of a model's table, and which columns; times are in UTC, and the period includes `since`."""
 
+    table: Table
     model: str
     columns: Sequence[str]
     since: datetime
@@ -53,7 +54,7 @@ class Wanted:
 
 
 def read_days(
-    place: Place, table: Table, wanted: Wanted, skipped: Skipped
+    place: Place, wanted: Wanted, skipped: Skipped
 ) -> Iterator[tuple[date, Iterator["pyarrow.Table"]]]:
     """Yield each day that has parts, oldest first, with its rows, a few parts at a time.
 
@@ -62,16 +63,16 @@ def read_days(
     Raises:
         ModelyardError: the place cannot be listed.
     """
-    dated = _list_parts(place, table, wanted, skipped)
+    dated = _list_parts(place, wanted, skipped)
     with ThreadPoolExecutor(THREADS) as threads:
         for day, parts in groupby(dated, lambda part: part[0]):
-            yield day, _read_parts(place, table, wanted, skipped, [path for _, path in parts], threads)
+            yield day, _read_parts(place, wanted, skipped, [path for _, path in parts], threads)
 
 
-def _list_parts(place: Place, table: Table, wanted: Wanted, skipped: Skipped) -> list[tuple[date, str]]:
+def _list_parts(place: Place, wanted: Wanted, skipped: Skipped) -> list[tuple[date, str]]:
     from pyarrow import fs
 
-    folder = place.folder(table, wanted.model)
+    folder = place.folder(wanted.table, wanted.model)
     try:
         listed = place.files.get_file_info(fs.FileSelector(folder, allow_not_found=True, recursive=True))
     except OSError as error:
@@ -80,23 +81,16 @@ def _list_parts(place: Place, table: Table, wanted: Wanted, skipped: Skipped) ->
     for info in listed:
         if not info.is_file or not info.base_name.startswith("part-"):
             continue
-        try:
-            day = date.fromisoformat(info.path.split("/")[-2].removeprefix("day="))
-        except ValueError:
+        day = read_day(info.path)
+        if day is None:
             skipped.parts[info.path.removeprefix(f"{place.root}/")] = "expected a folder named day=YYYY-MM-DD"
-            continue
-        if wanted.since.date() <= day:
+        elif wanted.since.date() <= day:
             dated.append((day, info.path))
     return sorted(dated)
 
 
 def _read_parts(
-    place: Place,
-    table: Table,
-    wanted: Wanted,
-    skipped: Skipped,
-    paths: list[str],
-    threads: ThreadPoolExecutor,
+    place: Place, wanted: Wanted, skipped: Skipped, paths: list[str], threads: ThreadPoolExecutor
 ) -> Iterator["pyarrow.Table"]:
     import pyarrow
 
@@ -104,7 +98,7 @@ def _read_parts(
         chosen = paths[start : start + PARTS]
         parts = []
         for path, found in zip(
-            chosen, threads.map(lambda path: _read_part(place, table, wanted, path), chosen), strict=True
+            chosen, threads.map(lambda path: _read_part(place, wanted, path), chosen), strict=True
         ):
             if isinstance(found, str):
                 skipped.parts[path.removeprefix(f"{place.root}/")] = found
@@ -114,12 +108,12 @@ def _read_parts(
             yield _choose_rows(pyarrow.concat_tables(parts), wanted, skipped)
 
 
-def _read_part(place: Place, table: Table, wanted: Wanted, path: str) -> "pyarrow.Table | str":
+def _read_part(place: Place, wanted: Wanted, path: str) -> "pyarrow.Table | str":
     """Return the columns of a part, or the reason why it is skipped."""
     import pyarrow
     from pyarrow import parquet
 
-    schema = make_schema(table)
+    table, schema = wanted.table, make_schema(wanted.table)
     chosen = pyarrow.schema([schema.field(name) for name in wanted.columns])
     try:
         with place.files.open_input_file(path) as stream, parquet.ParquetFile(stream) as file:
@@ -129,7 +123,7 @@ def _read_part(place: Place, table: Table, wanted: Wanted, path: str) -> "pyarro
             read: Any = file.read(list(wanted.columns))
             return read.select(list(wanted.columns)).cast(chosen)
     except (OSError, ValueError, KeyError, pyarrow.ArrowException) as error:
-        return next(iter(str(error).splitlines()), type(error).__name__)
+        return first_line(error)
 
 
 def _choose_rows(rows: "pyarrow.Table", wanted: Wanted, skipped: Skipped) -> "pyarrow.Table":

@@ -1,7 +1,8 @@
 """The columns of the tables; the one place that names them."""
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 from modelyard.inference.input_figures import FIGURES
@@ -14,6 +15,7 @@ METADATA_KEY = b"modelyard.table"
 FIGURE_COLUMNS = tuple(f"input_{name}" for name in FIGURES)
 # Who gave an answer: the version that was asked for, or one that answered the same input beside it.
 ANSWER, SHADOW = "answer", "shadow"
+_DAY = "day="
 # From which times are counted, in microseconds.
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 # Where a label came from.
@@ -72,6 +74,15 @@ LABELS = Table(
         "source": "string",
     },
 )
+
+
+def read_day(path: str) -> date | None:
+    """Return the UTC day of a part, which its folder is named after; None if it is no part of a table."""
+    folder = PurePosixPath(path).parent.name
+    try:
+        return date.fromisoformat(folder.removeprefix(_DAY)) if folder.startswith(_DAY) else None
+    except ValueError:
+        return None
 
 
 def make_schema(table: Table) -> "pyarrow.Schema":

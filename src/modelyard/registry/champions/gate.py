@@ -11,6 +11,7 @@ from modelyard.failures import shorten
 from modelyard.metrics import find_metric
 from modelyard.params import Gate
 from modelyard.params.published import MAJORITY
+from modelyard.registry.champions.beside import Beside
 from modelyard.registry.champions.decisions import RuleResult
 from modelyard.registry.champions.robustness import judge_robustness
 from modelyard.registry.evidence import Evidence
@@ -28,22 +29,18 @@ def ask_gate(
     gate: Gate,
     evidence: Evidence,
     check: Callable[[], object],
-    compare: Callable[[], PairedTest] | None,
-    read_champion: Callable[[], Evidence] | None = None,
-    compare_recent: Callable[[], PairedTest | None] | None = None,
+    beside: Beside | None,
 ) -> tuple[RuleResult, ...]:
     """Check a version against all rules of the gate, even after one has failed.
 
-    `check` raises a ModelyardError if its artifacts are missing or changed. `compare` tests its answers
-    against the champion's, image by image, the version first, or raises one. `compare_recent` does the same
-    on recent pictures, and returns None if the version saw none. `read_champion` returns what is known of the
-    champion. All three are None without one.
+    `check` raises a ModelyardError if its artifacts are missing or changed. `beside` compares it with the
+    champion; None without one.
     """
     return (
         _check_bundle(check),
         *_check_limits(gate, evidence),
-        *_check_drops(gate, evidence, compare, read_champion),
-        *(_check_recent(compare_recent) if gate.recent_no_worse and compare_recent else ()),
+        *_check_drops(gate, evidence, beside),
+        *(_check_recent(beside) if gate.recent_no_worse and beside else ()),
         *_check_tree(gate, evidence),
     )
 
@@ -92,16 +89,11 @@ def _check_majority(name: str, evidence: Evidence) -> RuleResult:
     return RuleResult(name, low > majority, wanted, found)
 
 
-def _check_drops(
-    gate: Gate,
-    evidence: Evidence,
-    compare: Callable[[], PairedTest] | None,
-    read_champion: Callable[[], Evidence] | None,
-) -> Iterator[RuleResult]:
+def _check_drops(gate: Gate, evidence: Evidence, beside: Beside | None) -> Iterator[RuleResult]:
     if gate.max_accuracy_drop is not None:
-        yield _check_champion(gate.max_accuracy_drop, compare)
+        yield _check_champion(gate.max_accuracy_drop, beside)
     if gate.max_robustness_drop is not None:
-        yield _check_robustness(gate.max_robustness_drop, evidence, read_champion)
+        yield _check_robustness(gate.max_robustness_drop, evidence, beside)
 
 
 def _check_tree(gate: Gate, evidence: Evidence) -> Iterator[RuleResult]:
@@ -111,16 +103,16 @@ def _check_tree(gate: Gate, evidence: Evidence) -> Iterator[RuleResult]:
         yield RuleResult("clean_tree", dirty == "false", "made from a commit, without other changes", found)
 
 
-def _check_champion(max_drop: float, compare: Callable[[], PairedTest] | None) -> RuleResult:
+def _check_champion(max_drop: float, beside: Beside | None) -> RuleResult:
     wanted = (
         "significantly more accurate than the champion, or less accurate by at most "
         f"{max_drop:.2%} with 95 % confidence"
     )
 
     def judge() -> Judgement:
-        if compare is None:
+        if beside is None:
             return NO_CHAMPION
-        test = compare()
+        test = beside.compare()
         difference, margin = _difference(test)
         better = test.p_value < SIGNIFICANT and test.only_first > test.only_second
         return better or difference - margin >= -max_drop, (
@@ -132,20 +124,18 @@ def _check_champion(max_drop: float, compare: Callable[[], PairedTest] | None) -
     return _hold("max_accuracy_drop", wanted, judge)
 
 
-def _check_robustness(
-    max_drop: float, evidence: Evidence, read_champion: Callable[[], Evidence] | None
-) -> RuleResult:
+def _check_robustness(max_drop: float, evidence: Evidence, beside: Beside | None) -> RuleResult:
     wanted = f"accuracy on corrupted pictures at most {max_drop:.2%} below the champion's"
 
     def judge() -> Judgement:
-        return NO_CHAMPION if read_champion is None else judge_robustness(max_drop, evidence, read_champion())
+        return NO_CHAMPION if beside is None else judge_robustness(max_drop, evidence, beside.champion)
 
     return _hold("max_robustness_drop", wanted, judge)
 
 
-def _check_recent(compare: Callable[[], PairedTest | None]) -> Iterator[RuleResult]:
+def _check_recent(beside: Beside) -> Iterator[RuleResult]:
     def judge() -> Judgement:
-        test = compare()
+        test = beside.compare_recent()
         if test is None:
             return True, ""
         return test.only_first >= test.only_second, (

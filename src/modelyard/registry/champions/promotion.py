@@ -1,21 +1,20 @@
 """Who is champion: promoted through the gate or by force, rolled back, and always on record."""
 
-import functools
 import random
 import time
 from contextlib import suppress
 
 from modelyard.errors import ModelyardError, UsageError
-from modelyard.evaluation.measures.paired import PairedTest, mcnemar
 from modelyard.failures import warn
 from modelyard.params import Gate
 from modelyard.registry.artifacts import check_bundle
+from modelyard.registry.champions.beside import Beside
 from modelyard.registry.champions.decisions import Decision, Kind, RuleResult
 from modelyard.registry.champions.gate import BUNDLE, ask_gate
 from modelyard.registry.champions.history import History, OvertakenError
-from modelyard.registry.champions.recent import compare_recent
 from modelyard.registry.champions.record import Record
-from modelyard.registry.evidence import Evidence, add_classes, read_evidence, read_kept_predictions
+from modelyard.registry.evidence import add_classes, read_evidence
+from modelyard.registry.kept_files import read_kept_predictions
 from modelyard.registry.versions import CONTENT_KEY, find_version, list_versions
 from modelyard.tracking.mlflow_types import ModelVersion
 from modelyard.tracking.store import Store
@@ -73,19 +72,8 @@ def _judge(store: Store, version: ModelVersion, champion: int | None, gate: Gate
         with suppress(ModelyardError):
             evidence = add_classes(evidence, *read_kept_predictions(store, evidence))
 
-    @functools.cache
-    def read_champion() -> Evidence:
-        return read_evidence(store, find_version(store.client, version.name, str(champion)))
-
-    def compare() -> PairedTest:
-        (ours, _), (theirs, _) = (read_kept_predictions(store, one) for one in (evidence, read_champion()))
-        return mcnemar(ours, theirs)
-
-    def compare_on_recent() -> PairedTest | None:
-        return compare_recent(store, evidence, read_champion())
-
-    others = (compare, read_champion, compare_on_recent) if champion else (None, None, None)
-    return ask_gate(gate, evidence, lambda: check_bundle(store, version), *others)
+    beside = Beside(store, evidence, champion) if champion else None
+    return ask_gate(gate, evidence, lambda: check_bundle(store, version), beside)
 
 
 def _refuse(name: str, decision: Decision, failed: list[str]) -> RefusedError:

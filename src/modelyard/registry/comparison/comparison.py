@@ -12,7 +12,8 @@ from modelyard.evaluation.measures.intervals import Interval, measure_intervals
 from modelyard.evaluation.measures.paired import SIGNIFICANT, PairedTest, mcnemar
 from modelyard.evaluation.reports import Predictions
 from modelyard.metrics import find_metric, importance, is_comparable
-from modelyard.registry.evidence import Evidence, add_classes, read_kept_predictions
+from modelyard.registry.evidence import Evidence, add_classes
+from modelyard.registry.kept_files import read_kept_predictions
 from modelyard.tracking.store import Store
 
 Side: TypeAlias = Literal["first", "second"]

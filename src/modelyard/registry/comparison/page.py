@@ -17,10 +17,9 @@ from modelyard.plots.contact_sheet import show_share
 from modelyard.plots.thumbnails import embed_pixels, make_thumbnail
 from modelyard.registry.comparison.columns import Columns
 from modelyard.registry.comparison.comparison import Comparison, Disagreement, SameImages, Side
+from modelyard.registry.comparison.splits import TEST_SPLIT
 from modelyard.registry.comparison.templates import open_templates
-from modelyard.registry.comparison.test_split import TEST_SPLIT
 from modelyard.registry.comparison.words import (
-    count_both_wrong,
     give_verdict,
     join,
     name_version,
@@ -28,7 +27,7 @@ from modelyard.registry.comparison.words import (
     show_value,
 )
 from modelyard.registry.evidence import Evidence
-from modelyard.registry.settings import show_setting
+from modelyard.registry.parameter_words import show_setting
 
 TEMPLATE = "page.html"
 # Nobody looks through ten thousand pictures, and JSON has them all.
@@ -137,7 +136,9 @@ def _describe_pairs(comparisons: Sequence[Comparison], pictures: Pictures | None
 
 def _count(same: SameImages) -> Sequence[tuple[str, tuple[int, int]]]:
     """Count the images by whether the first version is right, and then the second."""
-    test, both_wrong = same.test, count_both_wrong(same)
+    test, wrong = same.test, int(same.first_confusion.sum() - same.first_confusion.trace())
+    # Alike or not.
+    both_wrong = wrong - test.only_second
     both_right = same.images - both_wrong - test.only_first - test.only_second
     return ("right", (both_right, test.only_first)), ("wrong", (test.only_second, both_wrong))
 

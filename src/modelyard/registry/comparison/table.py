@@ -12,7 +12,7 @@ from modelyard.registry.comparison.words import (
     show_interval,
     show_value,
 )
-from modelyard.registry.settings import show_setting
+from modelyard.registry.parameter_words import show_setting
 
 MARK = "*"
 NARROWEST = 18

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from modelyard.evaluation.measures.intervals import Interval
 from modelyard.inference.origin import describe_network
 from modelyard.metrics import find_metric
-from modelyard.registry.comparison.comparison import Comparison, SameImages
+from modelyard.registry.comparison.comparison import Comparison
 from modelyard.registry.evidence import Evidence
 
 
@@ -63,9 +63,3 @@ def give_verdict(comparison: Comparison) -> str:
     if same.significant:
         return f"Version {ahead.version} is significantly more accurate: {counts}."
     return f"The difference is not significant and may be luck: {counts}."
-
-
-def count_both_wrong(same: SameImages) -> int:
-    """Count the images that both answer wrongly, alike or not."""
-    wrong = int(same.first_confusion.sum() - same.first_confusion.trace())
-    return wrong - same.test.only_second

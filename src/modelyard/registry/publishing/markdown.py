@@ -19,11 +19,6 @@ def bullets(sentences: Iterable[str]) -> str:
     return "\n".join(f"- {sentence}" for sentence in sentences)
 
 
-def code(*lines: str) -> str:
-    """Return commands for a shell."""
-    return "\n".join(["```bash", *lines, "```"])
-
-
 def table(heading: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
     """Return a table; the widest cell of every column but the last ends in GAP."""
     lines = [heading, *(tuple(cell.replace("|", "\\|") for cell in row) for row in rows)]

@@ -7,15 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from modelyard.evaluation.measures.classification import wilson_interval
-from modelyard.inference.bundle import Bundle
 from modelyard.inference.plain_text import escape
 from modelyard.metrics import CATALOGUE
-from modelyard.params import Card
 from modelyard.plots.contact_sheet import show_share
+from modelyard.registry.parameter_words import show_setting
 from modelyard.registry.publishing.headline import write_headline
 from modelyard.registry.publishing.markdown import GAP, bullets, compress, table, words
-from modelyard.registry.settings import show_setting
-from modelyard.tracking.runs import Dataset
+from modelyard.registry.publishing.publication import Publication
 
 TEMPLATE = "card.jinja"
 # The files that an evaluation may leave, and what they show.
@@ -50,21 +48,20 @@ ARTIFACTS = "ajax-api/2.0/mlflow/logged-models/{model_id}/artifacts/files?artifa
 class ModelCard:
     """The contents of a card."""
 
-    bundle: Bundle
+    publication: Publication
     version: int
     model_id: str  # of its logged model, whose artifacts hold the card
-    text: Card  # a person's words
-    metrics: Mapping[str, float]  # flat, as MLflow names them
-    dataset: Dataset  # what they were measured on
-    # The evaluation's report.json: images of each class, mistakes, what was timed on which machine.
-    facts: Mapping[str, Any]
     tags: Mapping[str, str]  # the version's, and what its version.json says
-    picture: Path | None  # a file with a name in PICTURES; None if the evaluation left none
-    samples: Path | None = None  # a folder of pictures to try the version with
+
+    @property
+    def picture(self) -> Path | None:
+        """A file with a name in PICTURES; None if the evaluation left none."""
+        found = (self.publication.report / "plots" / name for name in PICTURES)
+        return next(filter(Path.is_file, found), None)
 
     def readme(self) -> str:
         """Return the card as a file that lies beside its picture."""
-        text = f"# {self.bundle.name}, version {self.version}\n\n{self._render('')}"
+        text = f"# {self.publication.bundle.name}, version {self.version}\n\n{self._render('')}"
         return escape(text.replace(GAP, ""), "\n") + "\n"
 
     def description(self) -> str:
@@ -90,27 +87,31 @@ class ModelCard:
             loader=FileSystemLoader(Path(__file__).parent), trim_blocks=True, lstrip_blocks=True
         )
         templates.globals |= {"bullets": bullets, "show_share": show_share, "table": table, "words": words}
-        training = self.bundle.provenance.get("training", {})
+        told = self.publication
+        training = told.bundle.provenance.get("training", {})
         classes = list(self._classes())
         worst = sorted(classes, key=lambda one: one[0])[:MOST_CLASSES]
         rendered = templates.get_template(TEMPLATE).render(
-            vars(self),
+            vars(told),
             artifacts=artifacts,
             catalogue=CATALOGUE,
-            headline=write_headline(self.bundle, self.metrics),
+            headline=write_headline(told.bundle, told.metrics),
             classes=[row for _, row in (worst if len(classes) > MOST_CLASSES else classes)],
             classes_measured=len(classes),
             measures=list(self._measures()),
-            mistakes=self.facts.get("mistakes", ()),
+            mistakes=told.facts.get("mistakes", ()),
             parameters=list_parameters(training) if training else {},
+            picture=self.picture,
             pictures=PICTURES,
-            source=self.bundle.provenance.get("source", {}),
+            source=told.bundle.provenance.get("source", {}),
+            tags=self.tags,
             training=training,
+            version=self.version,
         )
         return re.sub(r"\n{3,}", "\n\n", rendered).strip()
 
     def _measures(self) -> Iterator[tuple[str, str]]:
-        metrics = self.metrics
+        metrics = self.publication.metrics
         compared = f", on {metrics['agreement/images']:,.0f} images" if "agreement/images" in metrics else ""
         if "test/accuracy" in metrics:
             interval = f"{metrics['test/accuracy_low']:.2%} to {metrics['test/accuracy_high']:.2%}"
@@ -118,7 +119,7 @@ class ModelCard:
             yield "on corrupted images", self._tell_robustness()
         if "recent/accuracy" in metrics:
             interval = f"{metrics['recent/accuracy_low']:.2%} to {metrics['recent/accuracy_high']:.2%}"
-            title = f"accuracy on {self.facts['recent']['images']:,} recent pictures"
+            title = f"accuracy on {self.publication.facts['recent']['images']:,} recent pictures"
             yield title, f"{metrics['recent/accuracy']:.2%} (95 % interval {interval})"
         for name, metric in CATALOGUE.items():
             shown = name.startswith(("test/", "unlike/", "agreement/")) and name not in IN_OTHER_ROWS
@@ -127,16 +128,16 @@ class ModelCard:
                 yield f"{metric.title}{note}", metric.show(metrics[name])
 
     def _tell_robustness(self) -> str:
-        found = self.facts.get("robustness")
+        metrics, found = self.publication.metrics, self.publication.facts.get("robustness")
         if not found:
             return "not measured"
-        mean, worst = (self.metrics[f"robustness/{of}_accuracy"] for of in ("mean", "worst"))
+        mean, worst = (metrics[f"robustness/{of}_accuracy"] for of in ("mean", "worst"))
         return f"{mean:.2%}, worst {worst:.2%} ({found['worst']['title']})"
 
     def _classes(self) -> Iterator[tuple[float, tuple[str, ...]]]:
-        classes = self.facts.get("images_per_class", {})
-        for name, images in classes.items():
-            if scores := self.facts.get("classes", {}).get(name):
+        facts = self.publication.facts
+        for name, images in facts.get("images_per_class", {}).items():
+            if scores := facts.get("classes", {}).get(name):
                 precision, recall, f1 = (scores[measure] for measure in ("precision", "recall", "f1"))
                 low, high = wilson_interval(round(recall * images), images)
                 shares = f"{precision:.2%}", f"{recall:.2%}", f"{low:.2%} to {high:.2%}", f"{f1:.2%}"

@@ -15,26 +15,25 @@ from modelyard.tracking.mlflow_types import MlflowClient, ModelVersion
 CARD = "card.digest"
 
 
-def present_version(
-    client: MlflowClient, version: ModelVersion, card: ModelCard, evaluated: str, present: str | None
-) -> str:
+def present_version(client: MlflowClient, version: ModelVersion, card: ModelCard, present: str | None) -> str:
     """Write a version's card, unless its digest is that of the `present` one; return its digest.
 
     README.md, its picture and the sample pictures go beside MLmodel, among the artifacts of the logged model.
     """
     from mlflow.utils.mlflow_tags import MLFLOW_MODEL_VERSIONS
 
-    words = digest({"words": card.text.model_dump(mode="json"), "evaluation": evaluated})
+    publication, text = card.publication, card.publication.card
+    words = digest({"words": text.model_dump(mode="json"), "evaluation": publication.evaluated})
     if present == words:
         return words
     with tempfile.TemporaryDirectory() as folder:
         Path(folder, "README.md").write_text(card.readme(), encoding="utf-8")
         if card.picture:
             shutil.copy(card.picture, folder)
-        if card.samples:
-            shutil.copytree(card.samples, Path(folder, SAMPLES))
+        if (samples := publication.report / SAMPLES).is_dir():
+            shutil.copytree(samples, Path(folder, SAMPLES))
         client.log_model_artifacts(card.model_id, folder)
-    client.update_registered_model(version.name, card.text.about)
+    client.update_registered_model(version.name, text.about)
     client.update_model_version(version.name, str(version.version), card.description())
     # Links the logged model's page to its version, as `mlflow.register_model` does.
     versions = json.dumps([{"name": version.name, "version": int(version.version)}])

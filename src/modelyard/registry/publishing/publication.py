@@ -13,7 +13,7 @@ from modelyard.params import Card, Gate, Params
 from modelyard.params.catalogue import Entry, list_entries
 from modelyard.registry.champions.precision import PrecisionChoice, weigh_int8
 from modelyard.tracking.lineage import digest
-from modelyard.tracking.runs import Dataset
+from modelyard.tracking.runs import LoggedDataset
 
 Role: TypeAlias = Literal["trained", "imported"]
 
@@ -24,11 +24,12 @@ class Publication:
 
     bundle: Bundle
     metrics: Mapping[str, float]  # flat, as MLflow names them: {"test/accuracy": 0.992}
-    dataset: Dataset  # what the metrics were measured on
+    dataset: LoggedDataset  # what the metrics were measured on
     report: Path  # the folder with the evaluation's pictures and tables
     network: Path | None  # the `.keras` file, for models trained here
     params_digest: str  # of the parameters that an imported bundle was made with
-    facts: Mapping[str, Any]  # the evaluation's report.json
+    # The evaluation's report.json: images of each class, mistakes, what was timed on which machine.
+    facts: Mapping[str, Any]
     card: Card  # a person's words for the version's card
     # Whether it becomes champion at once; None if only the first of its name does.
     choice: PrecisionChoice | None = None
@@ -66,7 +67,7 @@ def read_publications(
             Publication(
                 bundle,
                 measured[folder.name],
-                Dataset(**facts["dataset"]),
+                LoggedDataset(**facts["dataset"]),
                 report,
                 network if network.is_file() else None,
                 params_digest=_digest_import(params),

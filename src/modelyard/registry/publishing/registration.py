@@ -13,11 +13,10 @@ from modelyard.inference.plain_text import escape
 from modelyard.params import Gate
 from modelyard.registry.champions.promotion import RefusedError, promote, register_champion
 from modelyard.registry.publishing.logged_model import model_arguments
-from modelyard.registry.publishing.model_card import PICTURES, ModelCard
+from modelyard.registry.publishing.model_card import ModelCard
 from modelyard.registry.publishing.presentation import CARD, present_version
 from modelyard.registry.publishing.publication import Publication
 from modelyard.registry.publishing.run_page import show_run
-from modelyard.registry.sample_artifacts import SAMPLES
 from modelyard.registry.version_facts import OURS, keep_facts, read_version_facts, write_facts
 from modelyard.registry.versions import (
     CONTENT_KEY,
@@ -86,8 +85,9 @@ def publish(tracking: Tracking, publication: Publication) -> ModelVersion:
     if known.get(EVALUATED) != publication.evaluated:
         _log_evaluation(tracking, publication, version.run_id, require_model_id(version))
     facts = _list_facts(publication, known)
-    card = _make_card(publication, version, facts)
-    facts[CARD] = present_version(client, version, card, publication.evaluated, known.get(CARD))
+    tags = {**facts, **version.tags}
+    card = ModelCard(publication, int(version.version), require_model_id(version), tags)
+    facts[CARD] = present_version(client, version, card, known.get(CARD))
     keep_facts(client, version, facts, known)
     show_run(tracking, version, bundle, publication.metrics, publication.report / "plots")
     if version.tags.get(PUBLISHED):
@@ -137,22 +137,6 @@ def _follow(tracking: Tracking, publication: Publication, version: ModelVersion,
     show_run(tracking, version, publication.bundle, publication.metrics, plots, again=run_id)
     client.set_tag(run_id, SAME_BUNDLE_AS, f"models:/{version.name}/{version.version}")
     client.set_tag(run_id, EVALUATED, publication.evaluated)
-
-
-def _make_card(publication: Publication, version: ModelVersion, facts: Mapping[str, str]) -> ModelCard:
-    plots, samples = publication.report / "plots", publication.report / SAMPLES
-    return ModelCard(
-        bundle=publication.bundle,
-        version=int(version.version),
-        model_id=require_model_id(version),
-        text=publication.card,
-        metrics=publication.metrics,
-        dataset=publication.dataset,
-        facts=publication.facts,
-        tags={**facts, **version.tags},
-        picture=next((plots / name for name in PICTURES if (plots / name).is_file()), None),
-        samples=samples if samples.is_dir() else None,
-    )
 
 
 def _ask_gate(tracking: Tracking, version: ModelVersion, gate: Gate) -> None:

@@ -24,12 +24,14 @@ _LABELS = ("model", "version", "status")
 class Metrics:
     """Counts requests; with several processes, each reports the counts of all.
 
-    Every reading calls `describe` and `problems`, which are those of `Models`.
+    Every reading calls `describe`, which is that of `Models`, and `problems`, which returns what is wrong
+    with the service, one sentence each.
     """
 
     def __init__(
         self, describe: Callable[[], list[dict[str, Any]]], problems: Callable[[], list[str]]
     ) -> None:
+        self.problems = problems
         # Other parts of the service register their metrics here.
         self.own = own = CollectorRegistry()
         self._requests = Counter("modelyard_requests", "Requests that were answered.", _LABELS, registry=own)

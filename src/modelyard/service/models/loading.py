@@ -13,7 +13,7 @@ from modelyard.inference.bundle import Bundle, BundleError
 from modelyard.inference.decoding.images import Limits
 from modelyard.inference.plain_text import show
 from modelyard.inference.predictor import Predictor
-from modelyard.registry.bundle_artifacts import ArtifactError
+from modelyard.registry.artifact_files import ArtifactError
 from modelyard.service.models.attempts import count_crash, try_once
 from modelyard.service.models.local_copy import LocalCopy
 from modelyard.service.models.memory import Memory, ServedVersion

@@ -9,7 +9,7 @@ from typing import Any
 from modelyard.inference.decoding.images import Limits
 from modelyard.inference.plain_text import show
 from modelyard.inference.predictor import DEFAULT_LIMITS
-from modelyard.registry.bundle_artifacts import ArtifactError
+from modelyard.registry.artifact_files import ArtifactError
 from modelyard.registry.versions import CHAMPION
 from modelyard.service.models.description import describe_model
 from modelyard.service.models.loading import MOST_LOGGED, Loader, LoadObserver, Unavailable

@@ -7,6 +7,7 @@ from typing import Any
 from modelyard.inference.plain_text import is_plain, show
 from modelyard.registry.bundle_artifacts import bring_bundle
 from modelyard.registry.sample_artifacts import read_samples
+from modelyard.registry.version_facts import latest_metrics
 from modelyard.registry.versions import find_model_id, list_names, list_versions
 from modelyard.service.models.registry_state import (
     RegisteredModel,
@@ -18,8 +19,8 @@ from modelyard.service.models.registry_state import (
 )
 from modelyard.tracking.address import database_file, reach_server
 from modelyard.tracking.calls import ask
+from modelyard.tracking.environment import PATIENCE, QUIET, set_defaults
 from modelyard.tracking.mlflow_types import MlflowClient, ModelVersion
-from modelyard.tracking.tuning import PATIENCE, QUIET, set_defaults
 
 
 class RegistryClient:
@@ -122,6 +123,4 @@ def no_answer(error: Exception) -> SourceError:
 def _read_metrics(client: MlflowClient, model_id: str | None) -> dict[str, float]:
     # The logged model may be deleted while the version stays, which is then served without metrics.
     logged = ask(client.get_logged_model, model_id) if model_id else None
-    # Where a metric was logged more than once, the latest value counts.
-    latest = sorted(logged.metrics or [], key=lambda one: (one.timestamp, one.step)) if logged else []
-    return {metric.key: metric.value for metric in latest}
+    return latest_metrics(logged.metrics or ()) if logged else {}

@@ -12,7 +12,7 @@ from typing import Any
 from urllib.parse import quote
 
 from modelyard.inference.plain_text import is_plain, show
-from modelyard.registry.bundle_artifacts import local_folder
+from modelyard.registry.artifact_files import local_folder
 from modelyard.service.models.registry_client import RegistryClient, no_answer
 from modelyard.service.models.registry_state import RegisteredModel, RegistryState, make_model, make_version
 from modelyard.tracking.address import database_file

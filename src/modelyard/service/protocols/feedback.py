@@ -12,8 +12,9 @@ from modelyard.service.http.admission import Admission
 from modelyard.service.http.front import RECORD, Record, send_answer
 from modelyard.service.http.refusals import Refusal, busy
 from modelyard.service.models.models import Models, Unavailable, UnknownModel
-from modelyard.service.protocols.own import JSON, OwnDialect
-from modelyard.service.protocols.predictions import ClientGoneError, check_encoding, explain, read_body
+from modelyard.service.protocols.dialect import JSON, load_json
+from modelyard.service.protocols.own import OwnDialect
+from modelyard.service.protocols.predictions import ClientGoneError, explain, read_body
 from modelyard.service.recording.ids.label_times import LabelTimes
 from modelyard.service.recording.ids.marked_ids import Given
 from modelyard.service.recording.recording import Recording
@@ -63,13 +64,11 @@ class Feedback:
 
     async def _keep(self, scope: Scope, receive: Receive) -> bytes:
         headers = dict(scope["headers"])
-        check_encoding(headers.get(b"content-encoding", b""))
         if headers.get(b"content-type", b"").partition(b";")[0].strip().lower() != JSON.encode():
             raise Refusal(415, f"expected the content type {JSON}")
         most = min(MOST_BYTES, self._settings.max_body_bytes)
-        body = await read_body(receive, headers.get(b"content-length"), most)
         record: Record = scope[RECORD]
-        record.body_bytes = len(body)
+        body = await read_body(receive, headers, record, most)
         request_id, index, label = _read_fields(body)
         loop = asyncio.get_running_loop()
         given = await loop.run_in_executor(self._loading, self._check, request_id, index, label)
@@ -105,10 +104,7 @@ class Feedback:
 
 
 def _read_fields(body: bytes) -> tuple[str, int, str]:
-    try:
-        fields = orjson.loads(body)
-    except orjson.JSONDecodeError as error:
-        raise Refusal(400, f"the body is not JSON: {error.msg} at character {error.pos}") from None
+    fields = load_json(body)
     if not isinstance(fields, dict) or not {"id", "label"} <= fields.keys() <= _KEYS:
         raise Refusal(400, "expected a JSON object with id, index (0 where it is missing) and label")
     values: dict[str, Any] = {"index": 0, **fields}

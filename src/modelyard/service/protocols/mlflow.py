@@ -12,7 +12,15 @@ import orjson
 
 from modelyard.service.http.refusals import Refusal
 from modelyard.service.models.models import ServedVersion
-from modelyard.service.protocols.own import JSON, Answers, Drawn, Payload, Written, check_count, check_nodes
+from modelyard.service.protocols.dialect import (
+    JSON,
+    Answers,
+    Drawn,
+    Payload,
+    Written,
+    check_count,
+    check_nodes,
+)
 
 COLUMN = "image"
 TABLES = ("text/csv", "application/vnd.apache.parquet")

@@ -4,24 +4,28 @@ https://github.com/kserve/open-inference-protocol says what is sent; checked wit
 """
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from importlib.metadata import version
 from typing import Any
 
 import numpy as np
 import orjson
 from numpy.typing import NDArray
-from starlette.requests import Request
-from starlette.responses import Response
-from starlette.routing import Route
 
 from modelyard.inference.decoding.formats import NAMES
 from modelyard.inference.predictor import DEFAULT_TOP_K
 from modelyard.service.http.refusals import Refusal
-from modelyard.service.models.models import Models, ServedVersion
-from modelyard.service.protocols.own import JSON, Answers, Drawn, Payload, Written, check_count, check_nodes
-from modelyard.service.protocols.predictions import explain
+from modelyard.service.models.models import ServedVersion
+from modelyard.service.protocols.dialect import (
+    JSON,
+    Answers,
+    Drawn,
+    Payload,
+    Written,
+    check_count,
+    check_nodes,
+    load_json,
+)
 
 INPUT = "image"
 BINARY = "application/octet-stream"
@@ -31,7 +35,6 @@ _ARRAYS: dict[str, np.dtype[Any]] = {"UINT8": np.dtype("u1"), "FP32": np.dtype("
 _NUMBERS: dict[str, np.dtype[Any]] = {"FP32": np.dtype("<f4"), "INT64": np.dtype("<i8")}
 UNLIKENESS = "unlikeness"
 OUTPUTS = {"label": "BYTES", "score": "FP32", "id": "INT64", UNLIKENESS: "FP32"}
-_EXTENSION = "binary_tensor_data"
 # Where a model and a version of it are found.
 PLACES = ("/v2/models/{name}", "/v2/models/{name}/versions/{version:version}")
 MOST_DIMENSIONS = 4
@@ -62,7 +65,7 @@ class OpenInferenceDialect:
         """
         head, binary = _split(headers.get(HEADER_LENGTH), body)
         check_nodes(head, max_items)
-        fields = _load(head)
+        fields = _object(load_json(head), "the body")
         parameters = _object(fields.get("parameters"), "parameters")
         images = _read_input(fields.get("inputs"), binary, max_items)
         binary_output = _read_flag(parameters, "binary_data_output", default=False)
@@ -78,7 +81,7 @@ class OpenInferenceDialect:
             Refusal: the version lacks one of them (400).
         """
         reply: Reply = payload.form
-        offered = _list_outputs(served)
+        offered = list_outputs(served)
         outputs = dict.fromkeys(offered, reply.binary) if reply.outputs is None else reply.outputs
         if missing := outputs.keys() - offered.keys():
             raise Refusal(400, f"outputs: {served.name} does not tell {missing.pop()}")
@@ -106,51 +109,7 @@ class OpenInferenceDialect:
         return orjson.dumps({"error": refusal.message}), JSON
 
 
-def make_open_inference_routes(models: Models, deadline_s: float) -> list[Route]:
-    """Make the endpoints that describe the server and its models, and say whether a model is ready."""
-
-    def describe_server(request: Request) -> Response:  # noqa: ARG001
-        return _respond({"name": "modelyard", "version": version("modelyard"), "extensions": [_EXTENSION]})
-
-    def tell(request: Request, write: Callable[[ServedVersion], dict[str, Any]]) -> Response:
-        try:
-            return _respond(write(models.get(**request.path_params)))
-        except Exception as error:
-            refusal = explain(error, deadline_s)
-            return _respond({"error": refusal.message}, refusal.status, refusal.headers)
-
-    def describe_model(request: Request) -> Response:
-        return tell(request, lambda served: _describe(served, models))
-
-    def model_ready(request: Request) -> Response:
-        return tell(request, lambda served: {"name": served.name, "ready": True})
-
-    routes = [Route("/v2", describe_server)]
-    for place in PLACES:
-        routes += [Route(place, describe_model), Route(f"{place}/ready", model_ready)]
-    return routes
-
-
-def _respond(value: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
-    return Response(orjson.dumps(value), status, headers, JSON)
-
-
-def _describe(served: ServedVersion, models: Models) -> dict[str, Any]:
-    """Describe a version's tensors; -1 is any number."""
-    known = next(model for model in models.describe() if model["name"] == served.name)
-    return {
-        "name": served.name,
-        "versions": [str(version["version"]) for version in known["versions"]],
-        "platform": "litert",
-        "inputs": [{"name": INPUT, "datatype": "BYTES", "shape": [-1]}],
-        "outputs": [
-            {"name": name, "datatype": kind, "shape": [-1, 1 if name == UNLIKENESS else -1]}
-            for name, kind in _list_outputs(served).items()
-        ],
-    }
-
-
-def _list_outputs(served: ServedVersion) -> dict[str, str]:
+def list_outputs(served: ServedVersion) -> dict[str, str]:
     """Return the outputs of a version with their datatypes."""
     told = served.predictor.tells_unlikeness
     return {name: kind for name, kind in OUTPUTS.items() if told or name != UNLIKENESS}
@@ -164,13 +123,6 @@ def _split(declared: bytes | None, body: bytes) -> tuple[bytes, memoryview]:
         raise Refusal(400, "Inference-Header-Content-Length: expected the length of the body's JSON part")
     length = int(declared)
     return body[:length], memoryview(body)[length:]
-
-
-def _load(head: bytes) -> dict[str, Any]:
-    try:
-        return _object(orjson.loads(head), "the body")
-    except orjson.JSONDecodeError as error:
-        raise Refusal(400, f"the body is not JSON: {error.msg} at character {error.pos}") from None
 
 
 def _object(value: Any, what: str) -> dict[str, Any]:

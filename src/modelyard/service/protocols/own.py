@@ -1,73 +1,32 @@
 """The protocol of /models/...: raw bytes, multipart or JSON become images and their options."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import Any
 from urllib.parse import parse_qsl
 
 import orjson
 
 from modelyard.inference.decoding.formats import FORMATS
-from modelyard.inference.predictor import DEFAULT_TOP_K
-from modelyard.service.http.refusals import Refusal, too_large
+from modelyard.service.http.refusals import Refusal
 from modelyard.service.models.models import ServedVersion
+from modelyard.service.protocols.dialect import (
+    JSON,
+    Answers,
+    Drawn,
+    Payload,
+    Written,
+    check_count,
+    check_nodes,
+    load_json,
+)
 from modelyard.service.protocols.multipart import read_parts
 
 RAW = frozenset(kind for one in FORMATS for kind in one.media_types)
 _OFFICIAL = ", ".join(one.media_types[0] for one in FORMATS)
-JSON = "application/json"
 MULTIPART = "multipart/form-data"
-# Brackets and commas of one image as numbers, of 28 x 28 or so; larger images come as files.
-_MOST_NODES = 2_000
 # Images whose inputs may be shown in one answer: those may be much larger than the images.
 MOST_SHOWN = 16
 _KEYS = {"images", "image", "top_k", "on_error"}
-
-
-Answers = list[Any]
-# PNGs in base64, None for an image that cannot be read.
-Drawn = list[str | None]
-
-
-@dataclass(frozen=True)
-class Payload:
-    """Images and options for `Predictor.predict`, which checks `top_k` and `on_error`.
-
-    With `shows_input` the answers come with a picture of each input of the model. `form` is what the dialect
-    needs later, to write the answers.
-    """
-
-    images: list[Any]
-    top_k: Any = DEFAULT_TOP_K
-    on_error: Any = "raise"
-    shows_input: bool = False
-    form: Any = None
-
-
-class Written(NamedTuple):
-    """The body of a 200, its content type, and headers beside it."""
-
-    body: bytes
-    kind: str = JSON
-    headers: Mapping[str, str] = MappingProxyType({})
-
-
-def check_count(count: int, max_items: int) -> None:
-    """Refuse a request without images (400), or with too many of them (413)."""
-    if count < 1:
-        raise Refusal(400, "no images")
-    if count > max_items:
-        raise too_large(f"{count} images, at most {max_items} are allowed in a request")
-
-
-def check_nodes(body: bytes, max_items: int) -> None:
-    """Refuse JSON with more lists and values than images can have (413), before it is read.
-
-    A list of two bytes becomes an object of seventy.
-    """
-    if sum(map(body.count, (b",", b"[", b"{"))) > max_items * _MOST_NODES:
-        raise too_large(f"more lists and values than {max_items} images have, the most that are allowed")
 
 
 class OwnDialect:
@@ -113,10 +72,7 @@ class OwnDialect:
 
 def _read_json(body: bytes, max_items: int) -> tuple[list[Any], dict[str, Any]]:
     check_nodes(body, max_items)
-    try:
-        fields = orjson.loads(body)
-    except orjson.JSONDecodeError as error:
-        raise Refusal(400, f"the body is not JSON: {error.msg} at character {error.pos}") from None
+    fields = load_json(body)
     if not isinstance(fields, dict):
         raise Refusal(400, f"expected a JSON object, got {type(fields).__name__}")
     if unknown := fields.keys() - _KEYS:

@@ -6,7 +6,7 @@ from base64 import b64encode
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 from starlette.types import Receive, Scope, Send
 
@@ -17,28 +17,14 @@ from modelyard.service.http.admission import Admission
 from modelyard.service.http.front import RECORD, Record, send_answer
 from modelyard.service.http.refusals import Refusal, busy, too_large
 from modelyard.service.models.models import Models, ServedVersion, Unavailable, UnknownModel
+from modelyard.service.protocols.dialect import Answers, Dialect, Payload, Written
 from modelyard.service.protocols.lanes import is_quick
-from modelyard.service.protocols.own import Answers, Drawn, Payload, Written
 from modelyard.service.recording.answered import Answered
 from modelyard.service.recording.recording import Recording
 from modelyard.service.settings import Settings
 
 # This much JSON is read in a fraction of a millisecond.
 _QUICKLY_PARSED_BYTES = 262_144
-
-
-class Dialect(Protocol):
-    """How one protocol reads requests and writes answers."""
-
-    def parse(self, headers: Mapping[bytes, bytes], query: str, body: bytes, max_items: int) -> Payload:
-        """Read a request, or raise a Refusal."""
-
-    def write(self, served: ServedVersion, payload: Payload, answers: Answers, inputs: Drawn) -> Written:
-        """Write a 200; `inputs` are PNGs in base64, if they were asked for."""
-
-    def refuse(self, refusal: Refusal) -> tuple[bytes, str]:
-        """Return the body of any other status, and its content type."""
-
 
 Choose = Callable[[Models, dict[str, Any]], ServedVersion]
 
@@ -87,9 +73,7 @@ class Predictions:
         served = await self._choose(scope.get("path_params", {}))
         record.model, record.version = served.name, served.version
         headers = dict(scope["headers"])
-        check_encoding(headers.get(b"content-encoding", b""))
-        body = await read_body(receive, headers.get(b"content-length"), self.settings.max_body_bytes)
-        record.body_bytes = len(body)
+        body = await read_body(receive, headers, record, self.settings.max_body_bytes)
         query = scope["query_string"].decode("latin-1")
 
         def parse() -> Payload:
@@ -141,22 +125,21 @@ class ClientGoneError(Exception):
     """The client left while sending its request; nobody waits for an answer."""
 
 
-def check_encoding(encoding: bytes) -> None:
-    """Refuse a compressed body (415); images are compressed already."""
-    if encoding.strip().lower() not in (b"", b"identity"):
+async def read_body(
+    receive: Receive, headers: Mapping[bytes, bytes], record: Record, max_bytes: int
+) -> bytes:
+    """Read a request's body, and put its length on the request's record.
+
+    Raises:
+        Refusal: it is compressed, as images are already (415), or larger than `max_bytes` (413).
+        ClientGoneError: it is cut off.
+    """
+    if headers.get(b"content-encoding", b"").strip().lower() not in (b"", b"identity"):
         raise Refusal(
             415, "expected a body without Content-Encoding", headers={"accept-encoding": "identity"}
         )
-
-
-async def read_body(receive: Receive, declared: bytes | None, max_bytes: int) -> bytes:
-    """Read a request's body.
-
-    Raises:
-        Refusal: it is larger than `max_bytes` (413), whatever it declares.
-        ClientGoneError: it is cut off.
-    """
-    if declared is not None and declared.isdigit() and int(declared[:20]) > max_bytes:
+    declared = headers.get(b"content-length", b"")
+    if declared.isdigit() and int(declared[:20]) > max_bytes:
         raise too_large(f"a body of {declared[:20].decode()} bytes, at most {max_bytes} are allowed")
     chunks: list[bytes] = []
     size = 0
@@ -169,6 +152,7 @@ async def read_body(receive: Receive, declared: bytes | None, max_bytes: int) ->
         if size > max_bytes:
             raise too_large(f"a body of more than {max_bytes} bytes, the most that is allowed")
         if not message.get("more_body", False):
+            record.body_bytes = size
             # Most bodies come in one piece, and are not copied.
             return b"".join([*chunks, chunk]) if chunks else chunk
         chunks.append(chunk)

@@ -17,8 +17,8 @@ from modelyard.service.http.metrics import SHARED
 MOST_LABELS = 100
 OTHER = "(other)"
 SCORES = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 1.0)
-# What is recorded.
-ANSWER, SHADOW, LABEL, IMAGE = "answer", "shadow", "label", "image"
+# What is recorded beside answers, which are of the kinds `ANSWER` and `SHADOW`.
+LABEL, IMAGE = "label", "image"
 # Why it is not: too many at once, too much in one request, a place that cannot be written for too long, no
 # spare time for a shadow, or a fault of our own.
 FULL, LARGE, PLACE, LOAD, FAILED = "queue_full", "too_large", "place", "load", "failed"

@@ -7,10 +7,11 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping
 
+from modelyard.monitoring.tables.schema import ANSWER, SHADOW
 from modelyard.monitoring.tables.writing import Values
 from modelyard.service.recording.answered import Answered
 from modelyard.service.recording.challengers import ChallengerSearch
-from modelyard.service.recording.counters import ANSWER, FAILED, FULL, LABEL, LARGE, LOAD, SHADOW
+from modelyard.service.recording.counters import FAILED, FULL, LABEL, LARGE, LOAD
 from modelyard.service.recording.delivery.messages import Challengers, Drops, Message, find_challenger
 from modelyard.service.recording.delivery.packing import Packed, pack_requests
 from modelyard.service.recording.delivery.queues import Queue

@@ -18,7 +18,6 @@ DEFAULT_SINCE = "30d"
 
 
 def add_arguments(command: argparse.ArgumentParser) -> None:
-    """Add the arguments of the command."""
     add_name(command)
     add_since(command, DEFAULT_SINCE)
     command.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="where the pictures go")
@@ -32,7 +31,7 @@ def run(given: argparse.Namespace) -> None:
     from modelyard.images.pictures import read_pictures
     from modelyard.monitoring.labels.collecting import Wish, collect
     from modelyard.params import load_params
-    from modelyard.registry.comparison.test_split import SOURCE, TEST_SPLIT
+    from modelyard.registry.comparison.splits import SOURCE, TEST_SPLIT
     from modelyard.repository import find_root
 
     root, now = find_root(), datetime.now(UTC)

@@ -13,7 +13,6 @@ from modelyard.cli.output import say
 
 
 def add_arguments(command: argparse.ArgumentParser) -> None:
-    """Add the arguments of the command."""
     add_name(command)
     command.add_argument("file", type=Path, metavar="FILE", help="a CSV file with a header, in UTF-8")
     add_tables(command)

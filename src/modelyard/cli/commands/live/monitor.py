@@ -24,7 +24,6 @@ DEFAULT_SINCE = "7d"
 
 
 def add_arguments(command: argparse.ArgumentParser) -> None:
-    """Add the arguments of the command."""
     add_name(command)
     add_since(command, DEFAULT_SINCE)
     command.add_argument("--version", metavar="N", help="report on this version only")

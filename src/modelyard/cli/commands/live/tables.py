@@ -12,7 +12,6 @@ from modelyard.cli.output import say, say_json
 
 
 def add_arguments(command: argparse.ArgumentParser) -> None:
-    """Add the arguments of the command."""
     actions = command.add_subparsers(required=True, metavar="ACTION")
     prune = actions.add_parser("prune", help="remove old parts and pictures", description=__doc__)
     add_json(prune)

@@ -13,7 +13,6 @@ from modelyard.cli.output import say, say_json, write_html
 
 
 def add_arguments(command: argparse.ArgumentParser) -> None:
-    """Add the arguments of the command."""
     add_name(command)
     command.add_argument("first", metavar="A", help="number, alias, or run id of a version")
     command.add_argument("others", metavar="B", nargs="+", help="likewise")
@@ -26,8 +25,8 @@ def run(given: argparse.Namespace) -> None:
     """Print the comparison."""
     from modelyard.registry.comparison.comparison import compare
     from modelyard.registry.comparison.page import draw_page
+    from modelyard.registry.comparison.splits import find_test_split
     from modelyard.registry.comparison.table import draw_table
-    from modelyard.registry.comparison.test_split import find_test_split
     from modelyard.registry.evidence import read_evidence
     from modelyard.registry.versions import find_version
     from modelyard.tracking.store import open_store

@@ -15,7 +15,6 @@ if TYPE_CHECKING:
 
 
 def add_arguments(command: argparse.ArgumentParser) -> None:
-    """Add the arguments of the command."""
     add_json(command)
     add_name(command)
     command.add_argument("--refusals", action="store_true", help="also show refusals, which moved nothing")

@@ -11,7 +11,6 @@ from modelyard.cli.commands.versions.promote import say_decision
 
 
 def add_arguments(command: argparse.ArgumentParser) -> None:
-    """Add the arguments of the command."""
     add_json(command)
     add_name(command)
     command.add_argument("--to", metavar="VERSION", help="another version: its number or an alias")

@@ -23,7 +23,7 @@ class Draining:
     their parent as SIGTERM.
     """
 
-    def __init__(self, seconds: float, arrivals: Arrivals | None = None) -> None:
+    def __init__(self, seconds: float, arrivals: Arrivals) -> None:
         self._seconds = seconds
         self._arrivals = arrivals
         self._begun_by: int | None = None
@@ -74,8 +74,6 @@ class Draining:
 
     async def _settle(self) -> None:
         """End new connections, and wait a few seconds until those already open have been accepted."""
-        if self._arrivals is None:
-            return
         self._arrivals.end()
         for _ in range(_MOST_GLANCES):
             await asyncio.sleep(_GLANCE_S)

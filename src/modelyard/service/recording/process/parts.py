@@ -3,6 +3,7 @@
 import logging
 import os
 import time
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -131,9 +132,5 @@ class Parts:
             self._counters.count_dropped(kind, reason, number)
 
 
-def _count_kinds(table: Table, rows: Sequence[Values]) -> dict[str, int]:
-    counts: dict[str, int] = {}
-    for row in rows:
-        kind = row[_ROLE] if table == ANSWERS else LABEL
-        counts[kind] = counts.get(kind, 0) + 1
-    return counts
+def _count_kinds(table: Table, rows: Sequence[Values]) -> Counter[str]:
+    return Counter(row[_ROLE] if table == ANSWERS else LABEL for row in rows)

@@ -18,7 +18,6 @@ from modelyard.inference.predictor import Predictor
 from modelyard.inference.runtime.interpreters import ModelError
 from modelyard.monitoring.tables.schema import SHADOW
 from modelyard.service.recording.counters import FAILED, LOAD, RecordingCounters
-from modelyard.service.recording.counters import SHADOW as KIND
 from modelyard.service.recording.delivery.messages import (
     Batch,
     Challenger,
@@ -74,7 +73,7 @@ class Shadow:
         if name in self.challengers and find_challenger(batch.version, self.challengers) is None:
             return
         if not self._queue.put(batch, rows, batch.size):
-            self._counters.count_dropped(KIND, LOAD, rows)
+            self._counters.count_dropped(SHADOW, LOAD, rows)
 
     def take(self) -> list[Batch]:
         """Return what was answered since the last call."""
@@ -117,7 +116,7 @@ class Shadow:
                     break
                 self._stopping.wait(PAUSE_S)
         while left := self._queue.take(MOST_ROWS):
-            self._counters.count_dropped(KIND, LOAD, sum(len(batch.images) for batch in left))
+            self._counters.count_dropped(SHADOW, LOAD, sum(len(batch.images) for batch in left))
 
     def _answer(self, batch: Batch) -> None:
         try:
@@ -127,7 +126,7 @@ class Shadow:
                 if self._stopping.wait(PAUSE_S):
                     break
             if name not in self.challengers:
-                self._counters.count_dropped(KIND, LOAD, len(batch.images))
+                self._counters.count_dropped(SHADOW, LOAD, len(batch.images))
             elif challenger := find_challenger(batch.version, self.challengers):
                 predictor = self._loaded.get(challenger.folder) or self._load(
                     challenger, batch.version.limits
@@ -138,7 +137,7 @@ class Shadow:
             if repr(error) != self._fault:
                 self._fault = repr(error)
                 log.exception("a shadow cannot answer; this is told once")
-            self._counters.count_dropped(KIND, FAILED, len(batch.images))
+            self._counters.count_dropped(SHADOW, FAILED, len(batch.images))
 
     def _load(self, challenger: Challenger, limits: Limits) -> Predictor:
         self._wait_for_turn()
@@ -158,14 +157,14 @@ class Shadow:
         for place, image in enumerate(batch.images):
             self._wait_for_turn()
             if self._is_over:
-                self._counters.count_dropped(KIND, LOAD, len(batch.images) - place)
+                self._counters.count_dropped(SHADOW, LOAD, len(batch.images) - place)
                 break
             started = time.monotonic()
             try:
                 ready = batch.inputs[place] if is_same else predictor.preprocess(image.content)
                 given = predictor.ask(ready)
             except (ImageError, ModelError):
-                self._counters.count_dropped(KIND, FAILED, 1)
+                self._counters.count_dropped(SHADOW, FAILED, 1)
                 continue
             finally:
                 self._pause_after(started)

@@ -3,8 +3,8 @@
 from typing import Any
 
 from modelyard.inference.decoding.formats import FORMATS, NAMES
+from modelyard.service.protocols.dialect import JSON
 
-JSON = "application/json"
 Schema = dict[str, Any]
 
 

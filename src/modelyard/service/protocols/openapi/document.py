@@ -5,29 +5,11 @@ from importlib.metadata import version
 from typing import Any
 
 from modelyard.service.http.metrics import CONTENT_TYPE
-from modelyard.service.protocols import open_inference_schemas as v2
+from modelyard.service.protocols.dialect import JSON
 from modelyard.service.protocols.open_inference import BINARY, PLACES
-from modelyard.service.protocols.own_schemas import (
-    BODY,
-    FILE,
-    JSON,
-    MLFLOW_BODY,
-    MLFLOW_ERROR,
-    MODEL,
-    OPTIONS,
-    OWN_ANSWER,
-    OWN_ERROR,
-    PIXEL,
-    PIXELS,
-    PREDICTIONS,
-    SAMPLE,
-    SHOW,
-    TEXT,
-    WHOLE,
-    Schema,
-    make_array,
-    make_object,
-)
+from modelyard.service.protocols.openapi import open_inference_schemas as v2
+from modelyard.service.protocols.openapi import own_schemas as own
+from modelyard.service.protocols.openapi.own_schemas import TEXT, WHOLE, Schema, make_array, make_object
 
 
 def _response(description: str, schema: Schema, kind: str = JSON) -> Schema:
@@ -49,7 +31,7 @@ _REQUEST_ID = {
 _HEADERS: dict[str, Any] = {
     "401": {"WWW-Authenticate": {"schema": {"const": "Bearer"}, "required": True}},
     "413": {"Connection": {"description": "The body is not read to its end.", "schema": {"const": "close"}}},
-    "503": {"Retry-After": {"description": "seconds", "schema": PIXELS}},
+    "503": {"Retry-After": {"description": "seconds", "schema": own.PIXELS}},
 }
 REFUSED = {
     400: "An image or a parameter is wrong; the message names index and reason.",
@@ -89,7 +71,7 @@ def make_document(guarded: bool, records: bool = False) -> dict[str, Any]:
             paths[path]["get"]["security"] = []
         for path in paths.keys() - {"/livez", "/readyz"}:
             if "get" in paths[path]:
-                paths[path]["get"]["responses"] |= _refuse(OWN_ERROR, 401)
+                paths[path]["get"]["responses"] |= _refuse(own.OWN_ERROR, 401)
     for path in paths.values():
         for operation in path.values():
             for status, response in operation["responses"].items():
@@ -105,14 +87,14 @@ def _describe_information() -> dict[str, Any]:
     live = _information("Whether the process answers at all.", make_object({"live": {"const": True}}))
     samples = _information(
         "A few pictures to try a version with.",
-        make_object({"samples": make_array(SAMPLE, maxItems=10)}),
+        make_object({"samples": make_array(own.SAMPLE, maxItems=10)}),
     )
     samples["parameters"] = [_NAME, _NUMBERED]
-    samples["responses"] |= _refuse(OWN_ERROR, 404, 503)
+    samples["responses"] |= _refuse(own.OWN_ERROR, 404, 503)
     paths = {
         _SAMPLES_PATH: samples,
         "/models": _information(
-            "What is served: versions, aliases, metrics, labels, sizes.", make_array(MODEL)
+            "What is served: versions, aliases, metrics, labels, sizes.", make_array(own.MODEL)
         ),
         "/livez": live,
         "/readyz": readyz,
@@ -131,9 +113,9 @@ def _information(summary: str, schema: Schema, kind: str = JSON) -> dict[str, An
 
 def _describe_predictions() -> dict[str, Any]:
     """Return the paths of all predictions."""
-    options = {**OPTIONS, "show": SHOW}
+    options = {**own.OPTIONS, "show": own.SHOW}
     query = [{"name": key, "in": "query", "schema": schema} for key, schema in options.items()]
-    own = {
+    ours = {
         "/models/{name}/predict": ("Answer images with the champion.", []),
         "/models/{name}/versions/{version}/predict": ("Answer with a version.", [_NUMBERED]),
         "/models/{name}/aliases/{alias}/predict": (
@@ -142,24 +124,24 @@ def _describe_predictions() -> dict[str, Any]:
         ),
     }
     paths = {
-        path: _operation(summary, [_NAME, *more, *query], BODY, OWN_ANSWER, OWN_ERROR)
-        for path, (summary, more) in own.items()
+        path: _operation(summary, [_NAME, *more, *query], own.BODY, own.OWN_ANSWER, own.OWN_ERROR)
+        for path, (summary, more) in ours.items()
     }
     mlflow = _operation(
         "Answer in MLflow's protocol, with the default model.",
         [],
-        {JSON: MLFLOW_BODY},
-        make_object({"predictions": PREDICTIONS}),
-        MLFLOW_ERROR,
+        {JSON: own.MLFLOW_BODY},
+        make_object({"predictions": own.PREDICTIONS}),
+        own.MLFLOW_ERROR,
     )
-    mlflow["responses"] |= _refuse(OWN_ERROR, 401) | {"415": _response(REFUSED[415], TEXT, "text/plain")}
+    mlflow["responses"] |= _refuse(own.OWN_ERROR, 401) | {"415": _response(REFUSED[415], TEXT, "text/plain")}
     return {path: {"post": operation} for path, operation in {**paths, "/invocations": mlflow}.items()}
 
 
 def _describe_open_inference() -> dict[str, Any]:
     """Return the paths of the Open Inference Protocol, except those of its health."""
     paths = {"/v2": {"get": _information("The server, in the Open Inference Protocol.", v2.SERVER)}}
-    example = {"one": {"value": v2.make_example(PIXEL)}}
+    example = {"one": {"value": v2.make_example(own.PIXEL)}}
     for place in PLACES:
         path = place.replace("{version:version}", "{version}")
         parameters = [_NAME, _NUMBERED] if "{version}" in path else [_NAME]
@@ -168,13 +150,13 @@ def _describe_open_inference() -> dict[str, Any]:
             ("/ready", "Is it loaded?", v2.READY),
         ):
             operation = _information(summary, schema) | {"parameters": parameters}
-            operation["responses"] |= _refuse(OWN_ERROR, 404, 503)
+            operation["responses"] |= _refuse(own.OWN_ERROR, 404, 503)
             paths[path + end] = {"get": operation}
         body = {JSON: {"schema": v2.REQUEST, "examples": example}}
         summary = "Answer images in the Open Inference Protocol."
-        infer = _operation(summary, parameters, body, v2.ANSWER, OWN_ERROR)
+        infer = _operation(summary, parameters, body, v2.ANSWER, own.OWN_ERROR)
         # With outputs that are asked for as binary: the JSON, and their bytes.
-        infer["responses"]["200"]["content"][BINARY] = {"schema": FILE}
+        infer["responses"]["200"]["content"][BINARY] = {"schema": own.FILE}
         paths[f"{path}/infer"] = {"post": infer}
     return paths
 
@@ -186,7 +168,7 @@ def _describe_feedback() -> dict[str, Any]:
     body = {JSON: {"schema": {**make_object(fields, index=index), "additionalProperties": False}}}
     taken = make_object({**fields, "index": WHOLE, "model": TEXT, "version": WHOLE})
     operation = _operation(
-        "Say what an answered image really is; the last word counts.", [], body, taken, OWN_ERROR
+        "Say what an answered image really is; the last word counts.", [], body, taken, own.OWN_ERROR
     )
     operation["tags"] = ["feedback"]
     operation["responses"]["202"] = _response("Taken, and written within a minute.", taken)
