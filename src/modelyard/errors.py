@@ -16,11 +16,6 @@ class UsageError(ModelyardError):
     """The call is wrong: it names something that does not exist, or uses an option in a wrong way."""
 
 
-def first_line(error: BaseException) -> str:
-    """Return the first line of what an error says, "" if it says nothing."""
-    return next(iter(str(error).splitlines()), "")
-
-
 @contextmanager
 def named(origin: str) -> Iterator[None]:
     """Put a name before the message of a ModelyardError."""

@@ -62,7 +62,7 @@ def _compose_choices(conf: Path) -> Iterator[tuple[Path, Mapping[str, Any]]]:
                     config = compose("config", overrides=[f"{group}={file.stem}"])
                     values: Any = OmegaConf.to_container(config[group], resolve=True)
                 except (HydraException, OmegaConfBaseException, YAMLError) as error:
-                    reason = first_line(error) or type(error).__name__
+                    reason = first_line(error)
                     raise ModelyardError(f"{file}: expected a file that can be composed: {reason}") from None
                 yield file, values
 

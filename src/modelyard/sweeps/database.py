@@ -81,7 +81,7 @@ class Database:
         try:
             yield
         except (StorageInternalError, SQLAlchemyError) as error:
-            reason = first_line(error.__cause__ or error) or type(error).__name__
+            reason = first_line(error.__cause__ or error)
             raise ModelyardError(
                 f"sweep.storage: the database {self} failed ({reason}): repair it, then start the sweep "
                 "again; finished trials are kept"
