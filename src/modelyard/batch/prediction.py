@@ -14,7 +14,7 @@ from modelyard.batch.worker import Task
 from modelyard.errors import ModelyardError
 from modelyard.files import replace_file, write_json
 from modelyard.inference.bundle import Bundle, BundleError
-from modelyard.inference.predictor import SMALL_BYTES
+from modelyard.inference.runtime.processors import SMALL_BYTES
 from modelyard.inference.runtime.trial import try_bundle
 from modelyard.registry.artifacts import fetch_bundle
 from modelyard.tracking.mlflow_types import ModelVersion

@@ -16,8 +16,8 @@ from modelyard.evaluation.measures.classification import (
     confusion_matrix,
     measure_answers,
     measure_unlike,
-    wilson_interval,
 )
+from modelyard.evaluation.measures.shares import wilson_interval
 from modelyard.evaluation.reference import Reference, make_reference
 from modelyard.evaluation.reports import Predictions, describe_bundle, packaging_proof
 from modelyard.evaluation.robustness import Robustness, measure_robustness

@@ -17,13 +17,11 @@ from modelyard.inference.decoding.pixels import encode_png
 from modelyard.inference.fits import OF_DRAWINGS, fit_pixels
 from modelyard.inference.ranking import find_best, find_named
 from modelyard.inference.runtime.interpreters import Given, ModelError, Pool
-from modelyard.inference.runtime.processors import count_processors
+from modelyard.inference.runtime.processors import MOST_INTERPRETERS, choose_pool
 
 Answer = list[dict[str, Any]]
 DEFAULT_TOP_K = 5
 DEFAULT_LIMITS = Limits()
-SMALL_BYTES = 4_000_000
-MOST_INTERPRETERS = 4
 MISFIT = "its model does not fit its labels or its preprocessing"
 
 
@@ -80,7 +78,7 @@ class Predictor:
     ) -> None:
         self.bundle = bundle
         self.limits = limits
-        chosen = _choose_pool(bundle.size_bytes, count_processors())
+        chosen = choose_pool(bundle.size_bytes)
         try:
             self._pool = Pool(
                 bundle.read_model(),
@@ -258,17 +256,6 @@ class Predictor:
         label = self.bundle.labels[place]
         answer = {"label": label.name, "score": round(score, 7), "id": place}
         return answer if label.synset is None else {**answer, "synset": label.synset}
-
-
-def _choose_pool(size_bytes: int, processors: int) -> tuple[int, int]:
-    """Return the number of interpreters and the threads of each, as measured on two processors.
-
-    A second thread makes a small network slower (0.09 for 0.08 ms) and a large one faster (12 for 16 ms),
-    where two interpreters would answer fewer images a second and hold the weights twice.
-    """
-    if size_bytes < SMALL_BYTES:
-        return min(processors, MOST_INTERPRETERS), 1
-    return max(1, min(processors // 2, MOST_INTERPRETERS)), min(processors, 2)
 
 
 def _check_shapes(bundle: Bundle, pool: Pool) -> None:

@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from modelyard.evaluation.measures.classification import Calibration, wilson_interval
+from modelyard.evaluation.measures.classification import Calibration
+from modelyard.evaluation.measures.shares import wilson_interval
 from modelyard.plots.charts import BLUE, GREY, PALE_GREY, picture, wrap
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ from starlette.types import ASGIApp
 
 from modelyard.service.http.access_log import AccessLog
 from modelyard.service.http.admission import Admission
-from modelyard.service.http.connections.arrivals import Arrivals
+from modelyard.service.http.connections.closing_port import Arrivals
 from modelyard.service.http.connections.draining import Draining
 from modelyard.service.http.docs.documentation import make_documentation_routes
 from modelyard.service.http.front import Front

@@ -16,7 +16,7 @@ from uvicorn.supervisors import Multiprocess
 
 from modelyard.errors import ModelyardError
 from modelyard.service.app import create_app
-from modelyard.service.http.connections.arrivals import Arrivals, turn_away
+from modelyard.service.http.connections.closing_port import Arrivals, turn_away
 from modelyard.service.http.connections.connection import Connection
 from modelyard.service.http.metrics import SHARED
 from modelyard.service.models.models import Models

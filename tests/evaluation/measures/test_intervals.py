@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from modelyard.evaluation.measures.classification import measure_answers, wilson_interval
+from modelyard.evaluation.measures.classification import measure_answers
 from modelyard.evaluation.measures.intervals import measure_intervals
+from modelyard.evaluation.measures.shares import wilson_interval
 from modelyard.evaluation.reports import Predictions
 
 CLASSES = ("a", "b", "c")

@@ -20,8 +20,8 @@ from modelyard.evaluation.measures.classification import (
     measure_answers,
     measure_classes,
     name_classes,
-    wilson_interval,
 )
+from modelyard.evaluation.measures.shares import wilson_interval
 from modelyard.nesting import flatten
 
 Table = tuple[np.ndarray, np.ndarray]

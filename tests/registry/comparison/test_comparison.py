@@ -17,9 +17,9 @@ from modelyard.cli.output import write_html
 from modelyard.errors import ModelyardError
 from modelyard.evaluation.measures.paired import PairedTest
 from modelyard.images.pictures import write_pictures
-from modelyard.registry.comparison.columns import Columns
 from modelyard.registry.comparison.comparison import Comparison, Measure, Setting, compare
 from modelyard.registry.comparison.page import draw_page
+from modelyard.registry.comparison.side_by_side import Columns
 from modelyard.registry.comparison.splits import find_test_split
 from modelyard.registry.comparison.table import draw_table
 from modelyard.registry.comparison.words import give_verdict, show_p_value, show_value

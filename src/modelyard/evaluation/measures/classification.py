@@ -7,7 +7,6 @@ than the commands that need the measures.
 0..classes-1. The first answer is the class of the highest probability; a tie goes to the lower class.
 """
 
-import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,11 +16,11 @@ import numpy as np
 import numpy.typing as npt
 
 from modelyard.errors import ModelyardError
+from modelyard.evaluation.measures.shares import wilson_interval
 
 Floats: TypeAlias = npt.NDArray[np.floating[Any]]
 Integers: TypeAlias = npt.NDArray[np.integer[Any]]
 
-NORMAL_QUANTILE_975 = 1.959963984540054
 ROW_SUM_TOLERANCE = 1e-3
 # What is more unlike the training pictures than 99 of 100 validation pictures is called unlike them.
 UNLIKE = 0.99
@@ -101,26 +100,6 @@ def measure_unlike(unlikeness: Floats, right: npt.NDArray[np.bool_]) -> dict[str
     unlike = unlikeness >= UNLIKE
     found = {"share": float(unlike.mean())}
     return found if right.all() else {**found, "errors": float(unlike[~right].mean())}
-
-
-def wilson_interval(successes: int, trials: int) -> tuple[float, float]:
-    """Bound a share with 95 % confidence, also near 0 and 1, where the normal interval is wrong.
-
-    Source: E. B. Wilson, Probable inference, the law of succession, and statistical inference, 1927.
-
-    Raises:
-        ModelyardError: no trials, or successes outside 0..trials.
-    """
-    if trials < 1 or not 0 <= successes <= trials:
-        raise ModelyardError(
-            "the interval of a share: expected a trial and 0 <= successes <= trials, "
-            f"got {successes} of {trials}"
-        )
-    share, z2 = successes / trials, NORMAL_QUANTILE_975**2
-    centre = share + z2 / (2 * trials)
-    margin = NORMAL_QUANTILE_975 * math.sqrt(share * (1 - share) / trials + z2 / (4 * trials**2))
-    scale = 1 + z2 / trials
-    return max(0.0, (centre - margin) / scale), min(1.0, (centre + margin) / scale)
 
 
 def label_losses(probabilities: Floats, labels: Integers) -> Floats:

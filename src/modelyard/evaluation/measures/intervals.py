@@ -7,14 +7,13 @@ from typing import TypeAlias
 import numpy as np
 
 from modelyard.evaluation.measures.classification import (
-    NORMAL_QUANTILE_975,
     Floats,
     Integers,
     confusion_matrix,
     label_losses,
     name_classes,
-    wilson_interval,
 )
+from modelyard.evaluation.measures.shares import NORMAL_QUANTILE_975, wilson_interval
 from modelyard.evaluation.reports import Predictions
 
 Interval: TypeAlias = tuple[float, float]

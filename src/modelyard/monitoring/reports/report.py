@@ -6,8 +6,8 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from modelyard.errors import ModelyardError
-from modelyard.evaluation.measures.classification import wilson_interval
 from modelyard.evaluation.measures.intervals import Interval
+from modelyard.evaluation.measures.shares import wilson_interval
 from modelyard.monitoring.findings import Finding, Verdict, ask, judge
 from modelyard.monitoring.labels.truths import Truths, read_truths
 from modelyard.monitoring.measured import Measured, read_measured

@@ -5,8 +5,8 @@ from collections.abc import Callable, Iterator
 from typing import TypeAlias
 
 from modelyard.errors import ModelyardError
-from modelyard.evaluation.measures.classification import NORMAL_QUANTILE_975
 from modelyard.evaluation.measures.paired import SIGNIFICANT, PairedTest
+from modelyard.evaluation.measures.shares import NORMAL_QUANTILE_975
 from modelyard.failures import shorten
 from modelyard.metrics import find_metric
 from modelyard.params import Gate

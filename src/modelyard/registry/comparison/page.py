@@ -15,8 +15,8 @@ from modelyard.images.pictures import Pictures
 from modelyard.inference.plain_text import escape
 from modelyard.plots.contact_sheet import show_share
 from modelyard.plots.thumbnails import embed_pixels, make_thumbnail
-from modelyard.registry.comparison.columns import Columns
 from modelyard.registry.comparison.comparison import Comparison, Disagreement, SameImages, Side
+from modelyard.registry.comparison.side_by_side import Columns
 from modelyard.registry.comparison.splits import TEST_SPLIT
 from modelyard.registry.comparison.templates import open_templates
 from modelyard.registry.comparison.words import (

@@ -3,8 +3,8 @@
 import textwrap
 from collections.abc import Iterator, Sequence
 
-from modelyard.registry.comparison.columns import Cell, Columns
 from modelyard.registry.comparison.comparison import Comparison
+from modelyard.registry.comparison.side_by_side import Cell, Columns
 from modelyard.registry.comparison.words import (
     give_verdict,
     join,

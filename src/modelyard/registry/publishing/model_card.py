@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from modelyard.evaluation.measures.classification import wilson_interval
+from modelyard.evaluation.measures.shares import wilson_interval
 from modelyard.inference.plain_text import escape
 from modelyard.metrics import CATALOGUE
 from modelyard.plots.contact_sheet import show_share

@@ -17,6 +17,7 @@ from modelyard.service.http.access_log import AccessLog
 from modelyard.service.http.connections.connection import CROWDED, REFUSED
 from modelyard.service.http.connections.draining import Draining
 from modelyard.service.http.metrics import Metrics
+from modelyard.service.http.refusals import RETRY_AFTER
 from modelyard.service.settings import Settings
 
 # An orchestrator's probes have no token, and are answered even if there are too many connections.
@@ -94,7 +95,7 @@ class Front:
             if scope["path"] in OPEN:
                 await self._app(scope, receive, answer)
             elif CROWDED in scope:
-                await send_answer(answer, 503, _CROWDED, headers={"retry-after": "1", "connection": "close"})
+                await send_answer(answer, 503, _CROWDED, headers={**RETRY_AFTER, "connection": "close"})
             elif self._lets_in(headers.get(b"authorization", b"")) or scope["path"] in self._without_token:
                 await self._app(scope, receive, answer)
             else:

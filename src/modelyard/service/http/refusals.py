@@ -2,6 +2,8 @@
 
 # A message may quote a name from a request or the registry, which may be of any length.
 _MOST_CHARACTERS = 1000
+# Of every 503; seconds.
+RETRY_AFTER = {"retry-after": "1"}
 
 
 class Refusal(Exception):  # noqa: N818  # an answer to a client, not a failure
@@ -26,7 +28,7 @@ class Refusal(Exception):  # noqa: N818  # an answer to a client, not a failure
 
 def busy(message: str) -> Refusal:
     """Make a 503 that says when to try again."""
-    return Refusal(503, message, headers={"retry-after": "1"})
+    return Refusal(503, message, headers=RETRY_AFTER)
 
 
 def too_large(message: str) -> Refusal:

@@ -15,7 +15,7 @@ from modelyard.service.models.models import Models, Unavailable, UnknownModel
 from modelyard.service.protocols.dialect import JSON, load_json
 from modelyard.service.protocols.own import OwnDialect
 from modelyard.service.protocols.predictions import ClientGoneError, explain, read_body
-from modelyard.service.recording.ids.label_times import LabelTimes
+from modelyard.service.recording.ids.label_order import LabelOrder
 from modelyard.service.recording.ids.marked_ids import Given
 from modelyard.service.recording.recording import Recording
 from modelyard.service.settings import Settings
@@ -45,7 +45,7 @@ class Feedback:
         recording: Recording,
     ) -> None:
         self._models, self._settings, self._admission = models, settings, admission
-        self._loading, self._recording, self._times = loading, recording, LabelTimes()
+        self._loading, self._recording, self._times = loading, recording, LabelOrder()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Record a label, or refuse it."""

@@ -12,7 +12,8 @@ import numpy as np
 
 from modelyard.inference.decoding.formats import PNG
 from modelyard.inference.fits import SLOW
-from modelyard.inference.predictor import SMALL_BYTES, Predictor
+from modelyard.inference.predictor import Predictor
+from modelyard.inference.runtime.processors import SMALL_BYTES
 
 # Also bounds what a PNG may hold beside its pixels: some thousand empty chunks.
 _MOST_BODY_BYTES = 16_384

@@ -7,7 +7,7 @@ from functools import partial
 from types import FrameType
 from typing import Any
 
-from modelyard.service.http.connections.arrivals import Arrivals
+from modelyard.service.http.connections.closing_port import Arrivals
 
 # Time to accept the clients that have connected.
 _GLANCE_S, _MOST_GLANCES = 0.1, 50

@@ -10,7 +10,7 @@ MOST_REMEMBERED = 10_000
 _MOST_BACK_US = CLOCK_TOLERANCE // timedelta(microseconds=1)
 
 
-class LabelTimes:
+class LabelOrder:
     """Gives each label a time after that of the same image's label before.
 
     The latest 10,000 labelled images of this process are remembered. For the event loop alone.

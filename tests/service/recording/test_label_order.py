@@ -4,14 +4,14 @@ import time
 
 import pytest
 
-from modelyard.service.recording.ids import label_times
-from modelyard.service.recording.ids.label_times import LabelTimes
+from modelyard.service.recording.ids import label_order
+from modelyard.service.recording.ids.label_order import LabelOrder
 
 
 def test_a_clock_that_jumps_back_leaves_the_labels_of_an_image_in_their_order(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    times = LabelTimes()
+    times = LabelOrder()
     for now_us, request_id, index, expected in (
         (5_000, "a", 0, 5_000),
         (1_000, "a", 0, 5_001),
@@ -29,8 +29,8 @@ def test_a_clock_that_jumps_back_leaves_the_labels_of_an_image_in_their_order(
 
 
 def test_only_the_latest_labelled_images_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(label_times, "MOST_REMEMBERED", 2)
-    times = LabelTimes()
+    monkeypatch.setattr(label_order, "MOST_REMEMBERED", 2)
+    times = LabelOrder()
     monkeypatch.setattr(time, "time_ns", lambda: 5_000_000)
     for request_id in ("first", "second", "first", "third"):
         times.choose(request_id, 0)
