@@ -21,7 +21,7 @@ from modelyard.images.pictures import write_pictures
 from modelyard.networks.layers import build_network
 from modelyard.params import validate_params
 from modelyard.training.checkpoints import Checkpoints, Progress
-from modelyard.training.resuming import load_network
+from modelyard.training.restoring import load_network
 from modelyard.training.task import Task, prepare_network
 from small_registry import leave_database
 
@@ -150,7 +150,7 @@ def test_a_process_that_has_made_no_network_reads_a_checkpoint(
     examples = make_examples(67)
     prepare_network(Task(params.model, params.train, examples, examples)).save(tmp_path / "network.keras")
     (tmp_path / "reading.py").write_text(
-        "from pathlib import Path; from modelyard.training.resuming import load_network\n"
+        "from pathlib import Path; from modelyard.training.restoring import load_network\n"
         "print(load_network(Path('network.keras')).name)"
     )
     program = {"folder": str(tmp_path), "arguments": ["reading.py"]}

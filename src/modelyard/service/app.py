@@ -14,12 +14,12 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
-from modelyard.service.http.access_log import AccessLog
 from modelyard.service.http.admission import Admission
 from modelyard.service.http.connections.closing_port import Arrivals
 from modelyard.service.http.connections.draining import Draining
 from modelyard.service.http.docs.documentation import make_documentation_routes
 from modelyard.service.http.front import Front
+from modelyard.service.http.log_writer import AccessLog
 from modelyard.service.http.metrics import Metrics
 from modelyard.service.http.refusals import Refusal, busy
 from modelyard.service.information import Information

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from modelyard.errors import ModelyardError
 from modelyard.training.checkpoints import Checkpoints, Metrics, Progress
 from modelyard.training.optimizers import STEPS_PER_CALL
-from modelyard.training.resuming import load_network, restore_state
+from modelyard.training.restoring import load_network, restore_state
 from modelyard.training.stopping import find_best, should_stop
 from modelyard.training.task import Task, prepare_network
 

@@ -11,7 +11,7 @@ from modelyard.training.distribution.choice import choose_distribution
 from modelyard.training.distribution.kernels import import_for_training
 from modelyard.training.distribution.one_device import OneDevice
 from modelyard.training.optimizers import compile_network
-from modelyard.training.resuming import load_network, restore_state
+from modelyard.training.restoring import load_network, restore_state
 from modelyard.training.whitening import whiten_patches
 
 if TYPE_CHECKING:

@@ -13,9 +13,9 @@ from types import MappingProxyType
 import orjson
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from modelyard.service.http.access_log import AccessLog
 from modelyard.service.http.connections.connection import CROWDED, REFUSED
 from modelyard.service.http.connections.draining import Draining
+from modelyard.service.http.log_writer import AccessLog
 from modelyard.service.http.metrics import Metrics
 from modelyard.service.http.refusals import RETRY_AFTER
 from modelyard.service.settings import Settings
