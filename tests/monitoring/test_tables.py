@@ -4,7 +4,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from modelyard.cli import main
 from modelyard.errors import ModelyardError, UsageError
 from modelyard.monitoring.tables.kept_images import read_image
 from modelyard.monitoring.tables.places import open_place
-from modelyard.monitoring.tables.schema import LABELS
+from modelyard.monitoring.tables.schema import LABELS, read_day
 from modelyard.monitoring.tables.writing import name_part, write_file, write_part, write_rows
 from team_server import run_s3
 
@@ -31,6 +31,20 @@ def make_labels(number: int, time_us: int = TODAY_US) -> list[tuple[Any, ...]]:
 
 def list_parts(place: Path) -> list[Path]:
     return sorted(place.glob("labels/*/*/*"))
+
+
+@pytest.mark.parametrize(
+    ("folder", "day"),
+    [
+        ("day=2026-03-14", date(2026, 3, 14)),
+        ("2026-03-14", None),
+        ("day=soon", None),
+        ("day=", None),
+        ("", None),
+    ],
+)
+def test_only_a_folder_named_after_its_day_holds_parts(folder: str, day: date | None) -> None:
+    assert read_day(f"tables/answers/model=mnist/{folder}/part-1.parquet") == day
 
 
 @pytest.mark.parametrize(
