@@ -14,6 +14,8 @@ import pytest
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
+# First of all: NumPy reads what this sets as it is imported.
+import surroundings  # noqa: F401
 from modelyard.params import Params, validate_params
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -164,6 +166,30 @@ def own_import_path() -> Iterator[None]:
     before = list(sys.path)
     yield
     sys.path[:] = before
+
+
+@pytest.fixture(scope="session")
+def _trials() -> Iterator[Any]:
+    from shared_trials import SharedTrials
+
+    trials = SharedTrials()
+    yield trials
+    trials.close()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _one_process_for_trials(request: pytest.FixtureRequest, _trials: Any) -> Iterator[None]:
+    """Every trial is a fork, as ever, but all are forks of one process; not where that process is tested."""
+    from modelyard.inference.runtime.trial import Trials
+
+    if request.path.name == "test_trial.py":
+        yield
+        return
+    with (
+        mock.patch.object(Trials, "__enter__", return_value=_trials),
+        mock.patch.object(Trials, "__exit__", return_value=None),
+    ):
+        yield
 
 
 @pytest.fixture(scope="module")
