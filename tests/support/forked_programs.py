@@ -28,7 +28,10 @@ MLFLOW = (
     "mlflow.server.fastapi_app",
     "mlflow.cli",
 )
-TENSORFLOW = ("keras", "tensorflow", "mlflow", "optuna", "hydra", "pydantic", "pandas", "matplotlib.pyplot")
+TENSORFLOW = (
+    *("keras", "tensorflow", "mlflow", "mlflow.store.tracking.sqlalchemy_store", "optuna"),
+    *("hydra", "pandas", "matplotlib.pyplot", "modelyard.params", "modelyard.stages.stage"),
+)
 
 
 class ForkedProgram:
