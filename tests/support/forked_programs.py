@@ -104,7 +104,8 @@ def hold_process(imports: tuple[str, ...]) -> str:
             subprocess.run(
                 [sys.executable, forking_process.__file__, path, *imports],
                 cwd="/",
-                env=os.environ | QUIET | WITHOUT_JOBS,
+                # TensorFlow greets on import, and a stage lets it say less.
+                env=os.environ | QUIET | WITHOUT_JOBS | {"TF_CPP_MIN_LOG_LEVEL": "3"},
                 check=True,
             )
             holder = _hold(path)
