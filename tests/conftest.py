@@ -199,16 +199,16 @@ def own_import_path() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def _trials() -> Iterator[Any]:
+def trials() -> Iterator[Any]:
     from shared_trials import SharedTrials
 
-    trials = SharedTrials()
-    yield trials
-    trials.close()
+    shared = SharedTrials()
+    yield shared
+    shared.close()
 
 
 @pytest.fixture(scope="module", autouse=True)
-def _one_process_for_trials(request: pytest.FixtureRequest, _trials: Any) -> Iterator[None]:
+def _one_process_for_trials(request: pytest.FixtureRequest, trials: Any) -> Iterator[None]:
     """Every trial is a fork, as ever, but all are forks of one process; not where that process is tested."""
     from modelyard.inference.runtime.trial import Trials
 
@@ -216,7 +216,7 @@ def _one_process_for_trials(request: pytest.FixtureRequest, _trials: Any) -> Ite
         yield
         return
     with (
-        mock.patch.object(Trials, "__enter__", return_value=_trials),
+        mock.patch.object(Trials, "__enter__", return_value=trials),
         mock.patch.object(Trials, "__exit__", return_value=None),
     ):
         yield

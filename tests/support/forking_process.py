@@ -13,6 +13,7 @@ signal for the program; the end of the connection kills it. A connection that se
 which ends after the last that holds it.
 """
 
+import atexit
 import importlib
 import json
 import os
@@ -26,6 +27,9 @@ from pathlib import Path
 from typing import Any
 
 from modelyard.imports import left_out, without_collecting
+
+# The exit code of the program that this process has become, once it is known.
+ENDED: list[int] = []
 
 
 class Forks:
@@ -142,7 +146,16 @@ def become(program: dict[str, Any]) -> None:
         runpy.run_path(first, run_name="__main__")
 
 
+def leave() -> None:
+    """End a program that exits: to take all modules apart, as Python goes on to do, takes 0.3 s."""
+    if ENDED:
+        sys.stdout.flush()
+        os._exit(ENDED[0] & 0xFF)
+
+
 def main() -> None:
+    # As the first, it is called as the last, when threads and the children of multiprocessing have ended.
+    atexit.register(leave)
     path, *modules = sys.argv[1:]
     listening = socket.socket(socket.AF_UNIX)
     listening.bind(path)
@@ -157,11 +170,18 @@ def main() -> None:
     assert threading.active_count() == 1, threading.enumerate()
     program = Forks(listening).next_program()
     if program is None:
+        for name in (path, f"{path}.lock"):
+            Path(name).unlink(missing_ok=True)
         # The forks end with it, as those that asked for them have.
         os.killpg(0, signal.SIGKILL)
     else:
-        become(program)
-        sys.exit()
+        try:
+            become(program)
+            sys.exit()
+        except SystemExit as end:
+            code = end.code
+            ENDED.append(code if isinstance(code, int) else int(code is not None))
+            raise
 
 
 if __name__ == "__main__":

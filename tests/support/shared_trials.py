@@ -25,6 +25,10 @@ class SharedTrials(Trials):
                 self._owner = os.getpid()
             super().run(folder)
 
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
     def close(self) -> None:
         """End the process, if there is one."""
         if self._owner == os.getpid():
