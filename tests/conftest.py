@@ -4,6 +4,7 @@ import copy
 import functools
 import gc
 import os
+import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,63 +15,78 @@ import pytest
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
+# First of all: NumPy reads what this sets as it is imported.
+import surroundings  # noqa: F401
+from memory_folder import use_memory
 from modelyard.params import Params, validate_params
 
 ROOT = Path(__file__).resolve().parent.parent
-# Files that take more than ten seconds of a core, the longest first.
+# Files that take more than seven seconds, the longest first. The second to the eighth mostly wait: they are
+# placed where they do so beside the work of the first, and not beside each other.
 SLOW = (
     "stages/test_pipelines.py",
-    "stages/test_new_values.py",
-    "registry/test_versions.py",
-    "stages/test_compose.py",
-    "registry/test_team_server.py",
-    "batch/test_spark.py",
-    "monitoring/test_loop.py",
-    "batch/test_predict_command.py",
-    "packaging/test_packaging.py",
-    "service/models/test_models.py",
-    "service/page/test_page.py",
-    "service/protocols/test_openapi.py",
-    "sweeps/test_sweeps.py",
-    "training/test_fitting.py",
-    "training/test_strategy.py",
-    "networks/formats/test_keras_file.py",
-    "stages/test_evaluate_stages.py",
-    "networks/test_features.py",
-    "training/test_resuming.py",
-    "inference/test_logged_model.py",
-    "tracking/test_runs.py",
-    "tracking/test_store.py",
-    "networks/formats/test_litert_file.py",
-    "ui/test_ui.py",
-    "networks/formats/test_frozen_graph.py",
-    "networks/formats/test_stand_in.py",
-    "networks/importing/test_importing.py",
-    "repository/test_benchmarks_training.py",
-    "training/test_other_pictures.py",
-    "training/test_precision.py",
-    "registry/champions/test_promotion.py",
-    "registry/champions/test_history.py",
-    "registry/test_verification.py",
-    "registry/comparison/test_comparison.py",
-    "registry/comparison/test_compare_command.py",
-    "service/test_service.py",
-    "service/page/test_page_files.py",
-    "service/protocols/test_bad_inputs.py",
+    "service/recording/test_recording.py",
+    "service/recording/test_recorder.py",
+    "sources/test_transfers.py",
     "service/http/test_admission.py",
     "service/http/test_connections.py",
     "service/http/test_draining.py",
+    "repository/test_benchmarks_recording.py",
+    "stages/test_compose.py",
+    "registry/test_team_server.py",
+    "registry/test_versions.py",
+    "stages/test_new_values.py",
+    "service/models/test_models.py",
+    "monitoring/test_loop.py",
+    "service/page/test_page.py",
+    "service/protocols/test_openapi.py",
+    "training/test_fitting.py",
+    "batch/test_spark.py",
+    "batch/test_predict_command.py",
+    "registry/champions/test_promotion.py",
+    "packaging/test_packaging.py",
+    "sweeps/test_sweeps.py",
+    "networks/formats/test_keras_file.py",
+    "tracking/test_runs.py",
+    "stages/test_evaluate_stages.py",
+    "ui/test_ui.py",
+    "registry/test_verification.py",
     "inference/runtime/test_trial.py",
-    "monitoring/test_monitor_command.py",
-    "monitoring/test_shifts.py",
-    "stages/test_registering_stages.py",
+    "service/test_service.py",
+    "training/test_other_pictures.py",
+    "training/test_resuming.py",
+    "inference/test_logged_model.py",
+    "registry/comparison/test_compare_command.py",
+    "registry/champions/test_history.py",
+    "registry/test_sample_artifacts.py",
+    "registry/test_destruction.py",
+    "training/test_strategy.py",
+    "repository/test_benchmarks_training.py",
+    "service/protocols/test_bad_inputs.py",
+    "networks/test_features.py",
+    "plots/test_charts.py",
+    "service/recording/test_recording_page.py",
     "stages/test_stage.py",
+    "networks/formats/test_stand_in.py",
+    "stages/test_registering_stages.py",
+    "networks/importing/test_importing.py",
+    "training/test_precision.py",
+    "networks/formats/test_frozen_graph.py",
+    "monitoring/test_monitor_command.py",
+    "registry/comparison/test_comparison.py",
+    "tracking/test_store.py",
+    "networks/formats/test_litert_file.py",
+    "monitoring/test_shifts.py",
+    "service/page/test_page_files.py",
     "sweeps/test_sweep_space.py",
 )
 # A fourth of the time that it takes to import all tests.
 gc.disable()
 # As `import_for_training` sets it, which comes too late where another test has imported TensorFlow.
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
+MEMORY_FOLDER = pytest.StashKey[Path]()
+SESSION = pytest.StashKey[pytest.Session]()
+ENDED_WELL = (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED)
 # What decides where a stage finds its store; MLflow sets the first two itself, for the processes it starts.
 SETTINGS = (
     "MLFLOW_TRACKING_URI",
@@ -87,6 +103,22 @@ def clean_environment() -> dict[str, str]:
     kept = {name: value for name, value in os.environ.items() if name not in SETTINGS}
     roles = ("GIT_AUTHOR_NAME", "GIT_AUTHOR_EMAIL", "GIT_COMMITTER_NAME", "GIT_COMMITTER_EMAIL")
     return kept | dict.fromkeys(roles, "tests@example.org")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if not hasattr(config, "workerinput") and (folder := use_memory()):
+        config.stash[MEMORY_FOLDER] = folder
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Leave no files in memory, but those of a failure until the next session."""
+    folder, session = config.stash.get(MEMORY_FOLDER, None), config.stash.get(SESSION, None)
+    if folder is not None and (session is None or session.exitstatus in ENDED_WELL):
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    session.config.stash[SESSION] = session
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -164,6 +196,30 @@ def own_import_path() -> Iterator[None]:
     before = list(sys.path)
     yield
     sys.path[:] = before
+
+
+@pytest.fixture(scope="session")
+def trials() -> Iterator[Any]:
+    from shared_trials import SharedTrials
+
+    shared = SharedTrials()
+    yield shared
+    shared.close()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _one_process_for_trials(request: pytest.FixtureRequest, trials: Any) -> Iterator[None]:
+    """Every trial is a fork, as ever, but all are forks of one process; not where that process is tested."""
+    from modelyard.inference.runtime.trial import Trials
+
+    if request.path.name == "test_trial.py":
+        yield
+        return
+    with (
+        mock.patch.object(Trials, "__enter__", return_value=trials),
+        mock.patch.object(Trials, "__exit__", return_value=None),
+    ):
+        yield
 
 
 @pytest.fixture(scope="module")

@@ -1,7 +1,7 @@
 """The whole loop: serve, a shift, an alarm, labels, collected pictures, a shadow, a champion, quiet.
 
-Two services record in one place, in a bucket. The new version is fitted by the test, for the stages that
-train are tested elsewhere.
+At first two services record in one place, in a bucket. The new version is fitted by the test, for the stages
+that train are tested elsewhere.
 """
 
 import base64
@@ -9,6 +9,7 @@ import hashlib
 import io
 import json
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -104,23 +105,26 @@ class Loop:
             write_reference(report / "recent_reference.npz", evaluation.recent_reference)
         run_id = self.registry.client.get_model_version("mnist", str(version)).run_id
         self.registry.client.log_artifacts(run_id, str(report), "evaluation")
-        for key, value in flatten(evaluation.metrics(), "/").items():
-            self.registry.log_metric(version, key, value)
+        self.registry.log_metrics(version, flatten(evaluation.metrics(), "/"))
         self.registry.client.set_model_version_tag(
             "mnist", str(version), "evaluation.digest", evaluation.predictions.digest
         )
         return version
 
-    def serve(self, answered: Answered, *options: str) -> None:
-        """Let two services answer a half each, and record it."""
+    def serve(self, answered: Answered, services: int, *options: str) -> None:
+        """Let each of the services answer a part, and record it."""
         files = as_files(answered)
-        half = len(files) // 2
-        recording = ("--record", PLACE, "--record-images", "1.0", *options)
-        with (
-            run_serve(self.registry.uri, self.repository / "copy-a", *recording) as one,
-            run_serve(self.registry.uri, self.repository / "copy-b", *recording) as other,
-        ):
-            for address, chosen in ((one, files[:half]), (other, files[half:])):
+        with ExitStack() as running:
+            addresses = [
+                running.enter_context(
+                    run_serve(
+                        self.registry.uri, self.repository / f"copy-{number}", "--record", PLACE, *options
+                    )
+                )
+                for number in range(services)
+            ]
+            for number, address in enumerate(addresses):
+                chosen = files[number::services]
                 for start in range(0, len(chosen), 50):
                     self._ask(address, chosen[start : start + 50])
 
@@ -158,7 +162,7 @@ def monitor(capsys: pytest.CaptureFixture[str], *options: str) -> tuple[int, Any
 
 def test_a_shift_leads_to_a_champion_that_is_quiet(loop: Loop, capsys: pytest.CaptureFixture[str]) -> None:
     loop.registry.point(loop.register(class_means()))
-    loop.serve(FIRST)
+    loop.serve(FIRST, 2, "--record-images", "1.0")
     code, found = monitor(capsys)
     [section] = found["versions"]
     assert (code, section["version"], section["images"], found["skipped"]["parts"]) == (1, "1", 800, {})
@@ -174,7 +178,7 @@ def test_a_shift_leads_to_a_champion_that_is_quiet(loop: Loop, capsys: pytest.Ca
 
     challenger = loop.register(np.array(learned), recent)
     loop.registry.point(challenger, "challenger")
-    loop.serve(LATER, "--shadow", "challenger")
+    loop.serve(LATER, 1, "--shadow", "challenger")
     label(LATER)
     _, found = monitor(capsys)
     [pairs] = [section["shadow_of"]["1"] for section in found["versions"] if section["role"] == "shadow"]
@@ -182,7 +186,7 @@ def test_a_shift_leads_to_a_champion_that_is_quiet(loop: Loop, capsys: pytest.Ca
     assert pairs["p_value"] < 0.001
 
     assert main(["promote", "mnist", "challenger", "--reason", "new writers"]) == 0
-    loop.serve(LATER)
+    loop.serve(LATER, 1)
     code, found = monitor(capsys, "--version", str(challenger))
     [section] = [section for section in found["versions"] if section["role"] == "answer"]
     assert section["compared_with"] == "recent set"

@@ -50,7 +50,7 @@ def store(server: TeamServer, monkeypatch: pytest.MonkeyPatch) -> Store:
 
 @pytest.fixture(scope="module")
 def told(server: TeamServer, tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
-    """What eight clients tell, under whom the server was killed and started again."""
+    """What six clients tell, under whom the server was killed and started again."""
     bundles = tmp_path_factory.mktemp("bundles")
     for mark in set(MARKS):
         make_bundle(bundles / mark, mark=mark)

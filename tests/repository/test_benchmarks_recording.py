@@ -120,7 +120,7 @@ def test_a_short_run_loads_all_modes_and_finds_every_answer_in_the_tables(
     registry: SmallRegistry, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     registry.point(2, "challenger")
-    options = ["--rounds", "2", "--requests", "10", "--results", str(tmp_path / "results")]
+    options = ["--rounds", "1", "--requests", "10", "--results", str(tmp_path / "results")]
     assert main(options) == 0
     page = (tmp_path / "results" / "recording.md").read_text()
     line = r"^\| (on.*): (answer|shadow) \| ([\d,]+) \| ([\d,]+) \| ([\d,]+) \| 0 \|$"

@@ -1,14 +1,18 @@
 """compose: conf/ decides, and no edit of params.yaml is lost in silence. A real DVC repository throughout."""
 
+import os
 import shutil
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
+from unittest import mock
 
 import pytest
 import yaml
 
 from conftest import ROOT, clean_environment
 from experiment_queue import run_queue
+from forked_programs import put_on_path
 
 PIPELINE = """
 stages:
@@ -24,6 +28,12 @@ stages:
     params: [train]
     outs: [fitted]
 """
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _stages_are_forks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    with mock.patch.dict(os.environ, put_on_path(tmp_path_factory.mktemp("bin"), dict(os.environ))):
+        yield
 
 
 @pytest.fixture(scope="module")

@@ -18,7 +18,9 @@ import requests
 import yaml
 from PIL import Image
 
+from conftest import clean_environment
 from foreign_networks import NAMES, SIDE
+from forked_programs import put_on_path
 from modelyard.evaluation.reports import Predictions, read_predictions
 from modelyard.images.pictures import Pictures, read_pictures
 from small_project import Project
@@ -42,6 +44,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
     folder = tmp_path_factory.mktemp("project")
     write_pictures(folder / "things")
     made = Project(folder)
+    made.environment = put_on_path(tmp_path_factory.mktemp("bin"), made.environment)
     (made.folder / "conf/data/things.yaml").write_text(DATASET)
     write_network(folder / "eels.keras", made.folder / "conf/pretrained/eels.yaml")
     made.commit("a dataset and a network")
@@ -194,7 +197,7 @@ def serving(project: Project, command: list[str], ready: str) -> Iterator[str]:
             [*command, "--port", str(port)],
             cwd=project.folder,
             # Other tests of this process may have left the address of another registry.
-            env=project.environment | {"MLFLOW_TRACKING_URI": uri, "MLFLOW_REGISTRY_URI": uri},
+            env=clean_environment() | {"MLFLOW_TRACKING_URI": uri, "MLFLOW_REGISTRY_URI": uri},
             stdout=out,
             stderr=out,
             start_new_session=True,

@@ -12,18 +12,26 @@ import psutil
 import pytest
 
 from experiment_queue import run_queue
+from forked_programs import put_on_path
 from modelyard.registry.versions import list_versions, resolve_version
 from modelyard.tracking.store import Tracking, open_tracking
 from small_project import TEST, Project
+from surroundings import ONE_THREAD
 
 RECONCILE = (sys.executable, "-m", "modelyard.cli", "reconcile")
 
 
 @pytest.fixture(scope="module")
 def first_run(tmp_path_factory: pytest.TempPathFactory) -> tuple[Project, str]:
-    """A small project after its first `dvc repro`, and what that said: every import is among it."""
+    """A small project after its first `dvc repro`, and what that said: every import is among it.
+
+    Its stages take the cores that a user's take. Those of later runs are forks of a process with all imports.
+    """
     made = Project(tmp_path_factory.mktemp("project"))
+    everywhere = made.environment
+    made.environment = {name: value for name, value in everywhere.items() if name not in ONE_THREAD}
     said = made.run("dvc", "repro", PYTHONPROFILEIMPORTTIME="1")
+    made.environment = put_on_path(tmp_path_factory.mktemp("bin"), everywhere)
     made.commit("the first run")
     return made, said
 

@@ -1,104 +1,140 @@
-"""Python programs in forks of a process that has imported what they need, but not used it.
-
-    python forked_programs.py MODULE ...
-
-imports the modules, and reads from stdin a line of JSON for each call of `run_programs`: a list of rounds,
-one after the other, each a list of programs that run at the same time: {"folder": the working directory,
-"arguments": [script or module, ...], "environment": all of it, "setup": code}. It answers with a line of
-JSON: the exit code (or minus the signal) and the output of each program.
-"""
+"""Python programs in forks of a process that has imported what they need: see forking_process.py."""
 
 import atexit
 import functools
-import importlib
-import json
 import os
-import runpy
+import shlex
+import signal
+import socket
 import subprocess
 import sys
 import tempfile
+from pathlib import Path
 from typing import IO, Any
 
-from modelyard.imports import left_out, without_collecting
-from modelyard.tracking.environment import QUIET
+from filelock import FileLock
+from modelyard.tracking.tuning import QUIET
 
-MLFLOW = ("mlflow", "mlflow.store.tracking.sqlalchemy_store", "mlflow.store.model_registry.sqlalchemy_store")
-TENSORFLOW = ("keras", "tensorflow", "mlflow", "optuna")
+import forking_process
+import forking_python
+from modelyard.ui.__main__ import WITHOUT_JOBS
+
+# With uvicorn there, MLflow's server is made as one that serves.
+MLFLOW = (
+    "mlflow",
+    "mlflow.store.tracking.sqlalchemy_store",
+    "mlflow.store.model_registry.sqlalchemy_store",
+    "uvicorn.main",
+    "mlflow.server.fastapi_app",
+    "mlflow.cli",
+)
+TENSORFLOW = (
+    *("keras", "tensorflow", "mlflow", "mlflow.store.tracking.sqlalchemy_store", "optuna"),
+    *("hydra", "pandas", "matplotlib.pyplot", "modelyard.params", "modelyard.stages.stage"),
+)
+
+
+class ForkedProgram:
+    """A program in a fork.
+
+    Args:
+        program: {"folder": the working directory, "arguments": [script or module, ...], "environment": all
+            of it, "setup": code that runs before it}.
+        output: where stdout and stderr go.
+        imports: what is there.
+    """
+
+    def __init__(
+        self, program: dict[str, Any], output: IO[bytes], imports: tuple[str, ...] = TENSORFLOW
+    ) -> None:
+        self._connection = socket.socket(socket.AF_UNIX)
+        self._connection.connect(hold_process(imports))
+        with open(os.devnull, "rb") as nothing:  # noqa: PTH123
+            files = [nothing.fileno(), output.fileno(), output.fileno()]
+            forking_python.send(self._connection, program, files)
+
+    def wait(self) -> int:
+        """Return its exit code, or minus its signal, once it has ended."""
+        with self._connection:
+            said = self._connection.makefile().readline()
+        assert said, "the process whose forks run programs has ended"
+        return int(said)
+
+    def kill(self) -> None:
+        """Kill it, and wait for its end."""
+        self._connection.sendall(b"%d\n" % signal.SIGKILL)
+        self.wait()
 
 
 def run_programs(
     rounds: list[list[dict[str, Any]]], environment: dict[str, str], imports: tuple[str, ...] = TENSORFLOW
 ) -> list[tuple[int, str]]:
-    """Run programs from a test, in forks of a process that is started once for all tests."""
+    """Run programs; the rounds one after the other, those of a round at the same time."""
     told = [
         [each | {"environment": environment | each.get("environment", {})} for each in programs]
         for programs in rounds
     ]
-    server = _start_server(imports)
-    assert server.stdin is not None
-    assert server.stdout is not None
-    server.stdin.write(json.dumps(told) + "\n")
-    server.stdin.flush()
-    line = server.stdout.readline()
-    assert line, f"the process with {', '.join(imports)} has ended with {server.wait()}"
-    return [(code, output) for code, output in json.loads(line)]
+    return [end for programs in told for end in _run_at_once(programs, imports)]
 
 
-@functools.cache
-def _start_server(imports: tuple[str, ...]) -> "subprocess.Popen[str]":
-    server = subprocess.Popen(
-        [sys.executable, __file__, *imports],
-        env=os.environ | QUIET,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    atexit.register(server.communicate)
-    return server
-
-
-def run_rounds(rounds: list[list[dict[str, Any]]]) -> list[tuple[int, str]]:
-    return [end for programs in rounds for end in run_at_once(programs)]
-
-
-def run_at_once(programs: list[dict[str, Any]]) -> list[tuple[int, str]]:
+def _run_at_once(programs: list[dict[str, Any]], imports: tuple[str, ...]) -> list[tuple[int, str]]:
     # Closed in this process alone: the forks still write.
     outputs = [tempfile.TemporaryFile() for _ in programs]  # noqa: SIM115
-    started = [fork(*both) for both in zip(programs, outputs, strict=True)]
-    codes = [os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) for pid in started]
-    return [(code, read_and_close(output)) for code, output in zip(codes, outputs, strict=True)]
+    started = [ForkedProgram(*both, imports) for both in zip(programs, outputs, strict=True)]
+    codes = [program.wait() for program in started]
+    return [(code, _read_and_close(output)) for code, output in zip(codes, outputs, strict=True)]
 
 
-def read_and_close(output: IO[bytes]) -> str:
+def _read_and_close(output: IO[bytes]) -> str:
     with output:
         output.seek(0)
         return output.read().decode()
 
 
-def fork(program: dict[str, Any], output: IO[bytes]) -> int:
-    """Return the id of the new process; in that process, run the program and exit as Python does."""
-    if pid := os.fork():
-        return pid
-    os.chdir(program["folder"])
-    os.environ.clear()
-    os.environ.update(program["environment"])
-    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
-    os.dup2(output.fileno(), 1)
-    os.dup2(output.fileno(), 2)
-    exec(program.get("setup", ""), {})  # noqa: S102
-    sys.argv = program["arguments"]
-    run = runpy.run_path if sys.argv[0].endswith(".py") else runpy.run_module
-    run(sys.argv[0], run_name="__main__")
-    sys.exit()
+@functools.cache
+def hold_process(imports: tuple[str, ...]) -> str:
+    """Return the socket of the session's process with these imports, which is started where there is none."""
+    session = os.environ.get("PYTEST_XDIST_TESTRUNUID", str(os.getpid()))[:8]
+    path = Path(tempfile.gettempdir(), f"modelyard-{session}-{imports[0]}")
+    with FileLock(f"{path}.lock"):
+        holder = _hold(path)
+        if holder is None:
+            path.unlink(missing_ok=True)
+            # It leaves this process' children, among which tests look for their own.
+            subprocess.run(
+                [sys.executable, forking_process.__file__, path, *imports],
+                cwd="/",
+                # TensorFlow greets on import, and a stage lets it say less.
+                env=os.environ | QUIET | WITHOUT_JOBS | {"TF_CPP_MIN_LOG_LEVEL": "3"},
+                check=True,
+            )
+            holder = _hold(path)
+    assert holder is not None
+    atexit.register(holder.close)
+    return str(path)
 
 
-def main() -> None:
-    with without_collecting(), left_out("matplotlib", "sklearn"):
-        for name in sys.argv[1:]:
-            importlib.import_module(name)
-    for line in sys.stdin:
-        print(json.dumps(run_rounds(json.loads(line))), flush=True)
+def _hold(path: Path) -> socket.socket | None:
+    holder = socket.socket(socket.AF_UNIX)
+    try:
+        holder.connect(str(path))
+        holder.sendall(b"null\n")
+        if holder.recv(1):
+            return holder
+    except OSError:
+        pass
+    holder.close()
+    return None
 
 
-if __name__ == "__main__":
-    main()
+def put_on_path(folder: Path, environment: dict[str, str]) -> dict[str, str]:
+    """Return the environment with a `python` first on PATH whose programs are forks; it is made in `folder`.
+
+    The fork has the shim's working directory, environment, files and end; SIGINT and SIGTERM reach it, and it
+    is killed with the shim.
+    """
+    shim = folder / "python"
+    command = shlex.join([sys.executable, "-IS", forking_python.__file__, hold_process(TENSORFLOW)])
+    shim.write_text(f'#!/bin/sh\nexec {command} "$@"\n')
+    shim.chmod(0o755)
+    return environment | {"PATH": f"{folder}{os.pathsep}{environment['PATH']}"}

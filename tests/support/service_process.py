@@ -127,7 +127,7 @@ class SlowPredictor(Predictor):
 class Service:
     """`serve` in a process; `limits` are those of an image, `recording` is for `RecordingOptions`.
 
-    Every attribute of `Settings` may be given.
+    Every attribute of `Settings` may be given. Without `drain_s` it ends at once, not after a second.
     """
 
     def __init__(
@@ -139,6 +139,7 @@ class Service:
         recording: dict[str, Any] | None = None,
         **settings: Any,
     ) -> None:
+        settings.setdefault("drain_s", 0)
         arguments = json.dumps([str(folder), workers, slow_s, limits or {}, recording, settings])
         self.process = subprocess.Popen(
             [sys.executable, __file__, arguments],

@@ -49,7 +49,9 @@ class Checkout:
     def clone(self, folder: Path) -> "Checkout":
         """Clone it: what Git has, nothing that DVC or MLflow keeps."""
         self.run("git", "clone", "-q", ".", str(folder))
-        return Checkout(folder)
+        clone = Checkout(folder)
+        clone.environment = self.environment
+        return clone
 
 
 class Project(Checkout):

@@ -1,4 +1,4 @@
-"""Eight clients of one tracking server, each a process, that publish and promote at once.
+"""Six clients of one tracking server, each a process, that publish and promote at once.
 
     python team_clients.py URI BUNDLES
 
@@ -32,7 +32,7 @@ from modelyard.tracking.runs import LoggedDataset
 from modelyard.tracking.store import open_store, open_tracking
 
 # What each publishes: some what others publish at that moment, some alone.
-MARKS = ("a", "a", "a", "b", "b", "c", "d", "e")
+MARKS = ("a", "a", "a", "b", "b", "c")
 PATIENCE_S = 120.0
 METRICS = {
     "test/accuracy": 0.99,

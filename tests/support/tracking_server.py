@@ -11,8 +11,18 @@ from pathlib import Path
 import psutil
 import requests
 
+from forked_programs import MLFLOW, ForkedProgram
 from modelyard.ui.__main__ import WITHOUT_JOBS
 from small_registry import leave_database
+
+# `mlflow server` starts uvicorn in a new interpreter; here the same process serves, with the same options.
+SERVE_HERE = """
+import os, mlflow.server, uvicorn.main
+def serve(command, extra_env, **_):
+    os.environ.update(extra_env)
+    uvicorn.main.main(command[command.index("uvicorn") + 1 :])
+mlflow.server._exec_cmd = serve
+"""
 
 
 def find_free_port() -> int:
@@ -81,10 +91,32 @@ class MlflowServer:
 
 
 class TrackingServer(MlflowServer):
-    """One with SQLite and a folder for artifacts, which it proxies."""
+    """One with SQLite and a folder for artifacts, which it proxies; a fork, not a new interpreter."""
 
     def __init__(self, folder: Path) -> None:
         database, artifacts = f"sqlite:///{folder}/server.db", (folder / "server-artifacts").as_uri()
         options = [f"--backend-store-uri={database}", f"--artifacts-destination={artifacts}", "--workers=1"]
         leave_database(folder / "server.db")
-        super().__init__([sys.executable, "-m", "mlflow", "server", *options], WITHOUT_JOBS)
+        self._fork: ForkedProgram | None = None
+        super().__init__(["-m", "mlflow", "server", *options], WITHOUT_JOBS)
+
+    def start(self) -> None:
+        program = {
+            "folder": os.getcwd(),  # noqa: PTH109
+            "arguments": self._command,
+            "environment": os.environ | self._environment,
+            "setup": SERVE_HERE,
+        }
+        with open(os.devnull, "wb") as nowhere:  # noqa: PTH123
+            self._fork = ForkedProgram(program, nowhere, MLFLOW)
+        try:
+            wait_until_healthy(self.uri)
+        except BaseException:
+            self.kill()
+            raise
+
+    def kill(self) -> None:
+        """Kill it, as a crash would."""
+        if self._fork is not None:
+            self._fork.kill()
+            self._fork = None

@@ -78,7 +78,7 @@ def swept(tmp_path_factory: pytest.TempPathFactory, postgres: str) -> tuple[Swep
         sweep__pruner={"name": "median", "startup_trials": 1, "warmup_epochs": 0},
         sweep__space={"train.optimizer": {"choices": [GOOD, SLOW, WILD]}},
     )
-    command = ["modelyard.cli", "sweep"]
+    command = ["-m", "modelyard.cli", "sweep"]
     options = ["--trials", "3", "--storage", postgres, "--preset", "found"]
     both = {"folder": str(shared), "arguments": [*command, *options]}
     one = {"folder": str(alone), "arguments": command}

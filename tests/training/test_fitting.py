@@ -13,6 +13,7 @@ from modelyard.errors import ModelyardError
 from modelyard.images.examples import Examples
 from modelyard.params import Params, validate_params
 from modelyard.training.inputs.batches import training_batches
+from modelyard.training.members import _warn_of_few_steps as warn_of_few_steps
 from modelyard.training.members import fit_members
 from modelyard.training.outcome import save_network, write_history
 from modelyard.training.steps import run_many_steps_per_call
@@ -308,12 +309,13 @@ def test_a_network_of_pixels_that_takes_few_steps_is_warned_of(
     train(small, examples)
     expected = "warning: 10 steps of training in all: try model=features, or smaller batches and more epochs"
     assert expected in capsys.readouterr().err
-    train(changed(values, ema_momentum=0.9), examples)
+    # As every fit begins.
+    warn_of_few_steps(make_task(changed(values, ema_momentum=0.9), examples))
     expected = (
         "after 10 steps, 39% of the averaged weights are still those of the start: make it smaller, or null"
     )
     assert f"warning: train.ema_momentum=0.9: {expected}" in capsys.readouterr().err
-    train(changed(values, epochs=20), examples)
+    warn_of_few_steps(make_task(changed(values, epochs=20), examples))
     assert "warning" not in capsys.readouterr().err
 
 

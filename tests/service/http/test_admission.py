@@ -103,7 +103,7 @@ def test_a_client_that_goes_away_frees_its_place(narrow: Service) -> None:
 
 def test_sigterm_loses_no_request_of_any_client(folder: Path) -> None:
     """Clients go on until an answer closes their connection, as a load balancer would."""
-    service = Service(folder)
+    service = Service(folder, drain_s=1)
     begun = threading.Barrier(9)
 
     def visit(_: int) -> tuple[int, set[int]]:

@@ -21,7 +21,7 @@ from small_registry import SmallRegistry, make_bundle
 from tflite_models import DIGIT, encode, photo_bundle, undecided_model
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Locator, Page
+    from playwright.sync_api import Browser, BrowserContext, Locator, Page
 
 TOKEN = "open-sesame"  # noqa: S105  # the test's own
 MARKUP = "<img src=x onerror=alert(1)>"
@@ -87,15 +87,24 @@ def address(
 Visit = Callable[..., "Page"]
 
 
+@pytest.fixture(scope="module")
+def context(browser: "Browser") -> "BrowserContext":
+    return browser.new_context()
+
+
 @pytest.fixture
-def visit(browser: "Browser", address: str) -> Iterator[Visit]:
-    """Open the page; any error of its scripts, and anything that its policy refuses, fails the test."""
+def visit(browser: "Browser", context: "BrowserContext", address: str) -> Iterator[Visit]:
+    """Open the page; any error of its scripts, and anything that its policy refuses, fails the test.
+
+    Each is a session of its own; those with options also have a profile of their own.
+    """
     faults: list[str] = []
-    contexts = []
+    opened: list[Page | BrowserContext] = []
 
     def open_page(model: str = "", at: str = address, **options: Any) -> "Page":
-        contexts.append(browser.new_context(**options))
-        page = contexts[-1].new_page()
+        own = browser.new_context(**options) if options else context
+        page = own.new_page()
+        opened.append(own if options else page)
         page.set_default_timeout(15_000)
         page.on("pageerror", lambda error: faults.append(str(error)))
         page.on("console", lambda line: faults.append(line.text) if "Policy" in line.text else None)
@@ -103,8 +112,8 @@ def visit(browser: "Browser", address: str) -> Iterator[Visit]:
         return page
 
     yield open_page
-    for context in contexts:
-        context.close()
+    for one in opened:
+        one.close()
     assert faults == []
 
 

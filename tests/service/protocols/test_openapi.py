@@ -1,13 +1,13 @@
 """The service keeps its own OpenAPI document: schemathesis reads it, and tries what it allows and forbids."""
 
 import re
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from conftest import clean_environment
+from forked_programs import run_programs
 from service_process import Service
 
 # A schema cannot say which texts are base64 of a picture: of generated bodies most are well-formed and no
@@ -41,13 +41,12 @@ def workplace(tmp_path: Path) -> Path:
 
 def run(workplace: Path, service: Service, phases: str, least: int, *options: str) -> None:
     document = f"{service.address}/openapi.json"
-    command = [sys.executable, "-m", "schemathesis.cli", "run", document, "--no-color"]
+    command = ["-m", "schemathesis.cli", "run", document, "--no-color"]
     command += ["--checks", "all", "--phases", phases, "--max-examples", "15", "--generation-deterministic"]
-    ended = subprocess.run(
-        [*command, *options], cwd=workplace, capture_output=True, text=True, check=False, timeout=900
-    )
-    assert ended.returncode == 0, ended.stdout + ended.stderr
-    [generated] = re.findall(r"(\d+) generated", ended.stdout)
+    program = {"folder": str(workplace), "arguments": [*command, *options]}
+    [(code, output)] = run_programs([[program]], clean_environment(), ("schemathesis.cli",))
+    assert code == 0, output
+    [generated] = re.findall(r"(\d+) generated", output)
     assert int(generated) >= least
 
 
