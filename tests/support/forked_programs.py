@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from filelock import FileLock
-from modelyard.tracking.tuning import QUIET
+from modelyard.tracking.environment import QUIET
 
 import forking_process
 import forking_python
