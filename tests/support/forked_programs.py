@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import IO, Any
 
 from filelock import FileLock
-from modelyard.tracking.environment import QUIET
 
 import forking_process
 import forking_python
+from modelyard.tracking.environment import QUIET
 from modelyard.ui.__main__ import WITHOUT_JOBS
 
 # With uvicorn there, MLflow's server is made as one that serves.
