@@ -10,7 +10,7 @@ from benchmarks.report import Frame, Goal, Table, show
 FIGURES = ("requests_per_s", "p50_ms", "p99_ms")
 HEAD = ["record", "conn.", "requests/s", "of off", "p50 ms", "least..most", "of off", "p99 ms", "least..most"]
 HEAD += ["of off", "peak RSS MB"]
-MOST = 1.05
+MOST_RATIO = 1.05
 # The mode, the figure, its name, and the mode that it is compared with: recording must not delay answers, and
 # a shadow must not delay those of a service that records.
 LIMITED = (
@@ -86,8 +86,8 @@ def judge(frame: Frame, counts: Sequence[Count]) -> list[Goal]:
         for row in frame[frame["mode"] == mode].itertuples():
             ratio = getattr(row, f"{figure}_of_{other}")
             subject = f"{TITLES[mode]}, {name} over {row.connections} connection{'s' * (row.connections > 1)}"
-            limit = f"at most {MOST:.2f} of {TITLES[other]}"
-            goals.append(Goal(subject, limit, f"{ratio:.3f}", ratio <= MOST))
+            limit = f"at most {MOST_RATIO:.2f} of {TITLES[other]}"
+            goals.append(Goal(subject, limit, f"{ratio:.3f}", ratio <= MOST_RATIO))
     for count in counts:
         subject = f"{TITLES[count.mode]}, rows of {count.answered:,} answers"
         goals.append(Goal(subject, "none missing", f"{count.missing:,} missing", count.missing == 0))

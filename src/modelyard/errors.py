@@ -26,5 +26,5 @@ def named(origin: str) -> Iterator[None]:
 
 
 def first_line(error: BaseException) -> str:
-    """Return the first line of an error's message, or what it is called if it has none."""
+    """Return the first line of an error's message, or the name of its type if it has none."""
     return next(iter(str(error).splitlines()), "") or type(error).__name__

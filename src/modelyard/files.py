@@ -23,8 +23,7 @@ def replace_file(path: Path) -> Iterator[Path]:
     try:
         yield new
         new.chmod(0o666 & ~_umask())
-        with new.open("rb") as file:
-            os.fsync(file.fileno())
+        _flush(new)
         new.replace(path)
     finally:
         new.unlink(missing_ok=True)
@@ -34,13 +33,16 @@ def replace_file(path: Path) -> Iterator[Path]:
 def replace_folder(path: Path) -> Iterator[Path]:
     """Yield a new folder beside `path` to fill; at the end it replaces `path`.
 
-    If the body fails, or the process is killed, `path` stays as it was.
+    If the body fails, the process is killed or the machine stops, `path` stays as it was.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{path.name}.", suffix=".new", dir=path.parent) as beside:
         new = Path(beside, "new")
         new.mkdir()
         yield new
+        for file in new.rglob("*"):
+            if file.is_file():
+                _flush(file)
         if path.exists():
             path.replace(Path(beside, "old"))
         new.replace(path)
@@ -58,6 +60,12 @@ def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[object]
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(header)
         writer.writerows(rows)
+
+
+def _flush(path: Path) -> None:
+    """Have a file on the disk itself before its name points to it."""
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
 
 
 def _umask() -> int:

@@ -39,8 +39,8 @@ def find_root() -> Path:
 def locate(path: str, key: str, expected: str) -> Path:
     """Return a place of this machine that conf/ names by `key`; `~` is the home.
 
-    A relative path is looked for in the working directory, then in the root: an experiment's copy may have
-    it. Raises ModelyardError, with what was `expected`, if it is missing.
+    A relative path is looked for in the working directory, then in the root: in an experiment these
+    differ. Raises ModelyardError, with what was `expected`, if it is missing.
     """
     named = Path(path)
     with suppress(RuntimeError):  # no such user

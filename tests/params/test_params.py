@@ -21,6 +21,13 @@ def test_the_shipped_configuration_is_valid(params: Params) -> None:
     assert params.data.sources[-1].kind == "npm"
 
 
+@pytest.mark.parametrize("folder", ["/package/data", "../data", "package/../../data", "package//data", "."])
+def test_a_folder_of_a_package_lies_within_it(values: dict[str, Any], folder: str) -> None:
+    values["data"]["sources"][-1]["folder"] = folder
+    with pytest.raises(ModelyardError, match=r"data\.sources\S*folder: expected"):
+        validate_params(values)
+
+
 @pytest.mark.parametrize("model", sorted(path.stem for path in (ROOT / "conf/model").glob("*.yaml")))
 def test_every_model_preset_is_valid(model: str) -> None:
     assert validate_params(compose_values(f"model={model}")).model.name == model

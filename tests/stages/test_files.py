@@ -1,5 +1,6 @@
 """Files and folders that appear whole or not at all."""
 
+import os
 import signal
 import subprocess
 import sys
@@ -15,6 +16,23 @@ def test_a_new_folder_takes_the_place_of_the_old_one(tmp_path: Path) -> None:
         with replace_folder(tmp_path / "kept") as folder:
             (folder / name).touch()
     assert [path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*")] == ["kept", "kept/new"]
+
+
+def test_all_files_are_on_the_disk_before_the_folder_has_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flushed: list[int] = []
+
+    def note(number: int) -> None:
+        assert not (tmp_path / "kept").exists()
+        flushed.append(os.fstat(number).st_size)
+
+    monkeypatch.setattr(os, "fsync", note)
+    with replace_folder(tmp_path / "kept") as folder:
+        (folder / "one").write_text("1")
+        (folder / "below").mkdir()
+        (folder / "below/two").write_text("22")
+    assert sorted(flushed) == [1, 2]
 
 
 def test_a_body_that_fails_leaves_the_old_folder(tmp_path: Path) -> None:

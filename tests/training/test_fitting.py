@@ -238,6 +238,11 @@ def test_the_history_is_a_table_with_a_line_an_epoch(tmp_path: Path) -> None:
     assert (tmp_path / "history.csv").read_text().split() == ["epoch,loss", "1,0.5", "2,0.25"]
 
 
+def test_what_an_epoch_lacks_is_empty_in_the_history(tmp_path: Path) -> None:
+    write_history(tmp_path / "history.csv", [{"loss": 0.5}, {"loss": 0.25, "accuracy": 1.0}])
+    assert (tmp_path / "history.csv").read_text().split() == ["epoch,loss,accuracy", "1,0.5,", "2,0.25,1.0"]
+
+
 def test_an_epoch_has_every_image_once_in_an_order_of_its_own(small: Params, examples: Examples) -> None:
     import tensorflow as tf
 

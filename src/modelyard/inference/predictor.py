@@ -30,7 +30,7 @@ class Seen(NamedTuple):
 
     Attributes:
         place: in the request, from 0.
-        image: as it was given, a file or its base64 text; of numbers, the pixels, uint8 (h, w) or (h, w, 3).
+        image: bytes or base64 text as given; of anything else the pixels, uint8 (h, w) or (h, w, 3).
         shape: of its pixels: (h, w), or (h, w, 3) in RGB.
         ready: what the model was given, float32 (h, w, c).
         scores: what the model gave, float32 (outputs,).

@@ -1,4 +1,4 @@
-"""A bundle's files, as `inference.bundle` reads them; the same values give the same bytes."""
+"""Writes the files of a bundle, which `inference.bundle` reads; the same values give the same bytes."""
 
 import json
 from collections.abc import Sequence

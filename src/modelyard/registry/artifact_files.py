@@ -60,6 +60,10 @@ def read_regular(path: Path, most_bytes: int) -> bytes:
         if not stat.S_ISREG(found.st_mode) or found.st_size > most_bytes:
             raise ValueError(f"expected a regular file of at most {most_bytes} bytes")
         with open(number, "rb", closefd=False) as file:
-            return file.read(most_bytes)
+            # It may have grown meanwhile.
+            content = file.read(most_bytes + 1)
+        if len(content) > most_bytes:
+            raise ValueError(f"expected a regular file of at most {most_bytes} bytes")
+        return content
     finally:
         os.close(number)

@@ -104,4 +104,5 @@ def _read_measurements(model: LoggedModel | None, tags: Mapping[str, str]) -> di
     # The same bundle may have been measured again, even on other data.
     digest = tags.get("evaluation.digest", "")[:SHORT_DIGEST]
     metrics = (model.metrics if model else None) or []
-    return latest_metrics(metric for metric in metrics if metric.dataset_digest in (None, "", digest))
+    latest = latest_metrics(metric for metric in metrics if metric.dataset_digest in (None, "", digest))
+    return {name: float(value) for name, value in latest.items()}

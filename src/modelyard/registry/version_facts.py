@@ -86,7 +86,7 @@ def find_logged_model(store: Store, version: ModelVersion) -> LoggedModel | None
 
 def latest_metrics(metrics: Iterable[Any]) -> dict[str, float]:
     """Return metrics by their names; where one was logged more than once, its latest value counts."""
-    return {one.key: float(one.value) for one in sorted(metrics, key=lambda one: (one.timestamp, one.step))}
+    return {one.key: one.value for one in sorted(metrics, key=lambda one: (one.timestamp, one.step))}
 
 
 def _read(location: str, uri: str) -> str:

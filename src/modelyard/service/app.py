@@ -131,7 +131,7 @@ def _make_answering_routes(
 
 
 def _choose_named(models: Models, path: dict[str, Any]) -> ServedVersion:
-    """Choose the champion, or by version or alias."""
+    """Choose a version by its number or alias, else the champion."""
     return models.get(**path)
 
 

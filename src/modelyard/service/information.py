@@ -71,6 +71,6 @@ class Information:
 
 def shorten(problems: list[str]) -> list[str]:
     """Return the first problems, each cut to a readable length, and how many more there are."""
-    shown = [show(problem)[:MOST_PROBLEM_CHARACTERS] for problem in problems[:MOST_PROBLEMS]]
+    shown = [show(problem, MOST_PROBLEM_CHARACTERS) for problem in problems[:MOST_PROBLEMS]]
     more = len(problems) - MOST_PROBLEMS
     return [*shown, f"and {more} more"] if more > 0 else shown

@@ -19,7 +19,7 @@ def save_network(network: "keras.Model", path: Path) -> None:
 
 
 def write_history(path: Path, history: list[Metrics]) -> None:
-    """Write a CSV file with one line per epoch, counted from 1."""
-    names = list(history[0])
-    rows = ((epoch, *(row[name] for name in names)) for epoch, row in enumerate(history, 1))
+    """Write a CSV file with one line per epoch, counted from 1; what an epoch lacks is left empty."""
+    names = list(dict.fromkeys(name for row in history for name in row))
+    rows = ((epoch, *(row.get(name, "") for name in names)) for epoch, row in enumerate(history, 1))
     write_csv(path, ("epoch", *names), rows)

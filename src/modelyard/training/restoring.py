@@ -1,4 +1,4 @@
-"""Resuming from a `.keras` file: the weights, and the optimizer's step count and moments."""
+"""Restores a training from a `.keras` file: the weights, and the optimizer's step count and moments."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING

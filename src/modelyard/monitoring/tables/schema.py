@@ -76,6 +76,11 @@ LABELS = Table(
 )
 
 
+def name_day(day: date) -> str:
+    """Return the name of a day's folder."""
+    return f"{_DAY}{day}"
+
+
 def read_day(path: str) -> date | None:
     """Return the UTC day of a part, which its folder is named after; None if it is no part of a table."""
     folder = PurePosixPath(path).parent.name

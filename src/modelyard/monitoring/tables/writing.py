@@ -12,7 +12,7 @@ from typing import Any
 from modelyard.files import replace_file
 from modelyard.imports import without_collecting
 from modelyard.monitoring.tables.places import Place
-from modelyard.monitoring.tables.schema import EPOCH, Table, make_schema
+from modelyard.monitoring.tables.schema import EPOCH, Table, make_schema, name_day
 
 _DAY_US = 86_400_000_000
 
@@ -43,8 +43,8 @@ def write_part(place: Place, table: Table, model: str, rows: Sequence[Values], n
     first one was written after all. See `write_rows` for the rest.
     """
     content = _encode(table, rows)
-    date = (EPOCH + timedelta(days=find_day(rows[0]))).date().isoformat()
-    path = f"{place.folder(table, model, f'day={date}')}/{name}"
+    day = (EPOCH + timedelta(days=find_day(rows[0]))).date()
+    path = f"{place.folder(table, model, name_day(day))}/{name}"
     write_file(place, path, content)
     return path
 

@@ -5,7 +5,7 @@ from typing import Annotated, Literal, Self, TypeAlias
 from pydantic import Field, model_validator
 
 from modelyard.inference.fits import check_fit
-from modelyard.params.group import FileName, Group, NpmPackage, Positive, Seconds, Several, Sha256
+from modelyard.params.group import FileName, FolderName, Group, NpmPackage, Positive, Seconds, Several, Sha256
 from modelyard.params.published import Published
 
 ClassName = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^\n\t]+$")]
@@ -47,7 +47,7 @@ class NpmSource(Group):
 
     kind: Literal["npm"]
     package: NpmPackage
-    folder: str
+    folder: FolderName
 
 
 class Dataset(Published):
@@ -89,7 +89,7 @@ class IdxDataset(Dataset):
 
 
 class FolderDataset(Dataset):
-    """A folder with a folder of PNG or JPEG files for each class; a relative path is below the repository."""
+    """A folder with a folder of PNG or JPEG files for each class; for `path` see `repository.locate`."""
 
     format: Literal["folder"]
     path: str

@@ -7,6 +7,7 @@ from pydantic import BeforeValidator, Field, model_validator
 from modelyard.inference.fits import check_fit
 from modelyard.params.group import (
     FileName,
+    FolderName,
     Group,
     Name,
     NpmPackage,
@@ -151,7 +152,7 @@ class Fallback(Group):
     homepage: str
     card: Card
     package: NpmPackage
-    folder: str
+    folder: FolderName
     labels: Annotated[tuple[str, ...], Several]
     sha256: dict[FileName, Sha256]
 

@@ -25,7 +25,7 @@ RECENT_SPLIT = "recent.npz"
 class Beside:
     """Compares a version with the champion, which is read when it is first needed.
 
-    In both comparisons the version is the first. All raise a ModelyardError if they lack something.
+    In both comparisons the version is the first. Each raises ModelyardError if what it needs is missing.
     """
 
     store: Store

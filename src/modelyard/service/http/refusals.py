@@ -1,9 +1,12 @@
 """Refusals of requests, in any protocol."""
 
+from collections.abc import Mapping
+from types import MappingProxyType
+
 # A message may quote a name from a request or the registry, which may be of any length.
 _MOST_CHARACTERS = 1000
-# Of every 503; seconds.
-RETRY_AFTER = {"retry-after": "1"}
+# Of every refusal with 503; seconds.
+RETRY_AFTER: Mapping[str, str] = MappingProxyType({"retry-after": "1"})
 
 
 class Refusal(Exception):  # noqa: N818  # an answer to a client, not a failure
@@ -17,7 +20,7 @@ class Refusal(Exception):  # noqa: N818  # an answer to a client, not a failure
     """
 
     def __init__(
-        self, status: int, message: str, index: int | None = None, headers: dict[str, str] | None = None
+        self, status: int, message: str, index: int | None = None, headers: Mapping[str, str] | None = None
     ) -> None:
         super().__init__(message)
         self.status = status

@@ -159,7 +159,7 @@ class Recorder:
         for (kind, reason), number in (dropped or {}).items():
             self._drop(kind, reason, number)
             rows[kind] -= number
-        for kind, number in rows.items():
+        for kind, number in (+rows).items():
             self._lose(kind, number)
 
 

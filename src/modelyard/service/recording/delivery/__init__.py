@@ -1,1 +1,1 @@
-"""The way of answers from the service to the process that records them."""
+"""How answers get from the service to the process that records them."""

@@ -1,4 +1,7 @@
-"""What the service and the process that records tell each other; all of it can be pickled."""
+"""What the service and the process that records tell each other.
+
+The service sends it with `packing`, which the process that records does not import: it needs no models.
+"""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -97,7 +100,9 @@ class Message(NamedTuple):
 
 
 def read(pipe: Connection) -> Message | Batch:
-    """Read what came next: a message, or answers in three parts (see `packing`); these cannot be written to.
+    """Read what came next: a pickled message, or answers in three parts: what is pickled, and two arrays.
+
+    The arrays cannot be written to.
 
     Raises:
         EOFError: there are no more, or the last one lacks parts.

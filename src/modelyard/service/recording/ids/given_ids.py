@@ -4,7 +4,7 @@ import threading
 from datetime import UTC, datetime, timedelta
 
 from modelyard.monitoring.tables.places import Place
-from modelyard.monitoring.tables.schema import ANSWERS
+from modelyard.monitoring.tables.schema import ANSWERS, name_day
 from modelyard.service.models.models import Models
 from modelyard.service.recording.ids.marked_ids import Given, Ids
 
@@ -57,7 +57,7 @@ class GivenIds:
 
         today = datetime.now(UTC).date()
         for back in range(DAYS):
-            folder = self._place.folder(ANSWERS, model, f"day={today - timedelta(days=back)}")
+            folder = self._place.folder(ANSWERS, model, name_day(today - timedelta(days=back)))
             for file in self._place.files.get_file_info(FileSelector(folder, allow_not_found=True)):
                 if not file.base_name.startswith("part-"):
                     continue

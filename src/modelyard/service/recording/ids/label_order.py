@@ -1,4 +1,4 @@
-"""Times of labels: of an image's labels the latest counts, and a clock may jump back between two of them."""
+"""The order of an image's labels: the latest counts, and a clock may jump back between two of them."""
 
 import time
 from datetime import timedelta
