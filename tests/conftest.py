@@ -199,7 +199,7 @@ def own_import_path() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def trials() -> Iterator[Any]:
+def process_for_trials() -> Iterator[Any]:
     from shared_trials import SharedTrials
 
     shared = SharedTrials()
@@ -208,7 +208,7 @@ def trials() -> Iterator[Any]:
 
 
 @pytest.fixture(scope="module", autouse=True)
-def _one_process_for_trials(request: pytest.FixtureRequest, trials: Any) -> Iterator[None]:
+def _one_process_for_trials(request: pytest.FixtureRequest, process_for_trials: Any) -> Iterator[None]:
     """Every trial is a fork, as ever, but all are forks of one process; not where that process is tested."""
     from modelyard.inference.runtime.trial import Trials
 
@@ -216,7 +216,7 @@ def _one_process_for_trials(request: pytest.FixtureRequest, trials: Any) -> Iter
         yield
         return
     with (
-        mock.patch.object(Trials, "__enter__", return_value=trials),
+        mock.patch.object(Trials, "__enter__", return_value=process_for_trials),
         mock.patch.object(Trials, "__exit__", return_value=None),
     ):
         yield

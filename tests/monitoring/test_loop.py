@@ -1,6 +1,6 @@
 """The whole loop: serve, a shift, an alarm, labels, collected pictures, a shadow, a champion, quiet.
 
-At first two services record in one place, in a bucket. The new version is fitted by the test, for the stages
+Two services record in one place, in a bucket. The new version is fitted by the test, for the stages
 that train are tested elsewhere.
 """
 
@@ -178,7 +178,7 @@ def test_a_shift_leads_to_a_champion_that_is_quiet(loop: Loop, capsys: pytest.Ca
 
     challenger = loop.register(np.array(learned), recent)
     loop.registry.point(challenger, "challenger")
-    loop.serve(LATER, 1, "--shadow", "challenger")
+    loop.serve(LATER, 2, "--shadow", "challenger")
     label(LATER)
     _, found = monitor(capsys)
     [pairs] = [section["shadow_of"]["1"] for section in found["versions"] if section["role"] == "shadow"]

@@ -87,7 +87,7 @@ def test_what_ends_the_stand_in_ends_the_program(
 
 
 def test_a_shared_trial_finds_a_crash_and_its_process_is_opened_again(
-    tmp_path: Path, trials: SharedTrials
+    tmp_path: Path, process_for_trials: SharedTrials
 ) -> None:
     whole, crashing = (digit_bundle(tmp_path / name).folder for name in ("whole", "crashing"))
     (crashing / "model.tflite").write_bytes(crashing_model(digit_model()))
@@ -95,6 +95,6 @@ def test_a_shared_trial_finds_a_crash_and_its_process_is_opened_again(
         try_bundle(whole)
         with pytest.raises(BundleError, match="LiteRT crashed on its model"):
             try_bundle(crashing)
-        process = psutil.Process(trials.pid)
+        process = psutil.Process(process_for_trials.pid)
         process.kill()
         process.wait(30)
