@@ -178,7 +178,8 @@ def test_a_shift_leads_to_a_champion_that_is_quiet(loop: Loop, capsys: pytest.Ca
 
     challenger = loop.register(np.array(learned), recent)
     loop.registry.point(challenger, "challenger")
-    loop.serve(LATER, 2, "--shadow", "challenger")
+    # The challenger is looked for after the first answers, and needs spare time, which the drain gives it.
+    loop.serve(LATER, 2, "--shadow", "challenger", "--drain-s", "2")
     label(LATER)
     _, found = monitor(capsys)
     [pairs] = [section["shadow_of"]["1"] for section in found["versions"] if section["role"] == "shadow"]
