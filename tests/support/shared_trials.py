@@ -21,6 +21,7 @@ class SharedTrials(Trials):
         # Threads of one test may try bundles at the same time; each has a process of its own elsewhere.
         with self._lock:
             if self._owner != os.getpid() or self._process.poll() is not None:
+                self.close()
                 OPEN(self)
                 self._owner = os.getpid()
             super().run(folder)

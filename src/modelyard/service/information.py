@@ -71,6 +71,11 @@ class Information:
 
 def shorten(problems: list[str]) -> list[str]:
     """Return the first problems, each cut to a readable length, and how many more there are."""
-    shown = [show(problem, MOST_PROBLEM_CHARACTERS) for problem in problems[:MOST_PROBLEMS]]
+    shown = [_cut(show(problem, MOST_PROBLEM_CHARACTERS)) for problem in problems[:MOST_PROBLEMS]]
     more = len(problems) - MOST_PROBLEMS
     return [*shown, f"and {more} more"] if more > 0 else shown
+
+
+def _cut(text: str) -> str:
+    """Cut text whose escapes may have made it longer."""
+    return text if len(text) <= MOST_PROBLEM_CHARACTERS else f"{text[: MOST_PROBLEM_CHARACTERS - 3]}..."

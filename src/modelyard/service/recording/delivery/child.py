@@ -3,6 +3,7 @@
 What goes through the two pipes is pickled: nobody else can write to them.
 """
 
+import contextlib
 import logging
 import os
 import subprocess
@@ -10,7 +11,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from multiprocessing.connection import Connection
 
-from modelyard.service.recording.delivery.messages import Message, Status
+from modelyard.service.recording.delivery.messages import END, Message, Status
 from modelyard.service.recording.delivery.packing import Packed, send
 from modelyard.service.recording.options import RecordingOptions
 
@@ -69,6 +70,9 @@ class Child:
 
     def end(self) -> None:
         """Let it end once it has written all that was sent."""
+        # Without these words, it takes the service for killed.
+        with contextlib.suppress(OSError):
+            self._given.send(END)
         self._given.close()
 
     def wait(self, seconds: float) -> int | None:

@@ -99,6 +99,10 @@ class Message(NamedTuple):
     challengers: Challengers | None = None
 
 
+# The last message of a service that ends in order.
+END = Message()
+
+
 def read(pipe: Connection) -> Message | Batch:
     """Read what came next: a pickled message, or answers in three parts: what is pickled, and two arrays.
 

@@ -19,12 +19,10 @@ def main() -> None:
     from modelyard.service.recording.options import RecordingOptions
     from modelyard.service.recording.process.writer import Writer
 
-    service = os.getppid()
     given, told = (Connection(int(handle)) for handle in sys.argv[1:])
     options = given.recv()
     assert isinstance(options, RecordingOptions)  # noqa: S101  # the first message
-    Writer(options, told.send).run(given)
-    if os.getppid() != service:
+    if not Writer(options, told.send).run(given):
         remove_folder()
 
 

@@ -13,7 +13,7 @@ from modelyard.monitoring.tables.places import open_place
 from modelyard.monitoring.tables.schema import ANSWER, ANSWERS, LABELS
 from modelyard.monitoring.tables.writing import warm_up
 from modelyard.service.recording.counters import FAILED, RecordingCounters
-from modelyard.service.recording.delivery.messages import Batch, Message, Status, read
+from modelyard.service.recording.delivery.messages import END, Batch, Message, Status, read
 from modelyard.service.recording.options import RecordingOptions
 from modelyard.service.recording.process.images import Images
 from modelyard.service.recording.process.parts import Parts
@@ -52,9 +52,10 @@ class Writer:
         self._images = Images(place, options.images, self._counters)
         self._shadow = _start_shadow(self._counters) if options.shadow else None
         self._told: Status | None = None
+        self._was_ended = False
 
-    def run(self, given: Connection) -> None:
-        """Record all messages that come."""
+    def run(self, given: Connection) -> bool:
+        """Record all messages that come; return whether the service ended in order, or was killed."""
         try:
             warm_up(ANSWERS)
         except Exception:  # each part logs it again, and is counted
@@ -73,6 +74,7 @@ class Writer:
             self._parts.write_all()
         self._images.write_last(time.monotonic() + LAST_IMAGES_S)
         self._report()
+        return self._was_ended
 
     def _listen(self, given: Connection) -> bool:
         """Take the messages that are there; return False after the last one."""
@@ -87,6 +89,9 @@ class Writer:
                 return False
             if isinstance(message, Batch):
                 self._take_answers(message)
+            elif message == END:
+                self._was_ended = True
+                return False
             else:
                 self._take(message)
             patience_s = 0.0
