@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any
 
@@ -116,13 +117,12 @@ def hold_process(imports: tuple[str, ...]) -> str:
 
 def _hold(path: Path) -> socket.socket | None:
     holder = socket.socket(socket.AF_UNIX)
-    try:
+    # Nobody has started the process yet, or it has ended.
+    with suppress(OSError):
         holder.connect(str(path))
         holder.sendall(b"null\n")
         if holder.recv(1):
             return holder
-    except OSError:
-        pass
     holder.close()
     return None
 

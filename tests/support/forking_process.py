@@ -23,6 +23,7 @@ import signal
 import socket
 import sys
 import threading
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -119,12 +120,10 @@ class Forks:
         return bool(self._holders)
 
     def _close(self, connection: socket.socket, last: bytes) -> None:
-        try:
+        # Whoever asked may have gone.
+        with suppress(OSError, KeyError):
             connection.sendall(last)
             self._selector.unregister(connection)
-        except (OSError, KeyError):
-            # Whoever asked has gone.
-            pass
         connection.close()
 
 

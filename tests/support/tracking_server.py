@@ -68,16 +68,19 @@ class MlflowServer:
 
     def start(self) -> None:
         """Start it, and wait until it answers."""
-        path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
-        environment = {**os.environ, "PATH": path, **self._environment}
-        self._process = subprocess.Popen(
-            self._command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment
-        )
+        self._launch()
         try:
             wait_until_healthy(self.uri)
         except BaseException:
             self.kill()
             raise
+
+    def _launch(self) -> None:
+        path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+        environment = {**os.environ, "PATH": path, **self._environment}
+        self._process = subprocess.Popen(
+            self._command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment
+        )
 
     def kill(self) -> None:
         """Kill it with all its processes, as a crash would."""
@@ -100,7 +103,7 @@ class TrackingServer(MlflowServer):
         self._fork: ForkedProgram | None = None
         super().__init__(["-m", "mlflow", "server", *options], WITHOUT_JOBS)
 
-    def start(self) -> None:
+    def _launch(self) -> None:
         program = {
             "folder": os.getcwd(),  # noqa: PTH109
             "arguments": self._command,
@@ -109,11 +112,6 @@ class TrackingServer(MlflowServer):
         }
         with open(os.devnull, "wb") as nowhere:  # noqa: PTH123
             self._fork = ForkedProgram(program, nowhere, MLFLOW)
-        try:
-            wait_until_healthy(self.uri)
-        except BaseException:
-            self.kill()
-            raise
 
     def kill(self) -> None:
         """Kill it, as a crash would."""

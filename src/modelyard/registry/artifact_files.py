@@ -53,17 +53,16 @@ def read_regular(path: Path, most_bytes: int) -> bytes:
         OSError: it is missing, a link, or cannot be read.
         ValueError: it is a pipe or the like, or too large.
     """
+    refusal = ValueError(f"expected a regular file of at most {most_bytes} bytes")
     # Non-blocking, because opening a pipe would wait.
     number = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOFOLLOW)
     try:
-        found = os.fstat(number)
-        if not stat.S_ISREG(found.st_mode) or found.st_size > most_bytes:
-            raise ValueError(f"expected a regular file of at most {most_bytes} bytes")
+        if not stat.S_ISREG(os.fstat(number).st_mode):
+            raise refusal
         with open(number, "rb", closefd=False) as file:
-            # It may have grown meanwhile.
             content = file.read(most_bytes + 1)
-        if len(content) > most_bytes:
-            raise ValueError(f"expected a regular file of at most {most_bytes} bytes")
-        return content
     finally:
         os.close(number)
+    if len(content) > most_bytes:
+        raise refusal
+    return content

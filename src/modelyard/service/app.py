@@ -68,8 +68,8 @@ def create_app(
     admission = Admission(settings.max_concurrent, settings.max_queued)
     loading = ThreadPoolExecutor(LOADERS, thread_name_prefix="load")
     log, draining = AccessLog(), Draining(settings.drain_s, arrivals)
-    metrics, record = _make_metrics(models, settings, recording)
-    information = Information(models, settings, metrics, draining)
+    metrics, record, problems = _make_metrics(models, settings, recording)
+    information = Information(models, settings, metrics, draining, problems)
     closing = [admission.close, lambda: loading.shutdown(wait=False)]
     app = Starlette(
         routes=[
@@ -89,8 +89,8 @@ def create_app(
 
 def _make_metrics(
     models: Models, settings: Settings, recording: RecordingOptions | None
-) -> tuple[Metrics, Recording | None]:
-    """Return the metrics of the models, and the record, which adds its own to them."""
+) -> tuple[Metrics, Recording | None, Callable[[], list[str]]]:
+    """Return the metrics, the record, which adds its own to them, and what tells of problems."""
     record: Recording | None = None
 
     def problems() -> list[str]:
@@ -100,7 +100,7 @@ def _make_metrics(
     models.observe_loads(metrics.count_load)
     if recording is not None:
         record = Recording(recording, models, metrics.own, settings.token)
-    return metrics, record
+    return metrics, record, problems
 
 
 def _make_answering_routes(

@@ -1,6 +1,7 @@
 """The endpoints that describe the service: its models, samples, health, metrics and API document."""
 
 from base64 import b64encode
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import orjson
@@ -28,6 +29,7 @@ class Information:
     settings: Settings
     metrics: Metrics
     draining: Draining
+    problems: Callable[[], list[str]]
 
     def make_routes(self, *, records: bool) -> list[Route]:
         """Return the routes; the API document has /feedback if the service `records`."""
@@ -62,7 +64,7 @@ class Information:
     async def _readyz(self, request: Request) -> Response:  # noqa: ARG002
         stopping = ["the service is stopping"] if self.draining.begun else []
         ready = self.models.ready and not self.draining.begun
-        told = shorten(stopping + self.metrics.problems())
+        told = shorten(stopping + self.problems())
         return JSONResponse({"ready": ready, "problems": told}, 200 if ready else 503)
 
     def _read_metrics(self, request: Request) -> Response:  # noqa: ARG002

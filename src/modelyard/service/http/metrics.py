@@ -31,7 +31,6 @@ class Metrics:
     def __init__(
         self, describe: Callable[[], list[dict[str, Any]]], problems: Callable[[], list[str]]
     ) -> None:
-        self.problems = problems
         # Other parts of the service register their metrics here.
         self.own = own = CollectorRegistry()
         self._requests = Counter("modelyard_requests", "Requests that were answered.", _LABELS, registry=own)
