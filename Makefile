@@ -3,6 +3,8 @@ PYTHON ?= python3
 # Of `make serve`: a version; without one, the champion of what conf/ trains.
 MODEL  ?=
 PORT   ?= 5000
+# Of `make test` and `make quick`: on two cores a third process works while others wait. Each takes 2 GB.
+TEST_PROCESSES ?= 3
 # Of `make experiments`: how many commits to look back.
 COMMITS ?= 1
 # Of `make bench`: these make a full run, in about 20 minutes.
@@ -35,10 +37,10 @@ experiments: .venv/requirements  ## show the experiments of `dvc exp run`, fewes
 	@python -m modelyard.overview.experiments_table --commits $(COMMITS)
 
 test: .venv/requirements-dev  ## run all tests
-	@python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+	@python -m pytest -n $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder
 
 quick: .venv/requirements-dev  ## run only the quick tests, in two minutes
-	@python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not slow"
+	@python -m pytest -n $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder -m "not slow"
 
 check: .venv/requirements-dev  ## lint, formatting, types, links and commands in the documentation
 	@ruff check . && ruff format --check . && mypy && python -m pytest -q tests/repository/test_docs.py tests/repository/test_advice.py

@@ -7,6 +7,7 @@ import os
 import shutil
 import sys
 from collections.abc import Iterator
+from multiprocessing.util import Finalize
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -114,7 +115,8 @@ def pytest_unconfigure(config: pytest.Config) -> None:
     """Leave no files in memory, but those of a failure until the next session."""
     folder, session = config.stash.get(MEMORY_FOLDER, None), config.stash.get(SESSION, None)
     if folder is not None and (session is None or session.exitstatus in ENDED_WELL):
-        shutil.rmtree(folder, ignore_errors=True)
+        # After multiprocessing's own folder in it, whose removal has -100.
+        Finalize(None, shutil.rmtree, (folder, True), exitpriority=-200)
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:
@@ -122,7 +124,7 @@ def pytest_sessionstart(session: pytest.Session) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Let the files that take longest come first, so that two processes end at about the same time.
+    """Let the files that take longest come first, so that the processes end at about the same time.
 
     Those are marked as slow: `make quick` leaves them out.
     """

@@ -33,6 +33,11 @@ TENSORFLOW = (
     *("keras", "tensorflow", "mlflow", "mlflow.store.tracking.sqlalchemy_store", "optuna"),
     *("hydra", "pandas", "matplotlib.pyplot", "modelyard.params", "modelyard.stages.stage"),
 )
+# Of each call of DVC's command, what it imports is more than half of its time.
+DVC = (
+    *("dvc.cli", "dvc.repo", "dvc.repo.experiments.queue.celery", "dvc.repo.experiments.executor.local"),
+    *("dvc.commands.repro", "dvc.commands.experiments.run", "dvc.utils.hydra", "hydra", "dvc_data.index"),
+)
 
 
 class ForkedProgram:
@@ -128,13 +133,14 @@ def _hold(path: Path) -> socket.socket | None:
 
 
 def put_on_path(folder: Path, environment: dict[str, str]) -> dict[str, str]:
-    """Return the environment with a `python` first on PATH whose programs are forks; it is made in `folder`.
+    """Return the environment with `python` and `dvc` first on PATH, whose programs are forks; made in `folder`.
 
-    The fork has the shim's working directory, environment, files and end; SIGINT and SIGTERM reach it, and it
+    A fork has its shim's working directory, environment, files and end; SIGINT and SIGTERM reach it, and it
     is killed with the shim.
     """
-    shim = folder / "python"
-    command = shlex.join([sys.executable, "-IS", forking_python.__file__, hold_process(TENSORFLOW)])
-    shim.write_text(f'#!/bin/sh\nexec {command} "$@"\n')
-    shim.chmod(0o755)
+    for name, imports, options in (("python", TENSORFLOW, ()), ("dvc", DVC, ("-m", "dvc"))):
+        command = [sys.executable, "-IS", forking_python.__file__, hold_process(imports), *options]
+        shim = folder / name
+        shim.write_text(f'#!/bin/sh\nexec {shlex.join(command)} "$@"\n')
+        shim.chmod(0o755)
     return environment | {"PATH": f"{folder}{os.pathsep}{environment['PATH']}"}
