@@ -2,8 +2,8 @@
 
 import json
 import os
-import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -17,6 +17,7 @@ from mlflow.exceptions import MlflowException
 
 import team_clients
 from conftest import compose_values
+from forked_programs import MLFLOW, ForkedProgram
 from modelyard.params import validate_params
 from modelyard.registry.champions.history import History
 from modelyard.registry.champions.promotion import promote, roll_back
@@ -54,19 +55,21 @@ def told(server: TeamServer, tmp_path_factory: pytest.TempPathFactory) -> list[d
     bundles = tmp_path_factory.mktemp("bundles")
     for mark in set(MARKS):
         make_bundle(bundles / mark, mark=mark)
-    clients = subprocess.Popen(
-        [sys.executable, team_clients.__file__, server.uri, bundles],
-        stdout=subprocess.PIPE,
-        text=True,
+    program = {
+        "folder": str(bundles),
+        "arguments": [team_clients.__file__, server.uri, str(bundles)],
         # It shares what the tests share.
-        env=os.environ | QUIET | {"PYTHONPATH": os.pathsep.join(sys.path)},
-    )
-    server.wait_for_version("mnist")
-    server.kill()
-    server.start()
-    said, _ = clients.communicate()
-    assert clients.returncode == 0
-    answers: list[dict[str, Any]] = json.loads(said)
+        "environment": os.environ | QUIET,
+        "setup": f"import sys; sys.path[:] = {['', *sys.path]}",
+    }
+    with tempfile.TemporaryFile() as output:
+        clients = ForkedProgram(program, output, MLFLOW)
+        server.wait_for_version("mnist")
+        server.kill()
+        server.start()
+        assert clients.wait() == 0
+        output.seek(0)
+        answers: list[dict[str, Any]] = json.loads(output.read().splitlines()[-1])
     return answers
 
 

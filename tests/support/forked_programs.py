@@ -133,10 +133,10 @@ def _hold(path: Path) -> socket.socket | None:
 
 
 def put_on_path(folder: Path, environment: dict[str, str]) -> dict[str, str]:
-    """Return the environment with `python` and `dvc` first on PATH, whose programs are forks; made in `folder`.
+    """Return the environment with a `python` and a `dvc` first on PATH whose programs are forks.
 
-    A fork has its shim's working directory, environment, files and end; SIGINT and SIGTERM reach it, and it
-    is killed with the shim.
+    Both are made in `folder`. A fork has its shim's working directory, environment, files and end; SIGINT and
+    SIGTERM reach it, and it is killed with the shim.
     """
     for name, imports, options in (("python", TENSORFLOW, ()), ("dvc", DVC, ("-m", "dvc"))):
         command = [sys.executable, "-IS", forking_python.__file__, hold_process(imports), *options]

@@ -37,7 +37,9 @@ class TeamServer(MlflowServer):
         services = read_compose(COMPOSE, SECRETS)["services"]
         tracking, bucket = services["tracking"], services["bucket"]
         places = {"MLFLOW_BACKEND_STORE_URI": database, "MLFLOW_S3_ENDPOINT_URL": s3}
-        super().__init__(tracking["command"], tracking["environment"] | places)
+        program, command, *options = tracking["command"]
+        assert (program, command) == ("mlflow", "server")
+        super().__init__(options, tracking["environment"] | places)
         self.s3 = s3
         _, *words = bucket["command"]
         subprocess.run(

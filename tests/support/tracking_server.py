@@ -2,24 +2,30 @@
 
 import os
 import socket
-import subprocess
-import sys
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import psutil
 import requests
 
 from forked_programs import MLFLOW, ForkedProgram
 from modelyard.ui.__main__ import WITHOUT_JOBS
 from small_registry import leave_database
 
-# `mlflow server` starts uvicorn in a new interpreter; here the same process serves, with the same options.
+# `mlflow server` starts uvicorn in a new interpreter, and uvicorn its workers in new ones. Here the same
+# process serves, with the same options; workers are its forks, which end with it and share no connection.
 SERVE_HERE = """
-import os, mlflow.server, uvicorn.main
+import ctypes, multiprocessing, os, signal, mlflow.server, uvicorn._subprocess, uvicorn.main
+from mlflow.store.model_registry import sqlalchemy_store as registry
+from mlflow.store.tracking import sqlalchemy_store as tracking
 def serve(command, extra_env, **_):
     os.environ.update(extra_env)
+    for store in (tracking.SqlAlchemyStore, registry.SqlAlchemyStore):
+        for engine in store._engine_map.values():
+            engine.dispose()
+    uvicorn._subprocess.spawn = multiprocessing.get_context("fork")
+    set_pdeathsig = 1
+    os.register_at_fork(after_in_child=lambda: ctypes.CDLL(None).prctl(set_pdeathsig, signal.SIGKILL))
     uvicorn.main.main(command[command.index("uvicorn") + 1 :])
 mlflow.server._exec_cmd = serve
 """
@@ -51,70 +57,49 @@ def wait_until_answered(url: str) -> None:
 
 
 class MlflowServer:
-    """A server on a free port of 127.0.0.1.
+    """A server on a free port of 127.0.0.1; a fork, not a new interpreter.
 
     Args:
-        command: what starts it; where it listens is added.
+        options: of `mlflow server`; where it listens is added.
         environment: beside that of the tests.
     """
 
-    def __init__(self, command: Sequence[str], environment: Mapping[str, str]) -> None:
+    def __init__(self, options: Sequence[str], environment: Mapping[str, str]) -> None:
         port = find_free_port()
         self.uri = f"http://127.0.0.1:{port}"
         # The last of two options counts.
-        self._command = [*command, "--host=127.0.0.1", f"--port={port}"]
+        self._arguments = ["-m", "mlflow", "server", *options, "--host=127.0.0.1", f"--port={port}"]
         self._environment = environment
-        self._process: subprocess.Popen[bytes] | None = None
+        self._fork: ForkedProgram | None = None
 
     def start(self) -> None:
         """Start it, and wait until it answers."""
-        self._launch()
+        program = {
+            "folder": os.getcwd(),  # noqa: PTH109
+            "arguments": self._arguments,
+            "environment": os.environ | self._environment,
+            "setup": SERVE_HERE,
+        }
+        with open(os.devnull, "wb") as nowhere:  # noqa: PTH123
+            self._fork = ForkedProgram(program, nowhere, MLFLOW)
         try:
             wait_until_healthy(self.uri)
         except BaseException:
             self.kill()
             raise
 
-    def _launch(self) -> None:
-        path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
-        environment = {**os.environ, "PATH": path, **self._environment}
-        self._process = subprocess.Popen(
-            self._command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment
-        )
-
     def kill(self) -> None:
         """Kill it with all its processes, as a crash would."""
-        if self._process is None:
-            return
-        tree = psutil.Process(self._process.pid)
-        for process in [*tree.children(recursive=True), tree]:
-            process.kill()
-        self._process.wait()
-        self._process = None
+        if self._fork is not None:
+            self._fork.kill()
+            self._fork = None
 
 
 class TrackingServer(MlflowServer):
-    """One with SQLite and a folder for artifacts, which it proxies; a fork, not a new interpreter."""
+    """One with SQLite and a folder for artifacts, which it proxies."""
 
     def __init__(self, folder: Path) -> None:
         database, artifacts = f"sqlite:///{folder}/server.db", (folder / "server-artifacts").as_uri()
         options = [f"--backend-store-uri={database}", f"--artifacts-destination={artifacts}", "--workers=1"]
         leave_database(folder / "server.db")
-        self._fork: ForkedProgram | None = None
-        super().__init__(["-m", "mlflow", "server", *options], WITHOUT_JOBS)
-
-    def _launch(self) -> None:
-        program = {
-            "folder": os.getcwd(),  # noqa: PTH109
-            "arguments": self._command,
-            "environment": os.environ | self._environment,
-            "setup": SERVE_HERE,
-        }
-        with open(os.devnull, "wb") as nowhere:  # noqa: PTH123
-            self._fork = ForkedProgram(program, nowhere, MLFLOW)
-
-    def kill(self) -> None:
-        """Kill it, as a crash would."""
-        if self._fork is not None:
-            self._fork.kill()
-            self._fork = None
+        super().__init__(options, WITHOUT_JOBS)
