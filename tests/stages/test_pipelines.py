@@ -134,7 +134,8 @@ def test_a_clone_of_a_remote_reconciles_and_serves_without_training(
 
 def test_a_killed_training_leaves_nothing_that_the_next_run_takes_for_whole(project: Project) -> None:
     killed = subprocess.Popen(
-        ["dvc", "exp", "run", "-S", "train.epochs=5000"],
+        # Not the fork that `dvc` is here, whose children would not be those of this process.
+        [sys.executable, "-m", "dvc", "exp", "run", "-S", "train.epochs=5000"],
         cwd=project.folder,
         env=project.environment,
         stdout=subprocess.PIPE,

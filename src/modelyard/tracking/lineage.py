@@ -14,9 +14,9 @@ LIBRARIES = ("tensorflow", "keras", "ai-edge-litert", "numpy", "pillow", "mlflow
 
 
 def lineage_tags(folder: Path) -> dict[str, str]:
-    """Return the tags of every run and version, for the work tree at `folder`; empty values are left out.
+    """Return every run's tags, which are among the facts of versions too, for the work tree at `folder`.
 
-    In one of DVC's experiments, the commit is its baseline.
+    Empty values are left out. In one of DVC's experiments, the commit is its baseline.
     """
     git = read_git_state(folder)
     tags = {
