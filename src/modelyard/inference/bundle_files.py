@@ -31,11 +31,7 @@ class BundleError(ValueError):
 
 
 def open_file(path: Path, *, follow_links: bool = True) -> BufferedReader:
-    """Open one of a bundle's files to read.
-
-    Raises:
-        BundleError: it is missing, not a regular file, or larger than such a file may be.
-    """
+    """Open one of a bundle's files; raises BundleError if it is missing, too large, or no regular file."""
     # Non-blocking, because opening a pipe would wait.
     flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | (0 if follow_links else os.O_NOFOLLOW)
     try:
@@ -64,8 +60,7 @@ def copy_files(source: Path, target: Path) -> None:
 def read_json(path: Path) -> Any:
     """Read one of a bundle's files of JSON.
 
-    Raises:
-        BundleError: it cannot be opened, is not JSON, or holds values that JSON cannot express.
+    Raises BundleError if it cannot be opened, is not JSON, or holds values that JSON cannot express.
     """
     with open_file(path) as file:
         content = file.read()
