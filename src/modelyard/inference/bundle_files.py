@@ -48,9 +48,8 @@ def open_file(path: Path, *, follow_links: bool = True) -> BufferedReader:
 def copy_files(source: Path, target: Path) -> None:
     """Copy a bundle's files, and nothing else, into a folder that is there.
 
-    Raises:
-        BundleError: a file is missing, a link, not a regular file, or too large.
-        OSError: the disk is full, or the target cannot be written.
+    Raises BundleError if a file is missing, a link, not a regular file, or too large, and OSError if the
+    target cannot be written.
     """
     for name in FILES:
         with open_file(source / name, follow_links=False) as file, (target / name).open("xb") as new:

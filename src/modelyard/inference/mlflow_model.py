@@ -70,19 +70,15 @@ class BundleModel(PythonModel):  # type: ignore[misc]
         model_input: pd.DataFrame,
         params: dict[str, Any] | None = None,
     ) -> list[Any]:
-        """Answer each image as `Predictor.predict` does.
+        """Answer each image as `Predictor.predict` does; `params` may have its `top_k` and `on_error`.
 
-        Args:
-            context: not used, since `load_context` has read it.
-            model_input: images as `collect_images` takes them; MLflow itself always makes a DataFrame. (Any
-                type hint but that of a DataFrame would count as a schema, or end in a warning.)
-            params: `top_k` and `on_error`. Besides what `Predictor.predict` takes, `on_error` may be "row":
-                an image without an answer is answered with `[{"error": reason}]`, which has the shape of an
-                answer and so fits into a column of a table, such as Spark's.
+        `on_error` may also be "row": an image without an answer is answered with `[{"error": reason}]`, which
+        has the shape of an answer and so fits into a column of a table, such as Spark's. `model_input` may be
+        all that `collect_images` takes. (MLflow itself always makes a DataFrame; any other type hint would
+        count as a schema, or end in a warning.)
 
-        Raises:
-            InputError: an image or a parameter is wrong, or there is no image at all.
-            OneLineError: the model itself failed (HTTP 500).
+        Raises InputError if an image or a parameter is wrong, or there is no image at all, and OneLineError
+        if the model itself failed (HTTP 500).
         """
         given = {name: value for name, value in (params or {}).items() if value is not None}
         top_k, on_error = given.get("top_k", DEFAULT_TOP_K), given.get("on_error", "raise")

@@ -57,13 +57,9 @@ class Predictor:
     An answer never depends on what else is asked at the same time: images go through the model one by one,
     which costs a small network no more than a batch of them, and a large one neither.
 
-    Args:
-        interpreters: how many images are in the model at once; each costs memory for the weights again. None
-            chooses by the model's size and the processors.
-        threads: within one interpreter; None as well.
-        limits: on every image.
-
-    Raises BundleError if the model's input or output does not fit the bundle's preprocessing or labels.
+    `interpreters` images are in the model at once, each with `threads` threads; each interpreter costs memory
+    for the weights again. None chooses by the model's size and the processors. Raises BundleError if the
+    model's input or output does not fit the bundle's preprocessing or labels.
     """
 
     def __init__(

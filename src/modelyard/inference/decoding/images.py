@@ -26,21 +26,11 @@ def decode(
     """Decode a PNG or JPEG, turned upright by its EXIF orientation.
 
     Transparent pixels are blended with white, 16-bit levels keep their upper 8 bits, and an animation gives
-    its first picture.
+    its first picture. `image` is the file's bytes, or its base64 text (see `read_file_bytes`); for `grey` and
+    `drawing` see `read_pixels`. Returns uint8 (h, w), or (h, w, 3) in RGB.
 
-    Args:
-        image: the file's bytes, or its base64 text (see `read_file_bytes`).
-        limits: checked before decoding.
-        grey: one channel by ITU-R 601 luma, instead of RGB.
-        ends_at: the `time.monotonic()` at which to give up, checked between pieces of the work.
-        drawing: return the transparency of a grey picture that is blank over white (see `read_pixels`).
-
-    Returns:
-        uint8 (h, w), or (h, w, 3) in RGB.
-
-    Raises:
-        ImageError: anything but a complete PNG or JPEG within the limits; its index is 0.
-        TimeoutError: it is past `ends_at`.
+    Raises ImageError, with the index 0, for anything but a complete PNG or JPEG within the limits, and
+    TimeoutError past `ends_at`, a `time.monotonic()` that is checked between pieces of the work.
     """
     if isinstance(image, bytearray | memoryview):
         image = bytes(image)

@@ -56,11 +56,9 @@ class Trials:
             pass
 
     def run(self, folder: Path) -> None:
-        """Try one bundle.
+        """Try one bundle, and raise BundleError if it cannot answer, or ended its process.
 
-        Raises:
-            BundleError: the bundle cannot answer, or ended its process.
-            ChildProcessError: there is no process to try it in.
+        Raises ChildProcessError if there is no process to try it in.
         """
         stdin, stdout = self._process.stdin, self._process.stdout
         with contextlib.suppress(BrokenPipeError):
