@@ -36,10 +36,7 @@ def decode(
         image = bytes(image)
     if not isinstance(image, bytes | str):
         raise ImageError(f"expected bytes or base64 text, got {type(image).__name__}")
-    return _decode_file(read_file_bytes(image, limits.max_bytes), limits, grey, ends_at, drawing)
-
-
-def _decode_file(data: bytes, limits: Limits, grey: bool, ends_at: float, drawing: bool) -> NDArray[np.uint8]:
+    data = read_file_bytes(image, limits.max_bytes)
     kind = find_format(data)
     assert kind is not None  # noqa: S101  # `read_file_bytes` lets nothing else through
     try:
