@@ -57,12 +57,10 @@ class Label:
 
 @dataclass(frozen=True)
 class Preprocessing:
-    """How an image becomes the model's input, float32 (1, height, width, channels).
+    """How an image becomes the model's input, float32 (1, height, width, channels), sides in pixels.
 
     Attributes:
         fit: one of `fits.FITS`, which brings the decoded pixels, 0..255, to the input's size.
-        height: of the input, in pixels.
-        width: of the input, in pixels.
         channels: 1 (grey) or 3 (RGB).
         mean: subtracted from every level of format 1's versions; later models do that themselves.
         scale: multiplied afterwards; as well.
@@ -86,11 +84,9 @@ class Bundle:
     """What `read_bundle` found in a folder.
 
     Attributes:
-        folder: where the files are.
         name: the registered name, such as "mnist".
         precision: "float32" or "int8".
         labels: one for each output of the model, in its order.
-        preprocessing: how an image becomes the model's input.
         provenance: plain JSON values; not part of the content.
         content_key: sha256 in hex over the names and digests of the content.
         size_bytes: of the content.
@@ -111,20 +107,12 @@ class Bundle:
         return self.folder / MODEL
 
     def read_model(self) -> bytes:
-        """Return the LiteRT model.
-
-        Raises:
-            BundleError: its file is there no more, or no regular file.
-        """
+        """Return the LiteRT model; raises BundleError if its file is gone, or no regular file."""
         with open_file(self.model_path) as file:
             return file.read()
 
     def verify(self, content_key: str) -> None:
-        """Refuse the bundle unless it holds what `content_key` stands for.
-
-        Raises:
-            BundleError: it holds something else.
-        """
+        """Raise BundleError unless the bundle holds what `content_key` stands for."""
         if self.content_key != content_key:
             raise BundleError(
                 f"{self.folder}: expected content {content_key}, found {self.content_key}: "
@@ -136,8 +124,7 @@ class Bundle:
 def read_bundle(folder: Path) -> Bundle:
     """Read and check a bundle. That the labels fit the model's output is checked by `Predictor`.
 
-    Raises:
-        BundleError: a file is missing, of an unknown format, or holds something else than it should.
+    Raises BundleError if a file is missing, of an unknown format, or holds something else than it should.
     """
     about = read_json(folder / PROVENANCE)
     if not isinstance(about, dict) or about.get("format") not in FORMATS:

@@ -31,11 +31,7 @@ class BundleError(ValueError):
 
 
 def open_file(path: Path, *, follow_links: bool = True) -> BufferedReader:
-    """Open one of a bundle's files to read.
-
-    Raises:
-        BundleError: it is missing, not a regular file, or larger than such a file may be.
-    """
+    """Open one of a bundle's files; raises BundleError if it is missing, too large, or no regular file."""
     # Non-blocking, because opening a pipe would wait.
     flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | (0 if follow_links else os.O_NOFOLLOW)
     try:
@@ -52,9 +48,8 @@ def open_file(path: Path, *, follow_links: bool = True) -> BufferedReader:
 def copy_files(source: Path, target: Path) -> None:
     """Copy a bundle's files, and nothing else, into a folder that is there.
 
-    Raises:
-        BundleError: a file is missing, a link, not a regular file, or too large.
-        OSError: the disk is full, or the target cannot be written.
+    Raises BundleError if a file is missing, a link, not a regular file, or too large, and OSError if the
+    target cannot be written.
     """
     for name in FILES:
         with open_file(source / name, follow_links=False) as file, (target / name).open("xb") as new:
@@ -64,8 +59,7 @@ def copy_files(source: Path, target: Path) -> None:
 def read_json(path: Path) -> Any:
     """Read one of a bundle's files of JSON.
 
-    Raises:
-        BundleError: it cannot be opened, is not JSON, or holds values that JSON cannot express.
+    Raises BundleError if it cannot be opened, is not JSON, or holds values that JSON cannot express.
     """
     with open_file(path) as file:
         content = file.read()

@@ -13,10 +13,9 @@ _END = 0.5
 def input_figures(inputs: NDArray[np.float32] | NDArray[np.uint8]) -> NDArray[np.float32]:
     """Measure prepared inputs (n, h, w, c), levels 0..255, each for itself.
 
-    Returns:
-        float32 (n, 5), of pixels scaled to 0..1: their mean; spread, the standard deviation; ink, the share
-        above the middle; saturated, the share within half a level of either end; edges, the mean absolute
-        difference of neighbours, side by side and one above the other (0 where there are none).
+    Returns float32 (n, 5), of pixels scaled to 0..1: their mean; spread, the standard deviation; ink, the
+    share above the middle; saturated, the share within half a level of either end; edges, the mean absolute
+    difference of neighbours, side by side and one above the other (0 where there are none).
     """
     levels = np.asarray(inputs, np.float32)
     flat = levels.reshape(len(levels), -1)

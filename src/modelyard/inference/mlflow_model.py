@@ -70,22 +70,18 @@ class BundleModel(PythonModel):  # type: ignore[misc]
         model_input: pd.DataFrame,
         params: dict[str, Any] | None = None,
     ) -> list[Any]:
-        """Answer each image as `Predictor.predict` does.
+        """Answer each image as `Predictor.predict` does; `params` may have its `top_k` and `on_error`.
 
-        Args:
-            context: not used, since `load_context` has read it.
-            model_input: images as `collect_images` takes them; MLflow itself always makes a DataFrame. (Any
-                type hint but that of a DataFrame would count as a schema, or end in a warning.)
-            params: `top_k` and `on_error`. Besides what `Predictor.predict` takes, `on_error` may be "row":
-                an image without an answer is answered with `[{"error": reason}]`, which has the shape of an
-                answer and so fits into a column of a table, such as Spark's.
+        `on_error` may also be "row": an image without an answer is answered with `[{"error": reason}]`, which
+        has the shape of an answer and so fits into a column of a table, such as Spark's. `model_input` may be
+        all that `collect_images` takes. (MLflow itself always makes a DataFrame; any other type hint would
+        count as a schema, or end in a warning.)
 
-        Raises:
-            InputError: an image or a parameter is wrong, or there is no image at all.
-            OneLineError: the model itself failed (HTTP 500).
+        Raises InputError if an image or a parameter is wrong, or there is no image at all, and OneLineError
+        if the model itself failed (HTTP 500).
         """
-        params = params or {}
-        top_k, on_error = params.get("top_k"), params.get("on_error")
+        given = {name: value for name, value in (params or {}).items() if value is not None}
+        top_k, on_error = given.get("top_k", DEFAULT_TOP_K), given.get("on_error", "raise")
         images = collect_images(model_input)
         if not images:
             raise InputError("no images")
@@ -93,13 +89,8 @@ class BundleModel(PythonModel):  # type: ignore[misc]
             raise InputError(f"{len(images)} images, at most {self._most_images} are allowed in a request")
         try:
             if on_error == "row":
-                count = DEFAULT_TOP_K if top_k is None else top_k
-                return [answer_row(self._predictor, image, count) for image in images]
-            return self._predictor.predict(
-                images,
-                top_k=DEFAULT_TOP_K if top_k is None else top_k,
-                on_error="raise" if on_error is None else on_error,
-            )
+                return [answer_row(self._predictor, image, top_k) for image in images]
+            return self._predictor.predict(images, top_k, on_error)
         except ValueError as error:
             raise InputError(str(error)) from error
         except ModelError as error:
@@ -119,13 +110,9 @@ def keep_strings_in_python() -> None:
 def collect_images(model_input: Any) -> list[Any]:
     """Make one list of images from what MLflow passes for its four JSON shapes, or a caller passes in Python.
 
-    Args:
-        model_input: a DataFrame or dict with `image`, a list of images or of such dicts, an array, or one
-            image. An image is the bytes of a PNG or JPEG, their base64 text, or for a model of grey
-            pictures their numbers, (h, w) or (h * w,).
-
-    Raises:
-        InputError: there is no column, key or list of images.
+    `model_input` is a DataFrame or dict with `image`, a list of images or of such dicts, an array, or one
+    image. An image is the bytes of a PNG or JPEG, their base64 text, or for a model of grey pictures their
+    numbers, (h, w) or (h * w,). Raises InputError if there is no column, key or list of images.
     """
     if hasattr(model_input, "columns"):
         if COLUMN not in model_input.columns:

@@ -57,15 +57,9 @@ class Predictor:
     An answer never depends on what else is asked at the same time: images go through the model one by one,
     which costs a small network no more than a batch of them, and a large one neither.
 
-    Args:
-        bundle: what to load.
-        interpreters: how many images are in the model at once; each costs memory for the weights again. None
-            chooses by the model's size and the processors.
-        threads: within one interpreter; None as well.
-        limits: on every image.
-
-    Raises:
-        BundleError: the model's input or output does not fit the bundle's preprocessing or labels.
+    `interpreters` images are in the model at once, each with `threads` threads; each interpreter costs memory
+    for the weights again. None chooses by the model's size and the processors. Raises BundleError if the
+    model's input or output does not fit the bundle's preprocessing or labels.
     """
 
     def __init__(
@@ -93,13 +87,9 @@ class Predictor:
     def decode(self, image: Any, ends_at: float = math.inf) -> NDArray[np.uint8]:
         """Return an image's pixels before any resize: grey (h, w) or RGB (h, w, 3), as the model wants them.
 
-        Args:
-            image: the bytes of a PNG or JPEG, their base64 text, or numbers (see `arrays.read_array`).
-            ends_at: `time.monotonic()` at which to give up.
-
-        Raises:
-            ImageError: it cannot be read; its index is 0.
-            TimeoutError: it is past `ends_at`.
+        `image` is the bytes of a PNG or JPEG, their base64 text, or numbers (see `arrays.read_array`). Raises
+        ImageError, with the index 0, if it cannot be read, and TimeoutError past `ends_at`, a
+        `time.monotonic()`.
         """
         how = self.bundle.preprocessing
         if isinstance(image, np.ndarray | list | tuple):
@@ -122,20 +112,13 @@ class Predictor:
         return encode_png(levels[:, :, 0] if how.channels == 1 else levels)
 
     def preprocess(self, image: Any, ends_at: float = math.inf) -> NDArray[np.float32]:
-        """Decode and prepare in one step.
-
-        Raises:
-            ImageError: the image cannot be read; its index is 0.
-            TimeoutError: it is past `ends_at` (see `decode`).
-        """
+        """Decode and prepare in one step; raises errors as `decode` does."""
         return self._read(image, ends_at)[0]
 
     def ask(self, ready: NDArray[np.float32]) -> Given:
         """Return what the model gives for one input (h, w, c) from `prepare`.
 
-        Raises:
-            ValueError: the input has another shape.
-            ModelError: the model gave NaN or infinity.
+        Raises ValueError if the input has another shape, and ModelError if the model gave NaN or infinity.
         """
         if ready.shape != self._pool.input_shape:
             raise ValueError(f"expected an input {self._pool.input_shape}, got {ready.shape}")
@@ -203,8 +186,7 @@ class Predictor:
     def warm_up(self) -> None:
         """Answer a picture, half light and half dark, once with every interpreter: they take turns.
 
-        Raises:
-            BundleError: the model cannot answer it.
+        Raises BundleError if the model cannot.
         """
         how = self.bundle.preprocessing
         picture = Image.new("L", (how.width, how.height))

@@ -10,8 +10,7 @@ from modelyard.inference.runtime.interpreters import ModelError
 def answer_row(predictor: Predictor, image: Any, top_k: int = DEFAULT_TOP_K) -> Answer:
     """Answer one image as `Predictor.predict` does, or `[{"error": reason}]`, with the reason in one line.
 
-    Raises:
-        ValueError: `top_k` is out of range.
+    Raises ValueError if `top_k` is out of range.
     """
     try:
         [answer] = predictor.predict([image], top_k)

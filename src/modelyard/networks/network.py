@@ -30,7 +30,6 @@ Prepare: TypeAlias = Callable[[Pixels], Floats]
 # From tensor to tensor.
 Step: TypeAlias = Callable[[Any], Any]
 _LONGEST_REASON = 300
-_SIDES = ("input", "output")
 
 
 class Original(ABC):
@@ -110,8 +109,11 @@ class Network:
     def __init__(self, original: Original, reading: Mapping[str, Any], origin: str) -> None:
         """Wrap an original; `reading` holds the values of conf/ as JSON, `origin` is its name in messages."""
         # The tensors of a frozen graph concern its format alone.
-        values = [{key: reading[side][key] for key in reading[side] if key != "tensor"} for side in _SIDES]
-        self._entrance, self._exit = Entrance.model_validate(values[0]), Exit.model_validate(values[1])
+        entrance, exit_ = (
+            {key: value for key, value in reading[side].items() if key != "tensor"}
+            for side in ("input", "output")
+        )
+        self._entrance, self._exit = Entrance.model_validate(entrance), Exit.model_validate(exit_)
         self._original, self._features, self._origin = original, reading["features"], origin
         with named(origin):
             self._channels_first = find_layout(original.shape, self._entrance)

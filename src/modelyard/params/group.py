@@ -11,10 +11,7 @@ Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 # Valid as the name of a model in MLflow, and of a folder.
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][\w.-]*$", max_length=200)]
 FileName = Annotated[str, Field(pattern=r"^[\w.-]+$", description="a file's name without a folder")]
-FolderName = Annotated[
-    str,
-    Field(pattern=r"^\w[\w.-]*(/\w[\w.-]*)*$", description="such as package/data"),
-]
+FolderName = Annotated[str, Field(pattern=r"^\w[\w.-]*(/\w[\w.-]*)*$", description="such as package/data")]
 NpmPackage = Annotated[str, Field(pattern=r"^(@[\w.-]+/)?[\w.-]+@\d+\.\d+\.\d+$")]
 VersionUri = Annotated[str, Field(pattern=r"^models:/[^/@]+(@[^/@]+|/\d+|/latest)$")]
 # YAML has lists instead of tuples; their items stay strict.

@@ -9,8 +9,6 @@ from modelyard.params.group import Group, Name, Sha256, Share
 
 # A line break would end an item of a list, and MLflow would show it.
 Sentence = Annotated[str, Field(min_length=1, pattern=r"^[^\n]+$")]
-
-
 MAJORITY = "majority"
 
 

@@ -48,10 +48,9 @@ def unpack_archive(archive: Path, into: Path, max_bytes: int) -> None:
     The whole archive is read, so that its own checksum is checked too. `max_bytes` bounds all unpacked bytes,
     headers included. After an error the folder holds a part, and the caller removes it.
 
-    Raises:
-        WrongContent: it is no archive, is cut short, is too large, or has a file twice; any member is a link
-            or a device, has an absolute name, or `..` in it; or there are too many members, or too long names
-            or headers.
+    Raises WrongContent if it is no archive, is cut short, is too large, or has a file twice; any member is a
+    link or a device, has an absolute name, or `..` in it; or there are too many members, or too long names or
+    headers.
     """
     with _faults_named(archive):
         for path, content in _walk(archive, max_bytes):

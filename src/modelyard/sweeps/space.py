@@ -18,9 +18,8 @@ _DIGITS = 6
 class Space:
     """The parameters that a sweep searches, by their dotted `names`, and the base parameters that it keeps.
 
-    Raises:
-        ModelyardError: one line for each error: a name is not a parameter, two names overlap, a bound or a
-            choice is not valid, or the base is an ensemble.
+    Raises ModelyardError, with a line for each error, if a name is not a parameter, two names overlap, a
+    bound or a choice is not valid, or the base is an ensemble.
     """
 
     def __init__(self, dimensions: Mapping[str, Dimension], base: Params) -> None:

@@ -109,10 +109,8 @@ class Study:
         `objective` returns a trial's accuracy. A ModelyardError fails the trial; any other exception ends the
         sweep, and the trial is retried. `on_end` gets every finished trial; its user attribute `reason` says
         why it was pruned or failed. No trial starts after `timeout_s`. Two processes that finish a trial at
-        the same moment may start one trial too many.
-
-        Raises:
-            ModelyardError: this process was silent for so long that another one failed its trial.
+        the same moment may start one trial too many. Raises ModelyardError if this process was silent for so
+        long that another one failed its trial.
         """
         if not self.lacks(wanted):
             return

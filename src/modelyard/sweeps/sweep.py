@@ -29,11 +29,9 @@ Say = Callable[[str], None]
 def sweep(params: Params, root: Path, preset: Preset, say: Say) -> None:
     """Run the trials that the study lacks, and write its best one as a preset.
 
-    Several processes on several machines may sweep the same database at once. `say` prints a line.
-
-    Raises:
-        ModelyardError: `params` are wrong, the data is missing, the database fails, the preset's file was
-            edited, or no trial is complete.
+    Several processes on several machines may sweep the same database at once. `say` prints a line. Raises
+    ModelyardError if `params` are wrong, the data is missing, the database fails, the preset's file was
+    edited, or no trial is complete.
     """
     preset.check_space(params.sweep.space)
     wanted, space = params.sweep, Space(params.sweep.space, params)

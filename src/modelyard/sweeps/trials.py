@@ -39,9 +39,8 @@ class Trials:
     def run(self, trial: optuna.Trial) -> float:
         """Fit a network with a trial's parameters, and return its final validation accuracy.
 
-        Raises:
-            TrialPruned: it is worse than the other trials.
-            ModelyardError: the parameters do not fit together, or the loss is not finite.
+        Raises TrialPruned if it is worse than the other trials, and ModelyardError if the parameters do not
+        fit together, or the loss is not finite.
         """
         values = self.space.fill(trial.params)
         description = self._describe(trial, values)

@@ -20,10 +20,8 @@ if TYPE_CHECKING:
 OnEpoch = Callable[[int, Metrics], None]
 
 
-def fit_network(
-    task: Task, on_epoch: OnEpoch, checkpoints: Checkpoints | None = None, member: int = 0
-) -> tuple["keras.Model", list[Metrics]]:
-    """Fit one network, from its last checkpoint if there is one; return it with the metrics of each epoch.
+def fit_network(task: Task, on_epoch: OnEpoch, checkpoints: Checkpoints | None, member: int) -> "keras.Model":
+    """Fit one network, from its last checkpoint if there is one, and return it.
 
     It has the weights of its best epoch if it may stop early. `on_epoch` is called with each epoch's number,
     from 0, and its metrics: `loss`, `accuracy`, `val_loss`, `val_accuracy` and `seconds` (with validation).
@@ -51,7 +49,7 @@ def fit_network(
         network.set_weights(progress.best)
     if checkpoints:
         checkpoints.write(member, network, progress)
-    return network, progress.history
+    return network
 
 
 def _resume(network: "keras.Model", task: Task, checkpoints: Checkpoints, member: int) -> Progress:

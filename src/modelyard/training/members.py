@@ -43,8 +43,7 @@ def fit_members(
             rows.append(row if count == 1 else {"member": float(member), **row})
             on_epoch(len(rows) - 1, rows[-1])
 
-        network, _ = fit_network(own, report, checkpoints, member)
-        members.append(_make_plain(network, own))
+        members.append(_make_plain(fit_network(own, report, checkpoints, member), own))
     return join_members(task.model, members), rows
 
 

@@ -24,10 +24,8 @@ def name_folder(label: str) -> str:
 def add_pictures(splits: Mapping[str, Pictures], folder: Path) -> dict[str, Pictures]:
     """Return the splits of a dataset with a folder's pictures: more to train on, and the split `recent`.
 
-    The added ones come first, so that training on a part of the pictures includes all of them.
-
-    Raises:
-        ModelyardError: see `read_additions`.
+    The added ones come first, so that training on a part of the pictures includes all of them. Raises
+    ModelyardError as `read_additions` does.
     """
     held = [splits[name] for name in ("validation", "test")]
     some = any((folder / split).is_dir() for split in (TRAIN, RECENT))
@@ -50,10 +48,8 @@ def read_additions(
     """Return the pictures of `folder`/train and `folder`/recent, each with a folder for a class.
 
     Pictures whose pixels have a digest in `kept_out`, copies from the dataset's other splits, are left out.
-    So are pictures in train that recent has too. A missing folder has none.
-
-    Raises:
-        ModelyardError: a file is not a whole PNG or JPEG, or not in the folder of a class.
+    So are pictures in train that recent has too. A missing folder has none. Raises ModelyardError if a file
+    is not a whole PNG or JPEG, or not in the folder of a class.
     """
     recent, seen = _read_split(folder, RECENT, classes, kept_out)
     training, _ = _read_split(folder, TRAIN, classes, {*kept_out, *seen})

@@ -45,10 +45,9 @@ def obtain_folder(data: FolderDataset, folder: Path) -> Obtained:
     `folder` is where `data.path` leads; messages have paths below it. Returns the splits that the
     folder has; `facts` has the files that were left out.
 
-    Raises:
-        ModelyardError: the folder has another layout; a file is not a whole PNG or JPEG, and
-            data.on_unreadable is "stop"; there are fewer than two classes, or fewer than two pictures of one;
-            copies of a picture are in different classes.
+    Raises ModelyardError if the folder has another layout; a file is not a whole PNG or JPEG, and
+    data.on_unreadable is "stop"; there are fewer than two classes, or fewer than two pictures of one; or
+    copies of a picture are in different classes.
     """
     with named(data.path):
         return _obtain(data, folder)

@@ -57,9 +57,8 @@ def list_pictures(folder: Path, classes: Sequence[str] | None) -> Listing:
     `classes` are in the order of the labels; None takes the folders' names, sorted by their Unicode
     characters.
 
-    Raises:
-        ModelyardError: there are no files, pictures outside the classes, folders inside a class, links that
-            lead in a circle, or other folders than `classes` lists.
+    Raises ModelyardError if there are no files, pictures outside the classes, folders inside a class, links
+    that lead in a circle, or other folders than `classes` lists.
     """
     skipped = Counter({"hidden files": 0, "empty folders": 0})
     paths = sorted(_walk(folder, (), (), skipped), key=lambda path: [*map(_compose, path)])

@@ -15,10 +15,8 @@ def read_array(array: Any, height: int, width: int, channels: int = 1) -> NDArra
 
     `array` is (height, width, channels), or for a grey picture (height, width) or (height * width,), as an
     array or nested lists; whole numbers are 0..255, floats are 0..1 (and rounded to 256 levels). The result
-    is (height, width) if it is grey, else (height, width, 3).
-
-    Raises:
-        ImageError: another shape, type or range; its index is 0.
+    is (height, width) if it is grey, else (height, width, 3). Raises ImageError, with the index 0, for
+    another shape, type or range.
     """
     shapes: tuple[Shape, ...] = ((height, width, channels),)
     if channels == 1:

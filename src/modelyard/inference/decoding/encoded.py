@@ -12,13 +12,9 @@ _BLANK = b" \t\r\n"
 def read_file_bytes(image: bytes | str, max_bytes: int) -> bytes:
     """Return the bytes of a PNG or JPEG file; only its first bytes are checked.
 
-    Args:
-        image: the file's bytes, or its base64 text as str or bytes: standard or URL-safe, with or without a
-            `data:` prefix, padding and line breaks.
-        max_bytes: allowed for the file; longer text is refused before it is decoded.
-
-    Raises:
-        ImageError: empty, too long, not base64, or another format.
+    `image` is the file's bytes, or its base64 text as str or bytes: standard or URL-safe, with or without a
+    `data:` prefix, padding and line breaks. Text of more than `max_bytes` is refused before it is decoded.
+    Raises ImageError if it is empty, too long, not base64, or of another format.
     """
     if isinstance(image, bytes) and image.startswith(MAGICS):
         return _within(image, max_bytes)

@@ -26,30 +26,17 @@ def decode(
     """Decode a PNG or JPEG, turned upright by its EXIF orientation.
 
     Transparent pixels are blended with white, 16-bit levels keep their upper 8 bits, and an animation gives
-    its first picture.
+    its first picture. `image` is the file's bytes, or its base64 text (see `read_file_bytes`); for `grey` and
+    `drawing` see `read_pixels`. Returns uint8 (h, w), or (h, w, 3) in RGB.
 
-    Args:
-        image: the file's bytes, or its base64 text (see `read_file_bytes`).
-        limits: checked before decoding.
-        grey: one channel by ITU-R 601 luma, instead of RGB.
-        ends_at: the `time.monotonic()` at which to give up, checked between pieces of the work.
-        drawing: return the transparency of a grey picture that is blank over white (see `read_pixels`).
-
-    Returns:
-        uint8 (h, w), or (h, w, 3) in RGB.
-
-    Raises:
-        ImageError: anything but a complete PNG or JPEG within the limits; its index is 0.
-        TimeoutError: it is past `ends_at`.
+    Raises ImageError, with the index 0, for anything but a complete PNG or JPEG within the limits, and
+    TimeoutError past `ends_at`, a `time.monotonic()` that is checked between pieces of the work.
     """
     if isinstance(image, bytearray | memoryview):
         image = bytes(image)
     if not isinstance(image, bytes | str):
         raise ImageError(f"expected bytes or base64 text, got {type(image).__name__}")
-    return _decode_file(read_file_bytes(image, limits.max_bytes), limits, grey, ends_at, drawing)
-
-
-def _decode_file(data: bytes, limits: Limits, grey: bool, ends_at: float, drawing: bool) -> NDArray[np.uint8]:
+    data = read_file_bytes(image, limits.max_bytes)
     kind = find_format(data)
     assert kind is not None  # noqa: S101  # `read_file_bytes` lets nothing else through
     try:

@@ -32,11 +32,9 @@ _FILL = b"\xff" * 1_000
 
 
 class JpegFrame(NamedTuple):
-    """What a JPEG's frame header says.
+    """What a JPEG's frame header says; width and height are in pixels.
 
     Attributes:
-        width: in pixels.
-        height: in pixels.
         blocks: the number of 8x8 blocks of each component, by its id.
         is_progressive: whether a scan may hold a part of each block.
     """
@@ -58,9 +56,8 @@ class Segment(NamedTuple):
 def clean_jpeg(jpeg: bytes, limits: Limits) -> Clean:
     """Keep the parts of a JPEG that make up the pixels.
 
-    Raises:
-        ImageError: it has no end mark, no data for many of its blocks, a coding that no browser knows, or
-            more segments or scans than any encoder writes; or it is beyond the limits.
+    Raises ImageError if it has no end mark, no data for many of its blocks, a coding that no browser knows,
+    or more segments or scans than any encoder writes; or it is beyond the limits.
     """
     segments = _list_segments(jpeg)
     frames = [segment for segment in segments if segment.kind in _FRAMES]

@@ -19,15 +19,10 @@ def read_pixels(
 ) -> NDArray[np.uint8]:
     """Read a picture, in bands of rows if it is large, since no pixel depends on another.
 
-    Args:
-        picture: loaded, in any mode of a PNG or JPEG.
-        grey: one channel by ITU-R 601 luma, instead of RGB.
-        check_time: called between the bands, and may raise.
-        drawing: if a grey picture is blank over white, return its transparency instead, opaque as black; so
-            white strokes on a transparent ground can be read.
-
-    Returns:
-        uint8 (h, w), or (h, w, 3) in RGB, with transparency over white and the upper 8 of 16 bits.
+    The picture is loaded, in any mode of a PNG or JPEG. Returns uint8, with transparency over white and the
+    upper 8 of 16 bits: (h, w, 3) in RGB, or (h, w) by ITU-R 601 luma if `grey`. With `drawing`, a grey
+    picture that is blank over white gives its transparency instead, opaque as black; so white strokes on a
+    transparent ground can be read. `check_time` is called between the bands, and may raise.
     """
     pixels = _read_bands(picture, grey, check_time)
     if drawing and grey and _is_transparent(picture) and pixels.min() == pixels.max():

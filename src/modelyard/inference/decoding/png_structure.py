@@ -20,11 +20,9 @@ _PIECE_BYTES, _UNPACKED_BYTES = 1 << 16, 1 << 20
 
 
 class PngHeader(NamedTuple):
-    """What the first 33 bytes of a PNG say.
+    """What the first 33 bytes of a PNG say; width and height are in pixels.
 
     Attributes:
-        width: in pixels.
-        height: in pixels.
         bits: per pixel, 1 to 64.
         colour: its type, 0 grey, 2 RGB, 3 palette, 4 grey with alpha, 6 RGBA.
         unpacked_bytes: of all rows, including their filter bytes.
@@ -38,11 +36,7 @@ class PngHeader(NamedTuple):
 
 
 def read_png_header(png: bytes) -> PngHeader:
-    """Read a PNG's header.
-
-    Raises:
-        ImageError: the header is cut off, or it is not one.
-    """
+    """Read a PNG's header; raises ImageError if it is cut off, or not one."""
     if len(png) < 33:
         raise ImageError("a truncated PNG")
     if png[8:16] != b"\0\0\0\x0dIHDR":
@@ -65,10 +59,7 @@ def clean_png(png: bytes, limits: Limits) -> Clean:
     """Keep the parts of a PNG that make up the pixels; checksums, palette, rows and end mark are checked.
 
     The data become one chunk. An animation keeps its default image. Texts and profiles are dropped without
-    being unpacked.
-
-    Raises:
-        ImageError: something is missing, broken, or beyond the limits.
+    being unpacked. Raises ImageError if something is missing, broken, or beyond the limits.
     """
     header = read_png_header(png)
     width, height, bits = header.width, header.height, header.bits

@@ -56,11 +56,7 @@ class Limits:
     max_side: int = 32_768
 
     def check_size(self, width: int, height: int) -> None:
-        """Refuse a picture of more pixels, or longer sides.
-
-        Raises:
-            ImageError: it is larger.
-        """
+        """Raise ImageError for a picture of more pixels, or longer sides."""
         if width * height > self.max_pixels:
             raise ImageError(f"{width} x {height} pixels, at most {self.max_pixels} are allowed")
         if max(width, height) > self.max_side:

@@ -31,13 +31,9 @@ _DARKEST, _FAINTEST = 250, 6.0
 def fit_digit(grey: Pixels, neighbours: bool = False, by_surface: bool = False) -> Pixels:
     """Fit a digit as MNIST's were; a picture that already lies like them is returned unchanged.
 
-    Args:
-        grey: (h, w), 0..255, dark on light or light on dark.
-        neighbours: another digit or letter beside the largest stays, so that two are not read as one.
-        by_surface: see `subtract_paper`.
-
-    Returns:
-        uint8 (28, 28), 0 where there is no ink; all 0 if nothing stands out from the paper.
+    From (h, w), 0..255, dark on light or light on dark, to (28, 28), 0 where there is no ink; all 0 if
+    nothing stands out from the paper. With `neighbours`, another digit or letter beside the largest stays, so
+    that two are not read as one; for `by_surface` see `subtract_paper`.
     """
     if _lies_as_mnists(grey):
         return grey
@@ -49,10 +45,9 @@ def _lies_as_mnists(grey: Pixels) -> bool:
     """Return whether the longer side is 19 or 20, and the centre of mass within half a pixel of 14."""
     if grey.shape != (SIDE, SIDE) or grey.max() < _DARKEST:
         return False
-    for axis in (0, 1):
-        mass = grey.sum(axis=axis, dtype=np.int64)
-        if abs(_find_centre(mass) - MIDDLE) > 0.51:
-            return False
+    masses = (grey.sum(axis=axis, dtype=np.int64) for axis in (0, 1))
+    if any(abs(_find_centre(mass) - MIDDLE) > 0.51 for mass in masses):
+        return False
     rows, columns = np.nonzero(grey)
     return BOX - 1 <= int(max(np.ptp(rows), np.ptp(columns))) + 1 <= BOX
 

@@ -48,8 +48,7 @@ class LoadedModel:
         outputs: the number of scores.
         tells_unlikeness: it has a second output, (1, 1), for `Given.unlikeness`.
 
-    Raises:
-        ModelError: LiteRT cannot load it, or its input is not one image.
+    Raises ModelError if LiteRT cannot load it, or its input is not one image.
     """
 
     def __init__(self, model: bytes, threads: int) -> None:
@@ -80,8 +79,7 @@ class LoadedModel:
     def run(self, image: NDArray[np.float32]) -> Given:
         """Return what the model gives for one image (1, h, w, c).
 
-        Raises:
-            ModelError: LiteRT fails, or an output's shape is not the one that the model's file states.
+        Raises ModelError if LiteRT fails, or an output's shape is not the one that the model's file states.
         """
         try:
             self._interpreter.set_tensor(self._input, image)

@@ -16,8 +16,7 @@ _last: Predictor | None = None
 def share_predictor(folder: Path) -> Predictor:
     """Return the predictor that was asked for last if the bundle has the same content, else a new one.
 
-    Raises:
-        BundleError: the folder is no bundle that can answer.
+    Raises BundleError if the folder is no bundle that can answer.
     """
     global _last
     bundle = read_bundle(folder)

@@ -27,8 +27,7 @@ MEMORY_TIMES, MEMORY_BYTES = 16, 2 << 30
 def try_bundle(folder: Path) -> None:
     """Load a bundle and ask it once, in a process of its own, which takes 0.3 s.
 
-    Raises:
-        BundleError: the bundle cannot answer, or ended that process.
+    Raises BundleError if it cannot answer, or ended that process.
     """
     with Trials() as trials:
         trials.run(folder)
@@ -57,11 +56,9 @@ class Trials:
             pass
 
     def run(self, folder: Path) -> None:
-        """Try one bundle.
+        """Try one bundle, and raise BundleError if it cannot answer, or ended its process.
 
-        Raises:
-            BundleError: the bundle cannot answer, or ended its process.
-            ChildProcessError: there is no process to try it in.
+        Raises ChildProcessError if there is no process to try it in.
         """
         stdin, stdout = self._process.stdin, self._process.stdout
         with contextlib.suppress(BrokenPipeError):

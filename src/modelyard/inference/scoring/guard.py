@@ -61,7 +61,7 @@ class Guard:
         except Refused as refused:
             await _refuse(refused, send)
         else:
-            await self._app(scope, _Replay(body, receive), _Shortened(send))
+            await self._app(scope, _replay(body, receive), _shorten(send))
 
 
 async def _read_body(headers: dict[bytes, bytes], receive: Receive) -> bytes:
@@ -96,37 +96,32 @@ async def _answer(send: Send, status: int, kind: str, body: bytes) -> None:
     await send({"type": "http.response.body", "body": body})
 
 
-class _Replay:
-    """Replays a body that has been read, then passes on what follows it."""
+def _replay(body: bytes, receive: Receive) -> Receive:
+    """Replay a body that has been read, then pass on what follows it."""
+    read: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
 
-    def __init__(self, body: bytes, receive: Receive) -> None:
-        self._body: bytes | None = body
-        self._receive = receive
+    async def replay() -> Message:
+        return read.pop() if read else await receive()
 
-    async def __call__(self) -> Message:
-        if self._body is None:
-            return await self._receive()
-        body, self._body = self._body, None
-        return {"type": "http.request", "body": body, "more_body": False}
+    return replay
 
 
-class _Shortened:
-    """Passes answers on unchanged, and reduces an error to one line without the input."""
+def _shorten(send: Send) -> Send:
+    """Pass answers on unchanged, and reduce an error to one line without the input."""
+    status, body = 0, b""
 
-    def __init__(self, send: Send) -> None:
-        self._send = send
-        self._status = 0
-        self._body = b""
-
-    async def __call__(self, message: Message) -> None:
+    async def pass_on(message: Message) -> None:
+        nonlocal status, body
         if message["type"] == "http.response.start" and message["status"] >= 400:
-            self._status = message["status"]
-        elif not self._status:
-            await self._send(message)
+            status = message["status"]
+        elif not status:
+            await send(message)
         else:
-            self._body += message.get("body", b"")
+            body += message.get("body", b"")
             if not message.get("more_body", False):
-                await _answer(self._send, self._status, JSON, shorten_error(self._status, self._body))
+                await _answer(send, status, JSON, shorten_error(status, body))
+
+    return pass_on
 
 
 def shorten_error(status: int, body: bytes) -> bytes:

@@ -33,8 +33,7 @@ class Refused(Exception):  # noqa: N818  # a status is chosen, nothing failed
 def check_type(content_type: str) -> None:
     """Refuse everything but JSON in UTF-8: MLflow fails without a type, and cannot read images from tables.
 
-    Raises:
-        Refused: 415, or 400 for a table.
+    Raises Refused with 415, or 400 for a table.
     """
     kind, *parameters = (part.strip() for part in content_type.split(";"))
     if kind in ("text/csv", "application/vnd.apache.parquet"):
@@ -46,8 +45,7 @@ def check_type(content_type: str) -> None:
 def check_body(body: bytes) -> None:
     """Refuse JSON that costs MLflow more than images do, or has parameters of the wrong type.
 
-    Raises:
-        Refused: 413 if there is too much of something, else 400.
+    Raises Refused with 413 if there is too much of something, else with 400.
     """
     if len(body) > _MOST_NODES and sum(map(body.count, (b",", b"[", b"{"))) > _MOST_NODES:
         raise Refused(413, f"more lists and values than {MOST_IMAGES} images have, the most that are allowed")

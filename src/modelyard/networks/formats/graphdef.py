@@ -92,9 +92,9 @@ def _check_ops(graph: "GraphDef") -> None:
 
 def _check_edges(graph: "GraphDef") -> None:
     names = Counter(node.name for node in graph.node)
-    for name, count in names.items():
-        if count > 1:
-            raise ModelyardError(f"expected one node {name!r}, got {count}")
+    [(name, count)] = names.most_common(1)
+    if count > 1:
+        raise ModelyardError(f"expected one node {name!r}, got {count}")
     for node in graph.node:
         for name in node.input:
             if node_of(name) not in names:

@@ -42,19 +42,16 @@ def read_javascript_weights(model: Path, shards: Sequence[Path]) -> dict[str, Qu
     """
     entries = [entry for group in _read_manifest(model) for entry in group["weights"]]
     content = b"".join(_read_shard(path) for path in shards)
-    expected = sum(math.prod(entry["shape"]) for entry in entries)
-    if len(content) != expected:
+    sizes = [math.prod(entry["shape"]) for entry in entries]
+    if len(content) != sum(sizes):
         raise ModelyardError(
-            f"{model}: expected {expected:,} bytes of weights, the shards hold {len(content):,}"
+            f"{model}: expected {sum(sizes):,} bytes of weights, the shards hold {len(content):,}"
         )
     weights: dict[str, Quantized] = {}
-    offset = 0
-    for entry in entries:
-        size = math.prod(entry["shape"])
-        values = np.frombuffer(content, np.uint8, size, offset).reshape(entry["shape"])
-        quantization = entry["quantization"]
-        weights[entry["name"]] = Quantized(values, quantization["scale"], quantization["min"])
-        offset += size
+    parts = np.split(np.frombuffer(content, np.uint8), np.cumsum(sizes)[:-1])
+    for entry, part in zip(entries, parts, strict=True):
+        how = entry["quantization"]
+        weights[entry["name"]] = Quantized(part.reshape(entry["shape"]), how["scale"], how["min"])
     return weights
 
 
