@@ -49,11 +49,8 @@ def prepare_workers() -> None:
 def answer_chunks(task: Task, chunks: Iterable[Chunk], workers: int) -> Iterator[tuple[int, Part]]:
     """Give the number of each chunk and its part, as they are finished.
 
-    No more chunks are taken than the workers need next.
-
-    Raises:
-        ModelyardError: worker processes end before they are given a picture.
-        OSError: a part cannot be written.
+    No more chunks are taken than the workers need next. Raises ModelyardError if worker processes end before
+    they are given a picture, and OSError if a part cannot be written.
     """
     prepare_workers()
     processes, waiting = [_Process(task) for _ in range(workers)], iter(chunks)

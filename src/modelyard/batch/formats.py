@@ -55,11 +55,7 @@ class Format(NamedTuple):
 
 
 def choose_format(path: Path) -> Format:
-    """Return the format that a file's suffix names.
-
-    Raises:
-        UsageError: it is none of FORMATS.
-    """
+    """Return the format that a file's suffix names; raises UsageError if it is none of FORMATS."""
     if path.suffix not in FORMATS:
         raise UsageError(f"--out: expected a file that ends in {', '.join(FORMATS)}, got {path.name!r}")
     return FORMATS[path.suffix]

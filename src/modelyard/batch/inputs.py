@@ -49,14 +49,9 @@ class Inputs(Protocol):
 
 
 class PictureFiles:
-    """Picture files, whose paths are kept in the file `listing`, one a line.
+    """Picture files, whose paths are kept in the file `listing`, one a line; it is written anew.
 
-    Args:
-        paths: as they are called in the answers; each is read by this name.
-        listing: written anew.
-
-    Raises:
-        ModelyardError: there are none.
+    Each is read by its path, which it is called by in the answers. Raises ModelyardError if there are none.
     """
 
     key = "path"
@@ -84,14 +79,8 @@ class PictureFiles:
 class PictureTable:
     """A column of pictures in a Parquet file: bytes, base64 text, or structs with a field `bytes`.
 
-    Args:
-        path: of the file.
-        images: the name of the column.
-        ids: the name of another that says what each is called; None takes the row's number, from 0.
-
-    Raises:
-        ModelyardError: it cannot be read.
-        UsageError: it has no such column.
+    `ids` is the name of another column that says what each is called; None takes the row's number, from 0.
+    Raises ModelyardError if the file cannot be read, and UsageError if it has no such column.
     """
 
     key = "id"
@@ -161,14 +150,9 @@ def _unwrap(cell: Any) -> Any:
 def list_files(names: Iterable[str], skipped: Collection[str]) -> Iterator[str]:
     """Give files, and for each folder the files below it, by name; hidden ones are left out.
 
-    The names of one folder are in memory at a time, some hundred bytes each.
-
-    Args:
-        names: of folders and files.
-        skipped: absolute paths that are left out of folders.
-
-    Raises:
-        ModelyardError: a folder cannot be read, or a link leads back to a folder around it.
+    The names of one folder are in memory at a time, some hundred bytes each. `skipped` are absolute paths
+    that are left out of folders. Raises ModelyardError if a folder cannot be read, or a link leads back to a
+    folder around it.
     """
     for name in names:
         if Path(name).is_dir():
@@ -213,8 +197,7 @@ def _is_folder(entry: "os.DirEntry[str]") -> bool:
 def read_list(name: str) -> Iterator[str]:
     """Give the paths in a file, one a line, or on stdin if the name is `-`; empty lines are left out.
 
-    Raises:
-        ModelyardError: the file cannot be read.
+    Raises ModelyardError if the file cannot be read.
     """
     try:
         with open(0 if name == "-" else name, errors="surrogateescape", closefd=name != "-") as lines:

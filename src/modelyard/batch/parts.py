@@ -26,13 +26,7 @@ _NAME = re.compile(r"([0-9]+)-([0-9]+)-([0-9]+)-([0-9]+)\.rows")
 
 
 class Part(NamedTuple):
-    """The answers of one chunk.
-
-    Attributes:
-        path: its file.
-        pictures: how many it has.
-        errors: how many of them have no answer.
-    """
+    """The answers of one chunk: their file, its number of pictures, and of those without an answer."""
 
     path: Path
     pictures: int
@@ -48,11 +42,8 @@ def name_parts(output: Path) -> Path:
 def hold_parts(output: Path) -> Iterator[Path]:
     """Yield the folder of an output's parts, which is this process's alone meanwhile.
 
-    The folder goes if the body fails before it began anything.
-
-    Raises:
-        ModelyardError: another process holds it, or there can be none.
-        UsageError: the output is a folder.
+    The folder goes if the body fails before it began anything. Raises ModelyardError if another process holds
+    it, or there can be none, and UsageError if the output is a folder.
     """
     from filelock import FileLock, Timeout
 
@@ -85,16 +76,11 @@ def hold_parts(output: Path) -> Iterator[Path]:
 
 
 def begin(folder: Path, run: Mapping[str, Any], facts: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the facts of the run that is begun in the folder, or begin it with these.
+    """Return the facts of the run that is begun in the folder of the parts, or begin it with these.
 
-    Args:
-        folder: of the parts.
-        run: what must be the same when a run goes on: plain values.
-        facts: what the first call decides for all.
-
-    Raises:
-        UsageError: another run was begun here.
-        ModelyardError: the manifest cannot be read.
+    `run` has plain values that must be the same when a run goes on; `facts` are what the first call decides
+    for all. Raises UsageError if another run was begun here, and ModelyardError if the manifest cannot be
+    read.
     """
     path = folder / MANIFEST
     if not path.exists():

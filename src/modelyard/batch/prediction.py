@@ -48,13 +48,7 @@ def predict(
 ) -> Outcome:
     """Write the answers of a version to a file, which appears whole or not at all.
 
-    Args:
-        store: where the version's bundle comes from.
-        version: what answers.
-        output: its suffix chooses the format.
-        find_inputs: returns the pictures; may keep files in the given folder.
-        workers: the number of processes.
-        watch: shows the progress.
+    The suffix of `output` chooses the format. `find_inputs` may keep files in the folder that it is given.
 
     Raises:
         ModelyardError: the version cannot answer, there are no pictures, or a worker was ended.

@@ -23,11 +23,8 @@ AHEAD_BYTES = 4 << 20
 class Task(NamedTuple):
     """What all workers are told.
 
-    Attributes:
-        bundle: the folder of the bundle that answers.
-        parts: the folder that answers are written to.
-        output: the file that parts will be joined to.
-        key: the name of the first column.
+    The bundle in the folder `bundle` answers into the folder `parts`, whose files will be joined to `output`;
+    `key` is the name of the first column.
     """
 
     bundle: Path
@@ -87,8 +84,7 @@ def show_name(name: str) -> str:
 def read_picture(path: str, max_bytes: int) -> bytes:
     """Return a file's bytes.
 
-    Raises:
-        ImageError: it is no regular file of at most `max_bytes`, or cannot be read.
+    Raises ImageError if it is no regular file of at most `max_bytes`, or cannot be read.
     """
     try:
         # Python's own files would ask the system twice as often, which counts beside a small network.

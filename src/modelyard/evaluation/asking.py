@@ -39,10 +39,8 @@ def ask_for_all(
 ) -> list[R]:
     """Return what `ask` makes of each of the places, in their order.
 
-    `seconds` is roughly what this process alone would need; the answers do not depend on it.
-
-    Raises:
-        ModelyardError: a file cannot be read, the bundle cannot answer, or a process was killed.
+    `seconds` is roughly what this process alone would need; the answers do not depend on it. Raises
+    ModelyardError if a file cannot be read, the bundle cannot answer, or a process was killed.
     """
     processes = min(count_processors(), MOST_PROCESSES) if seconds > PATIENCE_S else 1
     with ExitStack() as stack:

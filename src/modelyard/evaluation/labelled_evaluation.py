@@ -169,11 +169,9 @@ def evaluate_labelled(
 ) -> LabelledEvaluation:
     """Ask the bundle in `folder` about every picture, each as a file, as its users will.
 
-    `recent` are pictures that were collected from live answers, if there are any.
-
-    Raises:
-        ModelyardError: there are no pictures, one cannot be read, or the bundle is damaged, has other labels
-            than the dataset, or cannot answer.
+    `recent` are pictures that were collected from live answers, if there are any. Raises ModelyardError if
+    there are no pictures, one cannot be read, or the bundle is damaged, has other labels than the dataset, or
+    cannot answer.
     """
     served = ask_bundle(folder, pictures, evaluate, classes=dataset.classes)
     robustness = measure_robustness(served, pictures, evaluate.corruptions)

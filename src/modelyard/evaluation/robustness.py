@@ -86,9 +86,7 @@ def measure_robustness(served: Served, pictures: Pictures, how: Corruptions) -> 
 
     Pictures, kinds and random numbers depend on the data, on `how` and on the network's size alone, so that
     versions can be compared: a large network is asked about some of those that a small one is asked about.
-
-    Raises:
-        ModelyardError: a picture cannot be read, or the bundle cannot answer.
+    Raises ModelyardError if a picture cannot be read, or the bundle cannot answer.
     """
     kinds = tuple(KINDS) if how.kinds is None else tuple(kind for kind in KINDS if kind in how.kinds)
     large = served.bundle.size_bytes > LARGE_BYTES

@@ -78,10 +78,8 @@ def ask_bundle(
 ) -> Served:
     """Load the bundle in `folder`, time it with the first file, and ask it about every file.
 
-    `classes` are the names that its labels must have, in this order; None takes any.
-
-    Raises:
-        ModelyardError: there are no files, one cannot be read, or the bundle is damaged or cannot answer.
+    `classes` are the names that its labels must have, in this order; None takes any. Raises ModelyardError if
+    there are no files, one cannot be read, or the bundle is damaged or cannot answer.
     """
     if not len(files):
         raise ModelyardError("expected pictures to measure a model with, got none")

@@ -69,8 +69,7 @@ def evaluate_against_source(
 ) -> SourceEvaluation:
     """Ask the bundle in `folder` about the pictures that its source has answered, each as a file.
 
-    Raises:
-        ModelyardError: the source has not answered a picture, or the bundle is damaged or cannot answer.
+    Raises ModelyardError if the source has not answered a picture, or the bundle is damaged or cannot answer.
     """
     expected = pick_answers(source, [samples.name(place) for place in range(len(samples))])
     served = ask_bundle(folder, samples, evaluate)

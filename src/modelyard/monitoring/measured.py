@@ -43,10 +43,8 @@ class Measured:
 def read_measured(store: Store, evidence: Evidence, fewest: int) -> Measured:
     """Return what a version showed on its recent pictures, if there are `fewest`, else on its test set.
 
-    An older version keeps no reference: its labels and scores come from its predictions.
-
-    Raises:
-        ModelyardError: it keeps neither, or they cannot be read.
+    An older version keeps no reference: its labels and scores come from its predictions. Raises
+    ModelyardError if it keeps neither, or they cannot be read.
     """
     kept = list_kept(store, evidence)
     if RECENT_REFERENCE in kept:

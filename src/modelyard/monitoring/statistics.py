@@ -85,9 +85,8 @@ class Grid:
     The distance of two distribution functions is largest at a value of the reference, or just below one; so
     the counts of another sample at and between these values give it exactly, in bounded memory.
 
-    Args:
-        sample: float32 (m,), sorted, at least one: all values of a sample, or some of them at equal ranks.
-        size: the number of all values.
+    `sample`, float32 (m,), is sorted and has at least one value: all of a sample, or some of them at equal
+    ranks. `size` is the number of all values.
     """
 
     def __init__(self, sample: Floats, size: int) -> None:

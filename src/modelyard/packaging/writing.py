@@ -23,8 +23,7 @@ def write_bundle(
 ) -> Bundle:
     """Write a bundle, whole or not at all, and read it back. An older bundle in `folder` is replaced.
 
-    Raises:
-        BundleError: an argument makes no valid bundle, or `folder` holds something else.
+    Raises BundleError if an argument makes no valid bundle, or `folder` holds something else.
     """
     if folder.exists() and not (folder / PROVENANCE).is_file() and any(folder.iterdir()):
         raise BundleError(f"{folder} holds files that are not a bundle: remove it, or name another folder")

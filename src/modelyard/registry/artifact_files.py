@@ -49,9 +49,8 @@ def fetch_file(location: str, name: str, folder: Path, uri: str) -> None:
 def read_regular(path: Path, most_bytes: int) -> bytes:
     """Return the content of a regular file of at most `most_bytes`.
 
-    Raises:
-        OSError: it is missing, a link, or cannot be read.
-        ValueError: it is a pipe or the like, or too large.
+    Raises OSError if it is missing, a link, or cannot be read, and ValueError if it is a pipe or the like, or
+    too large.
     """
     refusal = ValueError(f"expected a regular file of at most {most_bytes} bytes")
     # Non-blocking, because opening a pipe would wait.

@@ -24,10 +24,8 @@ def bring_bundle(location: str, folder: Path | None, uri: str) -> Path:
     """Return the folder of a logged model's bundle on this machine; its digest is not checked yet.
 
     Artifacts on this machine are used in place unless `folder` asks for a copy. Downloads go to `folder`, or
-    to a temporary folder that stays.
-
-    Raises:
-        ArtifactError: the artifacts are missing, hold no bundle, or cannot be fetched now.
+    to a temporary folder that stays. Raises ArtifactError if the artifacts are missing, hold no bundle, or
+    cannot be fetched now.
     """
     try:
         artifacts = local_folder(location)
@@ -48,9 +46,8 @@ def bring_bundle(location: str, folder: Path | None, uri: str) -> Path:
 def find_bundle(description: Path) -> str:
     """Return the bundle's path in a logged model, relative and below it, as its MLmodel file says.
 
-    Raises:
-        ArtifactError: the file is not MLflow's, or names no such path.
-        OSError: there is no such file.
+    Raises ArtifactError if the file is not MLflow's, or names no such path, and OSError if there is no such
+    file.
     """
     import yaml
 

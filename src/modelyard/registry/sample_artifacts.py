@@ -23,12 +23,8 @@ _NAME = re.compile(r"\w[\w.-]{0,99}\.(png|jpe?g)")
 def read_samples(location: str, uri: str) -> dict[str, bytes]:
     """Return at most ten PNG and JPEG files by their names; none where a version has none.
 
-    Args:
-        location: the logged model's artifacts.
-        uri: of the tracking server.
-
-    Raises:
-        ArtifactError: the artifacts cannot be fetched now.
+    `location` is that of the logged model's artifacts, `uri` that of the tracking server. Raises
+    ArtifactError if they cannot be fetched now.
     """
     try:
         artifacts = local_folder(location)

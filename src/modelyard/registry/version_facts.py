@@ -34,9 +34,8 @@ DROPPED = frozenset({"proof", "mlflow.user", f"{SOURCE}.git.commit", f"{SOURCE}.
 def read_facts(store: Store, model: LoggedModel) -> dict[str, str]:
     """Return what the file of a version's logged model says in words; nothing where there is no file.
 
-    Raises:
-        ModelyardError: the file cannot be fetched, or is none of modelyard's.
-        MlflowException: the server does not answer.
+    Raises ModelyardError if the file cannot be fetched, or is none of modelyard's, and MlflowException if the
+    server does not answer.
     """
     from mlflow.exceptions import MlflowException
 

@@ -59,10 +59,7 @@ def create_app(
     """Make the application of one process, which starts and stops its models with itself.
 
     Clients among the `arrivals` at the port are accepted before it is closed. What is answered is recorded,
-    if there are options for that.
-
-    Raises:
-        ModelyardError: the place of the record cannot be opened.
+    if there are options for that. Raises ModelyardError if the place of the record cannot be opened.
     """
     models = models_factory()
     admission = Admission(settings.max_concurrent, settings.max_queued)

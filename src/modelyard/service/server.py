@@ -43,10 +43,7 @@ def serve(
 
     Each worker is a process with the limits of `settings`, and its own models from `models_factory`, which
     must be picklable if there are several. Port 0 takes a free one. Answers are recorded where `recording`
-    says so.
-
-    Raises:
-        ModelyardError: the port is not available, or the service does not start.
+    says so. Raises ModelyardError if the port is not available, or the service does not start.
     """
     listening = _listen(host, port)
     address = f"[{host}]" if ":" in host else host

@@ -26,9 +26,8 @@ class Settings:
     At most `(max_concurrent + max_queued) * max_body_bytes` of requests are in memory at once. While an image
     is decoded, each of its pixels takes up to 12 bytes. `keep_alive_s` should be longer than load balancers
     keep an unused connection. `token` is expected as `Authorization: Bearer ...`; None lets everybody in.
-
-    Raises:
-        ValueError: a limit is out of its range (seconds: at most a day), or the token is not visible ASCII.
+    Raises ValueError if a limit is out of its range (seconds: at most a day), or the token is not visible
+    ASCII.
     """
 
     max_body_bytes: int = _limit(16_000_000, "bytes of a request; more is a 413", 1)

@@ -14,10 +14,8 @@ def read_unedited(params: Path, lock: Path, composed: dict[str, Any]) -> dict[st
     """Return the values of `params` that DVC recorded in `lock`; refuse a file that was edited by hand.
 
     `dvc repro` and `dvc exp run` record what they composed. {} stands for no recorded values: there is no
-    file, or it holds what conf/ gives now (`composed`) and was not recorded yet.
-
-    Raises:
-        ModelyardError: naming the values that would be lost, and those of conf/.
+    file, or it holds what conf/ gives now (`composed`) and was not recorded yet. The ModelyardError names the
+    values that would be lost, and those of conf/.
     """
     if not params.exists():
         return {}

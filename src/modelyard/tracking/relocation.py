@@ -49,8 +49,8 @@ def find_former_folders(uri: str) -> list[Path]:
 def relocate(uri: str) -> int:
     """Point all artifact locations in a former folder to the present one, all or none; return how many.
 
-    Raises:
-        ModelyardError: the store is no database on this machine, or its tables are not those of MLflow 3.17.
+    Raises ModelyardError if the store is no database on this machine, or its tables are not those of MLflow
+    3.17.
     """
     database = database_file(uri)
     if database is None:

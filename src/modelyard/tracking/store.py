@@ -35,8 +35,7 @@ class Tracking(Store):
 def open_store() -> Store:
     """Open the store without creating anything.
 
-    Raises:
-        ModelyardError: the server does not answer, or there is no database with MLflow's tables.
+    Raises ModelyardError if the server does not answer, or there is no database with MLflow's tables.
     """
     uri = tracking_uri()
     database = database_file(uri)
@@ -57,9 +56,8 @@ def open_store() -> Store:
 def open_tracking(experiment: str, about: str = ABOUT_RUNS) -> Tracking:
     """Open the store; create its database and the experiment, which `about` describes, if they are missing.
 
-    Raises:
-        ModelyardError: the server does not answer, the database cannot be opened, its folder was moved, or
-            the experiment was deleted.
+    Raises ModelyardError if the server does not answer, the database cannot be opened, its folder was moved,
+    or the experiment was deleted.
     """
     uri = tracking_uri()
     _ask_server(uri)
@@ -72,11 +70,8 @@ def open_tracking(experiment: str, about: str = ABOUT_RUNS) -> Tracking:
 def ensure_experiment(client: MlflowClient, uri: str, name: str, about: str) -> str:
     """Return the id of an experiment, created if it is missing.
 
-    `about` becomes the description of one that has none.
-
-    Raises:
-        ModelyardError: it was deleted, or its artifacts would be written to the folder that its database was
-            moved or copied from.
+    `about` becomes the description of one that has none. Raises ModelyardError if it was deleted, or its
+    artifacts would be written to the folder that its database was moved or copied from.
     """
     database = database_file(uri)
     experiment = client.get_experiment_by_name(name)

@@ -13,8 +13,7 @@ from modelyard.evaluation.measures.classification import Floats, Integers, check
 def read_answers(path: Path) -> dict[str, Floats]:
     """Return the source's probabilities (outputs,), float32, by the names of pictures and cut-outs.
 
-    Raises:
-        ModelyardError: the file is missing, or is no .npz with `names` and `probabilities`.
+    Raises ModelyardError if the file is missing, or is no .npz with `names` and `probabilities`.
     """
     expected, maker = "an .npz with `names` and `probabilities`", "packaging the bundle writes it"
     with open_arrays(path, expected, maker, "package the bundle again") as arrays:
@@ -43,9 +42,7 @@ def measure_agreement(source: Floats, served: Floats, answered: Sequence[int] | 
 
     `max_difference` is the largest difference of a probability, `same_first` the share of images with the
     same first answer, of the outputs in `answered`, and `answers` the number of different ones of the source.
-
-    Raises:
-        ModelyardError: a table does not hold probabilities, or their shapes differ.
+    Raises ModelyardError if a table does not hold probabilities, or their shapes differ.
     """
     check_probabilities(source, "the source's probabilities")
     check_probabilities(served, "the bundle's probabilities")

@@ -145,10 +145,8 @@ def calibration(probabilities: Floats, labels: Integers, bins: int) -> Calibrati
     """Compare the first answers' scores with how often they are right, in `bins` bins of equal width.
 
     The error is the sum over the bins of count / n * |accuracy - confidence|. Source: Guo, Pleiss, Sun and
-    Weinberger, On calibration of modern neural networks, arXiv:1706.04599, eq. 3.
-
-    Raises:
-        ModelyardError: see `check_answers`; or fewer than one bin.
+    Weinberger, On calibration of modern neural networks, arXiv:1706.04599, eq. 3. Raises ModelyardError for
+    what `check_answers` refuses, and for fewer than one bin.
     """
     check_answers(probabilities, labels)
     if bins < 1:

@@ -28,12 +28,10 @@ class PairedTest:
 def mcnemar(first: Predictions, second: Predictions) -> PairedTest:
     """Test whether two classifiers are right equally often: McNemar's test, exact and two-sided.
 
-    Images on which both are right, or both wrong, say nothing about the difference and are left out.
-    Sources: McNemar, Note on the sampling error of the difference between correlated proportions, 1947; the
-    exact form is the sign test, as in Fagerland, Lydersen and Laake, BMC Med. Res. Methodol. 13:91, 2013.
-
-    Raises:
-        ModelyardError: the two are not predictions of the same images.
+    Images on which both are right, or both wrong, say nothing about the difference and are left out. Sources:
+    McNemar, Note on the sampling error of the difference between correlated proportions, 1947; the exact form
+    is the sign test, as in Fagerland, Lydersen and Laake, BMC Med. Res. Methodol. 13:91, 2013. Raises
+    ModelyardError if the two are not predictions of the same images.
     """
     _refuse_other_images(first, second)
     first_right, second_right = (one.probabilities.argmax(axis=1) == one.labels for one in (first, second))

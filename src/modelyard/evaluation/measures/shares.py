@@ -10,10 +10,8 @@ NORMAL_QUANTILE_975 = 1.959963984540054
 def wilson_interval(successes: int, trials: int) -> tuple[float, float]:
     """Bound a share with 95 % confidence, also near 0 and 1, where the normal interval is wrong.
 
-    Source: E. B. Wilson, Probable inference, the law of succession, and statistical inference, 1927.
-
-    Raises:
-        ModelyardError: no trials, or successes outside 0..trials.
+    Source: E. B. Wilson, Probable inference, the law of succession, and statistical inference, 1927. Raises
+    ModelyardError for no trials, or successes outside 0..trials.
     """
     if trials < 1 or not 0 <= successes <= trials:
         raise ModelyardError(

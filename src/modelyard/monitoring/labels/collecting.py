@@ -49,17 +49,10 @@ def collect(place: Place, wish: Wish, test: Collection[str], out: Path) -> Colle
     """Write labelled pictures to `out`/train/CLASS and `out`/recent/CLASS, each under its file's digest.
 
     The digest of its pixels decides whether a picture is recent, so copies and later calls agree. What an
-    earlier call wrote stays; a picture that has another label now moves to its class.
+    earlier call wrote stays; a picture that has another label now moves to its class. `test` has digests of
+    the pixels of the test split, as `digest_pictures` returns them; `out` is created if missing.
 
-    Args:
-        place: where answers, labels and pictures are.
-        wish: what is collected.
-        test: digests of the pixels of the test split, as `digest_pictures` returns them.
-        out: the folder; it is created if missing.
-
-    Raises:
-        ModelyardError: the place cannot be read.
-        OSError: `out` cannot be written.
+    Raises ModelyardError if the place cannot be read, and OSError if `out` cannot be written.
     """
     collected = Collected()
     truths = read_truths(place, wish.model, wish.until, collected.skipped)

@@ -19,14 +19,9 @@ _HIGHEST_INDEX = 2**31
 def label_from_file(place: Place, model: str, path: Path, labels: Collection[str]) -> int:
     """Write a row for each line of a CSV file, all of them or none; return their number.
 
-    Args:
-        place: where the tables are.
-        model: whose answers are labelled.
-        path: of the file, UTF-8, with a header: `label` with `sha256`, or with `request_id` and `index`.
-        labels: those that the model knows.
-
-    Raises:
-        ModelyardError: a line is wrong (the message says which), or the file or the place fails.
+    The file is UTF-8, with a header: `label` with `sha256`, or with `request_id` and `index`. `labels` are
+    those that the model knows. Raises ModelyardError if a line is wrong (the message says which), or the file
+    or the place fails.
     """
     now = time.time_ns() // 1000
     try:

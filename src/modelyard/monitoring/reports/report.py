@@ -131,8 +131,7 @@ class Report:
 def make_report(store: Store, place: Place, question: Question, monitor: Monitor) -> Report:
     """Read the tables of a model, and compare each version with what it showed when it was evaluated.
 
-    Raises:
-        ModelyardError: the place cannot be read.
+    Raises ModelyardError if the place cannot be read.
     """
     skipped = Skipped()
     truths = read_truths(place, question.model, question.until, skipped)

@@ -10,8 +10,7 @@ from modelyard.monitoring.tables.places import IMAGES, Place
 def read_image(place: Place, model: str, sha256: str) -> tuple[bytes, str] | None:
     """Return a file and the end of its name; None if none was kept, or what was kept has another digest.
 
-    Raises:
-        ModelyardError: the place cannot be read.
+    Raises ModelyardError if the place cannot be read.
     """
     for suffix in (kind.suffix for kind in FORMATS):
         path = f"{place.folder(IMAGES, model, sha256[:2])}/{sha256}{suffix}"

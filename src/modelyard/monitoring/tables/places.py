@@ -64,10 +64,7 @@ def open_place(name: str) -> Place:
     """Open a folder, or `s3://bucket/prefix`; nothing is read or written, and nothing has to exist yet.
 
     A bucket's keys, region and address come from the environment, as for the AWS command line and MLflow.
-
-    Raises:
-        UsageError: it is neither.
-        ModelyardError: pyarrow is not installed.
+    Raises UsageError if it is neither, and ModelyardError if pyarrow is not installed.
     """
     if find_spec("pyarrow") is None:
         raise ModelyardError("tables need pyarrow: install modelyard[record]")

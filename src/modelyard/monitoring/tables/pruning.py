@@ -17,10 +17,8 @@ _LEFT, _LEFT_AFTER = ".new", timedelta(days=1)
 def find_old(place: Place, before: datetime) -> list["FileInfo"]:
     """Find parts whose whole day lies before a time, and pictures that were last written before it.
 
-    They include the unfinished files of killed processes, once these are a day old.
-
-    Raises:
-        OSError: the place cannot be read.
+    They include the unfinished files of killed processes, once these are a day old. Raises OSError if the
+    place cannot be read.
     """
     left_before = datetime.now(UTC) - _LEFT_AFTER
     return [
@@ -34,8 +32,7 @@ def find_old(place: Place, before: datetime) -> list["FileInfo"]:
 def remove_files(place: Place, files: list["FileInfo"]) -> None:
     """Remove files; one that is gone already is skipped.
 
-    Raises:
-        OSError: one cannot be removed.
+    Raises OSError if one cannot be removed.
     """
     for file in files:
         try:

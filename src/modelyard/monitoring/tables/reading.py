@@ -59,9 +59,7 @@ def read_days(
     """Yield each day that has parts, oldest first, with its rows, a few parts at a time.
 
     A part that is torn, or of another table or version, or in a folder that names no day, goes to `skipped`.
-
-    Raises:
-        ModelyardError: the place cannot be listed.
+    Raises ModelyardError if the place cannot be listed.
     """
     dated = _list_parts(place, wanted, skipped)
     with ThreadPoolExecutor(THREADS) as threads:

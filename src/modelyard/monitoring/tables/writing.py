@@ -22,15 +22,8 @@ Values = tuple[Any, ...]
 def write_rows(place: Place, table: Table, model: str, rows: Sequence[Values]) -> list[str]:
     """Write rows as parts, one for each UTC day among them; return the parts' paths.
 
-    Args:
-        place: where the table is.
-        table: which one.
-        model: whose rows these are.
-        rows: each with a value for every column of the table, in their order; the time first, in whole
-            microseconds since 1970.
-
-    Raises:
-        OSError: the place cannot be written. Parts of earlier days may be there, whole.
+    Each row has a value for every column of the table, in their order; the time first, in whole microseconds
+    since 1970. Raises OSError if the place cannot be written; parts of earlier days may be there, whole.
     """
     by_day = groupby(sorted(rows, key=find_day), find_day)
     return [write_part(place, table, model, list(found), name_part()) for _, found in by_day]
@@ -72,11 +65,7 @@ def _encode(table: Table, rows: Sequence[Values]) -> bytes:
 
 
 def write_file(place: Place, path: str, content: bytes) -> None:
-    """Write a file whole or not at all, in a place's file system.
-
-    Raises:
-        OSError: it cannot be written.
-    """
+    """Write a file whole or not at all, in a place's file system; raises OSError if it cannot be written."""
     if place.is_local:
         # Until the file is whole, its name starts with a dot, and readers skip it.
         with replace_file(Path(path)) as new:

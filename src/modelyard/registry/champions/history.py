@@ -66,11 +66,8 @@ class History:
         """Complete unfinished decisions, record moves made by hand, and return what is then on record.
 
         A history that was deleted in MLflow is restored, or begun anew if it is gone for good, with a
-        warning.
-
-        Raises:
-            OvertakenError: somebody is in the middle of a decision.
-            ModelyardError: a record cannot be read.
+        warning. Raises OvertakenError if somebody is in the middle of a decision, and ModelyardError if a
+        record cannot be read.
         """
         past = self.read()
         if past.deleted:
@@ -98,9 +95,8 @@ class History:
     def record(self, decision: Decision) -> None:
         """Record a decision, and move the alias accordingly.
 
-        Raises:
-            OvertakenError: somebody else has decided since the history was read, or has had the time to.
-            ModelyardError: the record is too long.
+        Raises OvertakenError if somebody else has decided since the history was read, or has had the time to,
+        and ModelyardError if the record is too long.
         """
         self._append(decision)
         if not decision.moved:

@@ -127,9 +127,7 @@ def compare(store: Store, first: Evidence, second: Evidence) -> Comparison:
 
     Versions that were tested on labelled images are compared only with their predictions of the same data:
     without them, luck and skill look the same. Models measured without labels are compared by other metrics.
-
-    Raises:
-        ModelyardError: a version lacks its measurements or its predictions, or the data differ.
+    Raises ModelyardError if a version lacks its measurements or its predictions, or the data differ.
     """
     _check_comparable(first, second)
     kept = None

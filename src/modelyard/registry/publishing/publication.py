@@ -47,10 +47,8 @@ def read_publications(
     """Yield each precision of a role, float32 then int8, with what is published in it.
 
     `bundles` and `reports` have a folder for each precision, `reports` with a report.json; the metrics are in
-    a file beside it. Neither `bundles` nor `network`, the `.keras` file, need exist.
-
-    Raises:
-        ModelyardError: a bundle was not evaluated, or conf/ does not know its name.
+    a file beside it. Neither `bundles` nor `network`, the `.keras` file, need exist. Raises ModelyardError if
+    a bundle was not evaluated, or conf/ does not know its name.
     """
     for folder in sorted(path for path in bundles.glob("*") if path.is_dir()):
         measured = _read_metrics(reports.with_name(f"{reports.name}.json"), folder.name)

@@ -24,8 +24,7 @@ MOST_CRASHES = 2
 def try_once(folder: Path) -> None:
     """Try a bundle in a process of its own, unless an earlier trial succeeded; several processes try it once.
 
-    Raises:
-        BundleError: it cannot be loaded, or it crashed the processes that loaded it.
+    Raises BundleError if it cannot be loaded, or it crashed the processes that loaded it.
     """
     with _open(folder) as record:
         if record.crashes >= MOST_CRASHES:

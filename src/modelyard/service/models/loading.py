@@ -66,8 +66,7 @@ class Loader:
     def load(self, name: str, wanted: RegisteredVersion, alias: str | None) -> ServedVersion:
         """Load a version if needed, and serve it by its number and by the alias, if one is given.
 
-        Raises:
-            Unavailable: it cannot be loaded, or could not be a moment ago.
+        Raises Unavailable if it cannot be loaded, or could not be a moment ago.
         """
         key = (name, wanted.version)
         with self._lock:
@@ -82,8 +81,7 @@ class Loader:
     def fetch(self, name: str, wanted: RegisteredVersion) -> Bundle:
         """Return a version's bundle in the local copy, tried in another process, but not loaded here.
 
-        Raises:
-            Unavailable: it cannot be used, or could not be a moment ago.
+        Raises Unavailable if it cannot be used, or could not be a moment ago.
         """
         return self._try(name, wanted, _keep_tried)
 

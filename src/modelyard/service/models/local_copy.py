@@ -57,8 +57,7 @@ class LocalCopy:
     def read(self, content_key: str) -> Bundle | None:
         """Return the copy of a bundle, if there is one. A corrupted copy is removed and logged.
 
-        Raises:
-            ValueError: this is not a content key.
+        Raises ValueError if this is not a content key.
         """
         folder = self._find(content_key)
         if not folder.is_dir():

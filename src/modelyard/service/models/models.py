@@ -40,12 +40,10 @@ class Models:
     registry is away, the last known versions are served; after a start, those of the local copy.
 
     Args:
-        source: the registry.
         copy: bundles and the registry's last known state, on this machine.
         names: the models to serve, the default first; empty for all that modelyard has published.
         poll_s: seconds between two requests to the registry.
         max_extra: versions that stay in memory beside the champions; the least recently used leave first.
-        limits: for every image.
         mlflow: the address of MLflow's web pages, for links to a version's card, if there are any.
     """
 
@@ -91,9 +89,8 @@ class Models:
     def resolve(self, name: str, version: int | None = None, alias: str | None = None) -> RegisteredVersion:
         """Return a version as the registry last described it: the champion, or one with a number or an alias.
 
-        Raises:
-            UnknownModel: there is no such model, version or alias.
-            Unavailable: the registry was not read yet.
+        Raises UnknownModel if there is no such model, version or alias, and Unavailable if the registry was
+        not read yet.
         """
         if (state := self._state) is None:
             raise Unavailable(f"{name}: {'; '.join(self.problems())}")
@@ -102,17 +99,14 @@ class Models:
     def fetch(self, name: str, wanted: RegisteredVersion) -> Path:
         """Return the folder of a version's bundle in the local copy, tried but not loaded.
 
-        Raises:
-            Unavailable: it cannot be fetched or used now.
+        Raises Unavailable if it cannot be fetched or used now.
         """
         return self._loader.fetch(name, wanted).folder
 
     def default(self) -> ServedVersion:
         """Return the champion of the first configured name, or else of the first name in the alphabet.
 
-        Raises:
-            UnknownModel: the registry has no such model.
-            Unavailable: it is not loaded.
+        Raises UnknownModel if the registry has no such model, and Unavailable if it is not loaded.
         """
         names = self._names or sorted(name for name, alias in self._memory.aliases() if alias == CHAMPION)
         if not names:
@@ -134,9 +128,8 @@ class Models:
     def samples(self, name: str, version: int) -> dict[str, bytes]:
         """Return a version's sample pictures by name, if it has any; those of a few versions stay in memory.
 
-        Raises:
-            UnknownModel: there is no such model or version.
-            Unavailable: they cannot be fetched now.
+        Raises UnknownModel if there is no such model or version, and Unavailable if they cannot be fetched
+        now.
         """
         key = (name, version, self.resolve(name, version, None).content_key)
         found = self._samples.get(key)

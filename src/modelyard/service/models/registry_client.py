@@ -35,8 +35,7 @@ class RegistryClient:
     def read(self, names: Sequence[str]) -> RegistryState:
         """Return the models with these names; without names, all that modelyard published.
 
-        Raises:
-            SourceError: the registry does not answer.
+        Raises SourceError if the registry does not answer.
         """
         self._reach()
         try:
@@ -53,18 +52,15 @@ class RegistryClient:
     def download(self, name: str, version: int, folder: Path) -> Path:
         """Fetch a version's bundle, and return its folder, which is inside `folder`. Nothing is checked yet.
 
-        Raises:
-            SourceError: the registry does not answer.
-            ArtifactError: the artifacts are missing, hold no bundle, or cannot be fetched now.
+        Raises SourceError if the registry does not answer, and ArtifactError if the artifacts are missing,
+        hold no bundle, or cannot be fetched now.
         """
         return bring_bundle(self._locate(name, version), folder, self._uri)
 
     def samples(self, name: str, version: int) -> dict[str, bytes]:
         """Fetch a version's sample pictures by their names, as `read_samples` does.
 
-        Raises:
-            SourceError: the registry does not answer.
-            ArtifactError: they cannot be fetched now.
+        Raises SourceError if the registry does not answer, and ArtifactError if they cannot be fetched now.
         """
         return read_samples(self._locate(name, version), self._uri)
 

@@ -61,8 +61,7 @@ class RegistryDatabase(RegistryClient):
     def read(self, names: Sequence[str]) -> RegistryState:
         """Return the models with these names; without names, all that modelyard published.
 
-        Raises:
-            SourceError: the database cannot be read.
+        Raises SourceError if the database cannot be read.
         """
         with self._open_database() as database:
             if self._knows_tables(database):

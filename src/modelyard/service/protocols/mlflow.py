@@ -35,8 +35,8 @@ class MlflowDialect:
     def parse(self, headers: Mapping[bytes, bytes], query: str, body: bytes, max_items: int) -> Payload:  # noqa: ARG002
         """Read one of the four JSON shapes with its params.
 
-        Raises:
-            Refusal: another type (415), too many images (413), or no images in one of these shapes (400).
+        Raises Refusal for another type (415), too many images (413), or no images in one of these shapes
+        (400).
         """
         _check_type(headers.get(b"content-type", b"").decode("latin-1"))
         check_nodes(body, max_items)

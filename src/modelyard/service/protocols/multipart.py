@@ -63,10 +63,8 @@ class _Parts:
 def read_parts(content_type: str, body: bytes, max_files: int) -> tuple[list[bytes], dict[str, str]]:
     """Return the contents of the files in order, and the other parts by name.
 
-    A part is a file if it has a filename, or is called image(s) or file(s).
-
-    Raises:
-        Refusal: the body is malformed or cut off (400), or has more files than allowed (413).
+    A part is a file if it has a filename, or is called image(s) or file(s). Raises Refusal if the body is
+    malformed or cut off (400), or has more files than allowed (413).
     """
     _, options = parse_options_header(content_type)
     boundary = options.get(b"boundary")

@@ -60,8 +60,7 @@ class OpenInferenceDialect:
     def parse(self, headers: Mapping[bytes, bytes], query: str, body: bytes, max_items: int) -> Payload:  # noqa: ARG002
         """Read the input and its options; parameters that are not known are ignored, as the protocol asks.
 
-        Raises:
-            Refusal: too many images (413), or not a request of this protocol (400).
+        Raises Refusal for too many images (413), or a body that is no request of this protocol (400).
         """
         head, binary = _split(headers.get(HEADER_LENGTH), body)
         check_nodes(head, max_items)
@@ -77,8 +76,7 @@ class OpenInferenceDialect:
     def write(self, served: ServedVersion, payload: Payload, answers: Answers, inputs: Drawn) -> Written:  # noqa: ARG002
         """Write the tensors that were asked for, each (images, top_k), or (images, 1) for unlikeness.
 
-        Raises:
-            Refusal: the version lacks one of them (400).
+        Raises Refusal if the version lacks one of them (400).
         """
         reply: Reply = payload.form
         offered = list_outputs(served)

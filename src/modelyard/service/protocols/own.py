@@ -35,8 +35,8 @@ class OwnDialect:
     def parse(self, headers: Mapping[bytes, bytes], query: str, body: bytes, max_items: int) -> Payload:
         """Read images and options; options in the body override those in the query.
 
-        Raises:
-            Refusal: another type (415), too many images (413), or a body that does not match its type (400).
+        Raises Refusal for another type (415), too many images (413), or a body that does not match its type
+        (400).
         """
         content_type = headers.get(b"content-type", b"").decode("latin-1")
         kind = content_type.partition(";")[0].strip().lower()

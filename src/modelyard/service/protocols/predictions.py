@@ -130,9 +130,8 @@ async def read_body(
 ) -> bytes:
     """Read a request's body, and put its length on the request's record.
 
-    Raises:
-        Refusal: it is compressed, as images are already (415), or larger than `max_bytes` (413).
-        ClientGoneError: it is cut off.
+    Raises Refusal if it is compressed, as images are already (415), or larger than `max_bytes` (413), and
+    ClientGoneError if it is cut off.
     """
     if headers.get(b"content-encoding", b"").strip().lower() not in (b"", b"identity"):
         raise Refusal(

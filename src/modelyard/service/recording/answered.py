@@ -16,9 +16,7 @@ class Answered:
     """The images of one request with their answers, kept by the predictor's calls.
 
     Attributes:
-        request_id: of the answer.
         time_us: when it was given, in microseconds since 1970.
-        served: the version that answered.
         seen: the images, in the order of the request; those that cannot be read are left out.
         size: of all that is kept here, in bytes.
         dropped: images that were answered but not kept: too much for one request.

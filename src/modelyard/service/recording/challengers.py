@@ -17,9 +17,7 @@ log = logging.getLogger(__name__)
 class ChallengerSearch:
     """Finds the challengers of the models that were asked about, in a thread: they may have to be fetched.
 
-    Args:
-        models: the served models.
-        alias: of the versions that answer beside the champions.
+    `alias` is that of the versions that answer beside the champions.
     """
 
     def __init__(self, models: Models, alias: str) -> None:

@@ -90,9 +90,6 @@ class CounterFolder:
     """A folder where the process that records counts, so that this process has the counts in its /metrics.
 
     With several workers they have such a folder already, and count there themselves.
-
-    Args:
-        registry: of this process's metrics.
     """
 
     def __init__(self, registry: CollectorRegistry) -> None:

@@ -37,12 +37,9 @@ log = logging.getLogger(__name__)
 class Recorder:
     """Lets a process record answers and labels; whoever offers them never waits.
 
-    `offer` and `offer_label` are for the event loop; a thread sends what they were given.
-
-    Args:
-        options: what is recorded, and where.
-        environment: for the process, beside that of this one.
-        challengers: finds the versions that answer beside the champions, if any do.
+    `offer` and `offer_label` are for the event loop; a thread sends what they were given. `environment` is
+    what the process has beside that of this one; `challengers` finds the versions that answer beside the
+    champions, if any do.
     """
 
     def __init__(

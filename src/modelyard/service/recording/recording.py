@@ -17,17 +17,7 @@ from modelyard.service.recording.recorder import Recorder
 
 
 class Recording:
-    """Records what a service answers.
-
-    Args:
-        options: what is recorded, and where.
-        models: the served models.
-        registry: of the metrics.
-        token: of the service.
-
-    Raises:
-        ModelyardError: the place cannot be opened.
-    """
+    """Records what a service answers; raises ModelyardError if the place cannot be opened."""
 
     def __init__(
         self, options: RecordingOptions, models: Models, registry: CollectorRegistry, token: str | None

@@ -48,9 +48,7 @@ REFUSED = {
 def make_document(guarded: bool, records: bool = False) -> dict[str, Any]:
     """Return the document of all endpoints in OpenAPI 3.1.
 
-    Args:
-        guarded: the service asks for a token.
-        records: it records its answers, and takes labels.
+    A service that is `guarded` asks for a token; one that `records` its answers takes labels.
     """
     paths = _describe_predictions() | _describe_open_inference() | _describe_information()
     if records:

@@ -20,14 +20,9 @@ PROGRAM = "modelyard.service.recording.process"
 
 
 class Child:
-    """A running process that records.
+    """A running process that records; raises OSError if it cannot be started.
 
-    Args:
-        options: what it records, and where.
-        environment: what its environment has beside that of this process.
-
-    Raises:
-        OSError: it cannot be started.
+    `environment` is what it has beside the environment of this process.
     """
 
     def __init__(self, options: RecordingOptions, environment: Mapping[str, str]) -> None:

@@ -106,11 +106,8 @@ END = Message()
 def read(pipe: Connection) -> Message | Batch:
     """Read what came next: a pickled message, or answers in three parts: what is pickled, and two arrays.
 
-    The arrays cannot be written to.
-
-    Raises:
-        EOFError: there are no more, or the last one lacks parts.
-        OSError: the last one was cut off.
+    The arrays cannot be written to. Raises EOFError if there are no more, or the last one lacks parts, and
+    OSError if the last one was cut off.
     """
     told = pipe.recv()
     if isinstance(told, Message):

@@ -18,13 +18,7 @@ PACKED_BYTES = 2_000_000
 
 
 class Packed(NamedTuple):
-    """Images that one version answered, as they go through the pipe.
-
-    Attributes:
-        version: the version.
-        rows: the number of images.
-        parts: of the message; see `messages.read`.
-    """
+    """Images that one version answered, as they go through the pipe; for the parts see `messages.read`."""
 
     version: Version
     rows: int
@@ -50,11 +44,7 @@ def pack_requests(requests: Iterable[Answered]) -> Iterator[Packed]:
 
 
 def send(pipe: Connection, message: Message | Packed) -> None:
-    """Send what `messages.read` reads, as soon as there is room for it.
-
-    Raises:
-        OSError: nobody reads it.
-    """
+    """Send what `messages.read` reads, as soon as there is room for it; raises OSError if nobody reads it."""
     if isinstance(message, Message):
         pipe.send(message)
         return

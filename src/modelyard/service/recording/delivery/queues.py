@@ -7,12 +7,7 @@ T = TypeVar("T")
 
 
 class Queue(Generic[T]):
-    """One thread puts, another takes, and no lock makes either wait.
-
-    Args:
-        most_rows: that wait at once.
-        most_bytes: that wait at once.
-    """
+    """One thread puts, another takes, and no lock makes either wait; both limits are of what is waiting."""
 
     def __init__(self, most_rows: int, most_bytes: int) -> None:
         self._most_rows, self._most_bytes = most_rows, most_bytes

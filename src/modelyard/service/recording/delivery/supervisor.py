@@ -21,12 +21,8 @@ log = logging.getLogger(__name__)
 class Supervisor:
     """Starts the process, in a thread reads what it tells, and starts another one if it ends.
 
-    `send` and `end` are for one thread.
-
-    Args:
-        options: what is recorded, and where.
-        environment: for the process, beside that of this one.
-        lose: is called with a kind and a number of rows that were lost with a process.
+    `send` and `end` are for one thread. `environment` is what the process has beside that of this one; `lose`
+    is called with a kind and a number of rows that were lost with a process.
     """
 
     def __init__(

@@ -36,8 +36,7 @@ class GivenIds:
     def find(self, request_id: str) -> Given | None:
         """Return what an id was given for, None if it is not known; it may read the table.
 
-        Raises:
-            BlockingIOError: another id is being looked up in the table.
+        Raises BlockingIOError if another id is being looked up in the table.
         """
         models = [model["name"] for model in self._models.describe()]
         known = self._marked.read(request_id, models) or self._chosen.get(request_id)

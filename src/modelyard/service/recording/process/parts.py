@@ -26,8 +26,6 @@ class _Waiting:
     """Rows of one table, model and day.
 
     Attributes:
-        table: the table of these rows.
-        model: the model of these rows.
         since: when the first of them came (monotonic, in s).
         rows: the oldest first.
         name: of their next part, until that is written.

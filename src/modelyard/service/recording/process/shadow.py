@@ -48,10 +48,7 @@ class Shadow:
     """Lets challengers answer what champions have answered, in a thread of the least priority.
 
     `offer` and `take` are for another thread. What does not fit into the queue is dropped and counted.
-
-    Args:
-        counters: count what is dropped.
-        spare: returns the share of the processors' time that nobody needs, 0..1.
+    `spare` returns the share of the processors' time that nobody needs, 0..1.
     """
 
     def __init__(self, counters: RecordingCounters, spare: Callable[[], float]) -> None:

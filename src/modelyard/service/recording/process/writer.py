@@ -33,10 +33,8 @@ log = logging.getLogger(__name__)
 class Writer:
     """Writes tables and pictures until the service closes its pipe.
 
-    Args:
-        options: what is recorded, and where.
-        tell: called with a `Status` whenever that changes.
-        counters: of rows and pictures; None for those of this process.
+    `tell` is called with a `Status` whenever that changes. `counters` count rows and pictures; None stands
+    for those of this process.
     """
 
     def __init__(
