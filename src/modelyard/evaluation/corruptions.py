@@ -42,11 +42,8 @@ def reduce_photo(pixels: Pixels) -> Pixels:
 def corrupt(pixels: Pixels, kind: str, strength: int, seed: tuple[int, ...]) -> Pixels:
     """Return a corrupted copy, of the same shape.
 
-    Args:
-        pixels: grey, uint8 (h, w), or RGB (h, w, 3).
-        kind: one of KINDS.
-        strength: 1 to 3.
-        seed: whole numbers from 0 on; the same ones give the same picture on every machine.
+    `pixels` are grey, uint8 (h, w), or RGB (h, w, 3); `kind` is one of KINDS, and `strength` 1 to 3. `seed`
+    has whole numbers from 0 on; the same ones give the same picture on every machine.
     """
     chosen, chance = KINDS[kind], np.random.default_rng([*seed, zlib.crc32(kind.encode())])
     return chosen.apply(pixels, chance, chosen.strengths[strength - 1])
