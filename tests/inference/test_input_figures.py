@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from modelyard.inference.decoding.modes import find_mode
+from modelyard.inference.decoding.formats import find_format
 from modelyard.inference.input_figures import FIGURES, input_figures
 
 
@@ -51,4 +51,6 @@ def test_a_picture_of_one_pixel_has_no_edges_and_colours_are_pixels_too() -> Non
 def test_a_file_s_mode_is_what_pillow_names(kind: str, mode: str) -> None:
     stream = io.BytesIO()
     Image.new(mode, (30, 20)).save(stream, kind, **({"progressive": True} if kind == "JPEG" else {}))
-    assert find_mode(stream.getvalue()) == mode
+    found = find_format(stream.getvalue())
+    assert found is not None
+    assert (found.name, found.find_mode(stream.getvalue())) == (kind, mode)

@@ -5,8 +5,8 @@ from typing import BinaryIO, NamedTuple
 
 from PIL import Image, JpegImagePlugin, PngImagePlugin
 
-from modelyard.inference.decoding.jpeg_structure import clean_jpeg
-from modelyard.inference.decoding.png_structure import clean_png
+from modelyard.inference.decoding.jpeg_structure import clean_jpeg, find_jpeg_mode
+from modelyard.inference.decoding.png_structure import clean_png, find_png_mode
 from modelyard.inference.decoding.structure import Clean, Limits
 
 # The length of the longest magic number.
@@ -22,6 +22,8 @@ class Format(NamedTuple):
         suffix: of a file name, with its dot.
         media_types: those of a request's body, the official one first.
         clean: reduces a file to what its pixels need, within limits; raises ImageError.
+        find_mode: returns the mode of what `clean` lets through, as Pillow names it, such as L or RGBA; of 16
+            bits a level as of 8, and "" for one that Pillow has no name for.
         open: Pillow's plugin for it, which tries no other format and never warns about size.
     """
 
@@ -30,16 +32,26 @@ class Format(NamedTuple):
     suffix: str
     media_types: tuple[str, ...]
     clean: Callable[[bytes, Limits], Clean]
+    find_mode: Callable[[bytes], str]
     open: Callable[[BinaryIO], Image.Image]
 
 
-PNG = Format("PNG", b"\x89PNG\r\n\x1a\n", ".png", ("image/png",), clean_png, PngImagePlugin.PngImageFile)
+PNG = Format(
+    "PNG",
+    b"\x89PNG\r\n\x1a\n",
+    ".png",
+    ("image/png",),
+    clean_png,
+    find_png_mode,
+    PngImagePlugin.PngImageFile,
+)
 JPEG = Format(
     "JPEG",
     b"\xff\xd8\xff",
     ".jpg",
     ("image/jpeg", "image/jpg"),
     clean_jpeg,
+    find_jpeg_mode,
     JpegImagePlugin.JpegImageFile,
 )
 FORMATS = (PNG, JPEG)

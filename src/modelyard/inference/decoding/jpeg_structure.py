@@ -29,6 +29,8 @@ _DROPPED = (0xDC, *range(0xE1, 0xEE), 0xEF, 0xFE)
 _MOST_QUANTIZATION_BYTES = 2 + 4 * 129
 # A decoder that is fed in pieces starts such a stretch again with each piece.
 _FILL = b"\xff" * 1_000
+# By the number of components.
+_MODES = {1: "L", 3: "RGB", 4: "CMYK"}
 
 
 class JpegFrame(NamedTuple):
@@ -84,9 +86,10 @@ def clean_jpeg(jpeg: bytes, limits: Limits) -> Clean:
     return Clean(b"".join([*kept, b"\xff\xd9"]), exif)
 
 
-def count_components(jpeg: bytes) -> int:
-    """Count the components of a JPEG that `clean_jpeg` lets through: 1 is grey, 3 are colours, 4 inks."""
-    return next(jpeg[segment.start + 9] for segment in _list_segments(jpeg) if segment.kind in _FRAMES)
+def find_jpeg_mode(jpeg: bytes) -> str:
+    """Return the mode of a JPEG that `clean_jpeg` lets through, by the number of its components."""
+    components = next(jpeg[segment.start + 9] for segment in _list_segments(jpeg) if segment.kind in _FRAMES)
+    return _MODES.get(components, "")
 
 
 def _list_segments(jpeg: bytes) -> list[Segment]:

@@ -17,6 +17,8 @@ _CHANNELS = {0: 1, 2: 3, _PALETTE: 1, 4: 2, 6: 4}
 # Adam7's passes: first column and row, and the steps between those that follow.
 _PASSES = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2))
 _PIECE_BYTES, _UNPACKED_BYTES = 1 << 16, 1 << 20
+# By the kind of colour.
+_MODES = {0: "L", 2: "RGB", _PALETTE: "P", 4: "LA", 6: "RGBA"}
 
 
 class PngHeader(NamedTuple):
@@ -53,6 +55,11 @@ def read_png_header(png: bytes) -> PngHeader:
         ]
     unpacked = sum([rows * (1 + (columns * bits + 7) // 8) for columns, rows in sizes if columns])
     return PngHeader(width, height, bits, colour, unpacked)
+
+
+def find_png_mode(png: bytes) -> str:
+    """Return the mode of a PNG that `clean_png` lets through, by the kind of colour in its header."""
+    return _MODES.get(png[25], "")
 
 
 def clean_png(png: bytes, limits: Limits) -> Clean:

@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 
 from modelyard.inference.decoding.encoded import read_file_bytes
 from modelyard.inference.decoding.formats import find_format
-from modelyard.inference.decoding.modes import find_mode
 from modelyard.inference.input_figures import input_figures
 from modelyard.inference.ranking import find_best, find_named
 from modelyard.monitoring.tables.schema import NEXT_LABELS
@@ -77,7 +76,7 @@ def describe_picture(content: bytes | str | NDArray[np.uint8], max_bytes: int) -
     file = read_file_bytes(content, max_bytes)
     kind = find_format(file)
     assert kind is not None  # noqa: S101  # it was decoded
-    return Picture(hashlib.sha256(file).hexdigest(), find_mode(file), kind.suffix, file)
+    return Picture(hashlib.sha256(file).hexdigest(), kind.find_mode(file), kind.suffix, file)
 
 
 def _rank(batch: Batch) -> Iterator[Rank]:
